@@ -1,0 +1,84 @@
+"""`smm-tutorial`: train, evaluate and report from the command line, with the functions that the notebooks call."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+
+from smm_tutorial import checkpoints, datasets, experiments, paths, report
+from smm_tutorial.profiles import PROFILES, current_profile
+from smm_tutorial.training import NonFiniteError, TrainingConfig
+
+#: Errors that are a message to the user, not a defect: printed without a traceback.
+EXPECTED = (ValueError, OSError, checkpoints.CheckpointError, datasets.DatasetError, NonFiniteError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command -> its exit status: 0 done, 1 failed with a message, 2 misspelt, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options, shlex.join(["smm-tutorial", *arguments]))
+    except EXPECTED as error:
+        print(f"smm-tutorial: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="smm-tutorial", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    train = commands.add_parser("train", help="train a model; a killed run goes on where it was")
+    models = train.add_subparsers(required=True, metavar="model")
+    discovery = models.add_parser("discovery", help="object discovery by reconstruction")
+    discovery.set_defaults(run=train_discovery)
+    discovery.add_argument("--slots", choices=["mixture", "attention"], default="mixture")
+    discovery.add_argument("--data", choices=["clevr6"], default="clevr6")
+    discovery.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
+    discovery.add_argument("--seed", type=int, default=0)
+    discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
+    discovery.add_argument("--keep", action="store_true", help="put checkpoint and record under data/ to be committed")
+
+    evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")
+    evaluate.set_defaults(run=evaluate_discovery)
+    evaluate.add_argument("what", help="a checkpoint's name or file, 'untrained' or 'pixels' (a mixture on raw pixels)")
+    evaluate.add_argument("--data", choices=["clevr6", "clevr-renders"], default="clevr6")
+    evaluate.add_argument("--root", help="the folder of clevr-renders")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the slots' starts")
+    evaluate.add_argument("--keep", action="store_true", help="put the scores into data/results")
+
+    table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
+    table.set_defaults(run=print_report)
+    table.add_argument("experiment", choices=sorted(report.TABLES))
+    return parser
+
+
+def train_discovery(options: argparse.Namespace, command: str) -> None:
+    profile = PROFILES[options.profile] if options.profile else current_profile()
+    sizes = profile.discovery
+    name = f"discovery-{options.slots}-{options.data}-{profile.name}-seed{options.seed}"
+    config = TrainingConfig(options.steps or sizes.steps, sizes.batch_size, seed=options.seed)
+    model = experiments.discovery_model(experiments.discovery_config(options.slots, profile), options.seed)
+    data = datasets.load(options.data, split="train", size=sizes.image_size)
+    folder = paths.runs_dir() / name
+    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {config.steps} steps, in {folder}")
+    run = experiments.train_discovery(model, data, config, folder)
+    record = experiments.discovery_record(name, command, model, config, run, profile, options.data)
+    checkpoint = (paths.checkpoints_dir() if options.keep else folder) / f"{name}.safetensors"
+    checkpoints.write(checkpoint, model.state_dict(), record)
+    print(f"checkpoint {checkpoint}\nrecord {experiments.write_record(record, None if options.keep else folder)}")
+    print(report.score_table([record]))
+
+
+def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
+    record = experiments.evaluation(options.what, options.data, options.root, options.seed, command)
+    if options.keep:
+        print(f"record {experiments.write_record(record)}")
+    print(report.score_table([record]))
+
+
+def print_report(options: argparse.Namespace, command: str) -> None:
+    print(report.TABLES[options.experiment]())

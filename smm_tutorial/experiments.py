@@ -1,0 +1,163 @@
+"""The named, reproducible runs: data set x model x slot module x profile x seed -> checkpoint and result record.
+
+Notebooks and the command line call the same functions. A record (`data/results/NAME.json`) holds everything that a run
+was made of and what it scored, and the command that makes it again.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smm_tutorial import checkpoints, datasets, metrics, paths
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.losses import ReconstructionLoss
+from smm_tutorial.mixtures import GaussianMixtureEM
+from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.profiles import PROFILES, Profile
+from smm_tutorial.training import Run, TrainingConfig, fit
+
+SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "fg_ari": metrics.foreground_ari,
+    "mbo": metrics.mean_best_overlap,
+    "miou": metrics.mean_iou,
+    "ari": metrics.adjusted_rand_index,
+}
+EVALUATION_BATCH = 64
+#: What results call the data they were scored on.
+DATA_LABELS = {"clevr6": "clevr6, test", "clevr-renders": "CLEVR in Blender, at most 6 objects"}
+#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile.
+BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE = ("untrained", "pixels"), "mixture", "laptop"
+
+
+def discovery_config(slots: str, profile: Profile) -> DiscoveryConfig:
+    """The network of the discovery experiments. Everything but `slots` is the same for both modules."""
+    sizes = profile.discovery
+    return DiscoveryConfig(
+        slots=slots, image_size=sizes.image_size, slot_dim=sizes.slot_dim, encoder_channels=sizes.channels,
+        encoder_stride=sizes.image_size // 16, decoder_channels=sizes.channels,
+        slot_options={"start": "background"},
+    )  # fmt: skip
+
+
+def discovery_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
+    """The untrained network of a seed. The global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ObjectDiscovery(config)
+
+
+def train_discovery(
+    model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, **options
+) -> Run:
+    """Trains on images alone; options are those of `training.fit`. The data go to the GPU where there is one."""
+    if torch.cuda.is_available():
+        data = data.to("cuda")
+    return fit(model, ReconstructionLoss(model, data, config.batch_size), config, run_dir, **options)
+
+
+@torch.no_grad()
+def segment(model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None) -> Tensor:
+    """The slot that owns each pixel of each image -> integer `(M, H, W)`, on the CPU; `seed` decides the slots' starts."""
+    generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
+    maps = []
+    for first in range(0, len(data), EVALUATION_BATCH):
+        images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
+        noise = model.start_noise(len(images), generator, num_slots)
+        maps.append(model(images, num_slots=num_slots, noise=noise).segmentation.cpu())
+    return torch.cat(maps)
+
+
+def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:
+    """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integer `(M, H, W)`.
+
+    What clustering does without learning: the first row of every table.
+    """
+    height, width = data.size
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    maps = []
+    for image in data.images.cpu().numpy():
+        points = np.concatenate([image.reshape(3, -1), x[None], y[None]]).T.astype(float)  # (H W, 5)
+        points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-6)
+        mixture = GaussianMixtureEM(num_clusters, covariance_type="full", reg_covar=1e-4, random_state=seed, max_iter=50)
+        maps.append(mixture.fit(points).predict(points).reshape(height, width))
+    return torch.from_numpy(np.stack(maps))
+
+
+def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
+    """Means over the images of every metric, and how many images there were.
+
+    Raises `ValueError` when the data have no masks.
+    """
+    if data.masks is None:
+        raise ValueError(f"{data.name} ({data.split}) has no masks to score against: choose a split that has")
+    true = data.masks.long().cpu()
+    return {name: round(metric(true, segmentation).mean().item(), 4) for name, metric in SCORES.items()} | {
+        "images": len(data)
+    }
+
+
+def test_data(name: str, size: int, root: str | Path | None = None) -> SceneImages:
+    """The scenes that results are about: the test split of `clevr6`, or a folder of renders in the papers' crop."""
+    if name == "clevr-renders":
+        if root is None:
+            raise ValueError("clevr-renders needs the folder of the renders: --root PATH")
+        return datasets.load(name, split="train", size=size, root=root, crop="paper", max_objects=6)
+    return datasets.load(name, split="test", size=size)
+
+
+def discovery_record(
+    name: str, command: str, model: ObjectDiscovery, config: TrainingConfig, run: Run, profile: Profile, data: str
+) -> dict:
+    """The record of a training run, scored on the test data; it also travels inside the checkpoint."""
+    test = test_data(data, model.config.image_size)
+    return {
+        "name": name, "command": command, "model": type(model).__name__, "config": asdict(model.config),
+        "training": asdict(config), "profile": profile.name, "data": data, "step": run.step,
+        "minutes": round(run.seconds / 60, 1),
+        "scores": {DATA_LABELS[data]: score(test, segment(model.eval(), test))},
+        "provenance": checkpoints.provenance(),
+    }  # fmt: skip
+
+
+def evaluation(what: str, data: str, root: str | Path | None, seed: int, command: str) -> dict:
+    """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw pixels, no slots).
+
+    Returns the result record with this score in it, beside those that `data/results` already holds for other data.
+
+    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data do.
+    """
+    if what in BASELINES:
+        config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE])
+        record = {"name": f"discovery-{what}", "config": asdict(config), "scores": {}}
+        record["provenance"] = checkpoints.provenance()
+        model = discovery_model(config, seed).eval()
+    else:
+        model, record = checkpoints.load(what)
+    test = test_data(data, model.config.image_size, root)
+    segmentation = segment_pixels(test, model.config.num_slots, seed) if what == "pixels" else segment(model, test, seed)
+    earlier = paths.results_dir() / f"{record['name']}.json"
+    if earlier.is_file():
+        record = read_record(record["name"])
+    record["scores"][DATA_LABELS[data]] = score(test, segmentation) | {"command": command}
+    return record
+
+
+def write_record(record: dict, folder: Path | None = None) -> Path:
+    """Writes `NAME.json` to `folder` (`data/results` if not given), atomically."""
+    path = (folder or paths.results_dir()) / f"{record['name']}.json"
+    checkpoints.write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+    return path
+
+
+def read_record(name: str) -> dict:
+    """A committed result record. Raises `FileNotFoundError` that lists the known ones."""
+    path = paths.results_dir() / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in paths.results_dir().glob("*.json"))) or "none"
+        raise FileNotFoundError(f"there is no result {name!r} in {paths.results_dir()}; known: {known}")
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Whole models: image in, what a task needs out."""

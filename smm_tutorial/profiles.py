@@ -1,0 +1,52 @@
+"""Profiles: one place for every size, step count and batch that differs between a smoke test, a laptop and a GPU.
+
+`SMM_PROFILE` chooses (`ci`, `laptop`, `gpu`, `paper`); without it, a CUDA device means `gpu`, anything else `laptop`.
+"""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class DiscoverySizes:
+    """Object discovery: the network's size and how long it trains."""
+
+    image_size: int  # pixels
+    channels: int  # of encoder and decoder
+    slot_dim: int
+    batch_size: int
+    steps: int  # of a full run
+    live_steps: int  # of the run that a learner watches in the notebook
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a machine of one kind is asked to do."""
+
+    name: str
+    discovery: DiscoverySizes
+    shown_scenes: int  # how many scenes a figure or a quick table uses
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("ci", DiscoverySizes(32, 32, 48, batch_size=8, steps=20, live_steps=20), shown_scenes=16),
+        Profile("laptop", DiscoverySizes(32, 32, 48, batch_size=32, steps=20_000, live_steps=400), shown_scenes=64),
+        Profile("gpu", DiscoverySizes(64, 64, 64, batch_size=64, steps=60_000, live_steps=3_000), shown_scenes=320),
+        Profile("paper", DiscoverySizes(128, 64, 64, batch_size=128, steps=250_000, live_steps=3_000), shown_scenes=320),
+    )
+}
+
+
+def current_profile() -> Profile:
+    """The profile that `SMM_PROFILE` names, else the one for this hardware.
+
+    Raises `ValueError` when `SMM_PROFILE` names no profile.
+    """
+    name = os.environ.get("SMM_PROFILE") or ("gpu" if torch.cuda.is_available() else "laptop")
+    if name not in PROFILES:
+        raise ValueError(f"SMM_PROFILE is {name!r}; known profiles are {', '.join(PROFILES)}: set one of them, or none")
+    return PROFILES[name]

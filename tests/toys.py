@@ -1,0 +1,21 @@
+"""Small made-up data for tests."""
+
+import torch
+
+from smm_tutorial.datasets import SceneImages
+
+
+def toy_scenes(count: int = 12, size: int = 16, seed: int = 0) -> SceneImages:
+    """Grey images with two coloured squares each, and their masks."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.full((count, 3, size, size), 120, dtype=torch.uint8)
+    masks = torch.zeros(count, size, size, dtype=torch.uint8)
+    half, side = size // 2, size // 4
+    for index in range(count):
+        for label, left in ((1, 0), (2, half)):
+            y, x = torch.randint(0, half - side, (2,), generator=generator).tolist()
+            y, x = 2 * y, left + x
+            color = torch.randint(0, 256, (3, 1, 1), generator=generator, dtype=torch.uint8)
+            images[index, :, y : y + side, x : x + side] = color
+            masks[index, y : y + side, x : x + side] = label
+    return SceneImages(images, [f"{i}.png" for i in range(count)], "toy", "train", "CC0", masks=masks)

@@ -1,0 +1,174 @@
+"""The training loop: repeatable, resumable to the bit, and careful with what is on disk."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from smm_tutorial import checkpoints
+from smm_tutorial.experiments import discovery_model, train_discovery
+from smm_tutorial.models.discovery import DiscoveryConfig
+from smm_tutorial.training import NonFiniteError, TrainingConfig, fit, learning_rate_factor, step_generator
+from tests.toys import toy_scenes
+
+CONFIG = TrainingConfig(steps=12, batch_size=4, warmup_steps=3, seed=1)
+
+
+def tiny_model(seed=0):
+    return discovery_model(
+        DiscoveryConfig(image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder_channels=8), seed
+    )
+
+
+def train(model, folder=None, config=CONFIG, **options):
+    return train_discovery(model, toy_scenes(), config, folder, progress=False, **{"save_every": 3, **options})
+
+
+def assert_same_weights(a, b):
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y), name
+
+
+def test_two_runs_of_one_seed_are_bit_equal_and_leave_the_global_randomness_alone():
+    before = torch.get_rng_state()
+    a, b, other = tiny_model(), tiny_model(), tiny_model()
+    train(a), train(b), train(other, config=TrainingConfig(steps=12, batch_size=4, warmup_steps=3, seed=2))
+    assert_same_weights(a, b)
+    assert not torch.equal(a.encoder.embed_positions.weight, other.encoder.embed_positions.weight)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 11])
+def test_a_run_that_stops_and_goes_on_is_bit_equal_to_one_that_does_not(tmp_path, stop_at):
+    whole, first, second = tiny_model(), tiny_model(), tiny_model(seed=7)
+    train(whole)
+    train(first, tmp_path, stop_at=stop_at)
+    run = train(second, tmp_path)
+    assert run.step == 12
+    assert_same_weights(whole, second)
+
+
+KILLED_RUN = """
+import sys, time
+sys.path.insert(0, {root!r})
+from tests.unit.test_training import *
+from smm_tutorial import losses
+step = losses.ReconstructionLoss.__call__
+def slow_step(self, *arguments):
+    time.sleep(0.05)
+    return step(self, *arguments)
+losses.ReconstructionLoss.__call__ = slow_step
+print("started", flush=True)
+train(tiny_model(), {folder!r}, TrainingConfig(steps=60, batch_size=4, warmup_steps=3, seed=1), save_every=1)
+"""
+
+
+def test_a_run_killed_at_a_random_moment_goes_on_bit_equal(tmp_path, request):
+    config = TrainingConfig(steps=60, batch_size=4, warmup_steps=3, seed=1)
+    script = KILLED_RUN.format(root=str(request.config.rootpath), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "started\n"
+        while not (tmp_path / "state.safetensors").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(random.uniform(0.0, 1.5))
+        process.kill()  # no clean-up, no last words
+    killed_at = checkpoints.read(tmp_path / "state.safetensors")[1]["step"]
+    assert 1 <= killed_at < 60
+    resumed, whole = tiny_model(seed=5), tiny_model()
+    train(resumed, tmp_path, config)
+    train(whole, config=config)
+    assert_same_weights(whole, resumed)
+
+
+def test_the_log_has_each_step_once_after_a_resume(tmp_path):
+    train(tiny_model(), tmp_path, stop_at=8, log_every=1, save_every=3)
+    state = tmp_path / "state.safetensors"
+    kept = state.read_bytes()
+    train(tiny_model(), tmp_path, log_every=1)
+    state.write_bytes(kept)  # as if killed before the last save
+    with open(tmp_path / "log.jsonl", "a") as log:
+        log.write('{"step": 13, "lo')  # and in the middle of a line
+    train(tiny_model(), tmp_path, log_every=1)
+    assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == list(range(1, 13))
+
+
+def test_a_non_finite_loss_stops_the_run_names_step_and_tensor_and_keeps_the_last_state(tmp_path):
+    model = tiny_model()
+    train(model, tmp_path, stop_at=6)
+    kept, weights = (tmp_path / "state.safetensors").read_bytes(), None
+
+    def poisoned(wrapped, generator, step):
+        nonlocal weights
+        loss = wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()
+        if step == 8:
+            weights = [p.clone() for p in model.parameters()]
+            loss = loss * float("nan")
+        return {"loss": loss}
+
+    with pytest.raises(NonFiniteError, match=r"step 8: loss is not finite.*keeps the last good state"):
+        fit(model, poisoned, CONFIG, tmp_path, progress=False, save_every=100)
+    assert (tmp_path / "state.safetensors").read_bytes() == kept
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+
+
+def test_a_bad_gradient_is_named(tmp_path):
+    model = tiny_model()
+
+    def bad_gradient(wrapped, generator, step):
+        out = wrapped(torch.rand(2, 3, 16, 16, generator=generator))
+        return {"loss": out.reconstruction.mean() + 0 * model.encoder.embed_positions.bias.sum().mul(0).sqrt()}
+
+    with pytest.raises(NonFiniteError, match="step 0: gradient of encoder.embed_positions.bias is not finite"):
+        fit(model, bad_gradient, CONFIG, progress=False)
+
+
+def test_a_state_of_another_run_or_a_damaged_one_is_refused(tmp_path):
+    train(tiny_model(), tmp_path, stop_at=3)
+    with pytest.raises(checkpoints.CheckpointError, match="a run with another seed"):
+        train(tiny_model(), tmp_path, TrainingConfig(steps=12, batch_size=4, warmup_steps=3, seed=2))
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(checkpoints.CheckpointError, match="state.safetensors is damaged"):
+        train(tiny_model(), tmp_path)
+
+
+def test_an_interrupt_is_passed_on_and_says_how_to_go_on(tmp_path, capsys):
+    def interrupted(wrapped, generator, step):
+        if step == 4:
+            raise KeyboardInterrupt
+        return {"loss": wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()}
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), interrupted, CONFIG, tmp_path, progress=False, save_every=2)
+    assert "goes on from there" in capsys.readouterr().out
+    assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 4
+
+
+def test_evaluation_is_logged_and_does_not_change_the_training(tmp_path):
+    plain, watched = tiny_model(), tiny_model()
+    train(plain)
+    train(watched, tmp_path, evaluate=lambda model: {"training": float(model.training)}, evaluate_every=5)
+    assert_same_weights(plain, watched)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(entry["step"], entry["training"]) for entry in log] == [(5, 0.0), (10, 0.0), (12, 0.0)]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    factors = [learning_rate_factor(step, TrainingConfig(steps=100, batch_size=1, warmup_steps=10)) for step in range(100)]
+    assert factors[0] == 0.1 and factors[9] == factors[10] == 1.0
+    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False)) and factors[-1] < 1e-3
+
+
+def test_step_randomness_differs_between_steps_and_seeds():
+    draws = {tuple(torch.rand(2, generator=step_generator(seed, step)).tolist()) for seed in range(3) for step in range(50)}
+    assert len(draws) == 150
+
+
+def test_impossible_configurations_are_refused():
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        TrainingConfig(steps=0, batch_size=4)
