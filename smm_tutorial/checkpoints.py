@@ -35,23 +35,6 @@ class Checkpoint(NamedTuple):
     record: dict
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` so that a kill or a full disk leaves the old file, whole, or none.
-
-    Raises `OSError` as it came (disk full, no permission), after removing what was written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def provenance() -> dict:
     """Where a result comes from: revision of the code, hardware, versions."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -81,7 +64,7 @@ def _git_revision() -> str:
 def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
     """Writes tensors and record to one safetensors file, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(Path(path), to_bytes(tensors, metadata={"record": json.dumps(record)}))
+    paths.write_atomically(Path(path), to_bytes(tensors, metadata={"record": json.dumps(record)}))
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from smm_tutorial import checkpoints, datasets, experiments, paths, report
 from smm_tutorial.profiles import PROFILES, current_profile
-from smm_tutorial.training import NonFiniteError, TrainingConfig
+from smm_tutorial.training import NonFiniteError
 
 #: Errors that are a message to the user, not a defect: printed without a traceback.
 EXPECTED = (ValueError, OSError, checkpoints.CheckpointError, datasets.DatasetError, NonFiniteError)
@@ -58,15 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def train_discovery(options: argparse.Namespace, command: str) -> None:
     profile = PROFILES[options.profile] if options.profile else current_profile()
-    sizes = profile.discovery
     name = f"discovery-{options.slots}-{options.data}-{profile.name}-seed{options.seed}"
-    config = TrainingConfig(options.steps or sizes.steps, sizes.batch_size, seed=options.seed)
-    model = experiments.discovery_model(experiments.discovery_config(options.slots, profile), options.seed)
-    data = datasets.load(options.data, split="train", size=sizes.image_size)
+    run = experiments.DiscoveryRun(name, command, options.slots, options.data, profile, options.seed, options.steps)
     folder = paths.runs_dir() / name
-    print(f"{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {config.steps} steps, in {folder}")
-    run = experiments.train_discovery(model, data, config, folder)
-    record = experiments.discovery_record(name, command, model, config, run, profile, options.data)
+    print(f"{name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {folder}")
+    model, record = run.train(folder)
     checkpoint = (paths.checkpoints_dir() if options.keep else folder) / f"{name}.safetensors"
     checkpoints.write(checkpoint, model.state_dict(), record)
     print(f"checkpoint {checkpoint}\nrecord {experiments.write_record(record, None if options.keep else folder)}")

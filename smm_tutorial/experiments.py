@@ -19,7 +19,7 @@ from smm_tutorial.losses import ReconstructionLoss
 from smm_tutorial.mixtures import GaussianMixtureEM
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.profiles import PROFILES, Profile
-from smm_tutorial.training import Run, TrainingConfig, fit
+from smm_tutorial.training import Run, TrainingConfig, fit, read_log
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "fg_ari": metrics.foreground_ari,
@@ -28,6 +28,7 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ari": metrics.adjusted_rand_index,
 }
 EVALUATION_BATCH = 64
+OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
 #: What results call the data they were scored on.
 DATA_LABELS = {"clevr6": "clevr6, test", "clevr-renders": "CLEVR in Blender, at most 6 objects"}
 #: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile.
@@ -40,7 +41,7 @@ def discovery_config(slots: str, profile: Profile) -> DiscoveryConfig:
     return DiscoveryConfig(
         slots=slots, image_size=sizes.image_size, slot_dim=sizes.slot_dim, encoder_channels=sizes.channels,
         encoder_stride=sizes.image_size // 16, decoder_channels=sizes.channels,
-        slot_options={"start": "background"},
+        slot_options={"start": "background", "initialisation": "clustering", "normalisation": "inputs"},
     )  # fmt: skip
 
 
@@ -52,12 +53,16 @@ def discovery_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
 
 
 def train_discovery(
-    model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, **options
-) -> Run:
-    """Trains on images alone; options are those of `training.fit`. The data go to the GPU where there is one."""
+    model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, *,
+    price: float = OBJECT_PRICE, **options,
+) -> Run:  # fmt: skip
+    """Trains on images alone. price: see `ReconstructionLoss`; other options: see `training.fit`.
+
+    The data go to the GPU where there is one.
+    """
     if torch.cuda.is_available():
         data = data.to("cuda")
-    return fit(model, ReconstructionLoss(model, data, config.batch_size), config, run_dir, **options)
+    return fit(model, ReconstructionLoss(model, data, config.batch_size, price), config, run_dir, **options)
 
 
 @torch.no_grad()
@@ -110,18 +115,42 @@ def test_data(name: str, size: int, root: str | Path | None = None) -> SceneImag
     return datasets.load(name, split="test", size=size)
 
 
-def discovery_record(
-    name: str, command: str, model: ObjectDiscovery, config: TrainingConfig, run: Run, profile: Profile, data: str
-) -> dict:
-    """The record of a training run, scored on the test data; it also travels inside the checkpoint."""
-    test = test_data(data, model.config.image_size)
-    return {
-        "name": name, "command": command, "model": type(model).__name__, "config": asdict(model.config),
-        "training": asdict(config), "profile": profile.name, "data": data, "step": run.step,
-        "minutes": round(run.seconds / 60, 1),
-        "scores": {DATA_LABELS[data]: score(test, segment(model.eval(), test))},
-        "provenance": checkpoints.provenance(),
-    }  # fmt: skip
+class DiscoveryRun:
+    """A named run of object discovery: everything that decides it, and what it leaves behind."""
+
+    def __init__(
+        self, name: str, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None
+    ):
+        """slots, data, profile, seed: what is trained on what. steps: instead of the profile's."""
+        sizes = profile.discovery
+        self.name, self.command, self.data, self.profile = name, command, data, profile
+        self.config = discovery_config(slots, profile)
+        self.training = TrainingConfig(
+            sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed
+        )
+        self.model = discovery_model(self.config, seed)
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def train(self, folder: Path) -> tuple[ObjectDiscovery, dict]:
+        """Trains, or goes on in `folder`, then scores on the test data -> model and record (the checkpoint's too)."""
+        provenance = checkpoints.provenance()  # of the code that is loaded now
+        train, validation = (datasets.load(self.data, split=s, size=self.config.image_size) for s in ("train", "val"))
+        run = train_discovery(
+            self.model, train, self.training, folder,
+            evaluate=lambda model: score(validation, segment(model, validation)),
+        )  # fmt: skip
+        test = test_data(self.data, self.config.image_size)
+        return self.model, {
+            "name": self.name, "command": self.command, "model": type(self.model).__name__,
+            "config": asdict(self.config), "training": asdict(self.training) | {"price": OBJECT_PRICE},
+            "profile": self.profile.name, "data": self.data, "step": run.step, "minutes": round(run.seconds / 60, 1),
+            "scores": {DATA_LABELS[self.data]: score(test, segment(self.model.eval(), test))},
+            "validation": [entry for entry in read_log(folder) if "fg_ari" in entry],
+            "provenance": provenance,
+        }  # fmt: skip
 
 
 def evaluation(what: str, data: str, root: str | Path | None, seed: int, command: str) -> dict:
@@ -150,7 +179,7 @@ def evaluation(what: str, data: str, root: str | Path | None, seed: int, command
 def write_record(record: dict, folder: Path | None = None) -> Path:
     """Writes `NAME.json` to `folder` (`data/results` if not given), atomically."""
     path = (folder or paths.results_dir()) / f"{record['name']}.json"
-    checkpoints.write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+    paths.write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
     return path
 
 

@@ -75,3 +75,20 @@ def downloads_dir() -> Path:
 def runs_dir() -> Path:
     """The folder of training runs under way: ignored by git, beside the downloads; a run creates its own folder."""
     return downloads_dir().parent / "runs"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` so that a kill or a full disk leaves the old file, whole, or none.
+
+    Raises `OSError` as it came (disk full, no permission), after removing what was written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -287,7 +287,7 @@ class SlotMixture(SlotModule):
     def __init__(
         self, num_slots: int, input_dim: int, slot_dim: int, num_iterations: int = 3, mlp_dim: int | None = None, *,
         content: Content = "mean_and_variance", density: Density = "gaussian", variances: Estimation = "estimated",
-        weights: Estimation = "estimated", variance_floor: float = 1e-4, **options,
+        weights: Estimation = "estimated", variance_floor: float = 1e-2, **options,
     ):  # fmt: skip
         super().__init__(num_slots, input_dim, slot_dim, num_iterations, mlp_dim, **options)
         if not variance_floor > 0:

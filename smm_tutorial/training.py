@@ -17,7 +17,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from smm_tutorial import checkpoints
+from smm_tutorial import checkpoints, paths
 
 #: `loss(model, generator, step)` -> scalars by name, "loss" among them: that one is minimised, all are logged.
 Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
@@ -29,9 +29,9 @@ class TrainingConfig:
 
     steps: int
     batch_size: int
-    learning_rate: float = 1e-3
-    warmup_steps: int = 500
-    clip_norm: float = 1.0
+    learning_rate: float = 6e-4
+    warmup_steps: int = 100
+    clip_norm: float = 0.15
     seed: int = 0
     precision: str = "32-true"  # as Fabric names it: 32-true or bf16-mixed
 
@@ -47,11 +47,15 @@ class NonFiniteError(FloatingPointError):
 
 @dataclass
 class Run:
-    """What `fit` gives back: steps and seconds, both over all calls that worked on the run, and what was logged last."""
+    """What `fit` gives back.
+
+    step, seconds: how far the run is, and what it has taken, over all calls that worked on it.
+    log: what this call logged, one entry at a time: step, loss, images a second, and what `evaluate` gave.
+    """
 
     step: int
     seconds: float
-    logged: dict[str, float]
+    log: list[dict]
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -86,7 +90,7 @@ def fit(
     state = RunState(Path(run_dir), asdict(config)) if run_dir is not None else None
     first, seconds_before = state.restore(model, optimizer) if state else (0, 0.0)
     last = config.steps if stop_at is None else min(stop_at, config.steps)
-    began, logged = time.perf_counter(), {}
+    began, log = time.perf_counter(), []
     bar = tqdm(range(first, last), initial=first, total=config.steps, disable=not progress, unit="step")
     try:
         for step in bar:
@@ -109,16 +113,16 @@ def fit(
                 entry |= evaluate(model.eval())
                 model.train()
             if entry:
-                logged |= entry
+                log.append({"step": done} | entry)
                 if state:
-                    state.log({"step": done} | entry)
+                    state.log(log[-1])
             if state and (done % save_every == 0 or done == last):
                 state.save(model, optimizer, done, seconds_before + time.perf_counter() - began)
     except KeyboardInterrupt:
         if state:
             print(f"Interrupted. {state.file} holds the last saved step: the same call goes on from there.")
         raise
-    return Run(max(first, last), seconds_before + time.perf_counter() - began, logged)
+    return Run(max(first, last), seconds_before + time.perf_counter() - began, log)
 
 
 def _all_gradients_finite(model: nn.Module) -> Tensor:
@@ -174,9 +178,8 @@ class RunState:
                 _, index, kind = name.split(".")
                 moments.setdefault(int(index), {})[kind] = tensor
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-        if self.log_file.exists():
-            kept = [line for line in self.log_file.read_text().splitlines() if _step_of(line) <= record["step"]]
-            checkpoints.write_atomically(self.log_file, "".join(line + "\n" for line in kept).encode())
+        kept = [entry for entry in read_log(self.folder) if entry["step"] <= record["step"]]
+        paths.write_atomically(self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
         return record["step"], record["seconds"]
 
     def log(self, entry: dict) -> None:
@@ -184,9 +187,12 @@ class RunState:
             file.write(json.dumps(entry) + "\n")
 
 
-def _step_of(line: str) -> float:
-    """The step of a line of the log; infinite for a line that a kill cut short."""
-    try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError):
-        return math.inf
+def read_log(folder: str | Path) -> list[dict]:
+    """The entries of a run's log so far; a line that a kill cut short is left out."""
+    file, entries = Path(folder) / "log.jsonl", []
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries

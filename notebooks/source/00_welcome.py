@@ -1,0 +1,149 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Welcome
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/00_welcome.ipynb)
+# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/00_welcome.py)
+#
+# **What you will do.** Check your machine, then watch a trained Slot Mixture Module (SMM) take pictures apart into objects
+# that nobody told it about.
+#
+# **What you will be able to do.** Say what this course builds, and whether your machine is ready for it.
+#
+# **What you need.** Python. No GPU, no download: pictures and weights came with the course.
+#
+# **Minutes.** Laptop 3, GPU 3.
+
+# %% tags=["setup"]
+# This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("smm_tutorial") is None:
+    folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
+    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    if checkout is None:
+        checkout = folders[0]
+        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+    sys.path.insert(0, str(checkout))
+
+from smm_tutorial.course.dependencies import install_missing
+
+install_missing()  # leaves torch and numpy as they are
+
+# %% [markdown]
+# ## Is your machine ready?
+#
+# The course chooses its sizes by a *profile*: `laptop` and `gpu` by the hardware, `ci` and `paper` on request (environment
+# variable `SMM_PROFILE`).
+
+# %%
+import platform
+
+import numpy
+import torch
+
+from smm_tutorial.profiles import current_profile
+
+print(f"Python {platform.python_version()}, numpy {numpy.__version__}, torch {torch.__version__}")
+print("GPU:", torch.cuda.get_device_name() if torch.cuda.is_available() else "none, and none is needed")
+print("profile:", current_profile().name)
+
+# %% [markdown]
+# ## The pictures
+#
+# CLEVR is the field's drosophila: cubes, spheres and cylinders on grey ground, two sizes, two materials, eight colours. The
+# course comes with its own scenes by CLEVR's rules, drawn by its own ray tracer (notebook 04 builds it), with at most six
+# objects each. They are small, so that a laptop can learn from them.
+
+# %%
+from smm_tutorial import checkpoints, datasets, plotting
+from smm_tutorial.plotting import show
+
+model, record = checkpoints.load("discovery-mixture-clevr6-laptop-seed0")
+scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
+images, masks = scenes.batch(slice(0, 6))
+print(f"{len(scenes)} test scenes; a batch of images is {tuple(images.shape)}, values in [0, 1]")
+
+# %%
+rows = [[plotting.displayable(image) for image in images], [plotting.color_map(mask) for mask in masks]]
+figure = plotting.panels(rows, [f"scene {index}" for index in range(6)], "Scenes, and their true masks (never used in training)")
+show(figure, alt="Top: six small CLEVR pictures. Below each, its true mask, one colour an object and grey for the ground.")
+
+# %% [markdown]
+# ## A model that was never told what an object is
+#
+# The network you just loaded saw pictures only, no masks and no labels. It squeezes each picture through a few *slots*.
+# Every slot is a Gaussian cluster of image features: a mean, a variance and a weight. From each slot alone a small decoder
+# paints a picture and a mask, and the painted pictures together must give back the input. That is all the teaching there was.
+#
+# What do the slots hold? One picture a row: input, reconstruction, the owner of every pixel, then each slot's painting.
+
+# %%
+with torch.no_grad():
+    noise = model.start_noise(len(images), torch.Generator().manual_seed(0))
+    output = model(images, noise=noise, return_history=True)
+
+figure = plotting.decomposition_figure(images, output)
+show(figure, alt="Six scenes taken apart. Most slots paint one whole object each, and one slot paints the ground.")
+
+# %% [markdown]
+# ## How it gets there
+#
+# A slot starts from noise around a learned start. A few rounds of clustering follow: inputs are shared out among slots,
+# slots move to what they hold. Here are the shares, cell by cell of a 16 x 16 grid, after each round.
+
+# %%
+figure = plotting.iterations_figure(images, output.slots.history)
+show(figure, alt="For six scenes, the owner of each feature cell after each iteration: blurred at first, then by object.")
+
+# %% [markdown]
+# ## How good is that?
+#
+# *FG-ARI* asks whether pixels of one object end up in one slot, looking at true objects alone. *mBO* (mean best overlap)
+# asks how well the best slot's mask fits each object, background and all. 1 is perfect in both. The table comes from the
+# records of the runs; the last line below scores this very model, here and now.
+
+# %%
+from IPython.display import Markdown
+
+from smm_tutorial import experiments, report
+
+Markdown(report.discovery_table())
+
+# %%
+shown = scenes.subset(range(current_profile().shown_scenes))
+scores = experiments.score(shown, experiments.segment(model, shown))
+print(f"scored now on {scores['images']} test scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}")
+assert scores["fg_ari"] > 0.7 and scores["mbo"] > 0.5
+
+# %% [markdown]
+# ## Where to go from here
+#
+# | notebook | what happens there |
+# | --- | --- |
+# | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained before your eyes, measured, and shown where it fails |
+#
+# ## Summary
+#
+# A Slot Mixture Module clusters image features into slots; a decoder must rebuild the picture from them; objects come out,
+# though nobody named any. Everything here ran on your machine, from files that came with the course.
+#
+# ## Further reading
+#
+# - [Kirilenko et al. 2024, *Object-centric learning with slot mixture module*](https://arxiv.org/abs/2311.04640): the paper
+#   behind this course; section 3 is the module.
+# - [Locatello et al. 2020, *Object-centric learning with slot attention*](https://arxiv.org/abs/2006.15055): where slots that
+#   compete for inputs come from, with the experiment of this notebook at full size.
+# - [Johnson et al. 2017, *CLEVR*](https://arxiv.org/abs/1612.06890): the scenes, made to ask questions about them.

@@ -1,0 +1,339 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · Object discovery
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
+# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/05_object_discovery.py)
+#
+# **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, and find out
+# what its slots hold, how to measure that, and where it fails.
+#
+# **What you will be able to do.** Write the model from its parts, train it, read its masks, and choose a metric that sees
+# what you care about.
+#
+# **What you need.** Convolutions and a training loop in torch. What a slot module is you can take on trust here.
+#
+# **Minutes.** Laptop 40, GPU 25.
+
+# %% tags=["setup"]
+# This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("smm_tutorial") is None:
+    folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
+    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    if checkout is None:
+        checkout = folders[0]
+        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+    sys.path.insert(0, str(checkout))
+
+from smm_tutorial.course.dependencies import install_missing
+
+install_missing()  # leaves torch and numpy as they are
+
+# %% [markdown]
+# ## The plan
+#
+# An autoencoder whose bottleneck is a *set*:
+#
+# ```
+# image ─ encoder ─▶ N inputs ─ slot module ─▶ K slots ─ decoder ─▶ K paintings + K masks ─ mixture ─▶ image
+# ```
+#
+# The loss compares the last image with the first, pixel by pixel. Nothing says "object". Why should objects come out? Each
+# slot is small and must paint its share alone, and a thing of one colour and one shape is cheap to describe in one go.
+
+# %%
+import torch
+
+from smm_tutorial import checkpoints, datasets, experiments, plotting
+from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.plotting import show
+from smm_tutorial.profiles import current_profile
+
+profile = current_profile()
+trained, record = checkpoints.load("discovery-mixture-clevr6-laptop-seed0")
+size = trained.config.image_size
+train, test = (datasets.load("clevr6", split=split, size=size) for split in ("train", "test"))
+print(f"profile {profile.name}; {len(train)} training and {len(test)} test scenes of {size} x {size} pixels")
+
+# %% [markdown]
+# ## Encoder: from pixels to inputs
+#
+# A few convolutions, then a position embedding: the slots see a *set* of inputs, so an input must carry its own place.
+
+# %%
+from smm_tutorial.networks import BroadcastDecoder, ConvEncoder
+
+images, masks = test.batch(slice(0, 6))
+torch.manual_seed(0)
+encoder = ConvEncoder(image_size=size, channels=32, stride=2)
+inputs = encoder(images)
+print(f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: one of each cell of a {size // 2} x {size // 2} grid")
+
+# %% [markdown]
+# ## Slots
+#
+# `SlotMixture` shares the inputs out among slots and moves each slot to what it holds, three times. A slot is the mean and
+# the variance of its cluster, so it is twice as wide as a mean.
+
+# %%
+from smm_tutorial.slots import SlotMixture
+
+slots = SlotMixture(num_slots=7, input_dim=32, slot_dim=48, initialisation="clustering", normalisation="inputs")
+out = slots(inputs, noise=torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0)))
+print(f"slots {tuple(out.slots.shape)}, responsibilities {tuple(out.responsibilities.shape)}")
+torch.testing.assert_close(out.responsibilities.sum(dim=2), torch.ones(inputs.shape[:2]))  # shares sum to one over slots
+
+# %% [markdown]
+# ## Decoder: every slot paints alone
+#
+# Each slot is put on every cell of a small grid (a *spatial broadcast*) and grows into four channels: a painting, and how
+# much the slot wants each pixel.
+
+# %%
+decoder = BroadcastDecoder(slot_dim=slots.output_dim, image_size=size, channels=32)
+painted = decoder(out.slots.flatten(0, 1)).unflatten(0, (6, 7))
+paintings, logits = painted[:, :, :3], painted[:, :, 3]
+print(f"paintings {tuple(paintings.shape)}, logits {tuple(logits.shape)}")
+
+# %% [markdown]
+# ### Your turn: from paintings to a picture
+
+
+# %%
+@exercise("discovery.compose")
+def compose(paintings, logits):
+    """paintings (B, K, 3, H, W), logits (B, K, H, W) -> the picture (B, 3, H, W)."""
+    ...
+
+
+# %% [markdown]
+# The library's model does just this. Same slots in, same picture out:
+
+# %%
+with torch.no_grad():
+    noise = trained.start_noise(6, torch.Generator().manual_seed(0))
+    output = trained(images, noise=noise, return_history=True)
+    painted = trained.decoder(output.slots.slots.flatten(0, 1)).unflatten(0, (6, -1))
+torch.testing.assert_close(compose(painted[:, :, :3], painted[:, :, 3]), output.reconstruction)
+print("compose equals the model's own reconstruction")
+
+# %% [markdown]
+# ## Before training: why the start matters
+#
+# An SMM is a mixture of Gaussians in 48 dimensions, and in many dimensions a mixture is brutal: a cluster that starts a
+# little better wins *everything*. With weights at random, keys (what is compared) and values (what the variance is taken of)
+# live in unrelated spaces, and the variance says nothing about the distance it divides.
+#
+# **Predict first.** Below are the mixture weights, largest first, of an untrained module after each iteration, once with
+# torch's random weights and once started as plain clustering (keys and values one rotation, the update nearly the weighted
+# mean). How many slots will be left in each?
+
+# %%
+def weights_over_iterations(initialisation, normalisation):
+    torch.manual_seed(0)
+    module = SlotMixture(7, 32, 48, initialisation=initialisation, normalisation=normalisation)
+    noise = torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        history = module(inputs, noise=noise, num_iterations=4, return_history=True).history
+    return torch.stack([state.weights.sort(dim=1, descending=True).values.mean(dim=0) for state in history])
+
+
+for initialisation, normalisation in (("random", "layer"), ("clustering", "inputs")):
+    print(f"start: {initialisation}")
+    for step, weights in enumerate(weights_over_iterations(initialisation, normalisation), start=1):
+        print(f"  iteration {step}:", " ".join(f"{weight:.2f}" for weight in weights))
+
+# %% [markdown]
+# At random, a slot or two take nearly all inputs within a few iterations; the others get no gradient to learn from. Started
+# as clustering, every slot keeps a share. This one choice decides how soon training gets anywhere, so the models of this
+# notebook start that way.
+#
+# ## Train it, live
+#
+# The loop knows nothing of slots. It asks the loss for a number, follows the gradient, and keeps its state on disk if you
+# give it a folder. On a laptop this run is a few percent of the full one.
+
+# %%
+from smm_tutorial.training import TrainingConfig
+
+steps = profile.discovery.live_steps
+config = experiments.discovery_config("mixture", profile)
+live = experiments.discovery_model(config, seed=0)
+live_train, live_test = (datasets.load("clevr6", split=split, size=config.image_size) for split in ("train", "test"))
+watched = live_test.subset(range(32))
+run = experiments.train_discovery(
+    live,
+    live_train,
+    TrainingConfig(steps, profile.discovery.batch_size, warmup_steps=min(100, steps // 4)),
+    evaluate=lambda model: experiments.score(watched, experiments.segment(model, watched)),
+    evaluate_every=max(1, steps // 8),
+)
+print(f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}")
+
+# %%
+figure = plotting.log_figure(run.log, {"fg_ari": "FG-ARI, 32 test scenes", "mbo": "mBO, 32 test scenes"})
+show(figure, alt="FG-ARI and mBO on 32 test scenes over the steps of the live run.")
+
+# %% [markdown]
+# ## The trained one
+#
+# The committed checkpoint is the same program, run longer. Its record says how long, on what, and by which command.
+
+# %%
+minutes, hardware = record["minutes"], record["provenance"]["hardware"]
+print(record["command"])
+print(f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}")
+
+# %%
+figure = plotting.decomposition_figure(images, output)
+show(figure, alt="Six test scenes: input, reconstruction, owner of each pixel, and what each slot paints through its mask.")
+
+# %% [markdown]
+# Read a row: the reconstruction is a little soft, as an average is. In the third column every object should have a colour of
+# its own, and the ground one colour. Then each slot's own painting on white. Empty slots paint nothing: with seven slots and
+# three to six objects, some are left over.
+#
+# ## Masks over the iterations
+#
+# The decoder's masks are one way to ask who owns a pixel. The other is the module itself: its responsibilities, cell by cell.
+
+
+# %%
+@exercise("discovery.attention_map")
+def attention_map(responsibilities, size):
+    """responsibilities (B, N, K) of a square grid -> integer map (B, size, size) of the slot that holds each pixel."""
+    ...
+
+
+# %%
+figure = plotting.iterations_figure(images, output.slots.history)
+show(figure, alt="Owner of each feature cell after each iteration, mixed by responsibility, for six scenes.")
+
+# %%
+from smm_tutorial.metrics import adjusted_rand_index, foreground_ari, mean_best_overlap
+
+for step, state in enumerate(output.slots.history, start=1):
+    cells = attention_map(state.responsibilities, size)
+    fg_ari, mbo = foreground_ari(masks, cells).mean(), mean_best_overlap(masks, cells).mean()
+    print(f"iteration {step}: responsibilities score FG-ARI {fg_ari:.2f}, mBO {mbo:.2f} on these six scenes")
+fg_ari, mbo = foreground_ari(masks, output.segmentation).mean(), mean_best_overlap(masks, output.segmentation).mean()
+print(f"decoder masks:            FG-ARI {fg_ari:.2f}, mBO {mbo:.2f}")
+
+# %% [markdown]
+# ## A number that cannot see
+#
+# The field reports FG-ARI. It compares partitions, but only on pixels of true objects.
+#
+# **Predict first.** Two objects, and a model that cuts the *whole picture* into two halves, one object in each. What is its
+# FG-ARI? What would you say of its masks?
+
+# %%
+true = torch.zeros(1, 12, 12, dtype=torch.long)
+true[0, 4:8, 1:5], true[0, 4:8, 7:11] = 1, 2
+halves = (torch.arange(12) >= 6).long().expand(1, 12, 12)
+
+figure = plotting.panels([[plotting.color_map(true[0]), plotting.color_map(halves[0])]], ["true", "halves"])
+show(figure, alt="Left: two small squares on grey. Right: the picture cut into two halves, each containing a square.")
+for name, metric in (("FG-ARI", foreground_ari), ("ARI", adjusted_rand_index), ("mBO", mean_best_overlap)):
+    print(f"{name:6} {metric(true, halves).item():.2f}")
+assert foreground_ari(true, halves) == 1
+
+# %% [markdown]
+# A perfect score for masks that nobody would call objects. A model really does this: slots like to own an object *and a cell
+# of ground around it*. So this course always reports mBO beside FG-ARI.
+
+
+# %%
+@exercise("discovery.best_overlap")
+def best_overlap(true, predicted):
+    """Integer maps (H, W), 0 = background in `true` -> mean over objects of the best IoU of any segment (float)."""
+    ...
+
+
+# %%
+segmentation = experiments.segment(trained, test.subset(range(16)))
+truth = test.masks[:16].long()
+by_hand = torch.tensor([best_overlap(t, s) for t, s in zip(truth, segmentation, strict=True)], dtype=torch.float64)
+torch.testing.assert_close(by_hand, mean_best_overlap(truth, segmentation), atol=1e-5, rtol=0)
+print("sixteen scenes: by hand equals the library")
+
+# %% [markdown]
+# ## The table
+#
+# Made from the records of the runs in `data/results`, each with its command. A Gaussian mixture on raw pixels is what
+# clustering does without learning; untrained slots show what the architecture gives for free.
+
+# %%
+from IPython.display import Markdown
+
+from smm_tutorial import report
+
+Markdown(report.discovery_table())
+
+# %% [markdown]
+# And this model, scored now, on as many scenes as the profile allows. One seed is one sample: the table of a comparison needs
+# several, and this is none.
+
+# %%
+shown = test.subset(range(profile.shown_scenes))
+scores = experiments.score(shown, segmentation := experiments.segment(trained, shown))
+print(", ".join(f"{report.SCORE_TITLES[name]} {scores[name]:.3f}" for name in report.SCORE_TITLES))
+
+# %% [markdown]
+# ## Where it fails
+#
+# The four worst of these scenes by mBO. Look for small objects that no slot took, two objects in one slot, an object cut in
+# two, and objects that the edge of the picture cuts off.
+
+# %%
+overlap = mean_best_overlap(shown.masks.long(), segmentation)
+worst = overlap.argsort()[:4]
+figure = plotting.comparison_figure(
+    shown.batch(worst).images, {"true": shown.masks[worst].long(), "slots": segmentation[worst]}
+)
+show(figure, alt="The four test scenes with the lowest mBO: input, true masks, and the slots' masks.")
+print("their mBO:", " ".join(f"{value:.2f}" for value in overlap[worst]))
+
+# %% [markdown]
+# How does it depend on the size of an object? Each true object's best overlap, sorted into four equal groups by its pixels.
+
+# %%
+sizes, overlaps = [], []
+for t, s in zip(shown.masks.long(), segmentation, strict=True):
+    for label in (label for label in t.unique() if label != 0):
+        sizes.append((t == label).sum().item())
+        overlaps.append(best_overlap((t == label).long(), s))
+sizes, overlaps = torch.tensor(sizes), torch.tensor(overlaps)
+for group in sizes.argsort().chunk(4):
+    low, high = sizes[group].min(), sizes[group].max()
+    print(f"{low:4d} to {high:4d} pixels: mean best overlap {overlaps[group].mean():.2f} ({len(group)} objects)")
+
+# %% [markdown]
+# ## Summary
+#
+# - An autoencoder with a set of slots as its bottleneck finds objects from pixels alone.
+# - A mixture in many dimensions collapses if keys and values start unrelated; started as clustering, it learns at once.
+# - FG-ARI cannot see what masks do outside the objects; mBO can. Report both.
+# - Small objects are the hard part at this resolution.
+#
+# ## Further reading
+#
+# - [Locatello et al. 2020](https://arxiv.org/abs/2006.15055): the experiment at full size, 128 pixels and 500,000 steps;
+#   its appendix has the architecture's every number.
+# - [Kirilenko et al. 2024](https://arxiv.org/abs/2311.04640): the Slot Mixture Module, compared with slot attention on this
+#   task and three others.
+# - [Watters et al. 2019](https://arxiv.org/abs/1901.07017): why a slot is broadcast over space, rather than grown from a point.

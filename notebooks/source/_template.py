@@ -1,0 +1,93 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # NN · Title of the notebook
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/_template.ipynb)
+# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/_template.py)
+#
+# **What you will do.** Normalise the rows of a table, and see why the axis matters.
+#
+# **What you will be able to do.** Write a normalisation that survives any number of axes.
+#
+# **What you need.** Arrays in numpy.
+#
+# **Minutes.** Laptop 1, GPU 1.
+
+# %% tags=["setup"]
+# This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("smm_tutorial") is None:
+    folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
+    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    if checkout is None:
+        checkout = folders[0]
+        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+    sys.path.insert(0, str(checkout))
+
+from smm_tutorial.course.dependencies import install_missing
+
+install_missing()  # leaves torch and numpy as they are
+
+# %% [markdown]
+# ## One idea
+#
+# Say what the next cell does and why. Show the picture first.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from smm_tutorial.plotting import show
+
+scores = np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 0.0]])
+figure, axes = plt.subplots(figsize=(4, 2))
+axes.imshow(scores, cmap="viridis")
+axes.set(xlabel="slot", ylabel="input", title="Scores")
+show(figure, alt="A table of two rows and three columns; the first value of row two is the largest.")
+
+# %% [markdown]
+# **Predict first.** What do the rows sum to, and the columns?
+
+# %%
+responsibilities = scores / scores.sum(axis=1, keepdims=True)
+print("rows:", responsibilities.sum(axis=1))
+print("columns:", responsibilities.sum(axis=0))
+
+# %% [markdown]
+# The rows sum to one, the columns need not: every input is shared out among the slots, no slot is promised any input.
+#
+# ## Your turn
+#
+# An exercise is a cell of its own; its task, hints, solution and typical mistakes lie in `smm_tutorial/exercises`:
+#
+# ```python
+# @exercise("subject.step")
+# def normalise(scores):
+#     """Divide every row by its sum: (N, K) -> (N, K)."""
+#     ...
+# ```
+#
+# The name is then bound to a function that works, whether or not the exercise was done.
+
+# %% [markdown]
+# ## Summary
+#
+# One sentence for every idea.
+#
+# ## Further reading
+#
+# - [Numpy's page on broadcasting](https://numpy.org/doc/stable/user/basics.broadcasting.html):
+#   the rules behind `keepdims`.

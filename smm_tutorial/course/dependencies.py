@@ -1,0 +1,80 @@
+"""Install what the course needs and this machine lacks, for a notebook that fetched the checkout (say, on Colab).
+
+Only the standard library is used here, since nothing else need be installed yet. A hosted notebook's torch and numpy
+are chosen for its driver and for each other: they are held at the very versions that are installed.
+"""
+
+import importlib
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+LEFT_ALONE = ("torch", "numpy")
+PROJECT_FILE = Path(__file__).resolve().parents[2] / "pyproject.toml"
+
+
+def install_missing(project_file: Path = PROJECT_FILE) -> None:
+    """Install the missing and the too old requirements of `project_file`; do nothing when there are none.
+
+    Without a project file the library was installed by pip, which saw to its requirements itself.
+
+    Raises:
+        RuntimeError: torch or numpy is there but too old, or pip could not install something.
+    """
+    if not project_file.is_file():
+        return
+    needed = unmet_requirements(project_file)
+    if not needed:
+        return
+
+    held = {name: version for name in LEFT_ALONE if (version := installed_version(name))}
+    too_old = [requirement for requirement in needed if name_and_bound(requirement)[0] in held]
+    if too_old:
+        raise RuntimeError(
+            f"the course needs {', '.join(too_old)}, but this machine has {held}: choose a newer runtime. "
+            "They are not upgraded from here, since that can break what the machine was set up for."
+        )
+
+    print(f"Installing {', '.join(needed)}; held as they are: {held or 'nothing'}")
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "held.txt"
+        constraints.write_text("".join(f"{name}=={version}\n" for name, version in held.items()))
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints), *needed]
+        if subprocess.run(command).returncode:
+            raise RuntimeError(f"pip could not install {needed}: read its message above; is there a network?")
+    importlib.invalidate_caches()
+
+
+def unmet_requirements(project_file: Path) -> list[str]:
+    """The requirements, such as `pooch>=1.8`, that are not installed or are older than their bound."""
+    requirements = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]["dependencies"]
+    return [requirement for requirement in requirements if not is_met(*name_and_bound(requirement))]
+
+
+def is_met(name: str, bound: str) -> bool:
+    """Whether `name` is installed at `bound` or above."""
+    version = installed_version(name)
+    return version is not None and release(version) >= release(bound)
+
+
+def installed_version(name: str) -> str | None:
+    """The version that is installed, as `2.6.0+cu124`, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def name_and_bound(requirement: str) -> tuple[str, str]:
+    """Split `torch>=2.3` into its two halves; the project states lower bounds only."""
+    name, bound = requirement.split(">=")
+    return name.strip(), bound.strip()
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, without local or pre-release parts: `2.6.0+cu124` is (2, 6, 0)."""
+    return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", version).group().split("."))

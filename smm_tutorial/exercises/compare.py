@@ -1,0 +1,119 @@
+"""Say in words how what a learner's function returned differs from what was expected."""
+
+from collections.abc import Mapping
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import torch
+
+KINDS = {"b": "boolean", "i": "integer", "u": "integer", "f": "floating point", "c": "complex"}
+MOST_VALUES_SHOWN = 12
+
+
+def difference(expected: Any, actual: Any, rtol: float, atol: float, where: str = "the result") -> str | None:
+    """Describe the first difference between two results, or return None when there is none.
+
+    Compared by structure (dictionaries by key, tuples and lists by position), then by type, shape and kind of number
+    (boolean, integer, floating point), then by value: `|actual - expected| <= atol + rtol * |expected|`. Two NaN are
+    equal. `where` names the place in the result, as in `the result['means']`.
+    """
+    if isinstance(expected, Mapping):
+        return _difference_of_mappings(expected, actual, rtol, atol, where)
+    if isinstance(expected, tuple | list):
+        return _difference_of_sequences(expected, actual, rtol, atol, where)
+    if isinstance(expected, np.ndarray | torch.Tensor):
+        return _difference_of_arrays(expected, actual, rtol, atol, where)
+    if isinstance(expected, Number | np.generic):
+        return _difference_of_numbers(expected, actual, rtol, atol, where)
+    if type(expected) is not type(actual) or expected != actual:
+        return f"{where}: expected {expected!r}, got {describe(actual)}"
+    return None
+
+
+def describe(value: Any) -> str:
+    """One short line about a value: the values themselves when they are few, else type, shape and dtype."""
+    if isinstance(value, np.ndarray | torch.Tensor):
+        values = as_array(value)
+        head = f"{_type_name(value)} of shape {tuple(value.shape)}, {value.dtype}"
+        if values.size > MOST_VALUES_SHOWN:
+            return head
+        text = np.array2string(values, precision=6, separator=", ", threshold=MOST_VALUES_SHOWN)
+        return f"{head}: {' '.join(text.split())}"
+    if isinstance(value, Mapping):
+        return f"{_type_name(value)} with keys {list(value)}"
+    if isinstance(value, tuple | list):
+        return f"{_type_name(value)} of {len(value)}: ({', '.join(describe(part) for part in value)})"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def as_array(value: np.ndarray | torch.Tensor) -> np.ndarray:
+    """A tensor as a numpy array (half-precision types, unknown to numpy or coarse, as float32)."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+    return value
+
+
+def _difference_of_mappings(expected: Mapping, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+    if not isinstance(actual, Mapping):
+        return f"{where}: expected a dictionary with keys {list(expected)}, got {describe(actual)}"
+    if set(expected) != set(actual):
+        return f"{where}: expected the keys {list(expected)}, got {list(actual)}"
+    parts = (difference(expected[key], actual[key], rtol, atol, f"{where}[{key!r}]") for key in expected)
+    return next((part for part in parts if part), None)
+
+
+def _difference_of_sequences(expected: tuple | list, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+    if not isinstance(actual, tuple | list):
+        return f"{where}: expected {len(expected)} values, `return a, b, ...`, got {describe(actual)}"
+    if len(expected) != len(actual):
+        return f"{where}: expected {len(expected)} values, got {len(actual)}"
+    parts = (
+        difference(one, other, rtol, atol, f"{where}[{index}]")
+        for index, (one, other) in enumerate(zip(expected, actual, strict=True))
+    )
+    return next((part for part in parts if part), None)
+
+
+def _difference_of_arrays(expected: Any, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+    if not isinstance(actual, torch.Tensor if isinstance(expected, torch.Tensor) else np.ndarray):
+        return f"{where}: expected {describe(expected)}; got {describe(actual)}"
+    if expected.shape != actual.shape:
+        return f"{where}: expected shape {tuple(expected.shape)}, got {tuple(actual.shape)} ({actual.dtype})"
+    wanted, found = as_array(expected), as_array(actual)
+    if KINDS.get(wanted.dtype.kind) != KINDS.get(found.dtype.kind):
+        return (
+            f"{where}: expected {KINDS.get(wanted.dtype.kind, wanted.dtype)} numbers ({expected.dtype}), "
+            f"got {KINDS.get(found.dtype.kind, found.dtype)} ({actual.dtype})"
+        )
+    return _difference_of_values(wanted, found, rtol, atol, where)
+
+
+def _difference_of_numbers(expected: Any, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+    if isinstance(actual, np.ndarray | torch.Tensor) and actual.ndim == 0:
+        actual = actual.item()
+    if not isinstance(actual, Number | np.generic):
+        return f"{where}: expected the number {expected!r}, got {describe(actual)}"
+    return _difference_of_values(np.asarray(expected), np.asarray(actual), rtol, atol, where)
+
+
+def _difference_of_values(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float, where: str) -> str | None:
+    close = np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+    if close.all():
+        return None
+    at = tuple(int(index) for index in np.argwhere(~close)[0])
+    place = f"{where}{list(at)}" if at else where
+    text = f"{place}: expected {_number(expected[at])}, got {_number(actual[at])}"
+    if expected.size > 1:
+        text += f" ({int((~close).sum())} of {close.size} values differ)"
+    return text
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
+
+
+def _type_name(value: Any) -> str:
+    return "torch.Tensor" if isinstance(value, torch.Tensor) else type(value).__name__

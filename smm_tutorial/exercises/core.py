@@ -1,0 +1,268 @@
+"""The mechanism of the exercises: a task, its judge, and the `@exercise` decorator that a notebook uses.
+
+    @exercise("em.e_step")
+    def e_step(points, means, variances, weights):
+        ...
+
+The decorator shows the task, runs the function on the task's cases and says how it went. Unless it was right it hands
+back the reference solution, so that the rest of the notebook runs whether or not an exercise was done.
+
+Tasks lie beside this file, one file a notebook (`nb01_em.py` for notebook 01), and are found by that name.
+"""
+
+import ast
+import difflib
+import importlib
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.display import display
+
+from smm_tutorial.exercises.compare import describe, difference
+from smm_tutorial.exercises.render import Card
+
+TASK_FILE = re.compile(r"nb\d\d_\w+")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call that a function is tried on: a name that a learner understands, and the arguments."""
+
+    name: str
+    arguments: tuple
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A typical wrong answer, and the hint for someone who gave it."""
+
+    answer: Callable
+    hint: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """An exercise.
+
+    Attributes:
+        name: how notebooks name it, `subject.step`, as in `em.e_step`.
+        title: a few words.
+        text: what to do; backticks mark code.
+        minutes: how long it takes a learner who follows the notebook.
+        difficulty: 1 (read the cell above), 2 (think), 3 (think hard).
+        hints: two steps, the second one telling more.
+        solution: the reference.
+        cases: makes the cases afresh at every call, so that no answer can spoil another's arguments.
+        mistakes: typical wrong answers; each fails with its own hint.
+        rtol, atol: an answer is right when `|actual - expected| <= atol + rtol * |expected|`.
+    """
+
+    name: str
+    title: str
+    text: str
+    minutes: int
+    difficulty: int
+    hints: tuple[str, str]
+    solution: Callable
+    cases: Callable[[], list[Case]]
+    mistakes: tuple[Mistake, ...]
+    rtol: float = 1e-5
+    atol: float = 1e-7
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an answer did: `status` is pending, wrong or right; `hint` is that of the mistake it was recognised as."""
+
+    status: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What one call gave: a value, or the exception it raised."""
+
+    value: Any = None
+    exception: Exception | None = None
+
+
+_tasks: dict[str, Task] = {}
+_hints_shown: dict[str, int] = {}
+
+
+def register(task: Task) -> Task:
+    """Add a task to those that notebooks can name.
+
+    Raises:
+        ValueError: another task has the same name.
+    """
+    if task.name in _tasks:
+        raise ValueError(f"there are two exercises named {task.name!r}: names must be unique over all notebooks")
+    _tasks[task.name] = task
+    return task
+
+
+def all_tasks() -> dict[str, Task]:
+    """Every task by name, from every `nbNN_*.py` beside this file."""
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        if TASK_FILE.fullmatch(module.name):
+            importlib.import_module(f"{__package__}.{module.name}")
+    return dict(_tasks)
+
+
+def find_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ValueError: there is none; the message names the nearest ones.
+    """
+    tasks = all_tasks()
+    if name not in tasks:
+        near = difflib.get_close_matches(name, tasks) or sorted(tasks)
+        raise ValueError(f"there is no exercise named {name!r}; did you mean one of {near}?")
+    return tasks[name]
+
+
+def exercise(name: str) -> Callable[[Callable], Callable]:
+    """Decorate an answer: show the task and the verdict; the name is then bound to a function that works.
+
+    That is the learner's own function when it is right, and the reference solution otherwise.
+    """
+    task = find_task(name)
+
+    def decorate(answer: Callable) -> Callable:
+        verdict = judge(task, answer)
+        display(task_card(task, verdict))
+        return answer if verdict.status == "right" else task.solution
+
+    return decorate
+
+
+def hint(name: str) -> None:
+    """Show the hints of a task, one more at every call."""
+    task = find_task(name)
+    shown = min(_hints_shown.get(name, 0) + 1, len(task.hints))
+    _hints_shown[name] = shown
+    lines = [f"Hint {number} of {len(task.hints)}. {text}" for number, text in enumerate(task.hints[:shown], start=1)]
+    rest = f'`hint("{name}")` again tells more.' if shown < len(task.hints) else f'`solution("{name}")` shows it all.'
+    display(Card(status="hint", title=task.title, lines=(*lines, rest)))
+
+
+def solution(name: str) -> None:
+    """Show the source of a task's reference solution."""
+    task = find_task(name)
+    source = textwrap.dedent(inspect.getsource(task.solution))
+    display(Card(status="solution", title=task.title, lines=(), code=source))
+
+
+def judge(task: Task, answer: Callable) -> Verdict:
+    """Run an answer on every case of a task; see `Verdict`. Nothing that the answer raises escapes."""
+    body = _body_of(answer)
+    if body is not None and all(_says_nothing(statement) for statement in body):
+        return Verdict("pending", "Not attempted yet.")
+
+    outcomes = _outcomes(answer, task)
+    references = _outcomes(task.solution, task)
+    for case, outcome, reference in zip(task.cases(), outcomes, references, strict=True):
+        if reference.exception is not None:
+            raise RuntimeError(f"the solution of {task.name!r} fails on {case.name!r}") from reference.exception
+        problem = _problem(task, reference, outcome)
+        if problem is None:
+            continue
+        if _is_unfinished(body, outcome):
+            return Verdict("pending", "Not finished yet: a placeholder `...` is still in your code.")
+        message = f"Not yet. On the case “{case.name}”, {problem}."
+        return Verdict("wrong", message, _recognise(task, outcomes))
+    return Verdict("right", "Right: your function agrees with the reference on every case.")
+
+
+def task_card(task: Task, verdict: Verdict) -> Card:
+    """What a learner sees below an answer."""
+    lines = [task.text, verdict.message]
+    if verdict.hint:
+        lines.append(f"Hint: {verdict.hint}")
+    if verdict.status != "right":
+        lines.append(f'The cells below use the reference solution. Stuck? `hint("{task.name}")`')
+    effort = f"{'★' * task.difficulty}{'☆' * (3 - task.difficulty)} · {task.minutes} minutes"
+    return Card(status=verdict.status, title=f"{task.title} · {effort}", lines=tuple(lines))
+
+
+def _outcomes(answer: Callable, task: Task) -> list[_Outcome]:
+    return [_call(answer, case.arguments) for case in task.cases()]
+
+
+def _call(answer: Callable, arguments: tuple) -> _Outcome:
+    try:
+        return _Outcome(value=answer(*arguments))
+    except Exception as exception:
+        return _Outcome(exception=exception)
+
+
+def _problem(task: Task, reference: _Outcome, outcome: _Outcome) -> str | None:
+    """What is wrong with one outcome, in words, or None."""
+    if outcome.exception is not None:
+        return f"your function raised {type(outcome.exception).__name__}: {outcome.exception}"
+    if outcome.value is None and reference.value is not None:
+        return f"your function returned None instead of {describe(reference.value)}: is there a `return` at its end?"
+    return difference(reference.value, outcome.value, task.rtol, task.atol)
+
+
+def _recognise(task: Task, outcomes: list[_Outcome]) -> str | None:
+    """The hint of the mistake that gives the same outcome on every case, or None."""
+    for mistake in task.mistakes:
+        others = _outcomes(mistake.answer, task)
+        if all(_same(task, one, other) for one, other in zip(outcomes, others, strict=True)):
+            return mistake.hint
+    return None
+
+
+def _same(task: Task, one: _Outcome, other: _Outcome) -> bool:
+    if one.exception is not None or other.exception is not None:
+        return type(one.exception) is type(other.exception)
+    return difference(other.value, one.value, task.rtol, task.atol) is None
+
+
+def _body_of(answer: Callable) -> list[ast.stmt] | None:
+    """The statements of a function without its docstring; None when its source is not to be had."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    if not tree.body or not isinstance(tree.body[0], ast.FunctionDef):
+        return None
+    body = tree.body[0].body
+    return body[1:] if ast.get_docstring(tree.body[0]) is not None else body
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    """Whether a statement is `...`, `pass`, `return`, `return None`, `return ...` or a raised NotImplementedError."""
+    if isinstance(statement, ast.Expr | ast.Return) and statement.value is not None:
+        return isinstance(statement.value, ast.Constant) and statement.value.value in (None, ...)
+    if isinstance(statement, ast.Raise):
+        return "NotImplementedError" in ast.dump(statement)
+    return isinstance(statement, ast.Pass | ast.Return)
+
+
+def _is_unfinished(body: list[ast.stmt] | None, outcome: _Outcome) -> bool:
+    """Whether an answer that failed is one that was left open rather than one that is wrong."""
+    if isinstance(outcome.exception, NotImplementedError) or outcome.value is ...:
+        return True
+    if body is None:
+        return outcome.exception is None and outcome.value is None
+    return any(_has_placeholder(statement) for statement in body)
+
+
+def _has_placeholder(node: ast.AST) -> bool:
+    """Whether code holds a `...` that is not an index, as in `x[..., None]`."""
+    if isinstance(node, ast.Subscript):
+        return _has_placeholder(node.value)
+    if isinstance(node, ast.Constant):
+        return node.value is ...
+    return any(_has_placeholder(child) for child in ast.iter_child_nodes(node))

@@ -1,0 +1,35 @@
+"""What an exercise shows: HTML in a notebook, plain text elsewhere."""
+
+import html
+import re
+from dataclasses import dataclass
+
+# Okabe and Ito's palette, safe for colour-blind readers; the word before the title says the same without colour.
+COLOURS = {"pending": "#56b4e9", "wrong": "#d55e00", "right": "#009e73", "hint": "#0072b2", "solution": "#0072b2"}
+WORDS = {"pending": "To do", "wrong": "Not yet", "right": "✓ Right", "hint": "Hints", "solution": "Solution"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A titled box of lines; `status` is a key of `COLOURS`. Backticks in the title and the lines mark code."""
+
+    status: str
+    title: str
+    lines: tuple[str, ...]
+    code: str = ""
+
+    def __repr__(self) -> str:
+        text = [f"[{WORDS[self.status]}] {self.title}", *(" ".join(line.split()) for line in self.lines)]
+        return "\n".join([*text, self.code] if self.code else text)
+
+    def _repr_html_(self) -> str:
+        style = f"border-left: 5px solid {COLOURS[self.status]}; padding: 0.3em 0 0.3em 1em; margin: 0.5em 0;"
+        parts = [f"<p><strong>{WORDS[self.status]}: {_marked_up(self.title)}</strong></p>"]
+        parts += [f"<p>{_marked_up(line)}</p>" for line in self.lines]
+        if self.code:
+            parts.append(f"<pre>{html.escape(self.code)}</pre>")
+        return f'<div style="{style}">{"".join(parts)}</div>'
+
+
+def _marked_up(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(" ".join(text.split())))

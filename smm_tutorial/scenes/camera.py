@@ -1,0 +1,183 @@
+"""CLEVR's camera: projection, rays, and its position recovered from an image's record.
+
+Blender's pinhole: a 35 mm lens on a 32 mm sensor that spans the longer side of the frame ("fit AUTO"), aimed at the
+world's origin with z up. The position is that of the base scene plus a uniform jitter of up to 0.5 along each axis.
+
+Places in an image are fractions of the full frame: column 0 is its left edge and 1 its right edge, row 0 the top edge
+and 1 the bottom edge. A *window* (top, left, bottom, right) is a part of the frame in these units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares
+from torch import Tensor
+
+from smm_tutorial.scenes.records import Scene
+
+CAMERA_POSITION = (7.48113, -6.50764, 5.34367)  # of CLEVR's base scene, before the jitter
+CAMERA_JITTER = 0.5
+HALF_SENSOR = 0.5 * 32 / 35  # half of the frame's longer side at unit distance from the pinhole
+
+CLEVR_FRAME = (320, 480)  # height, width of CLEVR's images
+MASKS_FRAME = (240, 320)  # height, width of CLEVR-with-masks' images
+PAPER_CROP = (29 / 240, 64 / 320, 221 / 240, 256 / 320)  # rows 29:221, columns 64:256 of a 240 x 320 image
+WINDOWED_FRAME_ASPECT = 4 / 3  # width / height of the frame that a window is cut from
+
+Window = tuple[float, float, float, float]
+
+
+class Frame(NamedTuple):
+    """The part of the camera's frame that an image shows, and the frame's width / height."""
+
+    window: Window
+    aspect: float
+
+    @classmethod
+    def of_image(cls, height: int, width: int, window: Window | None = None) -> Frame:
+        """The frame of an image of `height` x `width` pixels.
+
+        Without a window the image is the full frame. With one, the frame has CLEVR-with-masks' aspect of 4:3.
+
+        Raises:
+            ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1, 0 <= left < right <= 1.
+        """
+        if height < 1 or width < 1:
+            raise ValueError(f"an image needs at least one row and one column, got height={height}, width={width}")
+        if window is None:
+            return cls((0.0, 0.0, 1.0, 1.0), width / height)
+        if len(window) != 4 or not (0 <= window[0] < window[2] <= 1 and 0 <= window[1] < window[3] <= 1):
+            raise ValueError(
+                "window must be (top, left, bottom, right) as fractions of the full frame, between 0 and 1, with "
+                f"top < bottom and left < right, got {window!r}; for rows 29:221 of 240 divide by 240"
+            )
+        return cls(tuple(window), WINDOWED_FRAME_ASPECT)
+
+    @property
+    def half_extents(self) -> tuple[float, float]:
+        """Half of the full frame's width and height at unit distance from the pinhole."""
+        longer = max(self.aspect, 1.0)
+        return HALF_SENSOR * self.aspect / longer, HALF_SENSOR / longer
+
+
+def camera_axes(position: np.ndarray) -> np.ndarray:
+    """Columns right, up, backward (3, 3) of a camera at `position` (3,) that looks at the origin with z up."""
+    backward = position / np.linalg.norm(position)
+    right = np.cross((0.0, 0.0, 1.0), backward)
+    right = right / np.linalg.norm(right)
+    return np.stack([right, np.cross(backward, right), backward], axis=1)
+
+
+def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarray:
+    """Where world points appear in the full frame.
+
+    Args:
+        points: (N, 3) in world units.
+        position: (3,) of the camera.
+        aspect: width / height of the full frame.
+
+    Returns:
+        (N, 3): column and row as fractions of the frame, and the depth along the optical axis in world units.
+    """
+    seen = (np.asarray(points) - position) @ camera_axes(position)  # (N, 3) right, up, backward
+    depth = -seen[:, 2]
+    half_width, half_height = Frame((0.0, 0.0, 1.0, 1.0), aspect).half_extents
+    columns = 0.5 + 0.5 * seen[:, 0] / (depth * half_width)
+    rows = 0.5 - 0.5 * seen[:, 1] / (depth * half_height)
+    return np.stack([columns, rows, depth], axis=1)
+
+
+def pixel_coords(points: np.ndarray, position: np.ndarray, frame: tuple[int, int] = CLEVR_FRAME) -> list[tuple]:
+    """CLEVR's ``pixel_coords`` of world points (N, 3): column and row as integers, and the depth.
+
+    Args:
+        points: (N, 3) in world units.
+        position: (3,) of the camera.
+        frame: height, width of the image in pixels.
+    """
+    height, width = frame
+    projected = project(points, np.asarray(position), width / height)
+    return [(round(width * column), round(height * row), depth) for column, row, depth in projected.tolist()]
+
+
+def camera_position(scene: Scene, frames: Sequence[tuple[int, int]] = (CLEVR_FRAME, MASKS_FRAME)) -> np.ndarray:
+    """Where the scene's camera stood: its own entry, or recovered from the objects' pixel coordinates.
+
+    The depth of an object at p seen from C is |C| - p.C/|C|; a least-squares fit of C to all depths (known to float
+    precision) and to the rounded columns and rows finds C. The pixel size of the image is not in a record, so every
+    one in `frames` is tried, and the best fit wins.
+
+    Args:
+        scene: with ``camera``, or with at least one object that has ``pixel_coords``.
+        frames: (height, width) that the image may have had.
+
+    Returns:
+        (3,) float64 in world units.
+
+    Raises:
+        ValueError: the scene has neither a camera nor pixel coordinates.
+    """
+    if scene.camera is not None:
+        return np.asarray(scene.camera, dtype=np.float64)
+    located = [item for item in scene.objects if item.pixel_coords is not None]
+    if not located:
+        raise ValueError(
+            f"scene {scene.filename} has neither 'camera' nor 'pixel_coords' of any object, so its camera is unknown; "
+            f"give it one, e.g. dataclasses.replace(scene, camera=CAMERA_POSITION) with {CAMERA_POSITION}"
+        )
+    points = np.array([item.position for item in located], dtype=np.float64)  # (N, 3)
+    observed = np.array([item.pixel_coords for item in located], dtype=np.float64)  # (N, 3)
+    fits = [_fit_camera(points, observed, frame) for frame in frames]
+    return min(fits, key=lambda fit: fit.cost).x
+
+
+DEPTH_ERROR = 1e-4  # world units: float32 of Blender
+PIXEL_ERROR = 0.3  # pixels: rounding to whole ones
+
+
+def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]):
+    """Least-squares fit of the camera position to `observed` (N, 3) pixel coordinates of `points` (N, 3)."""
+    height, width = frame
+    to_pixels = np.array([width, height, 1.0])
+    errors = np.array([PIXEL_ERROR, PIXEL_ERROR, DEPTH_ERROR])
+
+    def residuals(position: np.ndarray) -> np.ndarray:
+        jitter = (position - CAMERA_POSITION) / CAMERA_JITTER  # a weak pull that decides where one object cannot
+        misfit = (project(points, position, width / height) * to_pixels - observed) / errors
+        return np.concatenate([misfit.ravel(), jitter])
+
+    return least_squares(residuals, np.array(CAMERA_POSITION), method="lm", xtol=1e-12, ftol=1e-12)
+
+
+def subpixel_offsets(samples: int) -> Tensor:
+    """Places (S, 2) of the samples inside a pixel, (row, column) in 0..1; a single one is its centre.
+
+    A square number gives a regular grid, any other number the golden-ratio lattice.
+    """
+    side = round(samples**0.5)
+    index = torch.arange(samples, dtype=torch.float64)
+    if side * side == samples:
+        return torch.stack([(index // side + 0.5) / side, (index % side + 0.5) / side], dim=1)  # (S, 2)
+    return torch.stack([(index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0], dim=1)  # (S, 2)
+
+
+def camera_rays(height: int, width: int, frame: Frame, offsets: Tensor) -> Tensor:
+    """Unit directions (H * W, S, 3) in the camera's axes (right, up, backward) through each pixel's sub-samples.
+
+    Args:
+        height, width: of the image in pixels.
+        frame: what the image shows.
+        offsets: (S, 2) from `subpixel_offsets`.
+    """
+    top, left, bottom, right = frame.window
+    half_width, half_height = frame.half_extents
+    rows = top + (bottom - top) * (torch.arange(height)[:, None] + offsets[:, 0]) / height  # (H, S)
+    columns = left + (right - left) * (torch.arange(width)[:, None] + offsets[:, 1]) / width  # (W, S)
+    up = ((1 - 2 * rows) * half_height)[:, None].expand(height, width, -1)  # (H, W, S)
+    across = ((2 * columns - 1) * half_width)[None].expand(height, width, -1)  # (H, W, S)
+    directions = torch.stack([across, up, -torch.ones_like(up)], dim=-1)  # (H, W, S, 3)
+    return torch.nn.functional.normalize(directions, dim=-1).flatten(0, 1)

@@ -1,0 +1,285 @@
+"""CLEVR scene records: read, check, write.
+
+A record is one element of the ``scenes`` list of a CLEVR ``CLEVR_{split}_scenes.json`` file (Johnson et al. 2017,
+arXiv 1612.06890). `Scene.from_record` and `Scene.to_record` are inverse to each other: keys that this module does not
+know travel along in ``extra``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+SHAPES = ("cube", "sphere", "cylinder")
+SIZES = {"large": 0.7, "small": 0.35}  # radius or half edge, in world units
+MATERIALS = ("rubber", "metal")
+COLORS = {  # red, green, blue of CLEVR's properties file, 0..255
+    "gray": (87, 87, 87),
+    "red": (173, 35, 35),
+    "blue": (42, 75, 215),
+    "green": (29, 105, 20),
+    "brown": (129, 74, 25),
+    "purple": (129, 38, 192),
+    "cyan": (41, 208, 208),
+    "yellow": (255, 238, 51),
+}
+LAMP_NAMES = ("Lamp_Key", "Lamp_Fill", "Lamp_Back")
+DIRECTIONS = {  # the same in every CLEVR scene: taken from the camera before its jitter
+    "right": (0.6563112735748291, 0.7544902563095093, -0.0),
+    "behind": (-0.754490315914154, 0.6563112735748291, 0.0),
+    "above": (0.0, 0.0, 1.0),
+    "below": (-0.0, -0.0, -1.0),
+    "left": (-0.6563112735748291, -0.7544902563095093, 0.0),
+    "front": (0.754490315914154, -0.6563112735748291, -0.0),
+}
+RELATIONS = ("left", "right", "front", "behind")
+RELATION_MARGIN = 0.2  # world units that one object must lie further than another along a direction
+
+
+def _require(record: Mapping[str, Any], key: str, where: str) -> Any:
+    if key not in record:
+        raise ValueError(f"{where}: the field '{key}' is missing, the record has {sorted(record)}")
+    return record[key]
+
+
+def _numbers(value: Any, length: int, name: str) -> tuple[float, ...]:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if not is_list or len(value) != length or not all(_is_number(item) for item in value):
+        raise ValueError(f"{name} must be a list of {length} finite numbers, got {value!r}")
+    return tuple(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _choice(value: Any, choices: Iterable[str], name: str) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object of a CLEVR scene.
+
+    Args:
+        shape: one of `SHAPES`.
+        size: a key of `SIZES`.
+        material: one of `MATERIALS`.
+        color: a key of `COLORS`.
+        rotation: CLEVR's number for the yaw, 0..360. CLEVR's generator drew degrees and then used the same number as
+            radians; see `yaw`.
+        position: the centre (x, y, z) in world units (``3d_coords`` in a record).
+        pixel_coords: (column, row, depth) of the centre in the image that the record describes, or None.
+        extra: fields of the record that have no place above.
+    """
+
+    shape: str
+    size: str
+    material: str
+    color: str
+    rotation: float
+    position: tuple[float, float, float]
+    pixel_coords: tuple[float, float, float] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def radius(self) -> float:
+        """Radius of a sphere or cylinder, half edge of a cube, in world units."""
+        return SIZES[self.size]
+
+    @property
+    def yaw(self) -> float:
+        """The turn about the vertical axis that the images really show, in radians: the number of `rotation`."""
+        return self.rotation
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], where: str = "object") -> SceneObject:
+        """The object of one element of a record's ``objects``.
+
+        Raises:
+            ValueError: a field is missing or has a value that CLEVR does not know; `where` is named in the message.
+        """
+        if not isinstance(record, Mapping):
+            raise ValueError(f"{where} must be a mapping of CLEVR's object fields, got {type(record).__name__}")
+        rotation = _require(record, "rotation", where)
+        if not _is_number(rotation):
+            raise ValueError(f"{where}.rotation must be a finite number, got {rotation!r}")
+        pixel_coords = None
+        if "pixel_coords" in record:
+            pixel_coords = _numbers(record["pixel_coords"], 3, f"{where}.pixel_coords")
+        known = ("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords")
+        return cls(
+            shape=_choice(_require(record, "shape", where), SHAPES, f"{where}.shape"),
+            size=_choice(_require(record, "size", where), SIZES, f"{where}.size"),
+            material=_choice(_require(record, "material", where), MATERIALS, f"{where}.material"),
+            color=_choice(_require(record, "color", where), COLORS, f"{where}.color"),
+            rotation=rotation,
+            position=_numbers(_require(record, "3d_coords", where), 3, f"{where}.3d_coords"),
+            pixel_coords=pixel_coords,
+            extra={key: value for key, value in record.items() if key not in known},
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """The object as CLEVR's JSON has it."""
+        record = {
+            "shape": self.shape,
+            "size": self.size,
+            "material": self.material,
+            "color": self.color,
+            "rotation": self.rotation,
+            "3d_coords": list(self.position),
+        }
+        if self.pixel_coords is not None:
+            record["pixel_coords"] = list(self.pixel_coords)
+        return record | dict(self.extra)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One CLEVR scene: its objects and how they were seen and lit.
+
+    Args:
+        objects: the objects; the k-th one (from 1) has the number k in masks.
+        image_index, filename, split: as in the record (``image_filename`` there).
+        directions: unit vectors of "left", "right", "front", "behind", "above", "below" in the world.
+        camera: position of the camera in world units, or None when the record does not say
+            (`scenes.camera.camera_position` then recovers it from the objects' pixel coordinates).
+        lamps: positions of the lamps of `LAMP_NAMES`, or None: the lamps then stand where CLEVR's base scene has them.
+        extra: fields of the record that have no place above.
+    """
+
+    objects: tuple[SceneObject, ...]
+    image_index: int = 0
+    filename: str = "CLEVR_new_000000.png"
+    split: str = "new"
+    directions: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: dict(DIRECTIONS))
+    camera: tuple[float, float, float] | None = None
+    lamps: Mapping[str, tuple[float, ...]] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def relationships(self) -> dict[str, list[list[int]]]:
+        """``relationships[relation][i]`` lists the objects that lie `relation` of object i, e.g. left of it.
+
+        Object j does when it lies more than `RELATION_MARGIN` further than i along the relation's direction.
+        """
+        return {relation: self._related(self.directions[relation]) for relation in RELATIONS}
+
+    def _related(self, direction: Sequence[float]) -> list[list[int]]:
+        def advance(start: SceneObject, end: SceneObject) -> float:
+            return sum((end.position[axis] - start.position[axis]) * direction[axis] for axis in range(3))
+
+        return [
+            [j for j, other in enumerate(self.objects) if advance(item, other) > RELATION_MARGIN]
+            for item in self.objects
+        ]
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Scene:
+        """The scene of one element of the ``scenes`` list of a CLEVR file.
+
+        Raises:
+                ValueError: a field is missing or wrong; the message names it.
+        """
+        if not isinstance(record, Mapping):
+            raise ValueError(f"a scene record must be a mapping of CLEVR's fields, got {type(record).__name__}")
+        where = f"scene record {record.get('image_filename', record.get('image_index', '?'))}"
+        objects = _require(record, "objects", where)
+        if not isinstance(objects, Sequence) or isinstance(objects, str):
+            raise ValueError(f"{where}: objects must be a list, got {type(objects).__name__}")
+        image_index = _require(record, "image_index", where)
+        if not isinstance(image_index, int) or isinstance(image_index, bool):
+            raise ValueError(f"{where}: image_index must be an integer, got {image_index!r}")
+        camera = _numbers(record["camera"], 3, f"{where}: camera") if "camera" in record else None
+        known = ("objects", "image_index", "image_filename", "split", "directions", "relationships", "camera", "lamps")
+        scene = cls(
+            objects=tuple(SceneObject.from_record(o, f"{where}: objects[{i}]") for i, o in enumerate(objects)),
+            image_index=image_index,
+            filename=_text(_require(record, "image_filename", where), f"{where}: image_filename"),
+            split=_text(_require(record, "split", where), f"{where}: split"),
+            directions=_directions(_require(record, "directions", where), where),
+            camera=camera,
+            lamps=_lamps(record["lamps"], where) if "lamps" in record else None,
+            extra={key: value for key, value in record.items() if key not in known},
+        )
+        recorded = record.get("relationships", scene.relationships)
+        if recorded != scene.relationships:  # somebody edited the record: what it says is written back
+            return replace(scene, extra={**scene.extra, "relationships": recorded})
+        return scene
+
+    def to_record(self) -> dict[str, Any]:
+        """The scene as CLEVR's JSON has it, plus ``camera`` and ``lamps`` when the scene knows them."""
+        record = {
+            "image_index": self.image_index,
+            "image_filename": self.filename,
+            "split": self.split,
+            "directions": {name: list(direction) for name, direction in self.directions.items()},
+            "objects": [item.to_record() for item in self.objects],
+            "relationships": self.relationships,
+        }
+        if self.camera is not None:
+            record["camera"] = list(self.camera)
+        if self.lamps is not None:
+            record["lamps"] = {name: list(position) for name, position in self.lamps.items()}
+        return record | dict(self.extra)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a string, got {value!r}")
+    return value
+
+
+def _directions(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: directions must map names to unit vectors, got {type(value).__name__}")
+    for relation in RELATIONS:
+        _require(value, relation, f"{where}: directions")
+    return {name: _numbers(direction, 3, f"{where}: directions.{name}") for name, direction in value.items()}
+
+
+def _lamps(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: lamps must map {', '.join(LAMP_NAMES)} to positions, got {type(value).__name__}")
+    for name in LAMP_NAMES:
+        _require(value, name, f"{where}: lamps")
+    return {name: _numbers(position, 3, f"{where}: lamps.{name}") for name, position in value.items()}
+
+
+def read_records(path: str | Path) -> list[Scene]:
+    """All scenes of a CLEVR scenes file, e.g. ``CLEVR_v1.0/scenes/CLEVR_val_scenes.json``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not whole JSON, is not laid out like CLEVR's, or a record in it is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no scenes file at {path}: expected e.g. CLEVR_v1.0/scenes/CLEVR_val_scenes.json, "
+            "unpacked from CLEVR_v1.0.zip"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not whole JSON ({error}): the download or the unpacking was probably cut short; "
+            "delete the file and fetch it again"
+        ) from error
+    if not isinstance(content, Mapping) or not isinstance(content.get("scenes"), list):
+        found = sorted(content) if isinstance(content, Mapping) else type(content).__name__
+        raise ValueError(
+            f"{path} is not a CLEVR scenes file: expected an object with a list 'scenes', found {found}; "
+            "pass a file of CLEVR's scenes/ folder (not of questions/)"
+        )
+    try:
+        return [Scene.from_record(record) for record in content["scenes"]]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,129 @@
+"""Rays meet the rounded shapes where an independent distance says that they are."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from smm_tutorial.scenes import Scene, SceneObject
+from smm_tutorial.scenes.geometry import (
+    CUBE,
+    CYLINDER,
+    ROUNDING,
+    Rays,
+    is_blocked,
+    nearest_hits,
+    pack_objects,
+    surface_normals,
+)
+
+CENTER = torch.tensor([0.4, -0.3, 0.7])
+NONE = torch.tensor([-1])
+
+
+def scene_of(shape: str, rotation: float = 1.1, position=(0.4, -0.3, 0.7), size="large") -> Scene:
+    return Scene(objects=(SceneObject(shape, size, "rubber", "red", rotation, position),))
+
+
+def distance(shape: str, points: torch.Tensor, rotation: float = 1.1) -> torch.Tensor:
+    """Distance (N,) from points (N, 3) to the surface, in half sizes: the shape is a smaller sharp one, inflated."""
+    x, y, z = ((points - CENTER) / 0.7).double().unbind(-1)
+    x, y = math.cos(rotation) * x + math.sin(rotation) * y, math.cos(rotation) * y - math.sin(rotation) * x
+    if shape == "sphere":
+        return (x**2 + y**2 + z**2).sqrt() - 1
+    rounding = ROUNDING[CUBE if shape == "cube" else CYLINDER]
+    sides = [x.abs(), y.abs()] if shape == "cube" else [(x**2 + y**2).sqrt()]
+    beyond = torch.stack([(side - (1 - rounding)).clamp(min=0) for side in [*sides, z.abs()]])
+    return beyond.norm(dim=0) - rounding
+
+
+def rays_towards(count: int, spread: float, seed: int = 0) -> Rays:
+    generator = torch.Generator().manual_seed(seed)
+    outside = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+    targets = CENTER + spread * torch.randn(count, 3, generator=generator)
+    origins = CENTER + 6 * outside
+    directions = torch.nn.functional.normalize(targets - origins, dim=-1)
+    return Rays(origins, directions, torch.zeros(count, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
+def test_hits_lie_on_the_surface_and_rays_are_free_before_them(shape):
+    rays = rays_towards(800, spread=0.4)
+    hits = nearest_hits(pack_objects([scene_of(shape)]), rays)
+    hit = hits.objects == 0
+    assert 300 < int(hit.sum()) < 800
+    assert bool((hits.distances.isfinite() == hit).all())
+
+    points = rays.origins[hit] + hits.distances[hit, None] * rays.directions[hit]
+    assert distance(shape, points).abs().max() < 2e-3
+
+    reach = torch.where(hit, hits.distances - 0.02, 12.0)  # a ray that misses stays outside all the way
+    along = torch.linspace(0, 1, 600) * reach[:, None]  # (N, 600)
+    walked = rays.origins[:, None] + along[..., None] * rays.directions[:, None]
+    assert distance(shape, walked.flatten(0, 1)).min() > -2e-3
+
+
+@pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
+def test_normals_are_the_gradient_of_the_distance(shape):
+    rays = rays_towards(400, spread=0.3)
+    objects = pack_objects([scene_of(shape)])
+    hits = nearest_hits(objects, rays)
+    hit = hits.objects == 0
+    points = rays.origins[hit] + hits.distances[hit, None] * rays.directions[hit]
+    normals = surface_normals(objects, rays.scenes[hit], hits.objects[hit], points)
+    outside = points.double() + 1e-3 * normals.double()  # off the seams, where faces meet roundings
+    outside.requires_grad_()
+    (gradient,) = torch.autograd.grad(distance(shape, outside).sum(), outside)
+    torch.testing.assert_close(normals.double(), gradient * 0.7, atol=0.02, rtol=0)
+    torch.testing.assert_close(normals.norm(dim=-1), torch.ones(len(normals)))
+
+
+def test_the_number_called_degrees_turns_cubes_as_radians():
+    rays = rays_towards(300, spread=0.4)
+    straight = nearest_hits(pack_objects([scene_of("cube", rotation=30.0)]), rays).distances
+    same = nearest_hits(pack_objects([scene_of("cube", rotation=30.0 - 9 * 2 * math.pi / 4)]), rays).distances
+    quarter_in_degrees = nearest_hits(pack_objects([scene_of("cube", rotation=120.0)]), rays).distances
+    torch.testing.assert_close(straight, same, atol=2e-3, rtol=0)
+    assert not torch.allclose(straight, quarter_in_degrees, atol=0.1)
+
+
+def test_the_nearer_object_is_hit_whatever_the_order():
+    near, far = (scene_of("sphere", position=(x, 0.0, 0.7)).objects[0] for x in (2.0, 0.0))
+    ray = Rays(torch.tensor([[8.0, 0.0, 0.7]]), torch.tensor([[-1.0, 0.0, 0.0]]), torch.tensor([0]))
+    for objects, expected in (((near, far), 0), ((far, near), 1)):
+        hits = nearest_hits(pack_objects([Scene(objects=objects)]), ray)
+        assert int(hits.objects) == expected
+        assert float(hits.distances) == pytest.approx(8 - 2.7, abs=1e-4)
+
+
+def test_scenes_of_different_length_do_not_meet_each_others_objects():
+    many = Scene(objects=tuple(scene_of("sphere", position=(x, 0.0, 0.7)).objects[0] for x in (-2.0, 0.0, 2.0)))
+    objects = pack_objects([many, scene_of("sphere", position=(0.0, 0.0, 0.7))])
+    down = torch.tensor([[2.0, 0.0, 9.0], [2.0, 0.0, 9.0], [0.0, 0.0, 9.0]])
+    rays = Rays(down, torch.tensor([[0.0, 0.0, -1.0]]).expand(3, 3), torch.tensor([0, 1, 1]))
+    assert nearest_hits(objects, rays).objects.tolist() == [2, -1, 0]
+
+
+@pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
+def test_a_ray_is_blocked_up_to_its_end_and_not_by_the_object_it_leaves(shape):
+    objects = pack_objects([scene_of(shape, rotation=0.0, position=(0.0, 0.0, 0.7))])
+    ray = Rays(torch.tensor([[5.0, 0.0, 0.7]]), torch.tensor([[-1.0, 0.0, 0.0]]), torch.tensor([0]))
+    away = ray._replace(directions=-ray.directions)
+    assert is_blocked(objects, ray, torch.tensor([4.4])).tolist() == [True]
+    assert is_blocked(objects, ray, torch.tensor([4.2])).tolist() == [False]
+    assert is_blocked(objects, away, torch.tensor([100.0])).tolist() == [False]
+    assert is_blocked(objects, ray, torch.tensor([100.0]), skip=torch.tensor([0])).tolist() == [False]
+    assert is_blocked(objects, ray, torch.tensor([100.0]), skip=NONE).tolist() == [True]
+
+
+def test_size_scales_the_hit():
+    ray = Rays(torch.tensor([[0.0, 0.0, 9.0]]), torch.tensor([[0.0, 0.0, -1.0]]), torch.tensor([0]))
+    for size, radius in (("large", 0.7), ("small", 0.35)):
+        scene = scene_of("cylinder", position=(0.0, 0.0, radius), size=size)
+        assert float(nearest_hits(pack_objects([scene]), ray).distances) == pytest.approx(9 - 2 * radius, abs=1e-4)
+
+
+def test_an_empty_scene_has_nothing_to_hit():
+    empty = replace(scene_of("cube"), objects=())
+    assert nearest_hits(pack_objects([empty]), rays_towards(5, spread=0.1)).objects.tolist() == [-1] * 5

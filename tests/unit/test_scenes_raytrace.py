@@ -1,0 +1,141 @@
+"""Rendered scenes: the same every time, lit and seen like Blender's."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smm_tutorial.scenes import PAPER_CROP, Scene, SceneObject, random_scenes, raytrace, read_records
+from smm_tutorial.scenes.camera import CAMERA_POSITION
+from smm_tutorial.scenes.lighting import LAMP_POSITIONS
+from smm_tutorial.scenes.masks import scene_masks
+from smm_tutorial.scenes.raytrace import encode_srgb, render
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return random_scenes(3, np.random.default_rng(1), min_objects=3, max_objects=7)
+
+
+def lone(shape="sphere", material="rubber", color="gray", position=(0.0, 0.0, 0.7)) -> Scene:
+    return Scene(objects=(SceneObject(shape, "large", material, color, 0.0, position),), camera=CAMERA_POSITION)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_images_and_masks_have_the_promised_form(scenes, samples):
+    out = render(scenes, 24, 36, samples=samples)
+    assert out.images.shape == (3, 3, 24, 36) and out.images.dtype == torch.float32
+    assert bool(((out.images >= 0) & (out.images <= 1)).all())
+    assert out.masks.dtype == torch.int64
+    torch.testing.assert_close(out.masks, torch.stack([scene_masks(scene, 24, 36) for scene in scenes]))
+
+
+def test_the_same_scenes_give_the_same_images(scenes):
+    assert torch.equal(render(scenes, 16, 16, samples=2).images, render(scenes, 16, 16, samples=2).images)
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_neither_batch_nor_chunk_changes_an_image(scenes, samples, monkeypatch):
+    together = render(scenes, 16, 24, samples)
+    alone = torch.cat([render([scene], 16, 24, samples).images for scene in scenes])
+    torch.testing.assert_close(together.images, alone, atol=1e-5, rtol=0)
+    monkeypatch.setitem(raytrace.RAYS_PER_CHUNK, "cpu", 100)
+    chunked = render(scenes, 16, 24, samples)
+    torch.testing.assert_close(together.images, chunked.images, atol=1e-5, rtol=0)
+    assert torch.equal(together.masks, chunked.masks)
+
+
+def test_the_window_is_the_crop_of_the_full_frame(scenes):
+    full, cropped = render(scenes[:1], 240, 320), render(scenes[:1], 192, 192, window=PAPER_CROP)
+    difference = (full.images[..., 29:221, 64:256] - cropped.images).abs().amax(1)
+    assert (difference > 1e-3).float().mean() < 1e-3  # rounding may move a pixel at an edge
+
+
+def test_more_samples_only_smooth_the_image(scenes):
+    coarse = torch.nn.functional.avg_pool2d(render(scenes, 64, 64).images, 4)
+    smooth = render(scenes, 16, 16, samples=16).images  # the same rays: 4 x 4 in each pixel
+    assert (coarse - smooth).abs().mean() < 0.005
+
+
+def test_srgb_matches_the_standards_values():
+    linear = torch.tensor([-1.0, 0.0, 0.002, 0.0031308, 0.2140411, 1.0, 7.0])
+    torch.testing.assert_close(
+        encode_srgb(linear), torch.tensor([0.0, 0.0, 0.02584, 0.04045, 0.5, 1.0, 1.0]), atol=1e-5, rtol=0
+    )
+
+
+def test_colours_show():
+    height, width = 30, 40
+    masks = scene_masks(lone(), height, width)
+    for color, channel in (("red", 0), ("green", 1), ("blue", 2)):
+        mean = render([lone(color=color)], height, width).images[0][:, masks == 1].mean(1)
+        assert int(mean.argmax()) == channel
+
+
+def test_the_camera_decides_where_things_are(scenes):
+    moved = replace(scenes[0], camera=tuple(np.add(scenes[0].camera, (0.0, 0.4, 0.0))))
+    assert (render([scenes[0]], 24, 32).masks != render([moved], 24, 32).masks).any()
+
+
+def test_an_object_darkens_the_ground_on_the_side_away_from_the_key_lamp():
+    height, width = 60, 80
+    empty, sphere = replace(lone(), objects=()), lone()
+    change = render([sphere], height, width).images - render([empty], height, width).images
+    shadow = (change[0].mean(0) < -0.03) & (render([sphere], height, width).masks[0] == 0)
+    assert shadow.sum() > 20
+    # the key lamp stands on the right of the camera's view (+x, -y side), so its shadow falls left of the sphere
+    no_key = {**LAMP_POSITIONS, "Lamp_Key": (6.44671, -2.90517, -4.0)}  # below the floor: it lights nothing above
+    unlit = render([replace(sphere, lamps=no_key)], height, width).images
+    unlit_change = unlit - render([replace(empty, lamps=no_key)], height, width).images
+    key_shadow = shadow & (unlit_change[0].mean(0) > -0.03)
+    assert key_shadow.sum() > 5
+    columns = torch.arange(width).expand(height, width)[key_shadow].float()
+    assert columns.mean() < width / 2
+
+
+def test_a_scene_is_lit_by_its_own_lamps(scenes):
+    dimmed = {name: tuple(2 * np.array(position)) for name, position in LAMP_POSITIONS.items()}  # twice as far
+    bright = render([replace(scenes[0], lamps=None)], 16, 16).images
+    assert (bright - render([replace(scenes[0], lamps=dimmed)], 16, 16).images).mean() > 0.1
+
+
+@pytest.mark.parametrize(("material", "mirrors"), [("metal", True), ("rubber", False)])
+def test_metal_mirrors_its_neighbour_and_rubber_does_not(material, mirrors):
+    def with_neighbour(color):
+        objects = lone("cube", material).objects + lone("cube", color=color, position=(1.8, -1.2, 0.7)).objects
+        return replace(lone(), objects=objects)
+
+    red, blue = (render([with_neighbour(color)], 60, 80) for color in ("red", "blue"))
+    on_cube = red.masks[0] == 1
+    differs = (red.images - blue.images).abs().amax(1)[0][on_cube] > 0.05
+    assert bool(differs.any()) == mirrors
+
+
+def test_images_resemble_blenders():
+    folder = SHARED / "blender_320x240"
+    if not folder.is_dir():
+        pytest.skip(f"needs {folder}")
+    scenes = read_records(folder / "scenes.json")[:6]
+    pixels = [np.asarray(Image.open(folder / "images" / scene.filename).convert("RGB")) for scene in scenes]
+    blender = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+    blender = torch.nn.functional.avg_pool2d(blender, 4)  # (6, 3, 60, 80)
+    error = (render(scenes, 60, 80, samples=4).images - blender).square().mean((1, 2, 3))
+    psnr = -10 * error.log10()
+    print(f"mean PSNR against {len(scenes)} Blender renders at 80x60: {psnr.mean():.1f} dB")
+    assert psnr.mean() > 32
+
+
+@pytest.mark.parametrize("wrong", [[], lone()])
+def test_render_asks_for_a_list_of_scenes(wrong):
+    with pytest.raises(ValueError, match=r"pass \[scene\]"):
+        render(wrong, 8, 8)
+
+
+def test_render_asks_for_at_least_one_sample(scenes):
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        render(scenes, 8, 8, samples=0)

@@ -1,0 +1,64 @@
+"""Showing a figure: the picture, and the words that stand in for it."""
+
+import base64
+
+import matplotlib.pyplot as plt
+import pytest
+
+from smm_tutorial import plotting
+from smm_tutorial.plotting import show
+
+ALT = "A line that rises from left to right & ends at <one>."
+
+
+@pytest.fixture
+def figure():
+    figure, axes = plt.subplots()
+    axes.plot([0, 1], [0, 1])
+    return figure
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What a notebook would be sent: [(bundle, metadata)]."""
+    sent = []
+    monkeypatch.setattr(plotting, "get_ipython", lambda: object())
+    monkeypatch.setattr(plotting, "display", lambda data, metadata=None, raw=False: sent.append((data, metadata)))
+    return sent
+
+
+def test_the_picture_carries_the_words_and_they_follow_it_folded(figure, displayed):
+    show(figure, alt=ALT)
+
+    (picture, metadata), (words, _) = displayed
+    assert base64.b64decode(picture["image/png"]).startswith(b"\x89PNG")
+    assert metadata == {"image/png": {"alt": ALT}}
+    assert "rises from left to right &amp; ends at &lt;one&gt;." in words["text/html"]
+    assert words["text/html"].startswith("<details>")
+
+
+def test_a_figure_is_closed_once_it_is_shown(figure, displayed):
+    show(figure, alt=ALT)
+
+    assert not plt.fignum_exists(figure.number)
+
+
+def test_the_same_figure_gives_the_same_bytes(figure):
+    assert plotting.png(figure, 60) == plotting.png(figure, 60)
+
+
+def test_line_breaks_in_the_words_are_not_kept(figure, displayed):
+    show(figure, alt="A line that rises\n        from left to right.")
+
+    assert displayed[0][1]["image/png"]["alt"] == "A line that rises from left to right."
+
+
+def test_outside_a_notebook_the_words_are_printed(figure, capsys):
+    show(figure, alt=ALT)
+
+    assert capsys.readouterr().out == f"Figure: {ALT}\n"
+
+
+def test_words_that_say_nothing_are_refused(figure):
+    with pytest.raises(ValueError, match="alt must describe the figure in at least 20 characters, got 'A plot.'"):
+        show(figure, alt="A plot.")
