@@ -12,8 +12,8 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/00_welcome.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/00_welcome.py)
 #
-# **What you will do.** Check your machine, then watch a trained Slot Mixture Module (SMM) take pictures apart into objects
-# that nobody told it about.
+# **What you will do.** Check your machine, then watch a trained Slot Mixture Module (SMM) take pictures apart into
+# objects that nobody told it about.
 #
 # **What you will be able to do.** Say what this course builds, and whether your machine is ready for it.
 #
@@ -45,8 +45,8 @@ install_missing()  # leaves torch and numpy as they are
 # %% [markdown]
 # ## Is your machine ready?
 #
-# The course chooses its sizes by a *profile*: `laptop` and `gpu` by the hardware, `ci` and `paper` on request (environment
-# variable `SMM_PROFILE`).
+# The course chooses its sizes by a *profile*: `laptop` and `gpu` by the hardware, `ci` and `paper` on request
+# (environment variable `SMM_PROFILE`).
 
 # %%
 import platform
@@ -63,9 +63,9 @@ print("profile:", current_profile().name)
 # %% [markdown]
 # ## The pictures
 #
-# CLEVR is the field's drosophila: cubes, spheres and cylinders on grey ground, two sizes, two materials, eight colours. The
-# course comes with its own scenes by CLEVR's rules, drawn by its own ray tracer (notebook 04 builds it), with at most six
-# objects each. They are small, so that a laptop can learn from them.
+# CLEVR is the field's drosophila: cubes, spheres and cylinders on grey ground, two sizes, two materials, eight
+# colours. The course comes with its own scenes by CLEVR's rules, drawn by its own ray tracer (notebook 04 builds it),
+# with at most six objects each. They are small, so that a laptop can learn from them.
 
 # %%
 from smm_tutorial import checkpoints, datasets, plotting
@@ -78,17 +78,19 @@ print(f"{len(scenes)} test scenes; a batch of images is {tuple(images.shape)}, v
 
 # %%
 rows = [[plotting.displayable(image) for image in images], [plotting.color_map(mask) for mask in masks]]
-figure = plotting.panels(rows, [f"scene {index}" for index in range(6)], "Scenes, and their true masks (never used in training)")
+figure = plotting.panels(rows, [f"scene {index}" for index in range(6)], "Scenes and their true masks")
 show(figure, alt="Top: six small CLEVR pictures. Below each, its true mask, one colour an object and grey for the ground.")
 
 # %% [markdown]
 # ## A model that was never told what an object is
 #
-# The network you just loaded saw pictures only, no masks and no labels. It squeezes each picture through a few *slots*.
-# Every slot is a Gaussian cluster of image features: a mean, a variance and a weight. From each slot alone a small decoder
-# paints a picture and a mask, and the painted pictures together must give back the input. That is all the teaching there was.
+# The network you just loaded saw pictures only, no masks and no labels. It squeezes each picture through a few
+# *slots*. Every slot is a Gaussian cluster of image features: a mean, a variance and a weight. From each slot alone a
+# small decoder paints a picture and a mask, and the painted pictures together must give back the input. That is all
+# the teaching there was.
 #
-# What do the slots hold? One picture a row: input, reconstruction, the owner of every pixel, then each slot's painting.
+# What do the slots hold? One picture a row: input, reconstruction, the owner of every pixel, then each slot's
+# painting.
 
 # %%
 with torch.no_grad():
@@ -101,8 +103,8 @@ show(figure, alt="Six scenes taken apart. Most slots paint one whole object each
 # %% [markdown]
 # ## How it gets there
 #
-# A slot starts from noise around a learned start. A few rounds of clustering follow: inputs are shared out among slots,
-# slots move to what they hold. Here are the shares, cell by cell of a 16 x 16 grid, after each round.
+# A slot starts from noise around a learned start. A few rounds of clustering follow: inputs are shared out among
+# slots, slots move to what they hold. Here are the shares, cell by cell of a 16 x 16 grid, after each round.
 
 # %%
 figure = plotting.iterations_figure(images, output.slots.history)
@@ -111,9 +113,9 @@ show(figure, alt="For six scenes, the owner of each feature cell after each iter
 # %% [markdown]
 # ## How good is that?
 #
-# *FG-ARI* asks whether pixels of one object end up in one slot, looking at true objects alone. *mBO* (mean best overlap)
-# asks how well the best slot's mask fits each object, background and all. 1 is perfect in both. The table comes from the
-# records of the runs; the last line below scores this very model, here and now.
+# *FG-ARI* asks whether pixels of one object end up in one slot, looking at true objects alone. *mBO* (mean best
+# overlap) asks how well the best slot's mask fits each object, background and all. 1 is perfect in both. The table
+# comes from the records of the runs; the last line below scores this very model, here and now.
 
 # %%
 from IPython.display import Markdown
@@ -133,12 +135,12 @@ assert scores["fg_ari"] > 0.7 and scores["mbo"] > 0.5
 #
 # | notebook | what happens there |
 # | --- | --- |
-# | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained before your eyes, measured, and shown where it fails |
+# | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained, measured, shown where it fails |
 #
 # ## Summary
 #
-# A Slot Mixture Module clusters image features into slots; a decoder must rebuild the picture from them; objects come out,
-# though nobody named any. Everything here ran on your machine, from files that came with the course.
+# A Slot Mixture Module clusters image features into slots; a decoder must rebuild the picture from them; objects come
+# out, though nobody named any. Everything here ran on your machine, from files that came with the course.
 #
 # ## Further reading
 #

@@ -12,11 +12,11 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/05_object_discovery.py)
 #
-# **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, and find out
-# what its slots hold, how to measure that, and where it fails.
+# **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, and
+# find out what its slots hold, how to measure that, and where it fails.
 #
-# **What you will be able to do.** Write the model from its parts, train it, read its masks, and choose a metric that sees
-# what you care about.
+# **What you will be able to do.** Write the model from its parts, train it, read its masks, and choose a metric that
+# sees what you care about.
 #
 # **What you need.** Convolutions and a training loop in torch. What a slot module is you can take on trust here.
 #
@@ -52,8 +52,9 @@ install_missing()  # leaves torch and numpy as they are
 # image ─ encoder ─▶ N inputs ─ slot module ─▶ K slots ─ decoder ─▶ K paintings + K masks ─ mixture ─▶ image
 # ```
 #
-# The loss compares the last image with the first, pixel by pixel. Nothing says "object". Why should objects come out? Each
-# slot is small and must paint its share alone, and a thing of one colour and one shape is cheap to describe in one go.
+# The loss compares the last image with the first, pixel by pixel. Nothing says "object". Why should objects come out?
+# Each slot is small and must paint its share alone, and a thing of one colour and one shape is cheap to describe in
+# one go.
 
 # %%
 import torch
@@ -72,7 +73,8 @@ print(f"profile {profile.name}; {len(train)} training and {len(test)} test scene
 # %% [markdown]
 # ## Encoder: from pixels to inputs
 #
-# A few convolutions, then a position embedding: the slots see a *set* of inputs, so an input must carry its own place.
+# A few convolutions, then a position embedding: the slots see a *set* of inputs, so an input must carry its own
+# place.
 
 # %%
 from smm_tutorial.networks import BroadcastDecoder, ConvEncoder
@@ -86,8 +88,8 @@ print(f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: one of eac
 # %% [markdown]
 # ## Slots
 #
-# `SlotMixture` shares the inputs out among slots and moves each slot to what it holds, three times. A slot is the mean and
-# the variance of its cluster, so it is twice as wide as a mean.
+# `SlotMixture` shares the inputs out among slots and moves each slot to what it holds, three times. A slot is the
+# mean and the variance of its cluster, so it is twice as wide as a mean.
 
 # %%
 from smm_tutorial.slots import SlotMixture
@@ -95,13 +97,13 @@ from smm_tutorial.slots import SlotMixture
 slots = SlotMixture(num_slots=7, input_dim=32, slot_dim=48, initialisation="clustering", normalisation="inputs")
 out = slots(inputs, noise=torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0)))
 print(f"slots {tuple(out.slots.shape)}, responsibilities {tuple(out.responsibilities.shape)}")
-torch.testing.assert_close(out.responsibilities.sum(dim=2), torch.ones(inputs.shape[:2]))  # shares sum to one over slots
+torch.testing.assert_close(out.responsibilities.sum(dim=2), torch.ones(inputs.shape[:2]))  # over slots
 
 # %% [markdown]
 # ## Decoder: every slot paints alone
 #
-# Each slot is put on every cell of a small grid (a *spatial broadcast*) and grows into four channels: a painting, and how
-# much the slot wants each pixel.
+# Each slot is put on every cell of a small grid (a *spatial broadcast*) and grows into four channels: a painting, and
+# how much the slot wants each pixel.
 
 # %%
 decoder = BroadcastDecoder(slot_dim=slots.output_dim, image_size=size, channels=32)
@@ -134,13 +136,13 @@ print("compose equals the model's own reconstruction")
 # %% [markdown]
 # ## Before training: why the start matters
 #
-# An SMM is a mixture of Gaussians in 48 dimensions, and in many dimensions a mixture is brutal: a cluster that starts a
-# little better wins *everything*. With weights at random, keys (what is compared) and values (what the variance is taken of)
-# live in unrelated spaces, and the variance says nothing about the distance it divides.
+# An SMM is a mixture of Gaussians in 48 dimensions, and in many dimensions a mixture is brutal: a cluster that starts
+# a little better wins *everything*. With weights at random, keys (what is compared) and values (what the variance is
+# taken of) live in unrelated spaces, and the variance says nothing about the distance it divides.
 #
-# **Predict first.** Below are the mixture weights, largest first, of an untrained module after each iteration, once with
-# torch's random weights and once started as plain clustering (keys and values one rotation, the update nearly the weighted
-# mean). How many slots will be left in each?
+# **Predict first.** Below are the mixture weights, largest first, of an untrained module after each iteration, once
+# with torch's random weights and once started as plain clustering (keys and values one rotation, the update nearly
+# the weighted mean). How many slots will be left in each?
 
 # %%
 def weights_over_iterations(initialisation, normalisation):
@@ -158,14 +160,14 @@ for initialisation, normalisation in (("random", "layer"), ("clustering", "input
         print(f"  iteration {step}:", " ".join(f"{weight:.2f}" for weight in weights))
 
 # %% [markdown]
-# At random, a slot or two take nearly all inputs within a few iterations; the others get no gradient to learn from. Started
-# as clustering, every slot keeps a share. This one choice decides how soon training gets anywhere, so the models of this
-# notebook start that way.
+# At random, a slot or two take nearly all inputs within a few iterations; the others get no gradient to learn from.
+# Started as clustering, every slot keeps a share. This one choice decides how soon training gets anywhere, so the
+# models of this notebook start that way.
 #
 # ## Train it, live
 #
-# The loop knows nothing of slots. It asks the loss for a number, follows the gradient, and keeps its state on disk if you
-# give it a folder. On a laptop this run is a few percent of the full one.
+# The loop knows nothing of slots. It asks the loss for a number, follows the gradient, and keeps its state on disk if
+# you give it a folder. On a laptop this run is a few percent of the full one.
 
 # %%
 from smm_tutorial.training import TrainingConfig
@@ -203,13 +205,14 @@ figure = plotting.decomposition_figure(images, output)
 show(figure, alt="Six test scenes: input, reconstruction, owner of each pixel, and what each slot paints through its mask.")
 
 # %% [markdown]
-# Read a row: the reconstruction is a little soft, as an average is. In the third column every object should have a colour of
-# its own, and the ground one colour. Then each slot's own painting on white. Empty slots paint nothing: with seven slots and
-# three to six objects, some are left over.
+# Read a row: the reconstruction is a little soft, as an average is. In the third column every object should have a
+# colour of its own, and the ground one colour. Then each slot's own painting on white. Empty slots paint nothing:
+# with seven slots and three to six objects, some are left over.
 #
 # ## Masks over the iterations
 #
-# The decoder's masks are one way to ask who owns a pixel. The other is the module itself: its responsibilities, cell by cell.
+# The decoder's masks are one way to ask who owns a pixel. The other is the module itself: its responsibilities, cell
+# by cell.
 
 
 # %%
@@ -238,8 +241,8 @@ print(f"decoder masks:            FG-ARI {fg_ari:.2f}, mBO {mbo:.2f}")
 #
 # The field reports FG-ARI. It compares partitions, but only on pixels of true objects.
 #
-# **Predict first.** Two objects, and a model that cuts the *whole picture* into two halves, one object in each. What is its
-# FG-ARI? What would you say of its masks?
+# **Predict first.** Two objects, and a model that cuts the *whole picture* into two halves, one object in each. What
+# is its FG-ARI? What would you say of its masks?
 
 # %%
 true = torch.zeros(1, 12, 12, dtype=torch.long)
@@ -253,8 +256,8 @@ for name, metric in (("FG-ARI", foreground_ari), ("ARI", adjusted_rand_index), (
 assert foreground_ari(true, halves) == 1
 
 # %% [markdown]
-# A perfect score for masks that nobody would call objects. A model really does this: slots like to own an object *and a cell
-# of ground around it*. So this course always reports mBO beside FG-ARI.
+# A perfect score for masks that nobody would call objects. A model really does this: slots like to own an object *and
+# a cell of ground around it*. So this course always reports mBO beside FG-ARI.
 
 
 # %%
@@ -285,8 +288,8 @@ from smm_tutorial import report
 Markdown(report.discovery_table())
 
 # %% [markdown]
-# And this model, scored now, on as many scenes as the profile allows. One seed is one sample: the table of a comparison needs
-# several, and this is none.
+# And this model, scored now, on as many scenes as the profile allows. One seed is one sample: the table of a
+# comparison needs several, and this is none.
 
 # %%
 shown = test.subset(range(profile.shown_scenes))
@@ -296,8 +299,8 @@ print(", ".join(f"{report.SCORE_TITLES[name]} {scores[name]:.3f}" for name in re
 # %% [markdown]
 # ## Where it fails
 #
-# The four worst of these scenes by mBO. Look for small objects that no slot took, two objects in one slot, an object cut in
-# two, and objects that the edge of the picture cuts off.
+# The four worst of these scenes by mBO. Look for small objects that no slot took, two objects in one slot, an object
+# cut in two, and objects that the edge of the picture cuts off.
 
 # %%
 overlap = mean_best_overlap(shown.masks.long(), segmentation)
@@ -309,7 +312,8 @@ show(figure, alt="The four test scenes with the lowest mBO: input, true masks, a
 print("their mBO:", " ".join(f"{value:.2f}" for value in overlap[worst]))
 
 # %% [markdown]
-# How does it depend on the size of an object? Each true object's best overlap, sorted into four equal groups by its pixels.
+# How does it depend on the size of an object? Each true object's best overlap, sorted into four equal groups by its
+# pixels.
 
 # %%
 sizes, overlaps = [], []

@@ -8,7 +8,6 @@ They run on the profile that `SMM_PROFILE` names, else on the machine's own.
 """
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from smm_tutorial.paths import repository_root
+from smm_tutorial.paths import repository_root, write_atomically
 
 SOURCES = "[0-9][0-9]_*.py"
 CELL_TIMEOUT = 3600  # seconds; a notebook that trains on a laptop may need minutes in one cell
@@ -73,7 +72,7 @@ def make(source: Path) -> Path:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    write(tidied(notebook), path)
+    write_atomically(path, (nbformat.writes(tidied(notebook)) + "\n").encode())
     return path
 
 

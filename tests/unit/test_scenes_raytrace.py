@@ -10,9 +10,10 @@ from PIL import Image
 
 from smm_tutorial.scenes import PAPER_CROP, Scene, SceneObject, random_scenes, raytrace, read_records
 from smm_tutorial.scenes.camera import CAMERA_POSITION
-from smm_tutorial.scenes.lighting import LAMP_POSITIONS
+from smm_tutorial.scenes.lighting import LAMP_INTENSITIES, LAMP_POSITIONS, light_from, pack_lamps
 from smm_tutorial.scenes.masks import scene_masks
 from smm_tutorial.scenes.raytrace import encode_srgb, render
+from smm_tutorial.scenes.records import LAMP_NAMES
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -98,10 +99,22 @@ def test_an_object_darkens_the_ground_on_the_side_away_from_the_key_lamp():
     assert columns.mean() < width / 2
 
 
+def test_a_lamp_lights_the_origin_by_the_inverse_square_law():
+    once = lone()
+    twice = replace(once, lamps={name: tuple(2 * x for x in position) for name, position in LAMP_POSITIONS.items()})
+    lamps, origin = pack_lamps([once, twice]), torch.zeros(2, 3)
+    for index, name in enumerate(LAMP_NAMES):
+        near, far = light_from(lamps, index, torch.tensor([0, 1]), origin).irradiances
+        torch.testing.assert_close(far, near / 4)
+        expected = LAMP_INTENSITIES[name] / np.square(LAMP_POSITIONS[name]).sum()
+        assert float(near.max()) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_scene_is_lit_by_its_own_lamps(scenes):
-    dimmed = {name: tuple(2 * np.array(position)) for name, position in LAMP_POSITIONS.items()}  # twice as far
-    bright = render([replace(scenes[0], lamps=None)], 16, 16).images
-    assert (bright - render([replace(scenes[0], lamps=dimmed)], 16, 16).images).mean() > 0.1
+    here = render([replace(scenes[0], lamps=None)], 16, 16).images
+    assert torch.equal(here, render([replace(scenes[0], lamps=LAMP_POSITIONS)], 16, 16).images)
+    far = {name: tuple(2 * x for x in position) for name, position in LAMP_POSITIONS.items()}
+    assert (here - render([replace(scenes[0], lamps=far)], 16, 16).images).mean() > 0.04
 
 
 @pytest.mark.parametrize(("material", "mirrors"), [("metal", True), ("rubber", False)])
