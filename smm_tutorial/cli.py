@@ -5,7 +5,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from smm_tutorial import checkpoints, datasets, experiments, paths, report
+import torch
+
+from smm_tutorial import __version__, checkpoints, datasets, experiments, paths, report
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.training import NonFiniteError
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smm-tutorial", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}, torch {torch.__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     train = commands.add_parser("train", help="train a model; a killed run goes on where it was")
@@ -52,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
     table.set_defaults(run=print_report)
-    table.add_argument("experiment", choices=sorted(report.TABLES))
+    table.add_argument("experiment", choices=["discovery"])
+    table.add_argument("--keep", action="store_true", help="bring the README's table and picture up to date")
     return parser
 
 
@@ -77,4 +81,6 @@ def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
 
 
 def print_report(options: argparse.Namespace, command: str) -> None:
-    print(report.TABLES[options.experiment]())
+    print(report.discovery_table())
+    if options.keep:
+        print("written:", *report.keep_discovery())

@@ -1,8 +1,13 @@
 """Tables for README, notebooks and terminal, made from the records in `data/results` and from nothing else."""
 
-from collections.abc import Callable, Iterable
+import io
+import re
+from collections.abc import Iterable
+from pathlib import Path
 
-from smm_tutorial import experiments, paths
+import torch
+
+from smm_tutorial import checkpoints, datasets, experiments, paths, plotting
 
 SCORE_TITLES = {"fg_ari": "FG-ARI", "mbo": "mBO", "miou": "mIoU", "ari": "ARI with background"}
 MODEL_TITLES = {
@@ -50,5 +55,29 @@ def _training(record: dict) -> str:
     return f"{record['step']:,} steps, {record['minutes']:.0f} minutes, {where}"
 
 
-#: Experiments that `smm-tutorial report` knows.
-TABLES: dict[str, Callable[[], str]] = {"discovery": discovery_table}
+README_TABLE = re.compile(
+    r"(?<=<!-- discovery table: written by `smm-tutorial report discovery --keep` -->\n).*?(?=<!-- end -->)", re.DOTALL
+)
+SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-seed0"
+SHOWN_SCENES = 4
+
+
+def readme_with_table(readme: str) -> str:
+    """The README with the table of discovery as the records have it. Raises `ValueError` where it has no place for it."""
+    if not README_TABLE.search(readme):
+        raise ValueError("README.md has lost the two comments that mark the place of the discovery table: put them back")
+    return README_TABLE.sub(lambda _: discovery_table() + "\n", readme)
+
+
+def keep_discovery() -> list[Path]:
+    """Brings README's table and picture up to date with records and checkpoint -> the files written."""
+    model, _ = checkpoints.load(SHOWN_CHECKPOINT)
+    images = datasets.load("clevr6", split="test", size=model.config.image_size).batch(slice(0, SHOWN_SCENES)).images
+    with torch.no_grad():
+        output = model(images, noise=model.start_noise(len(images), torch.Generator().manual_seed(0)))
+    buffer = io.BytesIO()
+    plotting.decomposition_figure(images, output).savefig(buffer, format="png", dpi=90, metadata={"Software": None})
+    picture, readme = paths.results_dir() / "discovery.png", paths.repository_root() / "README.md"
+    paths.write_atomically(picture, buffer.getvalue())
+    paths.write_atomically(readme, readme_with_table(readme.read_text(encoding="utf-8")).encode())
+    return [picture, readme]

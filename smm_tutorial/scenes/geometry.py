@@ -76,11 +76,12 @@ def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None, re
         skip: (N,) an object that a ray is known not to meet (the convex one that it leaves), -1 for none.
         reach: (N,) distance at which a ray ends; None when it does not.
     """
-    x, y, z = (objects.centers[..., axis][rays.scenes] - rays.origins[:, axis, None] for axis in range(3))  # (N, K)
+    centers = objects.centers.permute(2, 0, 1).contiguous()  # (3, B, K)
+    x, y, z = (centers[axis].index_select(0, rays.scenes).sub_(rays.origins[:, axis, None]) for axis in range(3))
     dx, dy, dz = (rays.directions[:, axis, None] for axis in range(3))  # (N, 1)
-    along = x * dx + y * dy + z * dz  # (N, K) distance of the point nearest to the centre
-    squared_miss = x * x + y * y + z * z - along * along
-    radii = objects.bounding_radii[rays.scenes]
+    along = (x * dx).addcmul_(y, dy).addcmul_(z, dz)  # (N, K) distance of the point nearest to the centre
+    squared_miss = (x * x).addcmul_(y, y).addcmul_(z, z).addcmul_(along, along, value=-1)
+    radii = objects.bounding_radii.index_select(0, rays.scenes)
     meets = (squared_miss < radii * radii) & (along > -radii) & (radii > 0)
     if reach is not None:
         meets &= along - radii < reach[:, None]

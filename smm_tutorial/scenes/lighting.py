@@ -66,7 +66,7 @@ def light_from(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light
 
 AMBIENT_FROM_ABOVE = 0.056  # irradiance that the wall and the far floor give a surface that faces up, at the origin
 AMBIENT_RISE = 0.0035  # its gain with each world unit towards the wall
-AMBIENT_FROM_BELOW = 0.70  # irradiance that the lit floor gives a surface that faces down
+AMBIENT_FROM_BELOW = 0.62  # irradiance that the lit floor gives a surface that faces down
 
 
 def ambient_irradiance(points: Tensor, normals: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-METAL_LOBES = ((0.4, 0.2), (0.6, 0.05))  # (share, roughness); the smooth lobe is widened by the lamps' size
+METAL_LOBES = ((0.24, 0.2), (0.36, 0.1))  # (share, roughness): highlights of the lamps, as wide and bright as Blender's
+METAL_MIRROR_SHARE = 0.85  # of the light from the mirror direction; the rough lobe loses the rest
 RUBBER_ROUGHNESS = 0.35
 RUBBER_BODY_INDEX = 1.4  # refractive index of the layer that turns part of the light away from the diffuse body
 RUBBER_VELVET_SPREAD = 0.6
@@ -21,7 +22,7 @@ RUBBER_COAT_WHITE = 0.8
 
 def metal_mirror(tint: Tensor) -> Tensor:
     """Share (N, 3) of the light from the mirror direction that a metal of colour `tint` (N, 3) sends on."""
-    return tint
+    return METAL_MIRROR_SHARE * tint
 
 
 def metal_highlight(tint: Tensor, normals: Tensor, view: Tensor, light: Tensor) -> Tensor:

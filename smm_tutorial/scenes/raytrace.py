@@ -78,7 +78,7 @@ def render(
         ValueError: an impossible size, window or number of samples, no scenes, or a scene without a known camera.
     """
     if isinstance(scenes, Scene) or not scenes:
-        raise ValueError(f"render needs a list of one or more scenes, got {scenes!r:.60}; pass [scene] for a single one")
+        raise ValueError(f"render needs a list of at least one scene, got {scenes!r:.60}; pass [scene] for a single")
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
     frame = Frame.of_image(height, width, window)
