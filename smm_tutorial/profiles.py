@@ -35,7 +35,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile("ci", DiscoverySizes(32, 32, 48, 8, 6e-4, steps=20, live_steps=20), shown_scenes=16),
-        Profile("laptop", DiscoverySizes(32, 32, 48, 16, 6e-4, steps=16_000, live_steps=400), shown_scenes=64),
+        Profile("laptop", DiscoverySizes(32, 32, 48, 16, 6e-4, steps=12_000, live_steps=400), shown_scenes=64),
         Profile("gpu", DiscoverySizes(64, 64, 64, 64, 4e-4, steps=60_000, live_steps=3_000), shown_scenes=320),
         Profile("paper", DiscoverySizes(128, 64, 64, 128, 4e-4, steps=250_000, live_steps=3_000), shown_scenes=320),
     )
