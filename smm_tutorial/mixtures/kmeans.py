@@ -70,8 +70,9 @@ class KMeans:
     mean feature variance, at or below which the iteration has converged; `random_state`, an int, a numpy Generator or
     None. One start a fit (scikit-learn's n_init=1). Equally near means: the first wins.
 
-    Empty clusters: each takes the point that lies farthest from its own mean (`fill_empty_clusters`), which is
-    scikit-learn's rule; where no point can move, the mean stays where it was.
+    Empty clusters: each takes the point that lies farthest from its own mean (`fill_empty_clusters`). That is
+    scikit-learn's rule, but for one case: here no cluster gives its last point away. Where no point can move, the mean
+    stays where it was.
 
     Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (summed squared distance to the nearest mean),
     `n_iter_`, `converged_`, `history_` (list of `KMeansStep`; the labels are stored, N integers a step).

@@ -19,7 +19,7 @@ from smm_tutorial.scenes.records import COLORS, SHAPES, Scene
 CUBE, SPHERE, CYLINDER = range(len(SHAPES))
 ROUNDING = {CUBE: 0.18, CYLINDER: 0.06}  # edge radius relative to the half size, fitted to masks of the original meshes
 BOUNDING_RADIUS = {CUBE: 3**0.5 * (1 - 0.18) + 0.18, SPHERE: 1.0, CYLINDER: 2**0.5 * (1 - 0.06) + 0.06}
-MARCH_STEPS = 10
+MARCH_STEPS = 40  # rays that graze a rounded edge need most; the others stop after a few
 SURFACE_TOLERANCE = 5e-4  # signed distance, relative to the half size, that counts as on the surface
 
 

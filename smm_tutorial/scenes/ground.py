@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-AWAY = (-0.903, 0.429)  # horizontal unit vector from the front edge to the wall
+AWAY = (-0.90324, 0.42914)  # horizontal unit vector from the front edge to the wall
 PROFILE = (  # (distance along AWAY, height) in world units, measured on the mesh of CLEVR's base scene
-    (-9.5, 0.0), (1.0, 0.0), (4.0, 0.03), (7.0, 0.1), (10.0, 0.3), (12.4, 0.8), (14.0, 1.6), (15.6, 3.9), (16.5, 8.0),
-    (18.0, 23.0),
+    (-9.5, 0.0), (-1.0, 0.0), (1.0, 0.0), (4.0, 0.03), (7.0, 0.1), (10.0, 0.3), (12.4, 0.8), (14.0, 1.6),
+    (15.6, 3.9), (16.5, 8.0), (18.0, 23.0),
 )  # fmt: skip
 FRONT_EDGE = PROFILE[0][0]
 TOP_EDGE = PROFILE[-1][1]

@@ -150,6 +150,27 @@ def test_k_means_fills_two_empty_clusters_as_sklearn_does():
     assert_equals_sklearns_k_means(points, nowhere_near)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_k_means_stops_early_where_sklearn_does_in_any_unit(scale):
+    points = scale * overlapping_points()
+    theirs = sklearn.cluster.KMeans(K, init=points[:K], n_init=1, algorithm="lloyd", tol=1e-2).fit(points)
+    ours = KMeans(K, init=points[:K], tol=1e-2).fit(points)
+    assert ours.converged_
+    assert 1 < ours.n_iter_ == theirs.n_iter_ < KMeans(K, init=points[:K], tol=0).fit(points).n_iter_
+
+
+def test_an_empty_cluster_never_takes_the_last_point_of_another():
+    points = np.array([[0.0], [20.0], [99.4], [100.0], [100.6]])
+    means = KMeans(4, init=[[10.0], [100.0], [1e6], [2e6]], max_iter=1).fit(points).cluster_centers_
+    np.testing.assert_allclose(means.ravel(), [20, 100.3, 0, 99.4])  # 20 is all that the first cluster has left
+
+
+def test_with_fewer_distinct_points_than_clusters_an_empty_one_stays_where_it_was():
+    model = KMeans(3, init=[[0.0], [5.0], [9.0]]).fit([[0.0], [0.0], [0.0], [5.0]])
+    np.testing.assert_array_equal(model.cluster_centers_.ravel(), [0, 5, 9])
+    assert model.converged_ and model.inertia_ == 0
+
+
 # ---------------------------------------------------------------------------------------------------- what always holds
 @all_covariance_types
 @settings(max_examples=25, deadline=None)
@@ -383,6 +404,12 @@ def test_k_means_plus_plus_seeds_no_point_twice_while_others_are_left(seed):
     drawn = k_means_plus_plus(points, 3, np.random.default_rng(seed))
     assert sorted(drawn.ravel()) == [0, 5, 100]
     assert len(k_means_plus_plus(points, 5, np.random.default_rng(seed))) == 5  # fewer distinct points than seeds
+
+
+def test_a_random_start_takes_no_point_twice():
+    points = overlapping_points(num_points=12)
+    model = KMeans(12, init="random", max_iter=0, random_state=0).fit(points)
+    assert model.inertia_ == 0 and len(np.unique(model.labels_)) == 12
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,17 @@ def test_the_cameras_of_blender_records_are_found():
         assert np.abs(camera_position(replace(scene, camera=None)) - scene.camera).max() < 0.02, scene.filename
 
 
+def test_pixel_coords_are_written_as_blender_wrote_them():
+    path = SHARED / "blender_320x240" / "scenes.json"
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    for scene in read_records(path)[:30]:
+        ours = pixel_coords(np.array([item.position for item in scene.objects]), np.array(scene.camera), MASKS_FRAME)
+        theirs = [item.pixel_coords for item in scene.objects]
+        assert [coords[:2] for coords in ours] == [coords[:2] for coords in theirs], scene.filename
+        np.testing.assert_allclose([coords[2] for coords in ours], [coords[2] for coords in theirs], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "window", [(29, 64, 221, 256), (0.5, 0, 0.5, 1), (0, 0.9, 1, 0.1), (-0.1, 0, 1, 1), (0.0, 0.0, 1.0)]
 )

@@ -64,6 +64,23 @@ def test_hits_lie_on_the_surface_and_rays_are_free_before_them(shape):
     assert distance(shape, walked.flatten(0, 1)).min() > -2e-3
 
 
+def test_no_ray_that_grazes_a_face_slips_through_its_rounded_edge():
+    generator = torch.Generator().manual_seed(0)
+    heights, sides = (
+        1.6 * torch.rand(2000, generator=generator) - 0.8,
+        0.9 + 0.1 * torch.rand(2000, generator=generator),
+    )
+    slopes = 0.04 * torch.rand(2000, generator=generator) - 0.02
+    origins = CENTER + 0.7 * torch.stack([torch.full_like(sides, 8.0), sides, heights], dim=-1)
+    directions = torch.stack([-torch.ones_like(slopes), slopes, torch.zeros_like(slopes)], dim=-1)
+    rays = Rays(origins, torch.nn.functional.normalize(directions, dim=-1), torch.zeros(2000, dtype=torch.int64))
+    missed = nearest_hits(pack_objects([scene_of("cube", rotation=0.0)]), rays).objects == -1
+    along = torch.linspace(4, 8, 800)[None, :, None]
+    walked = rays.origins[missed][:, None] + along * rays.directions[missed][:, None]
+    assert 0 < int(missed.sum()) < 1000
+    assert distance("cube", walked.flatten(0, 1), rotation=0.0).min() > -1e-3
+
+
 @pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
 def test_normals_are_the_gradient_of_the_distance(shape):
     rays = rays_towards(400, spread=0.3)

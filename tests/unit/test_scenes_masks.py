@@ -42,8 +42,8 @@ def test_masks_of_blender_renders():
         pytest.skip(f"needs {folder}")
     scenes = read_records(folder / "scenes.json")[:30]
     ious = [np.mean(object_ious(scene, folder / "masks" / scene.filename)) for scene in scenes]
-    print(f"mean IoU against {len(ious)} Blender masks: {np.mean(ious):.4f}")
-    assert np.mean(ious) >= 0.97
+    print(f"mean IoU against {len(ious)} Blender masks: {np.mean(ious):.4f}, worst {min(ious):.4f}")
+    assert np.mean(ious) >= 0.995 and min(ious) >= 0.985
 
 
 @pytest.fixture(scope="module")

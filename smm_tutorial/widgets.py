@@ -1,0 +1,52 @@
+"""Widgets of the course: a slider that drives a figure function, the same one that draws the static figure beside it."""
+
+import base64
+from collections.abc import Callable, Sequence
+
+import ipywidgets
+import numpy as np
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from smm_tutorial.mixture_figures import em_step_figure, temperature_figure
+from smm_tutorial.mixtures import MixtureStep
+from smm_tutorial.plotting import png
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+DPI = 90  # pixels per inch of the pictures
+
+
+class FigureSlider:
+    """A slider above a picture; the picture is `draw(value)`, drawn again whenever the slider moves.
+
+    Attributes: `slider` (its `value` can be set by code, which also draws) and `picture`, an `ipywidgets.Image`.
+    Anything that `draw` raises comes out where the slider was moved.
+    """
+
+    def __init__(self, slider: ipywidgets.ValueWidget, draw: Callable[[object], Figure]):
+        """slider: any widget with a `value`. draw: a figure for such a value."""
+        self.slider, self.picture = slider, ipywidgets.Image(format="png")
+        self._draw = draw
+        slider.observe(self._redraw, names="value")
+        self._redraw()
+
+    def show(self) -> None:
+        """Display both below the cell: the view alone, since its text form would differ from run to run."""
+        box = ipywidgets.VBox([self.slider, self.picture])
+        display({WIDGET_VIEW: box._repr_mimebundle_()[WIDGET_VIEW]}, raw=True)
+
+    def _redraw(self, change: object = None) -> None:
+        self.picture.value = base64.b64decode(png(self._draw(self.slider.value), DPI))
+
+
+def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
+    """Step through a mixture's `history_` (points in the plane): ellipses, responsibilities as colours, bound curve."""
+    slider = ipywidgets.IntSlider(0, 0, len(history) - 1, description="iteration", continuous_update=False)
+    return FigureSlider(slider, lambda iteration: em_step_figure(history, iteration))
+
+
+def temperature_slider(points: np.ndarray, means_init: np.ndarray, temperatures: Sequence[float]) -> FigureSlider:
+    """Soft k-means on points (N, 2) from means (K, 2), from the first to the last of some temperatures."""
+    options = [(f"{temperature:.3g}", float(temperature)) for temperature in temperatures]
+    slider = ipywidgets.SelectionSlider(options=options, description="temperature", continuous_update=False)
+    return FigureSlider(slider, lambda temperature: temperature_figure(points, means_init, temperature))
