@@ -31,13 +31,16 @@ class Profile:
     shown_scenes: int  # how many scenes a figure or a quick table uses
 
 
+_SMALL = {"image_size": 32, "channels": 32, "slot_dim": 48, "learning_rate": 6e-4}
+_FULL = {"channels": 64, "slot_dim": 64, "learning_rate": 4e-4, "live_steps": 3_000}
+
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("ci", DiscoverySizes(32, 32, 48, 8, 6e-4, steps=20, live_steps=20), shown_scenes=16),
-        Profile("laptop", DiscoverySizes(32, 32, 48, 16, 6e-4, steps=12_000, live_steps=400), shown_scenes=64),
-        Profile("gpu", DiscoverySizes(64, 64, 64, 64, 4e-4, steps=60_000, live_steps=3_000), shown_scenes=320),
-        Profile("paper", DiscoverySizes(128, 64, 64, 128, 4e-4, steps=250_000, live_steps=3_000), shown_scenes=320),
+        Profile("ci", DiscoverySizes(**_SMALL, batch_size=8, steps=20, live_steps=20), shown_scenes=16),
+        Profile("laptop", DiscoverySizes(**_SMALL, batch_size=16, steps=12_000, live_steps=400), shown_scenes=64),
+        Profile("gpu", DiscoverySizes(**_FULL, image_size=64, batch_size=64, steps=60_000), shown_scenes=320),
+        Profile("paper", DiscoverySizes(**_FULL, image_size=128, batch_size=128, steps=250_000), shown_scenes=320),
     )
 }
 

@@ -62,6 +62,12 @@ def test_masks_are_needed_to_score():
         experiments.score(data, torch.zeros(1, 8, 8, dtype=torch.long))
 
 
+def test_slot_attention_trains_by_the_same_command(own_data):
+    assert cli.main(["train", "discovery", "--slots", "attention", "--profile", "ci", "--steps", "2", "--keep"]) == 0
+    model, record = checkpoints.load("discovery-attention-clevr6-ci-seed0")
+    assert record["config"]["slots"] == "attention" and type(model.slots).__name__ == "SlotAttention"
+
+
 def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
     assert cli.main(["train", "discovery", "--profile", "ci", "--steps", "2", "--keep"]) == 0
     name = "discovery-mixture-clevr6-ci-seed0"
