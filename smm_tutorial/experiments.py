@@ -56,13 +56,13 @@ def train_discovery(
     model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, *,
     price: float = OBJECT_PRICE, **options,
 ) -> Run:  # fmt: skip
-    """Trains on images alone. price: see `ReconstructionLoss`, it sets in half-way; other options: see `training.fit`.
+    """Trains on images alone. price: see `ReconstructionLoss`; other options: see `training.fit`.
 
     The data go to the GPU where there is one.
     """
     if torch.cuda.is_available():
         data = data.to("cuda")
-    loss = ReconstructionLoss(model, data, config.batch_size, price, price_from=config.steps // 2)
+    loss = ReconstructionLoss(model, data, config.batch_size, price)
     return fit(model, loss, config, run_dir, **options)
 
 

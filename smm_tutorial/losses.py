@@ -13,18 +13,14 @@ class ReconstructionLoss:
     data: the training images, on the model's device; masks are never looked at. Mirroring is right for a loss on pixels:
     it maps scenes to scenes but for the direction of the light.
     price: what it costs to own the whole image for slots other than the first. Squared error does not care whether an
-    object's slot also paints a cell of ground around it; a small price leaves the ground to the first slot.
-    price_from: the step at which the price sets in, to be whole `PRICE_RAMP` steps later. Objects must be found before
-    they are kept small: a price from the beginning leaves spare slots nowhere to go but onto objects.
+    object's slot also paints a cell of ground around it; a small price leaves the ground to the first slot. It grows
+    from 0 over `PRICE_RAMP` steps, because something must be found before it can be kept small.
     """
 
-    PRICE_RAMP = 1000
+    PRICE_RAMP = 4000
 
-    def __init__(
-        self, network: ObjectDiscovery, data: SceneImages, batch_size: int, price: float = 0.0, price_from: int = 0
-    ):
-        self.network, self.data, self.batch_size = network, data, batch_size
-        self.price, self.price_from = price, price_from
+    def __init__(self, network: ObjectDiscovery, data: SceneImages, batch_size: int, price: float = 0.0):
+        self.network, self.data, self.batch_size, self.price = network, data, batch_size, price
 
     def __call__(self, model: nn.Module, generator: torch.Generator, step: int) -> dict[str, Tensor]:
         """`model` is the network as the training engine has wrapped it; `generator` decides images, mirrors, starts."""
@@ -36,5 +32,5 @@ class ReconstructionLoss:
         output = model(images, noise=noise)
         error = nn.functional.mse_loss(output.reconstruction, images)
         owned = 1 - output.masks[:, 0].mean()  # share of the image that slots other than the first own
-        price = self.price * min(1.0, max(0.0, (step - self.price_from) / self.PRICE_RAMP))
+        price = self.price * min(1.0, step / self.PRICE_RAMP)
         return {"loss": error + price * owned, "squared_error": error.detach(), "owned": owned.detach()}

@@ -137,14 +137,12 @@ def iterations_figure(images: Tensor, history: Sequence[SlotState], title: str |
     return panels(rows, ["input", *(f"iteration {t}" for t in range(1, len(history) + 1))], title)
 
 
-def log_figure(log: Sequence[dict], names: Mapping[str, str], mark: int | None = None) -> Figure:
-    """Curves of a run's log over its steps, one panel for each scalar that `names` gives a title; a line at step `mark`."""
+def log_figure(log: Sequence[dict], names: Mapping[str, str]) -> Figure:
+    """Curves of a run's log over its steps, one panel for each scalar that `names` gives a title."""
     figure = Figure(figsize=(3.6 * len(names), 2.4), layout="constrained")
     for axis, (name, label) in zip(figure.subplots(1, len(names), squeeze=False)[0], names.items(), strict=True):
         points = [(entry["step"], entry[name]) for entry in log if name in entry]
         axis.plot(*zip(*points, strict=True), color=SLOT_COLORS[5])
-        if mark is not None:
-            axis.axvline(mark, color=SLOT_COLORS[6], linestyle="--", linewidth=1)
         axis.set(xlabel="training step", title=label)
         axis.grid(alpha=0.3)
     return figure
