@@ -15,7 +15,9 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; d
 course: $(INSTALLED)  ## open JupyterLab on the first notebook
 	$(RUN) -m smm_tutorial.course.launch
 
+# The smallest sizes; and one thread, since for models that small a second one costs more than it gives.
 test check: export SMM_PROFILE ?= ci
+test check: export OMP_NUM_THREADS ?= 1
 test: $(INSTALLED)  ## everything: lint, gates, unit tests, every notebook, the browser
 	@$(RUN) -m pytest
 

@@ -19,6 +19,7 @@ COMPONENT_COLORS = SLOT_COLORS[[5, 1, 3, 7, 6, 2, 11, 9, 10, 4, 8, 0]]
 NEUTRAL, EMPHASIS = SLOT_COLORS[8], SLOT_COLORS[6]  # for curves that belong to no component
 LINE_STYLES = ("-", "--", ":", "-.")
 PANEL = 2.9  # inches, the side of a panel of points
+MARGIN = 0.06  # of the points' range, on each side
 RADII = (1, 2)  # standard deviations at which an ellipse is drawn
 
 
@@ -56,7 +57,9 @@ def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | N
 def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) -> None:
     """One entry of a `history_`: points (N, 2) by responsibility, means as crosses, covariances as ellipses."""
     draw_points(axis, points, step.responsibilities)
-    axis.set_autoscale_on(False)  # an early ellipse may be wider than the points: let it leave the panel
+    margin = MARGIN * np.ptp(points, axis=0)
+    (left, bottom), (right, top) = points.min(axis=0) - margin, points.max(axis=0) + margin
+    axis.set(xlim=(left, right), ylim=(bottom, top))  # an early ellipse may be wider: let it leave the panel
     matrices = ()
     if isinstance(step, MixtureStep):
         matrices = covariance_matrices(step.covariances, step.covariance_type, step.means)

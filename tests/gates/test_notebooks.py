@@ -62,11 +62,13 @@ def test_the_first_code_cell_is_the_one_of_the_template(path):
 
 
 @every_notebook
-def test_the_badge_opens_this_notebook_at_this_version(path):
+def test_the_badges_open_this_notebook_at_this_version_and_its_source(path):
     owner_and_name = REPOSITORY.removeprefix("https://github.com/")
     link = f"https://colab.research.google.com/github/{owner_and_name}/blob/v{VERSION}/notebooks/{path.name}"
 
-    assert f"]({link})" in nbformat.read(path, as_version=4).cells[0].source
+    header = nbformat.read(path, as_version=4).cells[0].source
+    assert f"]({link})" in header
+    assert f"](source/{path.stem}.py)" in header
 
 
 @every_source
@@ -79,6 +81,8 @@ def test_an_answers_parameters_are_those_of_its_solution(path):
 @pytest.mark.parametrize("task", all_tasks().values(), ids=lambda task: task.name)
 def test_an_exercise_is_set_once_and_in_its_own_notebook(task):
     number = re.search(r"\.nb(\d\d)_", task.solution.__module__)[1]
+    if not any(path.stem.startswith(number) for path in sources()):
+        pytest.skip(f"notebook {number} is not written yet")
     where = [path.stem for path in sources() for name, _ in exercises_of(path) if name == task.name]
 
     assert len(where) == 1 and where[0].startswith(number), f"{task.name} of nb{number} is set in {where}"
