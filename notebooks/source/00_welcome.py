@@ -140,7 +140,7 @@ assert scores["mbo"] > 0.45  # what the record says, give or take the few scenes
 #
 # | notebook | what happens there |
 # | --- | --- |
-# | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | k-means, soft k-means and EM by hand: the clustering inside a slot module |
+# | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | k-means, soft k-means and EM by hand |
 # | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained, measured, shown where it fails |
 #
 # ## Summary
