@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from smm_tutorial import datasets, paths
 from smm_tutorial.datasets import make_packs, packs
-from smm_tutorial.datasets.packs import pack_bytes, read_pack, write_atomically, write_pack
+from smm_tutorial.datasets.packs import pack_bytes, read_pack, write_pack
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages
 from smm_tutorial.scenes import PAPER_CROP, Scene
 from smm_tutorial.scenes.raytrace import render
@@ -80,7 +80,7 @@ def test_a_pack_is_an_ordinary_zip_file(tmp_path):
 
 def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "val.zip"
-    write_atomically(path, b"old")
+    paths.write_atomically(path, b"old")
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -88,7 +88,7 @@ def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path, monkeypatch):
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(os, step, killed)
-            write_atomically(path, b"new and longer")
+            paths.write_atomically(path, b"new and longer")
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]  # no draft stays behind
 
