@@ -315,7 +315,9 @@ class SlotMixture(SlotModule):
         iterations, num_slots = self.checked(inputs, num_iterations, num_slots)
         inputs = self.norm_inputs(inputs)
         centre = inputs.mean(dim=1, keepdim=True)  # (B, 1, D_in); the projections are linear, so it passes through them
-        keys, values = self.moments(self.to_keys(inputs - centre)), self.moments(self.to_values(inputs - centre))
+        centred = inputs - centre  # (B, N, D_in)
+        keys, key_squares = self.moments(self.to_keys(centred))  # (B, N, D) each
+        values, value_squares = self.moments(self.to_values(centred))  # (B, N, D) each
         key_centre, value_centre = self.to_keys(centre), self.to_values(centre)  # (B, 1, D)
 
         means = start = self.start(len(inputs), num_slots, noise)  # (B, K, D)
@@ -328,8 +330,10 @@ class SlotMixture(SlotModule):
                 means, variances = _straight_through(means, start), _straight_through(variances, start_variances)
             with torch.set_grad_enabled(self.records_gradient(last)):
                 queries = self.to_queries(self.norm_means(means))  # (B, K, D)
-                log_gamma = self.expectation(queries, keys, key_centre, variances, log_weights)  # (B, K, N)
-                new_log_weights, weighted_means, spread = self.maximisation(log_gamma, values)
+                log_gamma = self.expectation(
+                    queries, keys, key_squares, key_centre, variances, log_weights
+                )  # (B, K, N)
+                new_log_weights, weighted_means, spread = self.maximisation(log_gamma, values, value_squares)
                 weighted_means = weighted_means + value_centre  # (B, K, D)
                 means = self.move(means, weighted_means)  # (B, K, D)
                 if self.variances == "estimated":  # (eq. 7) spread about the weighted mean + its distance squared
@@ -344,31 +348,32 @@ class SlotMixture(SlotModule):
         return SlotOutput(slots, log_gamma.exp().mT, means, variances, log_weights.exp(), history)
 
     @_full_precision
-    def moments(self, x: Tensor) -> Tensor:
-        """`[x, x^2]`, all that densities and variances need of an input: `(B, N, D)` -> `(B, N, 2 D)`."""
-        return torch.cat([x, x.square()], dim=2)
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`x, x^2`, all that densities and variances need of an input `(B, N, D)`."""
+        return x, x.square()
 
     @_full_precision
     def expectation(
-        self, queries: Tensor, keys: Tensor, key_centre: Tensor, variances: Tensor, log_weights: Tensor
+        self, queries: Tensor, keys: Tensor, key_squares: Tensor, key_centre: Tensor, variances: Tensor, log_weights: Tensor
     ) -> Tensor:
         """Log responsibilities `(B, K, N)`, normalised over slots: log weight + log density of the keys.
 
-        Keys are moments `(B, N, 2 D)` about `key_centre`, and the square is expanded:
-        -(k - q)^2 / (2 s) = [k, k^2] . [q / s, -1 / (2 s)] - q^2 / (2 s).
+        Keys `(B, N, D)` are given about `key_centre`, and the square is expanded:
+        -(k - q)^2 / (2 s) = k . (q / s) - k^2 . (1 / (2 s)) - q^2 / (2 s).
         """
         if self.density == "dot_product":
-            logits = queries @ (keys[..., : self.slot_dim] + key_centre).mT / math.sqrt(self.slot_dim)  # (B, K, N)
+            logits = queries @ (keys + key_centre).mT / math.sqrt(self.slot_dim)  # (B, K, N)
             return (log_weights[..., None] + logits).log_softmax(dim=1)
         queries, precisions = queries - key_centre, variances.reciprocal()  # (B, K, D)
         constants = -0.5 * (queries.square() * precisions + variances.log()).sum(dim=2)  # (B, K); log 2 pi cancels
-        exponents = torch.cat([queries * precisions, -0.5 * precisions], dim=2) @ keys.mT  # (B, K, N)
-        return (exponents + (log_weights + constants)[..., None]).log_softmax(dim=1)
+        logits = torch.baddbmm((log_weights + constants)[..., None], queries * precisions, keys.mT)  # (B, K, N)
+        return torch.baddbmm(logits, -0.5 * precisions, key_squares.mT).log_softmax(dim=1)
 
     @_full_precision
-    def maximisation(self, log_gamma: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights `(B, K)`, weighted means and variances about them `(B, K, D)`, of moments `(B, N, 2 D)`."""
+    def maximisation(self, log_gamma: Tensor, values: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights `(B, K)`, weighted means and variances about them `(B, K, D)`, of values and their squares."""
         log_totals = log_gamma.logsumexp(dim=2)  # (B, K): how many inputs each slot holds; finite for an empty one
         shares = (log_gamma - log_totals[..., None]).exp()  # (B, K, N), sums to 1 over inputs
-        means, squares = (shares @ values).chunk(2, dim=2)  # (B, K, D) each
-        return log_totals - math.log(values.shape[1]), means, (squares - means.square()).clamp_min(0)
+        means = shares @ values  # (B, K, D)
+        spread = (shares @ squares - means.square()).clamp_min(0)  # (B, K, D)
+        return log_totals - math.log(values.shape[1]), means, spread
