@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     discovery.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
     discovery.add_argument("--seed", type=int, default=0)
     discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
+    discovery.add_argument("--variant", choices=list(experiments.VARIANTS), default="full", help="what to do without")
     discovery.add_argument("--keep", action="store_true", help="put checkpoint and record under data/ to be committed")
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")
@@ -62,9 +63,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def train_discovery(options: argparse.Namespace, command: str) -> None:
     profile = PROFILES[options.profile] if options.profile else current_profile()
-    name = f"discovery-{options.slots}-{options.data}-{profile.name}-seed{options.seed}"
-    run = experiments.DiscoveryRun(name, command, options.slots, options.data, profile, options.seed, options.steps)
-    folder = paths.runs_dir() / name
+    run = experiments.DiscoveryRun(
+        command, options.slots, options.data, profile, options.seed, options.steps, options.variant
+    )  # fmt: skip
+    name, folder = run.name, paths.runs_dir() / run.name
     print(f"{name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {folder}")
     model, record = run.train(folder)
     checkpoint = (paths.checkpoints_dir() if options.keep else folder) / f"{name}.safetensors"

@@ -6,8 +6,9 @@ was made of and what it scored, and the command that makes it again.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +16,11 @@ from torch import Tensor
 
 from smm_tutorial import checkpoints, datasets, metrics, paths
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.losses import ReconstructionLoss
+from smm_tutorial.losses import Objective, ReconstructionLoss
 from smm_tutorial.mixtures import GaussianMixtureEM
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.profiles import PROFILES, Profile
-from smm_tutorial.training import Run, TrainingConfig, fit, read_log
+from smm_tutorial.training import Run, TrainingConfig, fast_precision, fit, read_log
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "fg_ari": metrics.foreground_ari,
@@ -28,7 +29,15 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ari": metrics.adjusted_rand_index,
 }
 EVALUATION_BATCH = 64
-OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
+#: What a run can be asked to do without, each by its name: the network's options, and what it minimises.
+VARIANTS: dict[str, tuple[dict, Objective]] = {
+    "full": ({}, "mixture"),
+    "no-share": ({"mask_prior": "none"}, "mixture"),
+    "squared-error": ({}, "squared_error"),
+    "neither": ({"mask_prior": "none"}, "squared_error"),
+}
+#: How to tell whose a pixel is: by the slots' responsibilities for the pixel itself, or by the decoder's masks alone.
+Masks = Literal["responsibilities", "decoder"]
 #: What results call the data they were scored on.
 DATA_LABELS = {"clevr6": "clevr6, test", "clevr-renders": "CLEVR in Blender, at most 6 objects"}
 #: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile.
@@ -39,9 +48,9 @@ def discovery_config(slots: str, profile: Profile) -> DiscoveryConfig:
     """The network of the discovery experiments. Everything but `slots` is the same for both modules."""
     sizes = profile.discovery
     return DiscoveryConfig(
-        slots=slots, image_size=sizes.image_size, slot_dim=sizes.slot_dim, encoder_channels=sizes.channels,
-        encoder_stride=sizes.image_size // 16, decoder_channels=sizes.channels,
-        slot_options={"start": "background", "initialisation": "clustering", "normalisation": "inputs"},
+        slots=slots, image_size=sizes.image_size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
+        encoder_channels=sizes.channels, encoder_stride=sizes.image_size // 16, decoder_channels=sizes.decoder_channels,
+        slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"},
     )  # fmt: skip
 
 
@@ -54,27 +63,31 @@ def discovery_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
 
 def train_discovery(
     model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, *,
-    price: float = OBJECT_PRICE, **options,
+    objective: Objective = "mixture", **options,
 ) -> Run:  # fmt: skip
-    """Trains on images alone. price: see `ReconstructionLoss`; other options: see `training.fit`.
+    """Trains on images alone. objective: see `ReconstructionLoss`; other options: see `training.fit`.
 
     The data go to the GPU where there is one.
     """
     if torch.cuda.is_available():
         data = data.to("cuda")
-    loss = ReconstructionLoss(model, data, config.batch_size, price)
+    loss = ReconstructionLoss(model, data, config.batch_size, objective)
     return fit(model, loss, config, run_dir, **options)
 
 
 @torch.no_grad()
-def segment(model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None) -> Tensor:
+def segment(
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, masks: Masks = "responsibilities"
+) -> Tensor:
     """The slot that owns each pixel of each image -> integer `(M, H, W)`, on the CPU; `seed` decides the slots' starts."""
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
     maps = []
     for first in range(0, len(data), EVALUATION_BATCH):
         images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
         noise = model.start_noise(len(images), generator, num_slots)
-        maps.append(model(images, num_slots=num_slots, noise=noise).segmentation.cpu())
+        output = model(images, num_slots=num_slots, noise=noise)
+        owner = output.log_joint(images).argmax(dim=1) if masks == "responsibilities" else output.segmentation
+        maps.append(owner.cpu())
     return torch.cat(maps)
 
 
@@ -102,9 +115,13 @@ def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
     if data.masks is None:
         raise ValueError(f"{data.name} ({data.split}) has no masks to score against: choose a split that has")
     true = data.masks.long().cpu()
-    return {name: round(metric(true, segmentation).mean().item(), 4) for name, metric in SCORES.items()} | {
-        "images": len(data)
-    }
+    return {name: round(metric(true, segmentation).mean().item(), 4) for name, metric in SCORES.items()} | {"images": len(data)}
+
+
+def both_scores(model: ObjectDiscovery, data: SceneImages, seed: int) -> dict:
+    """Scores by the responsibilities for pixels, and under `decoder_masks` those by the decoder's masks alone."""
+    scores = score(data, segment(model, data, seed))
+    return scores | {"decoder_masks": score(data, segment(model, data, seed, masks="decoder"))}
 
 
 def test_data(name: str, size: int, root: str | Path | None = None) -> SceneImages:
@@ -120,15 +137,18 @@ class DiscoveryRun:
     """A named run of object discovery: everything that decides it, and what it leaves behind."""
 
     def __init__(
-        self, name: str, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None
-    ):
-        """slots, data, profile, seed: what is trained on what. steps: instead of the profile's."""
-        sizes = profile.discovery
-        self.name, self.command, self.data, self.profile = name, command, data, profile
-        self.config = discovery_config(slots, profile)
+        self, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None,
+        variant: str = "full",
+    ):  # fmt: skip
+        """slots, data, profile, seed: what is trained on what. steps: instead of the profile's. variant: of `VARIANTS`."""
+        sizes, (options, self.objective) = profile.discovery, VARIANTS[variant]
+        self.name = f"discovery-{slots}-{data}-{profile.name}-seed{seed}" + ("" if variant == "full" else f"-{variant}")
+        self.command, self.data, self.profile, self.variant = command, data, profile, variant
+        self.config = replace(discovery_config(slots, profile), **options)
         self.training = TrainingConfig(
-            sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed
-        )
+            sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed,
+            precision=fast_precision(),
+        )  # fmt: skip
         self.model = discovery_model(self.config, seed)
 
     @property
@@ -140,15 +160,17 @@ class DiscoveryRun:
         provenance = checkpoints.provenance()  # of the code that is loaded now
         train, validation = (datasets.load(self.data, split=s, size=self.config.image_size) for s in ("train", "val"))
         run = train_discovery(
-            self.model, train, self.training, folder,
+            self.model, train, self.training, folder, objective=self.objective,
             evaluate=lambda model: score(validation, segment(model, validation)),
         )  # fmt: skip
         test = test_data(self.data, self.config.image_size)
+        scores = both_scores(self.model.eval(), test, seed=0)
         return self.model, {
             "name": self.name, "command": self.command, "model": type(self.model).__name__,
-            "config": asdict(self.config), "training": asdict(self.training) | {"price": OBJECT_PRICE},
-            "profile": self.profile.name, "data": self.data, "step": run.step, "minutes": round(run.seconds / 60, 1),
-            "scores": {DATA_LABELS[self.data]: score(test, segment(self.model.eval(), test))},
+            "config": asdict(self.config), "training": asdict(self.training) | {"objective": self.objective},
+            "variant": self.variant, "profile": self.profile.name, "data": self.data,
+            "step": run.step, "minutes": round(run.seconds / 60, 1),
+            "scores": {DATA_LABELS[self.data]: scores},
             "validation": [entry for entry in read_log(folder) if "fg_ari" in entry],
             "provenance": provenance,
         }  # fmt: skip
@@ -169,11 +191,14 @@ def evaluation(what: str, data: str, root: str | Path | None, seed: int, command
     else:
         model, record = checkpoints.load(what)
     test = test_data(data, model.config.image_size, root)
-    segmentation = segment_pixels(test, model.config.num_slots, seed) if what == "pixels" else segment(model, test, seed)
+    if what == "pixels":
+        scores = score(test, segment_pixels(test, model.config.num_slots, seed))
+    else:
+        scores = both_scores(model, test, seed)
     earlier = paths.results_dir() / f"{record['name']}.json"
     if earlier.is_file():
         record = read_record(record["name"])
-    record["scores"][DATA_LABELS[data]] = score(test, segmentation) | {"command": command}
+    record["scores"][DATA_LABELS[data]] = scores | {"command": command}
     return record
 
 

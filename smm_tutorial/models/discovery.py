@@ -1,7 +1,7 @@
 """Object discovery: an autoencoder whose bottleneck is a set of slots, trained on pixels alone (Slot Attention, sec. 3.2)."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,19 @@ from smm_tutorial.networks import BroadcastDecoder, ConvEncoder, PixelDecoder
 from smm_tutorial.slots import SlotAttention, SlotMixture, SlotOutput
 
 SLOT_MODULES = {"attention": SlotAttention, "mixture": SlotMixture}
+LEAST_SHARE = 1e-8  # of the inputs: an empty slot's logarithm stays finite
 DECODERS = {"pixel": PixelDecoder, "broadcast": BroadcastDecoder}
+
+MaskPrior = Literal["share", "none"]
 
 
 @dataclass(frozen=True)
 class DiscoveryConfig:
-    """Everything that decides an `ObjectDiscovery` network. Compared models differ in `slots` alone."""
+    """Everything that decides an `ObjectDiscovery` network. Compared models differ in `slots` alone.
+
+    mask_prior: a slot's mask starts from its `share` of the inputs, as a mixture weighs a density | from `none`. Without
+    it two slots on the same cluster look the same to the decoder, however little one of them holds.
+    """
 
     slots: Literal["attention", "mixture"] = "mixture"
     image_size: int = 32  # S, pixels
@@ -26,22 +33,47 @@ class DiscoveryConfig:
     encoder_stride: int = 2
     decoder: Literal["pixel", "broadcast"] = "broadcast"
     decoder_channels: int = 32
+    mask_prior: MaskPrior = "share"
+    pixel_scale: float = 0.1  # standard deviation of a pixel about its slot's painting
     slot_options: dict = field(default_factory=dict)  # passed on to the slot module: start, content, gradient, ...
 
 
 @dataclass
 class DiscoveryOutput:
-    """reconstruction `(B, 3, H, W)`, its parts `reconstructions` `(B, K, 3, H, W)` and `masks` `(B, K, H, W)`, slots."""
+    """Slots, and what they paint: a mixture of K Gaussians at every pixel.
 
-    reconstruction: Tensor
+    reconstructions `(B, K, 3, H, W)` are the means, exp of log_masks `(B, K, H, W)` the weights, pixel_scale the
+    standard deviation of each channel.
+    """
+
     reconstructions: Tensor
-    masks: Tensor
+    log_masks: Tensor
     slots: SlotOutput
+    pixel_scale: float
+
+    @property
+    def masks(self) -> Tensor:
+        """Weights of the slots at each pixel, before the pixel is seen -> `(B, K, H, W)`, sum to 1 over K."""
+        return self.log_masks.exp()
+
+    @property
+    def reconstruction(self) -> Tensor:
+        """The paintings, mixed by their masks -> `(B, 3, H, W)`."""
+        return (self.masks[:, :, None] * self.reconstructions).sum(dim=1)
 
     @property
     def segmentation(self) -> Tensor:
-        """The slot that owns each pixel -> integer `(B, H, W)`."""
-        return self.masks.argmax(dim=1)
+        """The slot whose mask is largest -> integer `(B, H, W)`."""
+        return self.log_masks.argmax(dim=1)
+
+    def log_joint(self, images: Tensor) -> Tensor:
+        """log(mask x Gaussian density of the pixel), up to a constant -> `(B, K, H, W)`."""
+        squares = (self.reconstructions - images[:, None]).square().sum(dim=2)  # (B, K, H, W)
+        return self.log_masks - squares / (2 * self.pixel_scale**2)
+
+    def responsibilities(self, images: Tensor) -> Tensor:
+        """The E-step on pixels: weights of the slots once the pixels `(B, 3, H, W)` are seen -> `(B, K, H, W)`."""
+        return self.log_joint(images).softmax(dim=1)
 
 
 class ObjectDiscovery(nn.Module):
@@ -54,6 +86,10 @@ class ObjectDiscovery(nn.Module):
                 f"slots must be one of {sorted(SLOT_MODULES)} and decoder one of {sorted(DECODERS)}, "
                 f"got {config.slots!r} and {config.decoder!r}"
             )
+        if config.mask_prior not in get_args(MaskPrior):
+            raise ValueError(f"mask_prior must be 'share' or 'none', got {config.mask_prior!r}")
+        if not config.pixel_scale > 0:
+            raise ValueError(f"pixel_scale must be above 0, got {config.pixel_scale}")
         self.config = config
         self.encoder = ConvEncoder(config.image_size, config.encoder_channels, config.encoder_stride)
         self.slots = SLOT_MODULES[config.slots](
@@ -76,13 +112,14 @@ class ObjectDiscovery(nn.Module):
         return self.decode(slots)
 
     def decode(self, slots: SlotOutput) -> DiscoveryOutput:
-        """Paints each slot and mixes the paintings by their masks."""
+        """Paints each slot, and shares the pixels out by masks."""
         batch, count = slots.slots.shape[:2]
-        painted = self.decoder(slots.slots.flatten(0, 1)).unflatten(0, (batch, count))  # (B, K, 4, H, W)
-        reconstructions, logits = painted[:, :, :3], painted[:, :, 3]  # (B, K, 3, H, W), (B, K, H, W)
-        masks = logits.softmax(dim=1)
-        reconstruction = (masks[:, :, None] * reconstructions).sum(dim=1)  # (B, 3, H, W)
-        return DiscoveryOutput(reconstruction, reconstructions, masks, slots)
+        painted = self.decoder(slots.slots.flatten(0, 1)).unflatten(0, (batch, count)).float()  # (B, K, 4, H, W)
+        logits = painted[:, :, 3]  # (B, K, H, W)
+        if self.config.mask_prior == "share":
+            shares = slots.responsibilities.mean(dim=1)  # (B, K): of the inputs; in a mixture, its weights
+            logits = logits + shares.clamp_min(LEAST_SHARE).log()[:, :, None, None]
+        return DiscoveryOutput(painted[:, :, :3], logits.log_softmax(dim=1), slots, self.config.pixel_scale)
 
     def start_noise(self, batch: int, generator: torch.Generator, num_slots: int | None = None) -> Tensor:
         """Noise `(B, K, D)` on the model's device, the same for the same generator state on any device."""
