@@ -16,7 +16,7 @@ from torch import Tensor
 
 from smm_tutorial import checkpoints, datasets, metrics, paths
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.losses import Objective, ReconstructionLoss
+from smm_tutorial.losses import ReconstructionLoss
 from smm_tutorial.mixtures import GaussianMixtureEM
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.profiles import PROFILES, Profile
@@ -29,12 +29,13 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ari": metrics.adjusted_rand_index,
 }
 EVALUATION_BATCH = 64
-#: What a run can be asked to do without, each by its name: the network's options, and what it minimises.
-VARIANTS: dict[str, tuple[dict, Objective]] = {
-    "full": ({}, "mixture"),
-    "no-share": ({"mask_prior": "none"}, "mixture"),
-    "squared-error": ({}, "squared_error"),
-    "neither": ({"mask_prior": "none"}, "squared_error"),
+OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
+#: What a run can be asked to do without, each by its name: options of the network, and of the loss.
+VARIANTS: dict[str, tuple[dict, dict]] = {
+    "full": ({}, {}),
+    "no-price": ({}, {"price": 0.0}),
+    "no-share": ({"mask_prior": "none"}, {}),
+    "squared-error": ({}, {"objective": "squared_error"}),
 }
 #: How to tell whose a pixel is: by the slots' responsibilities for the pixel itself, or by the decoder's masks alone.
 Masks = Literal["responsibilities", "decoder"]
@@ -63,15 +64,15 @@ def discovery_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
 
 def train_discovery(
     model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, *,
-    objective: Objective = "mixture", **options,
+    loss_options: dict | None = None, **options,
 ) -> Run:  # fmt: skip
-    """Trains on images alone. objective: see `ReconstructionLoss`; other options: see `training.fit`.
+    """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of `training.fit`.
 
     The data go to the GPU where there is one.
     """
     if torch.cuda.is_available():
         data = data.to("cuda")
-    loss = ReconstructionLoss(model, data, config.batch_size, objective)
+    loss = ReconstructionLoss(model, data, config.batch_size, steps=config.steps, **loss_options or {})
     return fit(model, loss, config, run_dir, **options)
 
 
@@ -141,7 +142,8 @@ class DiscoveryRun:
         variant: str = "full",
     ):  # fmt: skip
         """slots, data, profile, seed: what is trained on what. steps: instead of the profile's. variant: of `VARIANTS`."""
-        sizes, (options, self.objective) = profile.discovery, VARIANTS[variant]
+        sizes, (options, loss_options) = profile.discovery, VARIANTS[variant]
+        self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
         self.name = f"discovery-{slots}-{data}-{profile.name}-seed{seed}" + ("" if variant == "full" else f"-{variant}")
         self.command, self.data, self.profile, self.variant = command, data, profile, variant
         self.config = replace(discovery_config(slots, profile), **options)
@@ -160,14 +162,14 @@ class DiscoveryRun:
         provenance = checkpoints.provenance()  # of the code that is loaded now
         train, validation = (datasets.load(self.data, split=s, size=self.config.image_size) for s in ("train", "val"))
         run = train_discovery(
-            self.model, train, self.training, folder, objective=self.objective,
+            self.model, train, self.training, folder, loss_options=self.loss_options,
             evaluate=lambda model: score(validation, segment(model, validation)),
         )  # fmt: skip
         test = test_data(self.data, self.config.image_size)
         scores = both_scores(self.model.eval(), test, seed=0)
         return self.model, {
             "name": self.name, "command": self.command, "model": type(self.model).__name__,
-            "config": asdict(self.config), "training": asdict(self.training) | {"objective": self.objective},
+            "config": asdict(self.config), "training": asdict(self.training) | {"loss": self.loss_options},
             "variant": self.variant, "profile": self.profile.name, "data": self.data,
             "step": run.step, "minutes": round(run.seconds / 60, 1),
             "scores": {DATA_LABELS[self.data]: scores},
