@@ -6,7 +6,7 @@ import sys
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.gates.project import NOTEBOOK_FOLDER, ROOT, notebooks
 
@@ -17,13 +17,32 @@ def pytest_run(*arguments, **environment):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
 
 
-def test_every_notebook_is_collected():
-    if not notebooks():
-        pytest.skip("no notebook is made yet")
-    listed = pytest_run("--collect-only", NOTEBOOK_FOLDER).stdout
+STRICT = [path for path in notebooks() if path.name[:2] in ("01", "02", "03")]
 
-    missing = [path.name for path in notebooks() if f"notebooks/{path.name}::" not in listed]
-    assert missing == []
+
+def compared(path):
+    """nbval with every output compared; the project's own options would make it lax."""
+    return pytest_run("-o", "addopts=", "--import-mode=importlib", "--nbval", "--nbval-current-env", path)
+
+
+def test_every_notebook_is_run_once():
+    listed = pytest_run("--collect-only", NOTEBOOK_FOLDER).stdout
+    lax = [path for path in notebooks() if f"notebooks/{path.name}::" in listed]
+    assert sorted(lax + STRICT) == notebooks() and notebooks()
+
+
+@pytest.mark.parametrize("path", STRICT, ids=lambda path: path.stem)
+def test_every_output_of_the_theory_comes_again(path):
+    """But for the cells tagged `nbval-ignore-output`: timings, and training, which differs between processors."""
+    run = compared(path)
+    assert run.returncode == 0, run.stdout
+
+
+def test_an_output_that_changed_is_seen(tmp_path):
+    path = tmp_path / "changed.ipynb"
+    cell = new_code_cell("print(1)", outputs=[new_output("stream", text="2\n")], execution_count=1)
+    nbformat.write(new_notebook(cells=[cell]), path)
+    assert "1 failed" in compared(path).stdout
 
 
 def test_a_cell_that_raises_fails_and_the_profile_reaches_the_kernel(tmp_path):

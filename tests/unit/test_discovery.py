@@ -1,11 +1,14 @@
 """Networks and the object-discovery model: shapes, mixtures that add up, repeatability, messages."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
 
-from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.models.discovery import DiscoveryConfig, DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.networks import BroadcastDecoder, ConvEncoder, PixelDecoder, fourier_grid, position_grid
+from smm_tutorial.slots import SlotOutput
 
 CONFIGS = [
     DiscoveryConfig(slots=slots, image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder=decoder,
@@ -25,6 +28,38 @@ def test_masks_sum_to_one_and_the_reconstruction_is_their_mixture(config):
     assert torch.equal(out.segmentation, out.masks.argmax(1))
 
 
+def test_log_joint_is_the_mask_times_the_density_of_the_pixel():
+    torch.manual_seed(0)
+    model, images = ObjectDiscovery(CONFIGS[0]), torch.rand(2, 3, 16, 16)
+    out = model(images)
+    density = torch.distributions.Normal(out.reconstructions, out.pixel_scale).log_prob(images[:, None]).sum(2)
+    by_hand = torch.log_softmax(out.masks.log() + density, dim=1)  # constants cancel
+    assert_close(out.responsibilities(images).log(), by_hand, atol=1e-4, rtol=1e-4)
+    assert torch.equal(out.log_joint(images).argmax(1), out.responsibilities(images).argmax(1))
+
+
+def test_seeing_the_pixel_moves_it_to_the_slot_that_paints_it():
+    """Two slots claim every pixel alike, one paints black and one white: the pixel decides."""
+    paintings = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])[None]
+    out = DiscoveryOutput(paintings, torch.full((1, 2, 4, 4), 0.5).log(), None, pixel_scale=0.1)
+    images = torch.zeros(1, 3, 4, 4)
+    images[..., 2:] = 1
+    assert torch.equal(out.log_joint(images).argmax(1), (torch.arange(4) >= 2).long().expand(1, 4, 4))
+    assert_close(out.masks, torch.full((1, 2, 4, 4), 0.5))
+
+
+def test_masks_start_from_the_slots_shares_of_the_inputs():
+    """Of two slots that look the same to the decoder, the one that holds nothing gets no pixel; without shares, half."""
+    model = ObjectDiscovery(CONFIGS[0])
+    slots = torch.randn(1, 1, model.slots.output_dim).expand(1, 2, -1)
+    responsibilities = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])  # (B, N, K)
+    masks = model.decode(SlotOutput(slots, responsibilities)).masks
+    assert masks[:, 1].max() < 1e-6
+    assert_close(masks.sum(1), torch.ones(1, 16, 16))
+    bare = ObjectDiscovery(replace(CONFIGS[0], mask_prior="none"))
+    assert_close(bare.decode(SlotOutput(slots, responsibilities)).masks, torch.full((1, 2, 16, 16), 0.5))
+
+
 def test_the_same_noise_gives_the_same_output():
     model = ObjectDiscovery(CONFIGS[0])
     images = torch.rand(2, 3, 16, 16)
@@ -41,6 +76,11 @@ def test_images_of_a_wrong_size_are_refused_with_the_fix():
 def test_unknown_parts_are_refused():
     with pytest.raises(ValueError, match=r"slots must be one of \['attention', 'mixture'\].*got 'k-means'"):
         ObjectDiscovery(DiscoveryConfig(slots="k-means"))
+
+    with pytest.raises(ValueError, match="mask_prior must be 'share' or 'none', got 'area'"):
+        ObjectDiscovery(DiscoveryConfig(mask_prior="area"))
+    with pytest.raises(ValueError, match="pixel_scale must be above 0, got 0"):
+        ObjectDiscovery(DiscoveryConfig(pixel_scale=0))
 
 
 def test_position_grids_lie_where_pixels_do():

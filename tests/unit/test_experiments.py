@@ -51,6 +51,29 @@ def test_segmentations_are_repeatable_and_scored_as_the_metrics_say():
     assert scores["fg_ari"] == pytest.approx(expected, abs=1e-4) and scores["images"] == len(data)
 
 
+def test_segmentation_by_pixel_responsibilities_or_by_the_decoders_masks():
+    data = toy_scenes(size=32)
+    model = experiments.discovery_model(experiments.discovery_config("mixture", PROFILES["ci"]), seed=0).eval()
+    images, noise = data.batch(slice(None)).images, model.start_noise(len(data), torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        output = model(images, noise=noise)
+    assert torch.equal(experiments.segment(model, data, seed=3), output.responsibilities(images).argmax(1))
+    assert torch.equal(experiments.segment(model, data, seed=3, masks="decoder"), output.segmentation)
+    scores = experiments.both_scores(model, data, seed=3)
+    assert scores["decoder_masks"] == experiments.score(data, output.segmentation)
+
+
+def test_variants_differ_from_the_full_run_in_what_they_name():
+    runs = {v: experiments.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0, variant=v) for v in experiments.VARIANTS}
+    full = runs.pop("full")
+    assert full.name == "discovery-mixture-clevr6-ci-seed0" and full.loss_options["price"] > 0
+    for variant, run in runs.items():
+        assert run.name == f"{full.name}-{variant}"
+        assert (run.config != full.config) + (run.loss_options != full.loss_options) == 1
+    assert runs["no-share"].config.mask_prior == "none"
+    assert runs["squared-error"].loss_options["objective"] == "squared_error"
+
+
 def test_a_mixture_on_raw_pixels_finds_plain_squares():
     data = toy_scenes(count=4, size=16)
     assert experiments.score(data, experiments.segment_pixels(data, num_clusters=3))["mbo"] > 0.7

@@ -1,0 +1,47 @@
+"""Widgets of notebook 03: controls that drive the figure functions of `mixture_module_figures`."""
+
+from collections.abc import Sequence
+
+import ipywidgets
+import traitlets
+
+from smm_tutorial.mixture_module_figures import density_figure, slot_step_figure
+from smm_tutorial.mixtures import MixtureStep
+from smm_tutorial.widgets import FigureSlider
+
+VARIANCE_RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 9.0, 25.0)
+
+
+class Controls(ipywidgets.VBox):
+    """Several controls as one: `value` is a dictionary of theirs, by name, so that one `FigureSlider` follows them all."""
+
+    value = traitlets.Dict()
+
+    def __init__(self, **controls: ipywidgets.ValueWidget):
+        super().__init__(list(controls.values()))
+        self.controls = controls
+        self._gather()
+        for control in controls.values():
+            control.observe(self._gather, names="value")
+
+    def _gather(self, change: object = None) -> None:
+        self.value = {name: control.value for name, control in self.controls.items()}
+
+
+def density_explorer() -> FigureSlider:
+    """Two slots on a line: move the second one, change its variance and the weights, leave the log-determinant out."""
+    controls = Controls(
+        distance=ipywidgets.FloatSlider(0.0, min=0, max=4, step=0.5, description="distance", continuous_update=False),
+        variance_ratio=ipywidgets.SelectionSlider(
+            options=VARIANCE_RATIOS, value=9.0, description="variance", continuous_update=False
+        ),
+        weight=ipywidgets.FloatSlider(0.5, min=0.05, max=0.95, step=0.05, description="weight", continuous_update=False),
+        log_determinant=ipywidgets.Checkbox(True, description="log-determinant"),
+    )
+    return FigureSlider(controls, lambda values: density_figure(**values))
+
+
+def slot_stepper(steps: Sequence[MixtureStep]) -> FigureSlider:
+    """Step through a module's iterations: slots on their points, weights, spreads."""
+    slider = ipywidgets.IntSlider(0, 0, len(steps) - 1, description="iteration", continuous_update=False)
+    return FigureSlider(slider, lambda iteration: slot_step_figure(steps, iteration))
