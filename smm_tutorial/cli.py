@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     discovery.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
     discovery.add_argument("--seed", type=int, default=0)
     discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
-    discovery.add_argument("--variant", choices=list(experiments.VARIANTS), default="full", help="what to do without")
+    discovery.add_argument("--variant", choices=list(experiments.VARIANTS), help="leave something out, to compare")
     discovery.add_argument("--keep", action="store_true", help="put checkpoint and record under data/ to be committed")
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")

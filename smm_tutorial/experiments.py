@@ -30,12 +30,13 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 EVALUATION_BATCH = 64
 OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
-#: What a run can be asked to do without, each by its name: options of the network, and of the loss.
+#: The run with one thing left out, or `complete`, by name: options of the network, and of the loss.
 VARIANTS: dict[str, tuple[dict, dict]] = {
-    "full": ({}, {}),
+    "complete": ({}, {}),
     "no-price": ({}, {"price": 0.0}),
     "no-share": ({"mask_prior": "none"}, {}),
     "squared-error": ({}, {"objective": "squared_error"}),
+    "no-fewer-slots": ({}, {"num_slots": None}),
 }
 #: How to tell whose a pixel is: by the slots' responsibilities for the pixel itself, or by the decoder's masks alone.
 Masks = Literal["responsibilities", "decoder"]
@@ -139,12 +140,12 @@ class DiscoveryRun:
 
     def __init__(
         self, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None,
-        variant: str = "full",
+        variant: str | None = None,
     ):  # fmt: skip
         """slots, data, profile, seed: what is trained on what. steps: instead of the profile's. variant: of `VARIANTS`."""
-        sizes, (options, loss_options) = profile.discovery, VARIANTS[variant]
+        sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
-        self.name = f"discovery-{slots}-{data}-{profile.name}-seed{seed}" + ("" if variant == "full" else f"-{variant}")
+        self.name = f"{f'variant-{variant}' if variant else 'discovery'}-{slots}-{data}-{profile.name}-seed{seed}"
         self.command, self.data, self.profile, self.variant = command, data, profile, variant
         self.config = replace(discovery_config(slots, profile), **options)
         self.training = TrainingConfig(

@@ -42,7 +42,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile("ci", DiscoverySizes(**_SMALL, **_SLOTS, batch_size=8, steps=20, live_steps=20), shown_scenes=16),
-        Profile("laptop", DiscoverySizes(**_SMALL, **_SLOTS, batch_size=16, steps=30_000, live_steps=400), shown_scenes=64),
+        Profile("laptop", DiscoverySizes(**_SMALL, **_SLOTS, batch_size=16, steps=30_000, live_steps=1_500), shown_scenes=64),
         Profile("gpu", DiscoverySizes(**_FULL, **_SLOTS, image_size=64, batch_size=64, steps=60_000), shown_scenes=320),
         Profile("paper", DiscoverySizes(**_FULL, **_SLOTS, image_size=128, batch_size=128, steps=250_000), shown_scenes=320),
     )

@@ -41,6 +41,18 @@ def discovery_table() -> str:
     return score_table(sorted(records, key=lambda record: ("training" in record, record["name"])))
 
 
+def variants_table() -> str:
+    """The short runs with one thing left out, `complete` first."""
+    records = [experiments.read_record(path.stem) for path in paths.results_dir().glob("variant-*.json")]
+    order = list(experiments.VARIANTS)
+    rows = [["variant", *SCORE_TITLES.values(), "mBO of the decoder's masks", "training"]]
+    for record in sorted(records, key=lambda record: order.index(record["variant"])):
+        (scores,) = record["scores"].values()
+        values = [f"{scores[name]:.3f}" for name in SCORE_TITLES] + [f"{scores['decoder_masks']['mbo']:.3f}"]
+        rows.append([record["variant"], *values, _training(record)])
+    return markdown_table(rows)
+
+
 def _title(record: dict) -> str:
     if "training" not in record:
         return MODEL_TITLES[record["name"]]

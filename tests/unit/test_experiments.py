@@ -63,15 +63,19 @@ def test_segmentation_by_pixel_responsibilities_or_by_the_decoders_masks():
     assert scores["decoder_masks"] == experiments.score(data, output.segmentation)
 
 
-def test_variants_differ_from_the_full_run_in_what_they_name():
+def test_variants_differ_from_the_complete_run_in_what_they_name():
     runs = {v: experiments.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0, variant=v) for v in experiments.VARIANTS}
-    full = runs.pop("full")
-    assert full.name == "discovery-mixture-clevr6-ci-seed0" and full.loss_options["price"] > 0
-    for variant, run in runs.items():
-        assert run.name == f"{full.name}-{variant}"
-        assert (run.config != full.config) + (run.loss_options != full.loss_options) == 1
+    complete, plain = runs.pop("complete"), experiments.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0)
+    assert plain.name == "discovery-mixture-clevr6-ci-seed0" and complete.name == "variant-complete-mixture-clevr6-ci-seed0"
+    assert (plain.config, plain.loss_options) == (complete.config, complete.loss_options)
+    for run in runs.values():
+        assert (run.config != complete.config) + (run.loss_options != complete.loss_options) == 1
     assert runs["no-share"].config.mask_prior == "none"
     assert runs["squared-error"].loss_options["objective"] == "squared_error"
+    assert complete.loss_options["price"] > 0 and runs["no-price"].loss_options["price"] == 0
+    assert (
+        complete.loss_options["num_slots"] < complete.config.num_slots and not runs["no-fewer-slots"].loss_options["num_slots"]
+    )
 
 
 def test_a_mixture_on_raw_pixels_finds_plain_squares():
