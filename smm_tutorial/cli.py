@@ -1,4 +1,4 @@
-"""`smm-tutorial`: train, evaluate and report from the command line, with the functions that the notebooks call."""
+"""`smm-tutorial`: get data, train, evaluate and report from the command line, with the functions that the notebooks call."""
 
 import argparse
 import shlex
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from smm_tutorial import __version__, checkpoints, datasets, experiments, paths, report
+from smm_tutorial import __version__, checkpoints, data_command, datasets, experiments, paths, report
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.training import NonFiniteError
 
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smm-tutorial", description=__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}, torch {torch.__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
+    data_command.add_to(commands)
 
     train = commands.add_parser("train", help="train a model; a killed run goes on where it was")
     models = train.add_subparsers(required=True, metavar="model")

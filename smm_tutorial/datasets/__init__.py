@@ -1,4 +1,4 @@
-"""Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`.
+"""Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`, `fetch(name, ...)` downloads some.
 
 Wrong arguments raise ValueError; files that are missing, damaged or contradictory raise `DatasetError`, which names the
 file and the way out.
@@ -7,25 +7,53 @@ file and the way out.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from smm_tutorial.datasets.clevr import load_clevr
 from smm_tutorial.datasets.clevr6 import load_clevr6
+from smm_tutorial.datasets.clevr_download import download_clevr
 from smm_tutorial.datasets.clevr_renders import load_clevr_renders
+from smm_tutorial.datasets.clevr_with_masks import download_clevr_with_masks, load_clevr_with_masks
+from smm_tutorial.datasets.clevrtex import download_clevrtex, load_clevrtex
+from smm_tutorial.datasets.coco import download_coco, load_coco
+from smm_tutorial.datasets.rendered import load_rendered
 from smm_tutorial.datasets.resizing import Size
 from smm_tutorial.datasets.scene_images import Batch, DatasetError, SceneImages
+from smm_tutorial.datasets.shapestacks import download_shapestacks, load_shapestacks
 
-__all__ = ["LOADERS", "Batch", "DatasetError", "SceneImages", "load"]
+__all__ = ["DOWNLOADS", "LOADERS", "Batch", "DatasetError", "SceneImages", "fetch", "load"]
 
-LOADERS = {"clevr6": load_clevr6, "clevr": load_clevr, "clevr-renders": load_clevr_renders}
+LOADERS = {
+    "clevr6": load_clevr6,
+    "rendered": load_rendered,
+    "clevr": load_clevr,
+    "clevr-with-masks": load_clevr_with_masks,
+    "clevrtex": load_clevrtex,
+    "shapestacks": load_shapestacks,
+    "coco": load_coco,
+    "clevr-renders": load_clevr_renders,
+}
 """The data sets by name. Each loader's docstring tells its options."""
+
+DOWNLOADS = {
+    "clevr": download_clevr,
+    "clevr-with-masks": download_clevr_with_masks,
+    "clevrtex": download_clevrtex,
+    "shapestacks": download_shapestacks,
+    "coco": download_coco,
+}
+"""What fetches the first images of a data set of others from its official address."""
 
 
 def load(name: str, split: str = "train", size: Size | None = None, **options: Any) -> SceneImages:
     """The data set `name`, in memory.
 
     Args:
-        name: "clevr6" (embedded, the default of the course), "clevr" (CLEVR v1.0 on your disk), "clevr-renders".
+        name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), the data sets of others
+            that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex", "shapestacks", "coco"), or "clevr-renders"
+            (a folder of renders with masks).
         split: which part, e.g. "train", "val", "test".
         size: height and width in pixels, one number for a square; None keeps the data set's own.
         options: of that data set, e.g. root, crop, masks, limit, min_objects, max_objects; see its loader in `LOADERS`.
@@ -34,13 +62,40 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
         ValueError: an unknown name, split or option.
         DatasetError: a file is missing, damaged or contradicts another.
     """
-    if name not in LOADERS:
-        raise ValueError(f"unknown data set {name!r}: known are {', '.join(LOADERS)}")
-    loader = LOADERS[name]
-    parameters = inspect.signature(loader).parameters
+    loader = _known(name, LOADERS, "data set")
+    _check_options(name, loader, options)
+    return loader(split=split, size=size, **options)
+
+
+def fetch(name: str, **options: Any) -> Path:
+    """Fetches the first images of a data set of others into the course's downloads, where `load` finds them.
+
+    Args:
+        name: a key of `DOWNLOADS`.
+        options: split, count, folder and others; see the function in `DOWNLOADS`.
+
+    Returns:
+        What to pass to `load` as root; not needed where folder was left out.
+
+    Raises:
+        ValueError: an unknown name, split or option.
+        DatasetError: the server fails, what arrives is damaged, or the disk is full.
+    """
+    downloader = _known(name, DOWNLOADS, "download")
+    _check_options(name, downloader, options)
+    return downloader(**options)
+
+
+def _known(name: str, functions: dict[str, Callable[..., Any]], what: str) -> Callable[..., Any]:
+    if name not in functions:
+        raise ValueError(f"unknown {what} {name!r}: known are {', '.join(functions)}")
+    return functions[name]
+
+
+def _check_options(name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    parameters = inspect.signature(function).parameters
     if unknown := sorted(set(options) - set(parameters)):
         known = [option for option in parameters if option not in ("split", "size")]
         raise ValueError(f"data set {name!r} has no option {', '.join(unknown)}: known are {', '.join(known)}")
     if missing := [option for option, p in parameters.items() if p.default is p.empty and option not in options]:
         raise ValueError(f"data set {name!r} needs {', '.join(missing)}, e.g. {missing[0]}=\"path/to/folder\"")
-    return loader(split=split, size=size, **options)

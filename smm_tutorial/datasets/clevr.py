@@ -20,14 +20,14 @@ from smm_tutorial import paths
 from smm_tutorial.datasets.folders import PROGRESS_AFTER, checked_scene, read_images, read_scene_file
 from smm_tutorial.datasets.resizing import BILINEAR, Size, crop_box, fit_pixels, height_and_width, window_of_box
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.datasets.sources import SOURCES, announce
 from smm_tutorial.scenes import Scene
 from smm_tutorial.scenes.camera import CLEVR_FRAME, Window
 from smm_tutorial.scenes.masks import scene_masks
 
 SPLITS = ("train", "val", "test")
 FOLDER = "CLEVR_v1.0"
-SOURCE = "https://cs.stanford.edu/people/jcjohns/clevr/"
-LICENCE = "CC BY 4.0"
+SOURCE, LICENCE = SOURCES["clevr"].homepage, SOURCES["clevr"].licence
 NAMES_SHOWN = 3  # in a message about many files
 
 
@@ -75,6 +75,7 @@ def load_clevr(
     if incomplete not in ("error", "skip"):
         raise ValueError(f'incomplete must be "error" or "skip", got {incomplete!r}')
     folder = _clevr_folder(root)
+    announce("clevr")
     scenes_file = folder / "scenes" / f"CLEVR_{split}_scenes.json"
     listing = _list_split(folder, split, scenes_file, incomplete)
     if listing.records is None and (masks or min_objects is not None or max_objects is not None):
@@ -104,8 +105,9 @@ def _clevr_folder(root: str | Path | None) -> Path:
         if (folder / "images").is_dir():
             return folder
     raise DatasetError(
-        f"no CLEVR at {start}: expected {FOLDER}/images/ there; download CLEVR_v1.0.zip (18 GB) from {SOURCE}, unpack "
-        'it and pass root="path/to/CLEVR_v1.0", or use the embedded "clevr6", which needs no download'
+        f"no CLEVR at {start}: expected {FOLDER}/images/ there; run `smm-tutorial data download clevr --count 100` for the "
+        f"first 100 images, or download CLEVR_v1.0.zip (18 GB) from {SOURCE}, unpack it and pass "
+        'root="path/to/CLEVR_v1.0", or use the embedded "clevr6", which needs no download'
     )
 
 
@@ -113,7 +115,10 @@ def _list_split(folder: Path, split: str, scenes_file: Path, incomplete: str) ->
     """The split's images, in the order of the records or else of the names."""
     image_folder = folder / "images" / split
     if not image_folder.is_dir():
-        raise DatasetError(f"the folder {image_folder} is missing: unpack it from CLEVR_v1.0.zip")
+        raise DatasetError(
+            f"the folder {image_folder} is missing: run `smm-tutorial data download clevr --split {split}`, or unpack it from "
+            "CLEVR_v1.0.zip"
+        )
     present = {path.name for path in image_folder.glob("*.png")}
     if not present:
         raise DatasetError(f"the folder {image_folder} holds no PNG images: unpack CLEVR_v1.0.zip again")
@@ -129,7 +134,8 @@ def _list_split(folder: Path, split: str, scenes_file: Path, incomplete: str) ->
         faults.append(f"{_some(without_record)} in {image_folder} without a record in {scenes_file}")
     if faults and incomplete == "error":
         raise DatasetError(
-            f"{'; '.join(faults)}: unpack CLEVR_v1.0.zip again, or pass incomplete=\"skip\" to use what has both"
+            f"{'; '.join(faults)}: unpack CLEVR_v1.0.zip or run `smm-tutorial data download clevr` again, or pass "
+            'incomplete="skip" to use what has both'
         )
     if faults:
         warnings.warn(f"left out: {'; '.join(faults)}", stacklevel=4)

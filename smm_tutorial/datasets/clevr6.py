@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from smm_tutorial import paths
-from smm_tutorial.datasets.packs import read_pack
+from smm_tutorial.datasets.packs import read_pack, sha256_of
 from smm_tutorial.datasets.resizing import AREA, NEAREST, Size, fit_pixels
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
 
@@ -47,8 +47,8 @@ def load_clevr6(
         DatasetError: a pack is missing, damaged or not the one that its provenance describes.
         ValueError: an unknown split, an impossible size, or no scene left.
     """
-    folder = Path(root) if root is not None else paths.packs_dir() / NAME
-    files = _provenance(folder)["files"]
+    folder = packs_folder(root)
+    files = read_provenance(folder)["files"]
     if split not in files:
         raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(files)}")
     data = read_pack(folder / files[split]["file"], files[split]["sha256"], REMEDY)
@@ -70,8 +70,32 @@ def resized(data: SceneImages, size: Size) -> SceneImages:
     return replace(data, images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), masks=masks)
 
 
-def _provenance(folder: Path) -> dict:
-    """The provenance beside the packs, with a checksum for each."""
+def packs_folder(root: str | Path | None = None) -> Path:
+    """Where the packs lie: at `root`, or the committed ones."""
+    return Path(root) if root is not None else paths.packs_dir() / NAME
+
+
+def damaged_packs(root: str | Path | None = None) -> list[str]:
+    """The packs that are missing or whose checksum is not the one in the provenance, by name of file.
+
+    Raises:
+        DatasetError: the provenance is missing or damaged.
+    """
+    folder = packs_folder(root)
+    entries = read_provenance(folder)["files"].values()
+    return [e["file"] for e in entries if not _has_checksum(folder / e["file"], e["sha256"])]
+
+
+def _has_checksum(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_of(path.read_bytes()) == sha256
+
+
+def read_provenance(folder: Path) -> dict:
+    """The provenance beside the packs, with a checksum for each.
+
+    Raises:
+        DatasetError: it is missing or damaged.
+    """
     path = folder / PROVENANCE_FILE
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))

@@ -21,6 +21,10 @@ READERS = 8  # threads: unpacking a PNG runs outside Python's lock
 PROGRESS_AFTER = 2.0  # seconds: quicker work shows no bar
 
 
+class PixelsError(ValueError):
+    """What a `fit` raises for pixels that cannot stand in such a file."""
+
+
 def read_scene_file(path: Path) -> dict[str, Any]:
     """A CLEVR scenes file: its JSON, checked to hold a list "scenes" of records that name their image.
 
@@ -67,9 +71,22 @@ def read_images(paths: Sequence[Path], fit: Callable[[np.ndarray], np.ndarray]) 
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
-def read_masks(paths: Sequence[Path], fit: Callable[[np.ndarray], np.ndarray]) -> Tensor:
-    """Masks from single-channel files, each through `fit`: (M, H, W) uint8. Raises as `read_images`."""
-    return torch.from_numpy(_read_all(paths, lambda path: fit(_read_pixels(path, "L"))))
+def read_masks(paths: Sequence[Path], fit: Callable[[np.ndarray], np.ndarray], mode: str = "L") -> Tensor:
+    """Masks from files, each through `fit`: (M, H, W) uint8. Raises as `read_images`.
+
+    Args:
+        paths: image files.
+        fit: makes a mask (H, W) of a file's pixels: (h, w) labels for mode "L", (h, w, 3) for "RGB".
+        mode: "L" for files of one channel, whose values or palette indices are the labels; "RGB" for coloured ones.
+    """
+
+    def read(path: Path) -> np.ndarray:
+        try:
+            return fit(_read_pixels(path, mode))
+        except PixelsError as error:
+            raise DatasetError(f"the mask {path} is damaged ({error}): unpack the data set's archive again") from error
+
+    return torch.from_numpy(_read_all(paths, read))
 
 
 def _read_pixels(path: Path, mode: str) -> np.ndarray:

@@ -8,11 +8,8 @@ or not at all, the provenance with the checksums last: a run that is killed leav
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,24 +17,19 @@ import numpy as np
 import PIL
 import torch
 from PIL import features
-from torch import Tensor
 from tqdm import tqdm
 
 from smm_tutorial import paths
-from smm_tutorial import scenes as scenes_package
 from smm_tutorial.datasets.clevr6 import NAME, PROVENANCE_FILE
 from smm_tutorial.datasets.packs import pack_bytes, sha256_of
+from smm_tutorial.datasets.rendering import RECORD_DECIMALS, Look, Rendered, render_numbered, renderer_fingerprint, shared_out
 from smm_tutorial.datasets.scene_images import SceneImages
-from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
-from smm_tutorial.scenes.raytrace import render
+from smm_tutorial.scenes import PAPER_CROP
+from smm_tutorial.scenes.effects import CLEVR6_PACK
 
 COUNTS = {"train": 3520, "val": 320, "test": 320}
-MIN_OBJECTS, MAX_OBJECTS = 3, 6
-SIZE = 64  # pixels, height and width
-SAMPLES = 4  # rays a pixel
+LOOK = Look(min_objects=3, max_objects=6, height=64, width=64, window=PAPER_CROP, samples=4, effects=CLEVR6_PACK)
 CHUNK = 64  # scenes: one strip of a pack
-SCENES_PER_RENDER = 16
-RECORD_DECIMALS = 6  # of every number in a record, rounded before rendering: the image shows the rounded scene
 LICENCE = "CC BY 4.0"
 MAKES = "Makes the committed packs of clevr6 anew."
 
@@ -51,40 +43,10 @@ class Chunk(NamedTuple):
     stop: int
 
 
-class Rendered(NamedTuple):
-    """The scenes of one chunk."""
-
-    images: Tensor  # (S, 3, H, W) uint8
-    masks: Tensor  # (S, H, W) uint8
-    records: list[dict[str, Any]]
-
-
 def render_chunk(chunk: Chunk) -> Rendered:
     """Draws the scenes of a chunk and renders them."""
     stream = (chunk.seed, sorted(COUNTS).index(chunk.split), chunk.start)
-    generator = np.random.default_rng(stream)
-    scenes = []
-    for index in range(chunk.start, chunk.stop):
-        scene = random_scene(generator, MIN_OBJECTS, MAX_OBJECTS, image_index=index, split=chunk.split)
-        scenes.append(Scene.from_record(rounded(scene.to_record())))
-    images, masks = [], []
-    for start in range(0, len(scenes), SCENES_PER_RENDER):
-        some = scenes[start : start + SCENES_PER_RENDER]
-        rendering = render(some, SIZE, SIZE, samples=SAMPLES, window=PAPER_CROP)
-        images.append((rendering.images * 255).round().byte())
-        masks.append(rendering.masks.byte())
-    return Rendered(torch.cat(images), torch.cat(masks), [scene.to_record() for scene in scenes])
-
-
-def rounded(value: Any) -> Any:
-    """A JSON value with its floats rounded to `RECORD_DECIMALS`: half the size, and a thousandth of a pixel at most."""
-    if isinstance(value, float):
-        return round(value, RECORD_DECIMALS)
-    if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
-    return value
+    return render_numbered(LOOK, np.random.default_rng(stream), chunk.split, chunk.start, chunk.stop)
 
 
 def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int) -> dict[str, Any]:
@@ -107,7 +69,7 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
     origin = _origin(seed, counts)  # now: the sources may be edited while their loaded code renders
     rendered: dict[str, list[Rendered]] = {split: [] for split in counts}
     with tqdm(total=sum(counts.values()), unit="scene", desc="rendering") as progress:
-        for chunk, result in zip(chunks, _render_all(chunks, workers), strict=True):
+        for chunk, result in zip(chunks, shared_out(render_chunk, chunks, workers), strict=True):
             rendered[chunk.split].append(result)
             progress.update(len(result.records))
 
@@ -121,23 +83,6 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
         paths.write_atomically(folder / files[split]["file"], pack)
     paths.write_atomically(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
     return provenance
-
-
-def renderer_fingerprint() -> str:
-    """sha256 over the source of the scenes package: tells which renderer made a pack, and whether it has changed."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(scenes_package.__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _render_all(chunks: Sequence[Chunk], workers: int) -> Iterator[Rendered]:
-    """The chunks' scenes, in order, by `workers` processes of one thread each."""
-    if workers == 1:
-        yield from map(render_chunk, chunks)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(render_chunk, chunks)
 
 
 def _joined(split: str, parts: Sequence[Rendered], origin: Mapping[str, Any]) -> SceneImages:
@@ -158,15 +103,15 @@ def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
     """How the packs came about; the same wherever and whenever they are made from the same code and versions."""
     sizes = "".join(f" --{split} {count}" for split, count in counts.items() if count != COUNTS[split])
     return {
-        "description": f"scenes of {MIN_OBJECTS} to {MAX_OBJECTS} objects by CLEVR's rules, rendered by this library",
+        "description": f"scenes of {LOOK.min_objects} to {LOOK.max_objects} objects by CLEVR's rules, rendered by this library",
         "command": f"python -m smm_tutorial.datasets.make_packs --seed {seed}{sizes}",
         "seed": seed,
         "renderer": {
             "sources_sha256": renderer_fingerprint(),
-            "height": SIZE,
-            "width": SIZE,
-            "samples": SAMPLES,
-            "window": list(PAPER_CROP),
+            "height": LOOK.height,
+            "width": LOOK.width,
+            "samples": LOOK.samples,
+            "window": list(LOOK.window),
             "window_meaning": "top, left, bottom, right as fractions: rows 29:221, columns 64:256 of 240 x 320",
         },
         "record_decimals": RECORD_DECIMALS,

@@ -82,6 +82,20 @@ def crop_box(height: int, width: int, crop: str | Window | None) -> Box:
     return box
 
 
+def centre_box(height: int, width: int, side: int | None) -> Box:
+    """The square of `side` pixels in the middle of an image, (left, top, right, bottom); None keeps the whole image.
+
+    Raises:
+        ValueError: the square is larger than the image.
+    """
+    if side is None:
+        return 0.0, 0.0, float(width), float(height)
+    if side > min(height, width):
+        raise ValueError(f"a square of {side} pixels does not fit into an image of {height} x {width} (height x width)")
+    left, top = (width - side) // 2, (height - side) // 2
+    return float(left), float(top), float(left + side), float(top + side)
+
+
 def window_of_box(height: int, width: int, box: Box) -> Window:
     """The window (top, left, bottom, right) of the 4:3 frame that a pixel box shows: `crop_box` undone.
 

@@ -32,7 +32,8 @@ class SceneImages:
         licence: under which it may be used.
         provenance: where it comes from; plain JSON values.
         masks: (M, H, W) uint8 or None; 0 = background, k = the scene's k-th object.
-        records: M scene records in CLEVR's JSON, or None; `Scene.from_record` reads one.
+        records: M scene records as the data set has them, each with a list "objects", or None. `Scene.from_record` reads
+            those of the CLEVR data sets that are in CLEVR's JSON.
 
     Raises:
         ValueError: a wrong shape or type, or parts that disagree about M, H or W.
@@ -101,6 +102,13 @@ class SceneImages:
         return replace(self, images=self.images.to(device), masks=masks)
 
 
+def check_bounds(limit: int | None, min_objects: int | None, max_objects: int | None) -> None:
+    """Raises ValueError for a bound that no scene could meet; None means no bound."""
+    for name, value, lowest in (("limit", limit, 1), ("min_objects", min_objects, 0), ("max_objects", max_objects, 0)):
+        if value is not None and value < lowest:
+            raise ValueError(f"{name} must be at least {lowest}, got {value}; leave it out for no bound")
+
+
 def choose_scenes(
     object_counts: Sequence[int] | None,
     num_scenes: int,
@@ -117,9 +125,7 @@ def choose_scenes(
     Raises:
         ValueError: a bound on objects without records, an impossible bound, or no scene left.
     """
-    for name, value, lowest in (("limit", limit, 1), ("min_objects", min_objects, 0), ("max_objects", max_objects, 0)):
-        if value is not None and value < lowest:
-            raise ValueError(f"{name} must be at least {lowest}, got {value}; leave it out for no bound")
+    check_bounds(limit, min_objects, max_objects)
     if min_objects is None and max_objects is None:
         return list(range(num_scenes))[:limit]
     if object_counts is None:

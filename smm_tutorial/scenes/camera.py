@@ -63,6 +63,10 @@ class Frame(NamedTuple):
         longer = max(self.aspect, 1.0)
         return HALF_SENSOR * self.aspect / longer, HALF_SENSOR / longer
 
+    def pixel_angle(self, width: int) -> float:
+        """Radians that a pixel in the middle of an image of `width` columns spans."""
+        return 2 * self.half_extents[0] * (self.window[3] - self.window[1]) / width
+
 
 def camera_axes(position: np.ndarray) -> np.ndarray:
     """Columns right, up, backward (3, 3) of a camera at `position` (3,) that looks at the origin with z up."""
@@ -153,16 +157,32 @@ def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]
     return least_squares(residuals, np.array(CAMERA_POSITION), method="lm", xtol=1e-12, ftol=1e-12)
 
 
-def subpixel_offsets(samples: int) -> Tensor:
-    """Places (S, 2) of the samples inside a pixel, (row, column) in 0..1; a single one is its centre.
+def subpixel_offsets(samples: int, pixel_filter: str = "box") -> Tensor:
+    """Places (S, 2) of the samples inside a pixel, (row, column); 0..1 is the pixel's square, a single one its centre.
 
-    A square number gives a regular grid, any other number the golden-ratio lattice.
+    A square number gives a regular grid, any other number the golden-ratio lattice. With the filter "blackman-harris"
+    they lie as densely as Blender's filter weighs them, `FILTER_WIDTH` pixels wide, so that their plain mean applies it.
     """
     side = round(samples**0.5)
     index = torch.arange(samples, dtype=torch.float64)
     if side * side == samples:
-        return torch.stack([(index // side + 0.5) / side, (index % side + 0.5) / side], dim=1)  # (S, 2)
-    return torch.stack([(index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0], dim=1)  # (S, 2)
+        offsets = torch.stack([(index // side + 0.5) / side, (index % side + 0.5) / side], dim=1)  # (S, 2)
+    else:
+        offsets = torch.stack([(index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0], dim=1)  # (S, 2)
+    return offsets if pixel_filter == "box" else _spread_by_filter(offsets)
+
+
+FILTER_WIDTH = 1.5  # pixels, Blender's default
+BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)  # of cos(2 pi k x), x in 0..1 across the filter (Harris 1978)
+
+
+def _spread_by_filter(offsets: Tensor) -> Tensor:
+    """Uniform places in 0..1 moved so that their density is the Blackman-Harris window around the pixel's centre."""
+    across = np.linspace(0, 1, 1025)
+    weights = sum(a * np.cos(2 * np.pi * k * across) for k, a in enumerate(BLACKMAN_HARRIS))
+    below = np.cumsum(weights) - weights / 2
+    places = np.interp(offsets.numpy(), below / weights.sum(), across)
+    return torch.from_numpy(0.5 + FILTER_WIDTH * (places - 0.5))
 
 
 def camera_rays(height: int, width: int, frame: Frame, offsets: Tensor) -> Tensor:

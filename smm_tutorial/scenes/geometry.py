@@ -1,9 +1,11 @@
 """CLEVR's three shapes and where rays meet them, batched over scenes in torch.
 
 Each shape lives in a unit frame (radius or half edge 1, turned to yaw 0) and is a sharp solid whose edges are rounded
-off. Rays start at the sharp solid's surface and walk on by the signed distance to the rounded one (sphere tracing,
-Hart 1996); on faces the two coincide and the walk ends at once. Only pairs of a ray and an object whose bounding
-sphere it meets are looked at.
+off. A ray enters the sharp solid in closed form and goes on to the rounded one by Newton's method: the distance to a
+convex solid is a convex function of the way along the ray, so Newton's steps never pass the surface, and a tangent that
+no longer falls proves a miss. Only pairs of a ray and an object whose bounding sphere it meets are looked at.
+
+Vectors keep their coordinates first, see `vectors`.
 """
 
 from __future__ import annotations
@@ -15,176 +17,275 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.scenes.records import COLORS, SHAPES, Scene
+from smm_tutorial.scenes.vectors import dot, normalized, turned
 
 CUBE, SPHERE, CYLINDER = range(len(SHAPES))
 ROUNDING = {CUBE: 0.18, CYLINDER: 0.06}  # edge radius relative to the half size, fitted to masks of the original meshes
-BOUNDING_RADIUS = {CUBE: 3**0.5 * (1 - 0.18) + 0.18, SPHERE: 1.0, CYLINDER: 2**0.5 * (1 - 0.06) + 0.06}
-MARCH_STEPS = 40  # rays that graze a rounded edge need most; the others stop after a few
-SURFACE_TOLERANCE = 5e-4  # signed distance, relative to the half size, that counts as on the surface
+SHARP = {CUBE: 1e-3, CYLINDER: 1e-3}
+NEWTON_STEPS = 16  # a ray that grazes halves its way with each step, any other one squares its error
+SURFACE_TOLERANCE = 5e-4  # distance, relative to the half size, that counts as on the surface
 
 
 class Objects(NamedTuple):
-    """The objects of B scenes, padded to K; padding has radius 0 and no bounding sphere."""
+    """The objects of B scenes, padded to K; object k of scene b has the flat index b K + k in (.., B K) tensors."""
 
     centers: Tensor  # (B, K, 3)
     radii: Tensor  # (B, K) radius or half edge, 0 for padding
     bounding_radii: Tensor  # (B, K) of the bounding sphere, -1 for padding
-    yaws: Tensor  # (B, K) radians
-    shapes: Tensor  # (B, K) index into SHAPES
-    colors: Tensor  # (B, K, 3) linear, 0..1
-    is_metal: Tensor  # (B, K) bool
+    frames: Tensor  # (6, B K) of each object: centre, radius, cosine and sine of its yaw
+    shapes: Tensor  # (B K,) index into SHAPES
+    colors: Tensor  # (3, B K) linear, 0..1
+    is_metal: Tensor  # (B K,) bool
+    rounding: dict[int, float]  # edge radius relative to the half size, by shape
 
 
 class Rays(NamedTuple):
-    """N rays, each in one of the scenes."""
+    """N rays, each in one of the scenes; those of a scene lie together, in the scenes' order."""
 
-    origins: Tensor  # (N, 3)
-    directions: Tensor  # (N, 3) unit vectors
-    scenes: Tensor  # (N,) index of the scene
+    origins: Tensor  # (3, N)
+    directions: Tensor  # (3, N) unit vectors
+    scenes: Tensor  # (N,) index of the scene, never falling
 
 
 class Hits(NamedTuple):
     """Where N rays first meet an object."""
 
     distances: Tensor  # (N,) inf where a ray meets none
-    objects: Tensor  # (N,) index of the object in its scene, -1 for none
+    objects: Tensor  # (N,) flat index of the object, -1 for none
 
 
-def pack_objects(scenes: Sequence[Scene], device: torch.device | str = "cpu") -> Objects:
+class Pairs(NamedTuple):
+    """M pairs of a ray and an object that it may meet."""
+
+    rays: Tensor  # (M,)
+    objects: Tensor  # (M,) flat index
+
+
+def bounding_radius(shape: int, rounding: dict[int, float]) -> float:
+    """Of the sphere around a shape of half size 1."""
+    corner = {CUBE: 3**0.5, CYLINDER: 2**0.5}.get(shape)
+    return 1.0 if corner is None else corner * (1 - rounding[shape]) + rounding[shape]
+
+
+def pack_objects(scenes: Sequence[Scene], device: torch.device | str = "cpu", rounding: dict[int, float] = ROUNDING) -> Objects:
     """The objects of all scenes as tensors (float32)."""
     slots = max([len(scene.objects) for scene in scenes] + [1])
-    shape = (len(scenes), slots)
-    centers, radii, bounding_radii = torch.zeros(*shape, 3), torch.zeros(shape), torch.full(shape, -1.0)
-    yaws, shapes = torch.zeros(shape), torch.full(shape, SPHERE)
-    colors, is_metal = torch.zeros(*shape, 3), torch.zeros(shape, dtype=torch.bool)
-    for b, scene in enumerate(scenes):
-        for k, item in enumerate(scene.objects):
-            shapes[b, k] = SHAPES.index(item.shape)
-            centers[b, k] = torch.tensor(item.position)
-            radii[b, k] = item.radius
-            bounding_radii[b, k] = item.radius * BOUNDING_RADIUS[int(shapes[b, k])]
-            yaws[b, k] = item.yaw
-            colors[b, k] = torch.tensor(COLORS[item.color]) / 255
-            is_metal[b, k] = item.material == "metal"
-    return Objects(*(t.to(device) for t in (centers, radii, bounding_radii, yaws, shapes, colors, is_metal)))
+    blank = ((0.0, 0.0, 0.0), 0.0, -1.0, 0.0, SPHERE, (0, 0, 0), False)
+    bounding = [bounding_radius(shape, rounding) for shape in (CUBE, SPHERE, CYLINDER)]
+    rows = []
+    for scene in scenes:
+        for item in scene.objects:
+            shape = SHAPES.index(item.shape)
+            rows.append((
+                item.position, item.radius, item.radius * bounding[shape], item.yaw, shape, COLORS[item.color],
+                item.material == "metal",
+            ))  # fmt: skip
+        rows.extend([blank] * (slots - len(scene.objects)))
+    positions, radii, outer, yaws, shapes, colors, is_metal = zip(*rows, strict=True)
+    centers, radii, yaws = torch.tensor(positions).T, torch.tensor(radii), torch.tensor(yaws, dtype=torch.float64)
+    frames = torch.cat([centers, torch.stack([radii, yaws.cos().float(), yaws.sin().float()])])  # (6, B K)
+    grid = (len(scenes), slots)
+    packed = Objects(
+        centers.T.reshape(*grid, 3).contiguous(), radii.reshape(grid), torch.tensor(outer).reshape(grid),
+        frames.float(), torch.tensor(shapes), torch.tensor(colors).T / 255, torch.tensor(is_metal), rounding,
+    )  # fmt: skip
+    return Objects(*(part.to(device) if isinstance(part, Tensor) else part for part in packed))
 
 
-def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None, reach: Tensor | None = None) -> Tensor:
-    """Pairs (M, 2) of ray and object whose bounding sphere the ray meets.
+class Rows(NamedTuple):
+    """Flat rays of B scenes laid out as a (B, M) grid, M the most that a scene has."""
+
+    places: Tensor | None  # (B, M) index of each ray; None where every scene has M rays: the grid is a view then
+    starts: Tensor  # (B,) index of each scene's first ray
+    counts: Tensor  # (B,)
+    longest: int  # M
+
+
+def rows_of(scenes: Tensor, num_scenes: int) -> Rows:
+    """How the rays of scenes (N,) lie, which must not fall."""
+    edges = torch.searchsorted(scenes, torch.arange(num_scenes + 1, device=scenes.device))
+    starts, counts = edges[:-1], edges[1:] - edges[:-1]
+    longest = int(counts.max())
+    if longest * num_scenes == len(scenes):
+        return Rows(None, starts, counts, longest)
+    places = starts[:, None] + torch.arange(longest, device=scenes.device)
+    return Rows(places.clamp(max=max(len(scenes) - 1, 0)), starts, counts, longest)
+
+
+def on_grid(vectors: Tensor, rows: Rows) -> Tensor:
+    """Vectors (3, N) or values (N,) as (B, 3, M) or (B, 1, M)."""
+    vectors = vectors if vectors.dim() == 2 else vectors[None]
+    if rows.places is None:
+        return vectors.reshape(len(vectors), len(rows.starts), rows.longest).transpose(0, 1)
+    laid_out = vectors.index_select(1, rows.places.flatten()).reshape(len(vectors), *rows.places.shape)
+    return laid_out.transpose(0, 1)
+
+
+def off_grid(values: Tensor, rows: Rows, scenes: Tensor) -> Tensor:
+    """Values (B, C, M) of a grid as (C, N), one for each of the rays of scenes (N,)."""
+    values = values.transpose(0, 1).reshape(values.shape[1], -1)
+    if rows.places is None:
+        return values
+    places = torch.arange(len(scenes), device=scenes.device) + (scenes * rows.longest - rows.starts.index_select(0, scenes))
+    return values.index_select(1, places)
+
+
+def flat_pairs(meets: Tensor, rows: Rows, slots: int) -> Pairs:
+    """The true places of a grid (B, K, M) as pairs."""
+    scene, slot, place = meets.nonzero().unbind(1)
+    pairs = Pairs(rows.starts.index_select(0, scene) + place, scene * slots + slot)
+    if rows.places is None:
+        return pairs
+    return chosen(pairs, place < rows.counts.index_select(0, scene))
+
+
+def chosen(pairs: Pairs, keep: Tensor) -> Pairs:
+    """The pairs where `keep` (M,) is true."""
+    index = keep.nonzero().squeeze(1)
+    return Pairs(pairs.rays.index_select(0, index), pairs.objects.index_select(0, index))
+
+
+def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) -> Pairs:
+    """Pairs of a ray and an object whose bounding sphere it meets.
 
     Args:
-        skip: (N,) an object that a ray is known not to meet (the convex one that it leaves), -1 for none.
-        reach: (N,) distance at which a ray ends; None when it does not.
+        skip: (N,) flat index of an object that a ray is known not to meet (the convex one that it leaves), or -1.
     """
-    centers = objects.centers.permute(2, 0, 1).contiguous()  # (3, B, K)
-    x, y, z = (centers[axis].index_select(0, rays.scenes).sub_(rays.origins[:, axis, None]) for axis in range(3))
-    dx, dy, dz = (rays.directions[:, axis, None] for axis in range(3))  # (N, 1)
-    along = (x * dx).addcmul_(y, dy).addcmul_(z, dz)  # (N, K) distance of the point nearest to the centre
-    squared_miss = (x * x).addcmul_(y, y).addcmul_(z, z).addcmul_(along, along, value=-1)
-    radii = objects.bounding_radii.index_select(0, rays.scenes)
-    meets = (squared_miss < radii * radii) & (along > -radii) & (radii > 0)
-    if reach is not None:
-        meets &= along - radii < reach[:, None]
-    if skip is not None:
-        meets &= torch.arange(meets.shape[1], device=meets.device) != skip[:, None]
-    return meets.nonzero()
+    rows = rows_of(rays.scenes, len(objects.centers))
+    if not rows.longest:
+        return Pairs(rays.scenes, rays.scenes)
+    origins, directions = on_grid(rays.origins, rows), on_grid(rays.directions, rows)
+    towards = torch.bmm(objects.centers, directions)  # (B, K, M)
+    along = towards.sub_(dot(origins.transpose(0, 1), directions.transpose(0, 1))[:, None])
+    distances = squared_distances(objects, origins)
+    radii = objects.bounding_radii[:, :, None]
+    meets = (distances.addcmul_(along, along, value=-1) < radii * radii) & (along > -radii) & (radii > 0)
+    pairs = flat_pairs(meets, rows, objects.radii.shape[1])
+    return pairs if skip is None else chosen(pairs, skip.index_select(0, pairs.rays) != pairs.objects)
+
+
+def squared_distances(objects: Objects, points: Tensor) -> Tensor:
+    """Squared distances (B, K, M) of the objects' centres to points (B, 3, M)."""
+    centers = objects.centers
+    lengths = (centers * centers).sum(-1)[:, :, None] + dot(*(points.transpose(0, 1),) * 2)[:, None]
+    return torch.baddbmm(lengths, centers, points, alpha=-2)
 
 
 def nearest_hits(objects: Objects, rays: Rays, skip: Tensor | None = None) -> Hits:
     """The first object that each ray meets."""
-    pairs = candidate_pairs(objects, rays, skip)
-    distances = rays.origins.new_full((len(rays.scenes), objects.radii.shape[1]), torch.inf)  # (N, K)
-    distances[pairs[:, 0], pairs[:, 1]] = _pair_distances(objects, rays, pairs)
-    nearest, index = distances.min(dim=1)
-    return Hits(nearest, torch.where(nearest.isinf(), -1, index))
+    return nearest_of(objects, rays, candidate_pairs(objects, rays, skip))
 
 
-def is_blocked(objects: Objects, rays: Rays, reach: Tensor, skip: Tensor | None = None) -> Tensor:
-    """Whether an object lies on the ray (N,) before its end at distance `reach` (N,)."""
-    pairs = candidate_pairs(objects, rays, skip, reach)
-    meets = _pair_distances(objects, rays, pairs) < reach[pairs[:, 0]]
-    blocked = torch.zeros(len(rays.scenes), dtype=torch.bool, device=reach.device)
-    blocked[pairs[meets, 0]] = True
-    return blocked
+def nearest_of(objects: Objects, rays: Rays, pairs: Pairs) -> Hits:
+    """The first object that each ray meets among its pairs."""
+    distances = pair_distances(objects, rays, pairs)
+    nearest = torch.full_like(rays.directions[0], torch.inf)
+    nearest.scatter_reduce_(0, pairs.rays, distances, "amin")
+    first = (distances == nearest.index_select(0, pairs.rays)) & distances.isfinite()
+    winners = chosen(pairs, first)
+    owners = torch.full_like(rays.scenes, -1)
+    owners.scatter_reduce_(0, winners.rays, winners.objects, "amax")
+    return Hits(nearest, owners)
 
 
-def surface_normals(objects: Objects, scenes: Tensor, indices: Tensor, points: Tensor) -> Tensor:
-    """Outward unit normals (N, 3) at points (N, 3) on the surfaces of objects `indices` (N,) of `scenes` (N,)."""
-    yaws = objects.yaws[scenes, indices]
-    shapes = objects.shapes[scenes, indices]
-    local = _turn(points - objects.centers[scenes, indices], -yaws) / objects.radii[scenes, indices, None]
-    normals = local.clone()  # right for spheres
-    cubes, cylinders = shapes == CUBE, shapes == CYLINDER
-    normals[cubes] = _rounded_part(local[cubes], ROUNDING[CUBE])
-    normals[cylinders] = _cylinder_normals(local[cylinders])
-    return _turn(torch.nn.functional.normalize(normals, dim=-1), yaws)
-
-
-def _turn(vectors: Tensor, yaws: Tensor) -> Tensor:
-    """Vectors (N, 3) turned about z by yaws (N,) in radians."""
-    cos, sin = yaws.cos(), yaws.sin()
-    x, y, z = vectors.unbind(-1)
-    return torch.stack([cos * x - sin * y, sin * x + cos * y, z], dim=-1)
-
-
-def _pair_distances(objects: Objects, rays: Rays, pairs: Tensor) -> Tensor:
-    """Distance (M,) along the ray of each pair (M, 2) to its object, inf for a miss."""
-    ray, scene, index = pairs[:, 0], rays.scenes[pairs[:, 0]], pairs[:, 1]
-    radii, yaws = objects.radii[scene, index], objects.yaws[scene, index]
-    origins = _turn(rays.origins[ray] - objects.centers[scene, index], -yaws) / radii[:, None]  # (M, 3) unit frame
-    directions = _turn(rays.directions[ray], -yaws)
-    shapes = objects.shapes[scene, index]
+def pair_distances(objects: Objects, rays: Rays, pairs: Pairs) -> Tensor:
+    """Distance (M,) along the ray of each pair to its object, inf for a miss."""
+    origins, directions, radii = in_unit_frame(objects, rays, pairs)
+    shapes = objects.shapes.index_select(0, pairs.objects)
     distances = torch.full_like(radii, torch.inf)
-    for shape, distance_to in ((SPHERE, _to_sphere), (CUBE, _to_cube), (CYLINDER, _to_cylinder)):
+    for shape, to_shape in ((SPHERE, _to_sphere), (CUBE, _to_cube), (CYLINDER, _to_cylinder)):
         members = (shapes == shape).nonzero().squeeze(1)
-        distances[members] = distance_to(origins[members], directions[members])
+        if len(members):
+            start, heading = origins.index_select(1, members), directions.index_select(1, members)
+            distances[members] = to_shape(start, heading, objects.rounding.get(shape, 0.0))
     return distances * radii
 
 
-def _to_sphere(origins: Tensor, directions: Tensor) -> Tensor:
-    half_b = (origins * directions).sum(-1)
-    discriminant = half_b * half_b - (origins * origins).sum(-1) + 1
+def in_unit_frame(objects: Objects, rays: Rays, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+    """Origins (3, M) and directions (3, M) of each pair's ray in its object's frame, and the object's radius (M,)."""
+    frames = objects.frames.index_select(1, pairs.objects)
+    radii, cos, sin = frames[3], frames[4], frames[5]
+    origins = turned((rays.origins.index_select(1, pairs.rays) - frames[:3]) / radii, cos, -sin)
+    return origins, turned(rays.directions.index_select(1, pairs.rays), cos, -sin), radii
+
+
+def surface_normals(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
+    """Outward unit normals (3, N) at points (3, N) on the surfaces of the objects with flat `indices` (N,)."""
+    frames = objects.frames.index_select(1, indices)
+    cos, sin = frames[4], frames[5]
+    local = turned((points - frames[:3]) / frames[3], cos, -sin)
+    shapes = objects.shapes.index_select(0, indices)
+    normals = local.clone()  # right for spheres
+    for shape, normals_of in ((CUBE, _rounded_part), (CYLINDER, _cylinder_normals)):
+        members = (shapes == shape).nonzero().squeeze(1)
+        normals[:, members] = normals_of(local.index_select(1, members), objects.rounding[shape])
+    return turned(normalized(normals), cos, sin)
+
+
+def _to_sphere(origins: Tensor, directions: Tensor, _: float) -> Tensor:
+    half_b = dot(origins, directions)
+    discriminant = half_b * half_b - dot(origins, origins) + 1
     entry = -half_b - discriminant.clamp(min=0).sqrt()
-    return torch.where((discriminant > 0) & (entry > 0), entry, torch.inf)
+    return entry.masked_fill_((discriminant <= 0) | (entry <= 0), torch.inf)
 
 
 def _slabs(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave -1..1 along each coordinate, (M, C) each."""
-    inverse = 1 / torch.where(directions.abs() < 1e-9, 1e-9, directions)
+    """Where rays enter and leave -1..1 along each coordinate."""
+    inverse = 1 / directions.masked_fill(directions.abs() < 1e-9, 1e-9)
     middle, half = -origins * inverse, inverse.abs()
     return middle - half, middle + half
 
 
-def _to_cube(origins: Tensor, directions: Tensor) -> Tensor:
+def _to_cube(origins: Tensor, directions: Tensor, rounding: float) -> Tensor:
     entries, exits = _slabs(origins, directions)
-    return _march(origins, directions, entries.amax(-1), exits.amin(-1), _cube_distance)
+    return _to_rounded(origins, directions, entries.amax(0), exits.amin(0), cube_profile, rounding)
 
 
-def _to_cylinder(origins: Tensor, directions: Tensor) -> Tensor:
-    cap_entry, cap_exit = _slabs(origins[:, 2], directions[:, 2])
-    flat_squared = (directions[:, :2] ** 2).sum(-1).clamp(min=1e-12)
-    half_b = (origins[:, :2] * directions[:, :2]).sum(-1)
-    discriminant = half_b * half_b - flat_squared * ((origins[:, :2] ** 2).sum(-1) - 1)
+def _to_cylinder(origins: Tensor, directions: Tensor, rounding: float) -> Tensor:
+    cap_entry, cap_exit = _slabs(origins[2], directions[2])
+    flat_squared = dot(directions[:2], directions[:2]).clamp(min=1e-12)
+    half_b = dot(origins[:2], directions[:2])
+    discriminant = half_b * half_b - flat_squared * (dot(origins[:2], origins[:2]) - 1)
     root = discriminant.clamp(min=0).sqrt()
     entry = torch.maximum(cap_entry, (-half_b - root) / flat_squared)
     leave = torch.minimum(cap_exit, (-half_b + root) / flat_squared)
-    leave = torch.where(discriminant > 0, leave, -torch.inf)
-    return _march(origins, directions, entry, leave, _cylinder_distance)
+    leave.masked_fill_(discriminant <= 0, -torch.inf)
+    return _to_rounded(origins, directions, entry, leave, cylinder_profile, rounding)
 
 
-def _march(origins: Tensor, directions: Tensor, entry: Tensor, leave: Tensor, distance_at) -> Tensor:
-    """Sphere tracing from the sharp solid's entry to its exit; inf for rays that never reach the rounded surface."""
+def _to_rounded(origins: Tensor, directions: Tensor, entry: Tensor, leave: Tensor, profile, rounding: float) -> Tensor:
+    """Newton's method from the sharp solid's entry (M,); inf for rays that never reach the rounded surface."""
     distances = torch.full_like(entry, torch.inf)
     walking = ((entry < leave) & (leave > 0)).nonzero().squeeze(1)
-    travelled = entry[walking].clamp(min=0)
-    for _ in range(MARCH_STEPS):
-        gap = distance_at(origins[walking] + travelled[:, None] * directions[walking])
+    travelled = entry.index_select(0, walking).clamp(min=0)
+    for _ in range(NEWTON_STEPS):
+        start, heading = origins.index_select(1, walking), directions.index_select(1, walking)
+        place = torch.addcmul(start, travelled, heading)
+        sides, speeds = profile(place, heading)
+        outside = (sides - (1 - rounding)).clamp(min=0)  # from the inner sharp solid, by coordinate
+        length = dot(outside, outside).sqrt()
+        gap = length - rounding
         arrived = gap < SURFACE_TOLERANCE
-        distances[walking[arrived]] = travelled[arrived]
-        travelled = travelled + gap
-        goes_on = ~arrived & (travelled < leave[walking])
-        walking, travelled = walking[goes_on], travelled[goes_on]
+        distances.index_copy_(0, walking, travelled.masked_fill(~arrived, torch.inf))
+        speed = -dot(outside, speeds) / length  # at which the gap closes
+        goes_on = (~arrived & (speed > 1e-6)).nonzero().squeeze(1)
+        walking = walking.index_select(0, goes_on)
+        travelled = (travelled + gap / speed).index_select(0, goes_on)
+        if not len(walking):
+            break
     return distances
+
+
+def cube_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (3, M) from a cube's middle along each axis, and how fast they grow along directions (3, M)."""
+    return points.abs(), points.sign() * directions
+
+
+def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (2, M) from a cylinder's axis and middle plane, and how fast they grow along directions (3, M)."""
+    from_axis = dot(points[:2], points[:2]).sqrt().clamp(min=1e-9)
+    speed = dot(points[:2], directions[:2]) / from_axis
+    return torch.stack([from_axis, points[2].abs()]), torch.stack([speed, points[2].sign() * directions[2]])
 
 
 def _rounded_part(points: Tensor, rounding: float) -> Tensor:
@@ -192,16 +293,7 @@ def _rounded_part(points: Tensor, rounding: float) -> Tensor:
     return points.sign() * (points.abs() - (1 - rounding)).clamp(min=0)
 
 
-def _cube_distance(points: Tensor) -> Tensor:
-    return _rounded_part(points, ROUNDING[CUBE]).norm(dim=-1) - ROUNDING[CUBE]
-
-
-def _cylinder_distance(points: Tensor) -> Tensor:
-    profile = torch.stack([points[:, :2].norm(dim=-1), points[:, 2]], dim=-1)  # (M, 2) radius and height
-    return _rounded_part(profile, ROUNDING[CYLINDER]).norm(dim=-1) - ROUNDING[CYLINDER]
-
-
-def _cylinder_normals(points: Tensor) -> Tensor:
-    radius = points[:, :2].norm(dim=-1, keepdim=True).clamp(min=1e-9)
-    profile = _rounded_part(torch.cat([radius, points[:, 2:]], dim=-1), ROUNDING[CYLINDER])
-    return torch.cat([profile[:, :1] * points[:, :2] / radius, profile[:, 1:]], dim=-1)
+def _cylinder_normals(points: Tensor, rounding: float) -> Tensor:
+    radius = dot(points[:2], points[:2]).sqrt().clamp(min=1e-9)
+    profile = _rounded_part(torch.stack([radius, points[2]]), rounding)
+    return torch.cat([profile[:1] * points[:2] / radius, profile[1:]])

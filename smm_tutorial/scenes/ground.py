@@ -6,8 +6,14 @@ convex, so a ray from inside leaves through the nearest of the planes that its c
 
 from __future__ import annotations
 
+import math
+from functools import cache
+from itertools import pairwise
+
 import torch
 from torch import Tensor
+
+from smm_tutorial.scenes.vectors import normalized
 
 AWAY = (-0.90324, 0.42914)  # horizontal unit vector from the front edge to the wall
 PROFILE = (  # (distance along AWAY, height) in world units, measured on the mesh of CLEVR's base scene
@@ -19,37 +25,52 @@ TOP_EDGE = PROFILE[-1][1]
 REFLECTANCE = 0.8  # grey, diffuse
 
 
-def ground_distances(origins: Tensor, directions: Tensor) -> Tensor:
-    """Distance (N,) along rays (origins and directions (N, 3)) to the backdrop, inf where they miss it."""
-    away = origins.new_tensor(AWAY)
-    start = torch.stack([origins[:, :2] @ away, origins[:, 2]], dim=-1)  # (N, 2) distance and height in the profile
-    slope = torch.stack([directions[:, :2] @ away, directions[:, 2]], dim=-1)  # (N, 2)
-    points, normals = _chords(origins)  # (C, 2)
-    approach = -slope @ normals.T  # (N, C) speed towards each chord's plane
-    clearance = (start @ normals.T - (points * normals).sum(-1)).clamp(min=0)  # (N, C)
-    distances = torch.where(approach > 1e-9, clearance / approach, torch.inf).amin(-1)
-    end = start + distances[:, None] * slope
-    on_backdrop = (end[:, 0] > FRONT_EDGE) & (end[:, 1] < TOP_EDGE)
-    return torch.where(on_backdrop, distances, torch.inf)
+def ground_distances(origins: Tensor, directions: Tensor, shape: str = "curved") -> Tensor:
+    """Distance (N,) along rays (origins and directions (3, N)) to the backdrop, inf where they miss it."""
+    start, start_height = profile_place(origins), origins[2]
+    speed, climb = profile_place(directions), directions[2]
+    distances = torch.full_like(start, torch.inf)
+    for (left, low), (normal, normal_up) in _chords(shape):
+        approach = -(speed * normal + climb * normal_up)  # speed towards the chord's plane
+        clearance = ((start - left) * normal + (start_height - low) * normal_up).clamp(min=0)
+        way = (clearance / approach.clamp(min=1e-9)).masked_fill_(approach <= 1e-9, torch.inf)
+        distances = torch.minimum(distances, way)
+    end, height = start + distances * speed, start_height + distances * climb
+    return distances.masked_fill_(~((end > FRONT_EDGE) & (height < TOP_EDGE)), torch.inf)
 
 
-def ground_normals(points: Tensor) -> Tensor:
-    """Unit normals (N, 3) of the backdrop at points (N, 3) on it, smooth along the profile."""
-    away = points.new_tensor(AWAY)
-    corners = points.new_tensor(PROFILE)
-    _, chord_normals = _chords(points)
+def ground_normals(points: Tensor, shape: str = "curved") -> Tensor:
+    """Unit normals (3, N) of the backdrop at points (3, N) on it, smooth along the profile."""
+    chord_normals = points.new_tensor([normal for _, normal in _chords(shape)])  # (C, 2)
     corner_normals = torch.cat([chord_normals[:1], chord_normals[1:] + chord_normals[:-1], chord_normals[-1:]])
-    corner_normals = torch.nn.functional.normalize(corner_normals, dim=-1)  # (C + 1, 2)
-    position = (points[:, :2] @ away).contiguous()
-    right = torch.searchsorted(corners[:, 0].contiguous(), position).clamp(1, len(corners) - 1)
+    corner_normals = torch.nn.functional.normalize(corner_normals, dim=-1).T.contiguous()  # (2, C + 1)
+    corners = points.new_tensor([distance for distance, _ in profile_of(shape)])
+    place = profile_place(points).contiguous()
+    right = torch.searchsorted(corners, place).clamp(1, len(corners) - 1)
     left = right - 1
-    share = ((position - corners[left, 0]) / (corners[right, 0] - corners[left, 0])).clamp(0, 1)[:, None]
-    profile = torch.nn.functional.normalize(torch.lerp(corner_normals[left], corner_normals[right], share), dim=-1)
-    return torch.cat([profile[:, :1] * away, profile[:, 1:]], dim=-1)
+    start = corners.index_select(0, left)
+    share = ((place - start) / (corners.index_select(0, right) - start)).clamp(0, 1)
+    profile = torch.lerp(corner_normals.index_select(1, left), corner_normals.index_select(1, right), share)
+    profile = normalized(profile)
+    return torch.stack([profile[0] * AWAY[0], profile[0] * AWAY[1], profile[1]])
 
 
-def _chords(like: Tensor) -> tuple[Tensor, Tensor]:
-    """A point on each chord of the profile and its normal towards the scene, (C, 2) each."""
-    corners = like.new_tensor(PROFILE)
-    along = torch.nn.functional.normalize(corners[1:] - corners[:-1], dim=-1)
-    return corners[:-1], torch.stack([-along[:, 1], along[:, 0]], dim=-1)
+def profile_place(vectors: Tensor) -> Tensor:
+    """The part (N,) of vectors (3, N) along `AWAY`."""
+    return AWAY[0] * vectors[0] + AWAY[1] * vectors[1]
+
+
+def profile_of(shape: str) -> tuple[tuple[float, float], ...]:
+    """The backdrop's profile: "curved" as in CLEVR, or "flat" as far as CLEVR's floor is level."""
+    return PROFILE if shape == "curved" else ((FRONT_EDGE, 0.0), (PROFILE[-1][0], 0.0))
+
+
+@cache
+def _chords(shape: str) -> tuple[tuple[tuple[float, float], tuple[float, float]], ...]:
+    """A point on each chord of the profile and its unit normal towards the scene."""
+    corners = profile_of(shape)
+    chords = []
+    for (left, low), (right, high) in pairwise(corners):
+        length = math.hypot(right - left, high - low)
+        chords.append(((left, low), ((low - high) / length, (right - left) / length)))
+    return tuple(chords)

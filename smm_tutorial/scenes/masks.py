@@ -28,9 +28,9 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
     frame = Frame.of_image(height, width, window)
     position = camera_position(scene)
     axes = torch.from_numpy(camera_axes(position)).float()
-    directions = camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1) @ axes.T  # (H * W, 3)
+    directions = (camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1) @ axes.T).T.contiguous()
     rays = Rays(
-        origins=torch.from_numpy(position).float().expand_as(directions),
+        origins=torch.from_numpy(position).float()[:, None].expand_as(directions),
         directions=directions,
         scenes=torch.zeros(height * width, dtype=torch.int64),
     )

@@ -1,13 +1,12 @@
 """A small ray tracer for CLEVR scenes, batched in torch.
 
-Primary rays through each pixel, direct light from every lamp with shadow rays, a hand-set ambient light, and one mirror
-bounce for metal. Surfaces: Lambert's law for rubber and ground with a weak gloss on rubber, a tinted mirror with glossy
-lamp highlights for metal.
+Rays through each pixel, light from every lamp with soft shadows, light from the surroundings fitted to Blender's
+renders, and metal that mirrors the scene sharply and roughly; `effects.Effects` switches each of these. `shading` says
+what comes back along a ray; this module sends the rays from the cameras and makes images of the light.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.scenes.ambient import surroundings_of
 from smm_tutorial.scenes.camera import Frame, Window, camera_axes, camera_position, camera_rays, subpixel_offsets
-from smm_tutorial.scenes.geometry import Objects, Rays, is_blocked, nearest_hits, pack_objects, surface_normals
-from smm_tutorial.scenes.ground import REFLECTANCE, ground_distances, ground_normals
-from smm_tutorial.scenes.lighting import Lamps, ambient_irradiance, light_from, pack_lamps
-from smm_tutorial.scenes.materials import metal_highlight, metal_mirror, rubber_body, rubber_gloss
+from smm_tutorial.scenes.effects import Effects
+from smm_tutorial.scenes.geometry import ROUNDING, SHARP, Rays, nearest_hits, pack_objects
+from smm_tutorial.scenes.lighting import pack_lamps
 from smm_tutorial.scenes.records import Scene
+from smm_tutorial.scenes.shading import World, radiance
 
-RAYS_PER_CHUNK = {"cpu": 65_536, "cuda": 2_097_152}  # bounds the memory: the largest tensors are (rays, objects)
-LIFT = 1e-3  # world units by which a ray from the ground starts above it
+RAYS_PER_CHUNK = {"cpu": 65_536, "cuda": 1_048_576}  # bounds the memory: the largest tensors are (rays, objects)
 
 
 class Rendering(NamedTuple):
@@ -33,22 +32,6 @@ class Rendering(NamedTuple):
     masks: Tensor  # (B, H, W) int64, 0 = background, k = the scene's k-th object, seen at the pixel's centre
 
 
-class World(NamedTuple):
-    """Everything that light meets in B scenes."""
-
-    objects: Objects
-    lamps: Lamps
-
-
-class Surface(NamedTuple):
-    """What N rays see first."""
-
-    points: Tensor  # (N, 3)
-    normals: Tensor  # (N, 3)
-    objects: Tensor  # (N,) index of the object in its scene, -1 for the ground
-    exists: Tensor  # (N,) False where a ray leaves into the black world
-
-
 def render(
     scenes: Sequence[Scene],
     height: int,
@@ -56,11 +39,11 @@ def render(
     samples: int = 1,
     device: torch.device | str = "cpu",
     window: Window | None = None,
+    effects: Effects | None = None,
 ) -> Rendering:
     """Images of CLEVR scenes, with the masks of their objects.
 
-    The same scenes give the same images: nothing here is random. The ambient light is hand set (see
-    `lighting.ambient_irradiance`).
+    The same scenes give the same images: nothing here is random.
 
     Args:
         scenes: B scenes. A camera that a scene does not carry is recovered from its ``pixel_coords``; lamps that it
@@ -70,6 +53,7 @@ def render(
         device: where to compute, and where the results lie.
         window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of it, e.g.
             `PAPER_CROP`; None shows the full frame, whose aspect is that of height and width.
+        effects: what to simulate; None for the most faithful choice, `Effects()`.
 
     Returns:
         images (B, 3, H, W) float32 in [0, 1], sRGB, and masks (B, H, W) int64 at the pixels' centres.
@@ -81,27 +65,45 @@ def render(
         raise ValueError(f"render needs a list of at least one scene, got {scenes!r:.60}; pass [scene] for a single")
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
+    effects = Effects() if effects is None else effects
     frame = Frame.of_image(height, width, window)
-    world = World(pack_objects(scenes, device), pack_lamps(scenes, device))
-    positions = np.stack([camera_position(scene) for scene in scenes])
-    cameras = torch.from_numpy(positions).float().to(device)  # (B, 3)
-    axes = torch.from_numpy(np.stack([camera_axes(p) for p in positions])).float().to(device)  # (B, 3, 3)
-    through = camera_rays(height, width, frame, subpixel_offsets(samples)).float().to(device)  # (H * W, S, 3)
-    centre = camera_rays(height, width, frame, subpixel_offsets(1)).float().to(device)  # (H * W, 1, 3)
+    through = pixel_rays(height, width, frame, samples, effects.pixel_filter).to(device)  # (3, H * W, S)
+    centre = pixel_rays(height, width, frame, 1).to(device)  # (3, H * W, 1)
+    sample_angle = frame.pixel_angle(width) / samples**0.5
 
-    pixels = height * width
-    chunk = max(1, RAYS_PER_CHUNK.get(torch.device(device).type, RAYS_PER_CHUNK["cpu"]) // samples)
-    colors, masks = [], []
-    for index in torch.arange(len(scenes) * pixels, device=device).split(chunk):
-        scene, pixel = index // pixels, index % pixels  # (P,)
-        rays = _rays_to_world(through[pixel], scene, cameras, axes)
-        seen, objects = _radiance(world, rays, bounces=1)
-        colors.append(seen.reshape(-1, samples, 3).mean(1))
-        if samples > 1:
-            objects = nearest_hits(world.objects, _rays_to_world(centre[pixel], scene, cameras, axes)).objects
-        masks.append(objects + 1)
-    images = encode_srgb(torch.cat(colors)).reshape(len(scenes), height, width, 3).permute(0, 3, 1, 2).contiguous()
-    return Rendering(images, torch.cat(masks).reshape(len(scenes), height, width))
+    limit = RAYS_PER_CHUNK.get(torch.device(device).type, RAYS_PER_CHUNK["cpu"])
+    together = max(1, limit // (height * width * samples))  # scenes in a chunk
+    images, masks = [], []
+    for first in range(0, len(scenes), together):
+        some = scenes[first : first + together]
+        world = _world(some, effects, sample_angle, device)
+        cameras = cameras_of(some, device)
+        colors, labels = [], []
+        for start in range(0, height * width, max(1, limit // samples)):
+            part = slice(start, start + max(1, limit // samples))
+            light, objects = radiance(world, cameras.rays(through[:, part]), effects.bounces, samples=samples)
+            colors.append(_average(light.reshape(3, len(some), -1, samples), effects))
+            if samples > 1:
+                objects = nearest_hits(world.objects, cameras.rays(centre[:, part])).objects
+            slots = world.objects.radii.shape[1]
+            labels.append(((objects.remainder(slots) + 1) * (objects >= 0)).reshape(len(some), -1))
+        images.append(torch.cat(colors, dim=-1).transpose(0, 1).reshape(len(some), 3, height, width))
+        masks.append(torch.cat(labels, dim=-1).reshape(len(some), height, width))
+    return Rendering(torch.cat(images), torch.cat(masks))
+
+
+class Cameras(NamedTuple):
+    """The cameras of B scenes."""
+
+    positions: Tensor  # (3, B)
+    axes: Tensor  # (B, 3, 3), columns right, up, backward
+
+    def rays(self, through: Tensor) -> Rays:
+        """The rays (B * P * S) of every camera along directions (3, P, S) in its own axes."""
+        directions = torch.einsum("bwc,cr->wbr", self.axes, through.flatten(1))  # (3, B, P * S)
+        count = directions.shape[2]
+        scenes = torch.arange(len(self.axes), device=through.device).repeat_interleave(count)
+        return Rays(self.positions.repeat_interleave(count, 1), directions.reshape(3, -1), scenes)
 
 
 def encode_srgb(linear: Tensor) -> Tensor:
@@ -110,73 +112,25 @@ def encode_srgb(linear: Tensor) -> Tensor:
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-4) ** (1 / 2.4) - 0.055)
 
 
-def _rays_to_world(directions: Tensor, scene: Tensor, cameras: Tensor, axes: Tensor) -> Rays:
-    """Rays (P * S) from the cameras of scenes (P,) along directions (P, S, 3) in the cameras' axes."""
-    samples = directions.shape[1]
-    turned = torch.einsum("psc,pwc->psw", directions, axes[scene]).reshape(-1, 3)
-    scene = scene.repeat_interleave(samples)
-    return Rays(cameras[scene], turned, scene)
+def _world(scenes: Sequence[Scene], effects: Effects, sample_angle: float, device: torch.device | str) -> World:
+    objects = pack_objects(scenes, device, ROUNDING if effects.edges == "round" else SHARP)
+    lamps = pack_lamps(scenes, device, effects.lamps)
+    return World(objects, lamps, surroundings_of(objects, lamps), effects, sample_angle)
 
 
-def _radiance(world: World, rays: Rays, bounces: int, skip: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Light (N, 3) that comes back along rays, and the object (N,) that each sees (-1 for none)."""
-    surface = _first_surface(world, rays, skip)
-    is_object = surface.objects >= 0
-    index = surface.objects.clamp(min=0)
-    albedo = torch.where(is_object[:, None], world.objects.colors[rays.scenes, index], REFLECTANCE)  # (N, 3)
-    is_metal = is_object & world.objects.is_metal[rays.scenes, index]
-
-    diffuse, gloss = _direct_light(world, rays, surface, albedo, is_metal)
-    diffuse = diffuse + ambient_irradiance(surface.points, surface.normals)
-    body = torch.where(is_object, rubber_body(surface.normals, -rays.directions), 1.0)
-    matt = albedo / math.pi * body[:, None] * diffuse
-    radiance = torch.where(is_metal[:, None], 0.0, matt) + gloss
-    if bounces > 0:
-        mirrors = is_metal.nonzero().squeeze(1)
-        facing = rays.directions[mirrors]
-        normals = surface.normals[mirrors]
-        cos = -(facing * normals).sum(-1, keepdim=True)
-        reflected = Rays(surface.points[mirrors], facing + 2 * cos * normals, rays.scenes[mirrors])
-        seen, _ = _radiance(world, reflected, bounces - 1, skip=surface.objects[mirrors])
-        radiance[mirrors] += metal_mirror(albedo[mirrors]) * seen
-    else:
-        radiance += torch.where(is_metal[:, None], matt, 0.0)  # seen in a mirror: as if matt
-    return radiance * surface.exists[:, None], surface.objects
+def cameras_of(scenes: Sequence[Scene], device: torch.device | str) -> Cameras:
+    """The cameras of all scenes (float32), recovered where a scene does not carry its own."""
+    positions = np.stack([camera_position(scene) for scene in scenes])
+    axes = np.stack([camera_axes(position) for position in positions])
+    return Cameras(torch.from_numpy(positions.T.copy()).float().to(device), torch.from_numpy(axes).float().to(device))
 
 
-def _first_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
-    hits = nearest_hits(world.objects, rays, skip)
-    is_object = hits.objects >= 0
-    distances = torch.where(is_object, hits.distances, ground_distances(rays.origins, rays.directions))
-    exists = distances.isfinite()
-    points = rays.origins + torch.where(exists, distances, 0.0)[:, None] * rays.directions
-    normals = ground_normals(points)
-    on_object = is_object.nonzero().squeeze(1)
-    normals[on_object] = surface_normals(
-        world.objects, rays.scenes[on_object], hits.objects[on_object], points[on_object]
-    )
-    return Surface(points, normals, hits.objects, exists)
+def pixel_rays(height: int, width: int, frame: Frame, samples: int, pixel_filter: str = "box") -> Tensor:
+    """Unit directions (3, H * W, S) in the camera's axes through each pixel's samples."""
+    through = camera_rays(height, width, frame, subpixel_offsets(samples, pixel_filter))  # (H * W, S, 3)
+    return through.float().permute(2, 0, 1).contiguous()
 
 
-def _direct_light(world: World, rays: Rays, surface: Surface, albedo: Tensor, is_metal: Tensor):
-    """Irradiance (N, 3) from all lamps, and the lamps' glossy reflections (N, 3) towards the ray's origin."""
-    irradiance, gloss = torch.zeros_like(surface.points), torch.zeros_like(surface.points)
-    starts = surface.points + LIFT * surface.normals
-    is_object = surface.objects >= 0
-    is_rubber = is_object & ~is_metal
-    for lamp in range(world.lamps.positions.shape[1]):
-        light = light_from(world.lamps, lamp, rays.scenes, surface.points)
-        cos = (light.directions * surface.normals).sum(-1)
-        lit = ((cos > 0) & surface.exists).nonzero().squeeze(1)
-        to_lamp = Rays(starts[lit], light.directions[lit], rays.scenes[lit])
-        lit = lit[~is_blocked(world.objects, to_lamp, light.distances[lit], skip=surface.objects[lit])]
-        received = light.irradiances[lit] * cos[lit, None]
-        irradiance[lit] += received
-        shiny = is_object[lit].nonzero().squeeze(1)
-        members = lit[shiny]
-        view, normals = -rays.directions[members], surface.normals[members]
-        towards = light.directions[members]
-        metal = metal_highlight(albedo[members], normals, view, towards)
-        rubber = rubber_gloss(albedo[members], normals, view, towards)
-        gloss[members] += received[shiny] * torch.where(is_rubber[members, None], rubber, metal)
-    return irradiance, gloss
+def _average(light: Tensor, effects: Effects) -> Tensor:
+    """The display values (...) of pixels whose samples saw `light` (..., S)."""
+    return encode_srgb(light).mean(-1) if effects.average == "display" else encode_srgb(light.mean(-1))

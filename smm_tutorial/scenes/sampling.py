@@ -44,11 +44,7 @@ def random_scene(
             f"need 1 <= min_objects <= max_objects <= 10, got min_objects={min_objects}, max_objects={max_objects}"
         )
     count = int(generator.integers(min_objects, max_objects + 1))
-    camera = np.array(CAMERA_POSITION) + generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
-    lamps = {
-        name: tuple((np.array(position) + generator.uniform(-LAMP_JITTER, LAMP_JITTER, size=3)).tolist())
-        for name, position in LAMP_POSITIONS.items()
-    }
+    camera, lamps = jittered_view(generator)
     while True:
         scene = Scene(
             objects=_place_objects(generator, count, camera),
@@ -58,7 +54,7 @@ def random_scene(
             camera=tuple(camera.tolist()),
             lamps=lamps,
         )
-        if _all_visible(scene):
+        if all_visible(scene):
             return scene
 
 
@@ -67,6 +63,16 @@ def random_scenes(
 ) -> list[Scene]:
     """`count` scenes from `random_scene`, numbered from 0."""
     return [random_scene(generator, min_objects, max_objects, index, split) for index in range(count)]
+
+
+def jittered_view(generator: np.random.Generator) -> tuple[np.ndarray, dict[str, tuple[float, ...]]]:
+    """The position (3,) of a scene's camera and those of its lamps, drawn around the base scene's."""
+    camera = np.array(CAMERA_POSITION) + generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
+    lamps = {
+        name: tuple((np.array(position) + generator.uniform(-LAMP_JITTER, LAMP_JITTER, size=3)).tolist())
+        for name, position in LAMP_POSITIONS.items()
+    }
+    return camera, lamps
 
 
 def _place_objects(generator: np.random.Generator, count: int, camera: np.ndarray) -> tuple[SceneObject, ...]:
@@ -105,7 +111,8 @@ def _keeps_distance(x: float, y: float, radius: float, other: SceneObject) -> bo
     return all(abs(dx * DIRECTIONS[name][0] + dy * DIRECTIONS[name][1]) >= MIN_MARGIN for name in RELATIONS)
 
 
-def _all_visible(scene: Scene) -> bool:
+def all_visible(scene: Scene, least: float = MIN_VISIBLE_PIXELS) -> bool:
+    """Whether each object shows at least so many pixels in CLEVR's frame."""
     height, width = (side // VISIBILITY_SCALE for side in CLEVR_FRAME)
     seen = scene_masks(scene, height, width).flatten().bincount(minlength=len(scene.objects) + 1)[1:]
-    return bool(seen.min() >= MIN_VISIBLE_PIXELS / VISIBILITY_SCALE**2)
+    return bool(seen.min() >= least / VISIBILITY_SCALE**2)

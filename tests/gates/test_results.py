@@ -17,4 +17,5 @@ def test_every_record_says_what_made_it():
         assert record["name"] == path.stem
         assert record["provenance"]["revision"] != "unknown"
         for scores in record["scores"].values():
-            assert "smm-tutorial" in scores.get("command", record.get("command", ""))
+            command = scores.get("command", record.get("command", ""))
+            assert "smm-tutorial" in command or "python -m smm_tutorial" in command

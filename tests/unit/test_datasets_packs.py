@@ -247,7 +247,7 @@ def test_the_committed_packs_show_their_records_as_the_renderer_draws_them_now()
     """Fails when the renderer changes: then run `python -m smm_tutorial.datasets.make_packs`."""
     data = datasets.load("clevr6", split="val", limit=3)
     scenes = [Scene.from_record(record) for record in data.records]
-    now = render(scenes, *data.size, samples=make_packs.SAMPLES, window=PAPER_CROP)
+    now = render(scenes, *data.size, samples=make_packs.LOOK.samples, window=PAPER_CROP, effects=make_packs.LOOK.effects)
     differences = (now.images * 255 - data.images).abs()
     assert (differences <= 1).float().mean() > 0.999
     assert (now.masks == data.masks).float().mean() > 0.999

@@ -134,7 +134,7 @@ def test_impossible_crops_and_sizes_are_refused():
 
 
 def test_load_names_what_it_knows():
-    with pytest.raises(ValueError, match="unknown data set 'clever': known are clevr6, clevr, clevr-renders"):
+    with pytest.raises(ValueError, match="unknown data set 'clever': known are clevr6, rendered, clevr, clevr-with-masks"):
         datasets.load("clever")
     with pytest.raises(ValueError, match="'clevr6' has no option masks: known are root, limit, min_objects"):
         datasets.load("clevr6", masks=True)

@@ -10,6 +10,8 @@ from PIL import Image
 
 from smm_tutorial.scenes import PAPER_CROP, Scene, SceneObject, random_scenes, raytrace, read_records
 from smm_tutorial.scenes.camera import CAMERA_POSITION
+from smm_tutorial.scenes.effects import Effects
+from smm_tutorial.scenes.fitting import decode_srgb
 from smm_tutorial.scenes.lighting import LAMP_INTENSITIES, LAMP_POSITIONS, light_from, pack_lamps
 from smm_tutorial.scenes.masks import scene_masks
 from smm_tutorial.scenes.raytrace import encode_srgb, render
@@ -60,7 +62,7 @@ def test_the_window_is_the_crop_of_the_full_frame(scenes):
 def test_more_samples_only_smooth_the_image(scenes):
     coarse = torch.nn.functional.avg_pool2d(render(scenes, 64, 64).images, 4)
     smooth = render(scenes, 16, 16, samples=16).images  # the same rays: 4 x 4 in each pixel
-    assert (coarse - smooth).abs().mean() < 0.005
+    assert (coarse - smooth).abs().mean() < 1e-3  # rough reflections alone are sampled in other places
 
 
 def test_srgb_matches_the_standards_values():
@@ -85,26 +87,25 @@ def test_the_camera_decides_where_things_are(scenes):
 
 def test_an_object_darkens_the_ground_on_the_side_away_from_the_key_lamp():
     height, width = 60, 80
-    empty, sphere = replace(lone(), objects=()), lone()
-    change = render([sphere], height, width).images - render([empty], height, width).images
-    shadow = (change[0].mean(0) < -0.03) & (render([sphere], height, width).masks[0] == 0)
+    below = {**LAMP_POSITIONS, "Lamp_Key": (6.44671, -2.90517, -4.0)}  # under the floor: it lights nothing above
+
+    def key_light(scene):
+        lit, unlit = render([scene, replace(scene, lamps=below)], height, width).images
+        return (decode_srgb(lit) - decode_srgb(unlit)).mean(0)  # (H, W)
+
+    ground = render([lone()], height, width).masks[0] == 0
+    shadow = ground & (key_light(lone()) < 0.4 * key_light(replace(lone(), objects=())))
     assert shadow.sum() > 20
     # the key lamp stands on the right of the camera's view (+x, -y side), so its shadow falls left of the sphere
-    no_key = {**LAMP_POSITIONS, "Lamp_Key": (6.44671, -2.90517, -4.0)}  # below the floor: it lights nothing above
-    unlit = render([replace(sphere, lamps=no_key)], height, width).images
-    unlit_change = unlit - render([replace(empty, lamps=no_key)], height, width).images
-    key_shadow = shadow & (unlit_change[0].mean(0) > -0.03)
-    assert key_shadow.sum() > 5
-    columns = torch.arange(width).expand(height, width)[key_shadow].float()
-    assert columns.mean() < width / 2
+    assert torch.arange(width).expand(height, width)[shadow].float().mean() < width / 2
 
 
 def test_a_lamp_lights_the_origin_by_the_inverse_square_law():
     once = lone()
     twice = replace(once, lamps={name: tuple(2 * x for x in position) for name, position in LAMP_POSITIONS.items()})
-    lamps, origin = pack_lamps([once, twice]), torch.zeros(2, 3)
+    lamps, origin = pack_lamps([once, twice]), torch.zeros(3, 2)
     for index, name in enumerate(LAMP_NAMES):
-        near, far = light_from(lamps, index, torch.tensor([0, 1]), origin).irradiances
+        near, far = light_from(lamps, index, torch.tensor([0, 1]), origin).irradiances.T
         torch.testing.assert_close(far, near / 4)
         expected = LAMP_INTENSITIES[name] / np.square(LAMP_POSITIONS[name]).sum()
         assert float(near.max()) == pytest.approx(expected, rel=1e-5)
@@ -129,18 +130,49 @@ def test_metal_mirrors_its_neighbour_and_rubber_does_not(material, mirrors):
     assert bool(differs.any()) == mirrors
 
 
-def test_images_resemble_blenders():
+def test_metal_is_seen_in_metal_by_a_second_bounce():
+    objects = lone(material="metal").objects + lone("sphere", "metal", "red", position=(0.9, 1.2, 0.7)).objects
+    scene = replace(lone(), objects=objects)
+    once, twice = (render([scene], 60, 80, effects=Effects(bounces=bounces)) for bounces in (1, 2))
+    differs = (once.images - twice.images).abs().amax(1)[0] > 0.02
+    assert bool((once.masks[0][differs] > 0).all()) and differs.sum() > 10
+
+
+def test_a_lamps_reflection_on_a_ball_is_white_and_small():
+    out = render([lone(material="metal")], 120, 160, samples=4)
+    glint = (out.images[0].amin(0) > 0.9) & (out.masks[0] == 1)
+    assert 0 < glint.sum() < 0.05 * (out.masks[0] == 1).sum()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_device_renders_the_same(scenes, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    out = render(scenes, 24, 32, samples=4, device=device)
+    assert out.images.device.type == out.masks.device.type == device
+    here = render(scenes, 24, 32, samples=4)
+    assert (out.images.cpu() - here.images).abs().gt(1e-3).float().mean() < 1e-3
+    assert (out.masks.cpu() != here.masks).float().mean() < 1e-3
+
+
+def test_the_global_generator_is_left_alone(scenes):
+    before = torch.get_rng_state()
+    render(scenes[:1], 8, 8, samples=4)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_images_resemble_blenders_where_nothing_was_fitted():
     folder = SHARED / "blender_320x240"
     if not folder.is_dir():
         pytest.skip(f"needs {folder}")
-    scenes = read_records(folder / "scenes.json")[:6]
+    scenes = read_records(folder / "scenes.json")[1:24:4]  # odd numbers: the ambient light is fitted on the even ones
     pixels = [np.asarray(Image.open(folder / "images" / scene.filename).convert("RGB")) for scene in scenes]
     blender = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
     blender = torch.nn.functional.avg_pool2d(blender, 4)  # (6, 3, 60, 80)
-    error = (render(scenes, 60, 80, samples=4).images - blender).square().mean((1, 2, 3))
+    error = (render(scenes, 60, 80, samples=16).images - blender).square().mean((1, 2, 3))
     psnr = -10 * error.log10()
     print(f"mean PSNR against {len(scenes)} Blender renders at 80x60: {psnr.mean():.1f} dB")
-    assert psnr.mean() > 35.5
+    assert psnr.mean() > 41.5
 
 
 @pytest.mark.parametrize("wrong", [[], lone()])

@@ -1,0 +1,190 @@
+"""The light that reaches a surface by way of other surfaces, without tracing it.
+
+The world around a CLEVR scene is black: whatever the lamps do not light comes from the lit floor, the wall and the
+neighbours. Tracing that light takes hundreds of rays a pixel. Here it is a sum of terms with a plain meaning (how much
+floor a surface faces, how large its neighbours look, of which colour they are), each in proportion to the light that
+the scene's own lamps throw on the floor's middle. How much each term counts is fitted to Blender's renders: see
+`smm_tutorial.fidelity`, which fits on the scenes with even numbers and reports on the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from smm_tutorial.scenes.geometry import Objects, off_grid, on_grid, rows_of, squared_distances
+from smm_tutorial.scenes.ground import profile_place
+from smm_tutorial.scenes.lighting import NUM_LAMPS, Lamps, cosine_of_disk, light_from
+from smm_tutorial.scenes.materials import RUBBER_BODY_INDEX, RUBBER_COAT_INDEX, fresnel
+from smm_tutorial.scenes.vectors import dot
+
+FROM_ABOVE = 0.056  # by hand: irradiance that the wall and the far floor give a surface that faces up, at the origin
+RISE = 0.0035  # by hand: its gain with each world unit towards the wall
+FROM_BELOW = 0.62  # by hand: irradiance that the lit floor gives a surface that faces down
+
+SEEN_FLOOR = (-6.0, 16.0)  # places along the backdrop's profile that the fit has seen; beyond them the light stays as it is
+LOW = 0.5  # height over radius below which an object stands in its own shadow
+SMALL = 0.5  # world units: radius between the small and the large objects
+
+
+@dataclass(frozen=True)
+class GroundLight:
+    """Irradiance on the backdrop, relative to the lamps' at the origin; w is a neighbour's (radius / distance)^2."""
+
+    level: float
+    rise: float  # with the place along the profile, in tens of world units
+    cubic: float  # with its third power
+    quartic: float  # with its fourth
+    neighbour: float  # with the sum of w^1.5, the form factor of the spheres around the neighbours
+    rubber: float  # the same times the colour, of rubber neighbours
+    metal: float  # the same, of metal neighbours
+    contact: float  # with the sum of w^2 times the colour, of rubber neighbours
+
+
+@dataclass(frozen=True)
+class ObjectLight:
+    """Irradiance on objects, relative to the lamps' at the origin; f is a neighbour's form factor as a sphere."""
+
+    floor: float  # with the share of floor faced, times the lamps' light at the point's foot instead of the origin
+    floor_small: float  # with the share of floor faced, for small objects
+    floor_low: float  # with the share of floor faced, low on the object
+    low: float  # low on the object, whatever it faces
+    side_low: float  # low on the object, for surfaces that face sideways
+    rise: float  # with the place along the profile, in tens of world units
+    towards_wall: float  # with the normal's part towards the wall
+    across_wall: float  # with the square of that part
+    neighbour: float  # with the sum of f
+    neighbour_below: float  # the same times how far down the neighbour is seen
+    rubber: float  # with the sum of f times the colour, of rubber neighbours
+    metal: float  # the same, of metal neighbours
+    body: float  # share of the lamps' own light that the matt body adds: what the simplified layers take too much
+    rim: float  # radiance with the coat's reflection
+    rim_floor: float  # the same times the share of floor in the mirrored direction
+    velvet: float  # radiance with the velvet's share, times the share of floor faced
+
+
+class Fit(NamedTuple):
+    """How much each term counts."""
+
+    ground: GroundLight
+    objects: ObjectLight
+
+
+FITTED = Fit(  # by `python -m smm_tutorial.fidelity --fit`, on the Blender scenes with even numbers
+    GroundLight(
+        level=0.0538, rise=0.0415, cubic=0.0209, quartic=-0.0214,
+        neighbour=-0.0852, rubber=1.2222, metal=0.4958, contact=-0.8917,
+    ),
+    ObjectLight(
+        floor=0.7844, floor_small=0.0883, floor_low=-0.2528, low=0.1897, side_low=0.0645, rise=0.073,
+        towards_wall=0.2316, across_wall=0.132, neighbour=-0.5993, neighbour_below=-0.903, rubber=0.939, metal=0.7006,
+        body=0.0579, rim=-0.0644, rim_floor=0.1905, velvet=0.2753,
+    ),
+)  # fmt: skip
+
+
+class Surroundings(NamedTuple):
+    """What the ambient light of B scenes depends on."""
+
+    objects: Objects
+    lamps: Lamps
+    level: Tensor  # (3, B) irradiance of the lamps on the floor at the origin, without shadows
+    fit: Fit
+
+
+def surroundings_of(objects: Objects, lamps: Lamps, fit: Fit = FITTED) -> Surroundings:
+    """The surroundings, with the light on the floor's middle worked out."""
+    scenes = torch.arange(lamps.positions.shape[-1], device=lamps.positions.device)
+    level = floor_irradiance(lamps, scenes, lamps.positions.new_zeros(3, len(scenes)))
+    return Surroundings(objects, lamps, level, fit)
+
+
+def floor_irradiance(lamps: Lamps, scenes: Tensor, points: Tensor) -> Tensor:
+    """What the lamps throw on a level floor (3, N) under points (3, N), shadows left out."""
+    feet = torch.cat([points[:2], torch.zeros_like(points[2:])])
+    total = torch.zeros_like(points)
+    for lamp in range(NUM_LAMPS):
+        light = light_from(lamps, lamp, scenes, feet)
+        total.addcmul_(light.irradiances, light.directions[2].clamp(min=0))
+    return total
+
+
+def by_hand(points: Tensor, normals: Tensor) -> Tensor:
+    """Irradiance (N,) set by hand: a blend by the normal's height of what the wall and a lit floor would give."""
+    from_above = FROM_ABOVE + RISE * profile_place(points)
+    return torch.lerp(from_above, torch.full_like(from_above, FROM_BELOW), 0.5 - 0.5 * normals[2])
+
+
+def on_ground(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
+    """Irradiance (3, N) on the backdrop at points (3, N) of scenes (N,), which never fall."""
+    objects, fit, rows = around.objects, around.fit.ground, rows_of(scenes, len(around.objects.centers))
+    place = profile_place(points).clamp(*SEEN_FLOOR) / 10
+    cubed = place * place * place
+    light = around.level.index_select(1, scenes)
+    light = light * (fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place))
+
+    weights = objects.radii.square()[:, :, None] / squared_distances(objects, on_grid(points, rows)).clamp(min=1e-4)
+    colors = objects.colors.reshape(3, *objects.radii.shape)  # (3, B, K)
+    metal = objects.is_metal.reshape(objects.radii.shape).to(colors.dtype)
+    tint = colors * (fit.rubber * (1 - metal) + fit.metal * metal) + fit.neighbour
+    near = colors * (fit.contact * (1 - metal))
+    scale = around.level[:, :, None]
+    bounced = torch.bmm((scale * tint).transpose(0, 1), weights * weights.sqrt())  # (B, 3, M)
+    bounced.baddbmm_((scale * near).transpose(0, 1), weights.square_())
+    return light + off_grid(bounced, rows, scenes)
+
+
+def on_objects(around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor, own: Tensor) -> Tensor:
+    """Irradiance (3, N) on objects at points (3, N) with normals (3, N).
+
+    Args:
+        scenes: (N,), never falling.
+        own: (N,) flat index of the object that each point lies on.
+    """
+    fit = around.fit.objects
+    radii = around.objects.frames[3].index_select(0, own)
+    low = (points[2] / radii * (-1 / LOW)).exp()
+    place, towards_wall = profile_place(points) / 10, profile_place(normals)
+    up = normals[2]
+    down = 0.5 - 0.5 * up
+    share = down * (fit.floor_low * low + fit.floor_small * (radii < SMALL)) + low * (fit.low + fit.side_low * (1 - up.abs()))
+    share += fit.rise * place + towards_wall * (fit.towards_wall + fit.across_wall * towards_wall)
+    light = around.level.index_select(1, scenes) * share
+    light.addcmul_(floor_irradiance(around.lamps, scenes, points), fit.floor * down)
+    return light + _from_neighbours(around, points, normals, scenes)
+
+
+def _from_neighbours(around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor) -> Tensor:
+    """What the neighbours, as spheres, add to and take from the light (3, N) at points (3, N) of objects.
+
+    An object adds nothing to itself: a convex shape lies behind each of its surface points, and so does the ball in it.
+    """
+    objects, fit, rows = around.objects, around.fit.objects, rows_of(scenes, len(around.objects.centers))
+    grid, facing = on_grid(points, rows), on_grid(normals, rows)
+    squared = squared_distances(objects, grid).clamp(min=1e-4)  # (B, K, M)
+    inverse = squared.rsqrt()
+    cos = torch.bmm(objects.centers, facing).sub_(dot(grid.transpose(0, 1), facing.transpose(0, 1))[:, None]).mul_(inverse)
+    sine = (objects.radii[:, :, None] * inverse).clamp(1e-4, 1)  # of the sphere's angular radius
+    factors = cosine_of_disk(cos, sine) * sine.square()  # (B, K, M)
+    below = (-(objects.centers[:, :, 2:] - grid[:, 2:]) * inverse).clamp_(min=0)  # (B, K, M)
+
+    colors = objects.colors.reshape(3, *objects.radii.shape)  # (3, B, K)
+    metal = objects.is_metal.reshape(objects.radii.shape).to(colors.dtype)
+    tint = colors * (fit.rubber * (1 - metal) + fit.metal * metal) + fit.neighbour
+    scale = around.level[:, :, None]
+    bounced = torch.bmm((scale * tint).transpose(0, 1), factors)  # (B, 3, M)
+    dimmed = (factors * below).sum(1, keepdim=True)  # (B, 1, M)
+    return off_grid(bounced + fit.neighbour_below * dimmed * around.level.T[:, :, None], rows, scenes)
+
+
+def coat_reflection(around: Surroundings, color: Tensor, view: Tensor, normals: Tensor, scenes: Tensor) -> Tensor:
+    """Radiance (3, N) that rubber's coat and velvet show of the surroundings, seen from directions `view` (3, N)."""
+    fit, cos = around.fit.objects, dot(view, normals)
+    coat = fresnel(cos, RUBBER_COAT_INDEX)
+    mirrored_up = 2 * cos * normals[2] - view[2]
+    share = coat * (fit.rim + fit.rim_floor * (0.5 - 0.5 * mirrored_up))
+    velvet = (1 - coat) * fresnel(cos, RUBBER_BODY_INDEX) * (0.5 - 0.5 * normals[2])
+    return around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet)

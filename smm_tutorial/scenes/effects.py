@@ -1,0 +1,52 @@
+"""What a rendering simulates: one named choice for each effect, so that each can be weighed alone.
+
+The default is the most faithful one. `CLEVR6_PACK` is the simpler look that the committed pack of "clevr6" shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What to simulate. `replace(Effects(), shadows="hard")` changes one thing.
+
+    Args:
+        lamps: where a scene's lamps stand: "own" places where its record says so, or "nominal" ones, as in the base scene.
+        shadows: "soft" ones of lamps with a size, "hard" ones of points, or "none".
+        edges: "round" or "sharp" cubes and cylinders.
+        backdrop: "curved" up into a wall behind the scene, or "flat".
+        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`), "by hand" (one blend by the
+            normal's height), or "none".
+        reflections: "glossy" metal that mirrors the scene sharply and roughly, with lamp highlights as sharp as the
+            lamps; a "mirror" with soft highlights alone; or "none": metal is matt, and nothing shines.
+        bounces: how many mirrors in a row a ray follows; metal seen in the last one is matt.
+        rough_rays: rays for the rough part of "glossy" metal at each point that the camera sees.
+        average: samples of a pixel are averaged as "display" values, like a large image made smaller, or as "light".
+        pixel_filter: "box", the pixel's square, or "blackman-harris", 1.5 pixels wide, as Blender's.
+    """
+
+    lamps: Literal["own", "nominal"] = "own"
+    shadows: Literal["soft", "hard", "none"] = "soft"
+    edges: Literal["round", "sharp"] = "round"
+    backdrop: Literal["curved", "flat"] = "curved"
+    ambient: Literal["fitted", "by hand", "none"] = "fitted"
+    reflections: Literal["glossy", "mirror", "none"] = "glossy"
+    bounces: int = 2
+    rough_rays: int = 4
+    average: Literal["display", "light"] = "display"
+    pixel_filter: Literal["box", "blackman-harris"] = "box"
+
+    def __post_init__(self):
+        for name, kind in get_type_hints(type(self)).items():
+            value, choices = getattr(self, name), get_args(kind)
+            if choices and value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        for name, least in (("bounces", 0), ("rough_rays", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+
+CLEVR6_PACK = Effects(shadows="hard", ambient="by hand", reflections="mirror", bounces=1, average="light")

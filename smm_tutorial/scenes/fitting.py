@@ -1,0 +1,93 @@
+"""Fits the ambient light (`ambient.Fit`) to renders of the same scenes by least squares.
+
+The light is linear in the coefficients. So the effect of each on a pixel is the difference that it makes alone, and
+nothing of the shading is written down a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from smm_tutorial.scenes.ambient import Fit, GroundLight, ObjectLight, surroundings_of
+from smm_tutorial.scenes.camera import Frame
+from smm_tutorial.scenes.effects import Effects
+from smm_tutorial.scenes.geometry import pack_objects
+from smm_tutorial.scenes.lighting import pack_lamps
+from smm_tutorial.scenes.raytrace import cameras_of, pixel_rays
+from smm_tutorial.scenes.records import Scene
+from smm_tutorial.scenes.shading import World, radiance
+
+DIRECT_ONLY = Effects(bounces=0)  # metal, which the fit leaves out, need not be traced
+RIDGE = 1e-6  # relative to each term's own strength: keeps terms that are alike from growing against each other
+BRIGHTEST = 0.98  # display value from which a pixel may have been cut off
+
+
+def decode_srgb(display: Tensor) -> Tensor:
+    """The linear light of sRGB display values: the inverse of `raytrace.encode_srgb`."""
+    return torch.where(display <= 0.04045, display / 12.92, ((display.clamp(min=0.04) + 0.055) / 1.055) ** 2.4)
+
+
+def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
+    """The coefficients with which `radiance` comes nearest to renders of the scenes, in display values.
+
+    Args:
+        scenes: B scenes with the cameras and lamps of the renders.
+        images: (B, 3, H, W) uint8, sRGB.
+        masks: (B, H, W) integer labels; pixels next to another label and pixels on metal are left out.
+    """
+    fits = []
+    for part, kind in enumerate((GroundLight, ObjectLight)):
+        count = len(fields(kind))
+        normal = torch.zeros(count, count, dtype=torch.float64)  # in float64: the terms are alike
+        target = torch.zeros(count, dtype=torch.float64)
+        for scene, image, mask in zip(scenes, images, masks, strict=True):
+            terms, missing, weights = _scene_terms(scene, image, mask, part)
+            weighted = terms * weights[:, None]
+            normal += weighted.T @ weighted
+            target += weighted.T @ (missing * weights)
+        scale = normal.diagonal().sqrt().clamp(min=1e-12)
+        system = normal / scale[:, None] / scale + RIDGE * torch.eye(count, dtype=torch.float64)
+        solution = torch.linalg.solve(system, target / scale) / scale
+        fits.append(kind(*(round(value, 4) for value in solution.tolist())))
+    return Fit(*fits)
+
+
+def _scene_terms(scene: Scene, image: Tensor, mask: Tensor, part: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each used pixel and channel: what each coefficient of 1 adds (P, J), what is missing (P,), its weight (P,)."""
+    height, width = mask.shape
+    objects, lamps, frame = pack_objects([scene]), pack_lamps([scene]), Frame.of_image(height, width)
+    rows, columns = _usable(scene, image, mask, wants_objects=part == 1)
+    places = rows * width + columns
+    rays = cameras_of([scene], "cpu").rays(pixel_rays(height, width, frame, 1)[:, places])
+
+    def light(fit: Fit) -> tuple[Tensor, Tensor]:
+        world = World(objects, lamps, surroundings_of(objects, lamps, fit), DIRECT_ONLY, frame.pixel_angle(width))
+        return radiance(world, rays, bounces=0)
+
+    nothing = [kind(*[0.0] * len(fields(kind))) for kind in (GroundLight, ObjectLight)]
+    plain, seen = light(Fit(*nothing))
+    agrees = seen + 1 == mask[rows, columns]
+    terms = []
+    for index in range(len(fields(nothing[part]))):
+        alone = list(nothing)
+        alone[part] = type(nothing[part])(*[float(index == other) for other in range(len(fields(nothing[part])))])
+        terms.append((light(Fit(*alone))[0] - plain)[:, agrees].flatten())
+    truth = decode_srgb(image[:, rows, columns].double() / 255)[:, agrees].flatten()
+    slope = 1.055 / 2.4 * truth.clamp(min=0.0031308) ** (1 / 2.4 - 1)  # of the display value: what the eye and we compare
+    return torch.stack(terms, dim=1).double(), truth - plain[:, agrees].flatten().double(), slope
+
+
+def _usable(scene: Scene, image: Tensor, mask: Tensor, wants_objects: bool) -> tuple[Tensor, Tensor]:
+    """Rows and columns of pixels in the middle of the ground or of rubber objects; every fourth of the ground."""
+    labels = mask[None].float()
+    largest, smallest = (sign * torch.nn.functional.max_pool2d(sign * labels, 3, 1, 1)[0] for sign in (1, -1))
+    usable = (largest == smallest) & (image.amax(0) < 255 * BRIGHTEST)
+    rubber = torch.tensor([False, *(item.material == "rubber" for item in scene.objects)])
+    usable &= rubber[mask.long()] if wants_objects else mask == 0
+    step = 2 if wants_objects else 4
+    rows, columns = usable[1::step, 1::step].nonzero().unbind(1)
+    return rows * step + 1, columns * step + 1
