@@ -50,7 +50,7 @@ def install_missing(project_file: Path = PROJECT_FILE) -> None:
 
 
 def unmet_requirements(project_file: Path) -> list[str]:
-    """The requirements, such as `pooch>=1.8`, that are not installed or are older than their bound."""
+    """The requirements, such as `tqdm>=4.66`, that are not installed or are older than their bound."""
     requirements = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]["dependencies"]
     return [requirement for requirement in requirements if not is_met(*name_and_bound(requirement))]
 

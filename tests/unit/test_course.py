@@ -76,9 +76,9 @@ def test_the_release_of_a_version(version, numbers):
 
 
 def test_what_is_missing_or_too_old_is_unmet(project, monkeypatch):
-    pretend(monkeypatch, torch="2.6.0+cu124", pooch="1.10.0", tqdm="4.9")
+    pretend(monkeypatch, torch="2.6.0+cu124", scipy="1.10.0", tqdm="4.9")
 
-    unmet = unmet_requirements(project("torch>=2.3", "pooch>=1.8", "tqdm>=4.66", "lightning>=2.3"))
+    unmet = unmet_requirements(project("torch>=2.3", "scipy>=1.8", "tqdm>=4.66", "lightning>=2.3"))
 
     assert unmet == ["tqdm>=4.66", "lightning>=2.3"]
 
