@@ -64,6 +64,7 @@ def test_the_price_grows_over_the_second_quarter_and_counts_what_the_largest_slo
     assert loss.price_at(30) == pytest.approx(0.08)
     free, priced = (loss_at(99, network(), price=price, steps=100) for price in (0.0, 0.4))
     assert_close(priced["loss"] - free["loss"], 0.4 * free["owned"])
+    assert loss_at(25, network(), price=0.4, steps=100)["loss"] == free["loss"]  # not yet
     assert 0 < free["owned"] < 2 / 3  # of three slots the largest owns a third at least
 
 
