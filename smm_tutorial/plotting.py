@@ -94,17 +94,18 @@ def panels(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], title: s
 
 
 def decomposition_figure(images: Tensor, output: DiscoveryOutput, title: str | None = None) -> Figure:
-    """How a model takes scenes apart: input, reconstruction, who owns which pixel, and what each slot paints.
+    """How a model takes scenes apart: input, reconstruction, who is responsible for which pixel, what each slot paints.
 
     images `(B, 3, H, W)`. A slot's painting is shown through its mask on white; its frame has the slot's colour.
     """
     count = output.masks.shape[1]
+    owners = output.log_joint(images).argmax(dim=1)  # (B, H, W)
     rows = []
     for index, image in enumerate(images):
         masks = output.masks[index, :, None]  # (K, 1, H, W)
         painted = masks * output.reconstructions[index].clamp(0, 1) + (1 - masks)  # (K, 3, H, W)
         rows.append(
-            [displayable(image), displayable(output.reconstruction[index]), color_map(output.segmentation[index])]
+            [displayable(image), displayable(output.reconstruction[index]), color_map(owners[index])]
             + [displayable(slot) for slot in painted]
         )
     figure = panels(rows, ["input", "reconstruction", "slots"] + [f"slot {k}" for k in range(count)], title)

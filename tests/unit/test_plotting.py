@@ -32,7 +32,7 @@ def test_a_decomposition_shows_input_reconstruction_owners_and_every_slot(scene)
     assert [axis.get_title() for axis in axes[0]] == ["input", "reconstruction", "slots", "slot 0", "slot 1", "slot 2"]
     shown = axes[1, 0].images[0].get_array()
     assert np.allclose(shown, images[1].permute(1, 2, 0))
-    assert np.allclose(axes[0, 2].images[0].get_array(), plotting.color_map(output.segmentation[0]))
+    assert np.allclose(axes[0, 2].images[0].get_array(), plotting.color_map(output.responsibilities(images)[0].argmax(0)))
     for slot in range(3):  # the frame has the colour that the slot has among the owners
         assert np.allclose(axes[0, 3 + slot].spines["left"].get_edgecolor()[:3], plotting.SLOT_COLORS[slot])
 
