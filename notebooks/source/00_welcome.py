@@ -98,7 +98,7 @@ with torch.no_grad():
     output = model(images, noise=noise, return_history=True)
 
 figure = plotting.decomposition_figure(images, output)
-show(figure, alt="Six scenes taken apart: in each one slot paints the ground and others one object each; spare slots paint nothing.")
+show(figure, alt="Six scenes taken apart: one slot paints the ground, most others one object each; a few share one.")
 
 # %% [markdown]
 # ## How it gets there
@@ -140,8 +140,9 @@ assert scores["mbo"] > 0.5  # what the record says, give or take the few scenes 
 # | notebook | what happens there |
 # | --- | --- |
 # | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | k-means, soft k-means and EM by hand |
-# | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | soft k-means becomes Slot Attention, line by line |
-# | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | slots as Gaussian clusters: derived, coded, proven, compared |
+# | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | soft k-means turns into Slot Attention |
+# | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | slots as Gaussian clusters: derived, coded, compared |
+# | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | records, camera, a ray tracer, masks: the data, made by hand |
 # | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained, measured, shown where it fails |
 #
 # ## Summary
