@@ -19,9 +19,13 @@ from torch import Tensor, nn
 
 from smm_tutorial import paths
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
 
 #: How a checkpoint's `record["model"]` becomes a network: the name, its config class, its module class.
-MODELS = {"ObjectDiscovery": (DiscoveryConfig, ObjectDiscovery)}
+MODELS = {
+    "ObjectDiscovery": (DiscoveryConfig, ObjectDiscovery),
+    "SetPredictor": (SetPredictionConfig, SetPredictor),
+}
 
 
 class CheckpointError(RuntimeError):

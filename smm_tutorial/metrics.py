@@ -1,12 +1,13 @@
-"""How well a segmentation into slots recovers the true objects.
+"""How well slots recover the true objects.
 
-All metrics take two integer maps, `true` and `predicted`, both `(B, H, W)`, and give one float64 value an image,
-`(B,)`, on the maps' device. True maps follow the data's rule: 0 is the background, k the scene's k-th object.
-Predicted maps hold segment numbers, for example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`; their 0 is a
-segment like any other. Renumbering the segments, or the objects, changes no score.
+`average_precision_clevr` scores predicted sets of objects. All other metrics score segmentations: they take two integer
+maps, `true` and `predicted`, both `(B, H, W)`, and give one float64 value an image, `(B,)`, on the maps' device. True
+maps follow the data's rule: 0 is the background, k the scene's k-th object. Predicted maps hold segment numbers, for
+example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`; their 0 is a segment like any other. Renumbering the segments,
+or the objects, changes no score.
 
-Everything derives from one table of counts an image: entry (t, p) says how many pixels carry true label t and
-predicted label p.
+Everything about segmentations derives from one table of counts an image: entry (t, p) says how many pixels carry true
+label t and predicted label p.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from smm_tutorial.average_precision import average_precision_clevr
+
+__all__ = ["adjusted_rand_index", "average_precision_clevr", "foreground_ari", "mean_best_overlap", "mean_iou"]
 
 LARGEST_PLAIN_LABEL = 255
 """Labels above this are renumbered first, so that sparse labels (such as packed colours) keep the tables small."""

@@ -2,9 +2,12 @@
 
 import math
 from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+
+Convolutions = Literal["light", "paper"]
 
 
 def position_grid(height: int, width: int) -> Tensor:
@@ -23,25 +26,42 @@ def fourier_grid(height: int, width: int, frequencies: int) -> Tensor:
 class ConvEncoder(nn.Module):
     """Image `(B, 3, S, S)` -> inputs for the slots `(B, N, channels)`, positions included, N = (S / stride)^2.
 
-    Convolutions (the first `log2(stride)` of them 5x5 and halving the resolution, the others 3x3), a linear position
-    embedding added, LayerNorm, MLP: the encoder of Slot Attention, narrower. Pixels are centred and stretched, and the
-    convolutions start with He's scale, so that at first the features say as much about colour as about position: with
-    torch's defaults position drowns colour, and slots begin by cutting the image into cells.
+    Convolutions, a linear position embedding added, LayerNorm, MLP: the encoder of Slot Attention. Pixels are centred and
+    stretched, and the convolutions start with He's scale, so that at first the features say as much about colour as about
+    position: with torch's defaults position drowns colour, and slots begin by cutting the image into cells.
+
+    convolutions: `light`, the first `log2(stride)` of them 5x5 and halving the resolution, the others 3x3 | as in the
+    `paper`, all 5x5, the first at full resolution, then those that halve it, padded as TensorFlow pads (1 before, 2 after).
     """
 
-    def __init__(self, image_size: int, channels: int, stride: int = 2, layers: int = 4):
+    def __init__(
+        self, image_size: int, channels: int, stride: int = 2, layers: int = 4, convolutions: Convolutions = "light"
+    ):  # fmt: skip
         super().__init__()
         halvings = int(math.log2(stride))
         if 2**halvings != stride or image_size % stride:
             raise ValueError(f"stride must be a power of 2 that divides image_size = {image_size}, got {stride}")
-        widths = [3] + [channels] * layers
-        convolutions = [
-            nn.Conv2d(w_in, w_out, 5, stride=2, padding=2) if i < halvings else nn.Conv2d(w_in, w_out, 3, padding=1)
-            for i, (w_in, w_out) in enumerate(pairwise(widths))
-        ]
-        for convolution in convolutions:
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-        self.convolutions = nn.Sequential(*(m for convolution in convolutions for m in (convolution, nn.ReLU())))
+        if (fewest := halvings + (convolutions == "paper")) > layers:
+            raise ValueError(f"stride = {stride} needs at least {fewest} {convolutions} layers, got {layers}")
+        widths = pairwise([3] + [channels] * layers)
+        if convolutions == "light":
+            blocks = [
+                [nn.Conv2d(*width, 5, stride=2, padding=2) if i < halvings else nn.Conv2d(*width, 3, padding=1), nn.ReLU()]
+                for i, width in enumerate(widths)
+            ]
+        elif convolutions == "paper":
+            blocks = [
+                [nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(*width, 5, stride=2), nn.ReLU()] if 1 <= i <= halvings
+                else [nn.Conv2d(*width, 5, padding=2), nn.ReLU()]
+                for i, width in enumerate(widths)
+            ]  # fmt: skip
+        else:
+            known = ", ".join(map(repr, get_args(Convolutions)))
+            raise ValueError(f"convolutions must be one of {known}, got {convolutions!r}")
+        self.convolutions = nn.Sequential(*(module for block in blocks for module in block))
+        for convolution in self.convolutions:
+            if isinstance(convolution, nn.Conv2d):
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
         side = image_size // stride
         self.register_buffer("positions", position_grid(side, side), persistent=False)
         self.embed_positions = nn.Conv2d(4, channels, 1)

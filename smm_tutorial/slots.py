@@ -27,12 +27,14 @@ Initialisation = Literal["random", "clustering"]
 Update = Literal["neural", "none"]
 Gradient = Literal["all", "last"]
 Content = Literal["mean", "mean_and_variance", "reduced"]
-Density = Literal["gaussian", "dot_product"]
+Density = Literal["gaussian", "dot_product", "scaled_distance"]
+Query = Literal["mean", "mean_and_scale"]
 Estimation = Literal["estimated", "fixed"]
 
 #: Scale of the noise around a start mean before training. Shared starts need it to tell slots apart; others hardly do.
 START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
 START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
+LEAST_CLOSENESS = 1e-8  # density "scaled_distance": what is added to exp(-distance)
 
 
 @dataclass
@@ -279,20 +281,27 @@ class SlotMixture(SlotModule):
 
     Sizes and shared options: see `SlotModule`. Its own, the choices and ablations of the paper:
     content: a slot holds `mean` (D) | `mean_and_variance` (2 D) | both `reduced` to D by an MLP.
-    density: `gaussian` | `dot_product`, Slot Attention's logits plus the log of the weights.
+    density: `gaussian` | `dot_product`, Slot Attention's logits plus the log of the weights | `scaled_distance`, the code
+    that the authors released: exp(-(squared distance in units of the variance) / sqrt(D)) + 1e-8, no determinant.
+    query: keys are compared with the projected `mean`, at the cluster's variance | with `mean_and_scale`, also the
+    authors' code: mean and log standard deviation pass one LayerNorm over both and then the same projection, and the
+    neural update sets out from the normalised mean.
     variances, weights: `estimated` in the M-step | `fixed` where they start (learned variances, equal weights).
     variance_floor: the least variance of a cluster in any dimension.
     """
 
     def __init__(
         self, num_slots: int, input_dim: int, slot_dim: int, num_iterations: int = 3, mlp_dim: int | None = None, *,
-        content: Content = "mean_and_variance", density: Density = "gaussian", variances: Estimation = "estimated",
-        weights: Estimation = "estimated", variance_floor: float = 1e-2, **options,
+        content: Content = "mean_and_variance", density: Density = "gaussian", query: Query = "mean",
+        variances: Estimation = "estimated", weights: Estimation = "estimated", variance_floor: float = 1e-2, **options,
     ):  # fmt: skip
         super().__init__(num_slots, input_dim, slot_dim, num_iterations, mlp_dim, **options)
         if not variance_floor > 0:
             raise ValueError(f"variance_floor must be above 0, got {variance_floor}")
         self.content, self.density = _choice("content", content, Content), _choice("density", density, Density)
+        self.query = _choice("query", query, Query)
+        if query == "mean_and_scale" and isinstance(self.norm_means, nn.LayerNorm):
+            self.norm_means = nn.LayerNorm(2 * slot_dim)
         self.variances = _choice("variances", variances, Estimation)
         self.weights = _choice("weights", weights, Estimation)
         self.variance_floor = variance_floor
@@ -309,9 +318,12 @@ class SlotMixture(SlotModule):
 
     def forward(
         self, inputs: Tensor, num_iterations: int | None = None, num_slots: int | None = None,
-        noise: Tensor | None = None, *, return_history: bool = False,
+        noise: Tensor | None = None, *, start: tuple[Tensor, Tensor] | None = None, return_history: bool = False,
     ) -> SlotOutput:  # fmt: skip
-        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B, K, output_dim)`."""
+        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B, K, output_dim)`.
+
+        start: means and variances `(B, K, D)` to begin at, in place of the learned start and its noise.
+        """
         iterations, num_slots = self.checked(inputs, num_iterations, num_slots)
         inputs = self.norm_inputs(inputs)
         centre = inputs.mean(dim=1, keepdim=True)  # (B, 1, D_in); the projections are linear, so it passes through them
@@ -320,19 +332,15 @@ class SlotMixture(SlotModule):
         values, value_squares = self.moments(self.to_values(centred))  # (B, N, D) each
         key_centre, value_centre = self.to_keys(centre), self.to_values(centre)  # (B, 1, D)
 
-        means = start = self.start(len(inputs), num_slots, noise)  # (B, K, D)
-        start_variances = self.start.each_slot(self.start_log_variance, num_slots).exp().expand_as(means)
-        variances = start_variances = start_variances.clamp_min(self.variance_floor)  # (B, K, D)
+        means, variances = start = self.begin(len(inputs), num_slots, noise, start)  # (B, K, D) each
         log_weights = torch.full_like(means[..., 0], -math.log(num_slots))  # (B, K)
         history = []
         for last in [False] * (iterations - 1) + [True]:
             if last and self.gradient == "last":
-                means, variances = _straight_through(means, start), _straight_through(variances, start_variances)
+                means, variances = map(_straight_through, (means, variances), start)
             with torch.set_grad_enabled(self.records_gradient(last)):
-                queries = self.to_queries(self.norm_means(means))  # (B, K, D)
-                log_gamma = self.expectation(
-                    queries, keys, key_squares, key_centre, variances, log_weights
-                )  # (B, K, N)
+                queries, reach, means = self.queries(means, variances)  # (B, K, D) each
+                log_gamma = self.expectation(queries, keys, key_squares, key_centre, reach, log_weights)  # (B, K, N)
                 new_log_weights, weighted_means, spread = self.maximisation(log_gamma, values, value_squares)
                 weighted_means = weighted_means + value_centre  # (B, K, D)
                 means = self.move(means, weighted_means)  # (B, K, D)
@@ -347,6 +355,28 @@ class SlotMixture(SlotModule):
         slots = self.reduce(slots) if self.content == "reduced" else slots
         return SlotOutput(slots, log_gamma.exp().mT, means, variances, log_weights.exp(), history)
 
+    def begin(
+        self, batch: int, num_slots: int, noise: Tensor | None, start: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Means and variances `(B, K, D)` of the start, learned or given."""
+        if start is None:
+            means = self.start(batch, num_slots, noise)
+            variances = self.start.each_slot(self.start_log_variance, num_slots).exp().expand_as(means)
+            return means, variances.clamp_min(self.variance_floor)
+        shape = (batch, num_slots, self.slot_dim)
+        if noise is not None or any(tensor.shape != shape for tensor in start):
+            given = " and ".join(str(tuple(tensor.shape)) for tensor in start)
+            raise ValueError(f"start must be means and variances, each {shape}, and stand without noise, got {given}")
+        return start
+
+    def queries(self, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What keys are compared with, at which variances; the means that the update sets out from. `(B, K, D)` each."""
+        if self.query == "mean":
+            return self.to_queries(self.norm_means(means)), variances, means
+        joint = torch.cat([means, 0.5 * variances.log().to(means)], dim=2)  # (B, K, 2 D): means, log standard deviations
+        means, log_scales = self.norm_means(joint).chunk(2, dim=2)
+        return self.to_queries(means), (2 * self.to_queries(log_scales)).exp(), means
+
     @_full_precision
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`x, x^2`, all that densities and variances need of an input `(B, N, D)`."""
@@ -360,14 +390,20 @@ class SlotMixture(SlotModule):
 
         Keys `(B, N, D)` are given about `key_centre`, and the square is expanded:
         -(k - q)^2 / (2 s) = k . (q / s) - k^2 . (1 / (2 s)) - q^2 / (2 s).
+        For `scaled_distance` s is sqrt(D) / 2 variances, and the determinant is left out.
         """
         if self.density == "dot_product":
             logits = queries @ (keys + key_centre).mT / math.sqrt(self.slot_dim)  # (B, K, N)
             return (log_weights[..., None] + logits).log_softmax(dim=1)
-        queries, precisions = queries - key_centre, variances.reciprocal()  # (B, K, D)
-        constants = -0.5 * (queries.square() * precisions + variances.log()).sum(dim=2)  # (B, K); log 2 pi cancels
+        gaussian, queries, precisions = self.density == "gaussian", queries - key_centre, variances.reciprocal()  # (B, K, D)
+        precisions = precisions if gaussian else 2 / math.sqrt(self.slot_dim) * precisions
+        log_determinants = variances.log() if gaussian else 0.0
+        constants = -0.5 * (queries.square() * precisions + log_determinants).sum(dim=2)  # (B, K); log 2 pi cancels
         logits = torch.baddbmm((log_weights + constants)[..., None], queries * precisions, keys.mT)  # (B, K, N)
-        return torch.baddbmm(logits, -0.5 * precisions, key_squares.mT).log_softmax(dim=1)
+        logits = torch.baddbmm(logits, -0.5 * precisions, key_squares.mT)  # (B, K, N)
+        if not gaussian:
+            logits = torch.logaddexp(logits, log_weights[..., None] + math.log(LEAST_CLOSENESS))
+        return logits.log_softmax(dim=1)
 
     @_full_precision
     def maximisation(self, log_gamma: Tensor, values: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -68,7 +68,7 @@ def test_a_file_without_a_record_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tensors, record: record.update(model="Other"), r"names the model 'Other'; known are \['ObjectDiscovery'\]"),
+        (lambda tensors, record: record.update(model="Other"), r"names the model 'Other'; known are \['ObjectDiscovery', "),
         (lambda tensors, record: record["config"].update(slots="none"), "has a config that ObjectDiscovery refuses"),
         (lambda tensors, record: record["config"].update(surprise=1), "has a config that ObjectDiscovery refuses"),
         (lambda tensors, record: record["config"].update(slot_dim=10**7), "does not fit its own config"),
