@@ -4,7 +4,9 @@ A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) 
 depends on the seed and t alone, so a run that was killed and resumed ends bit-equal, on a CPU, to one that was not.
 """
 
+import contextlib
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy
 import torch
 from lightning.fabric import Fabric
+from lightning_utilities.core import rank_zero
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -96,7 +99,8 @@ def fit(
     Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on disk), and
     `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another configuration.
     """
-    fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)
+    with _without_notices():
+        fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     wrapped, optimizer = fabric.setup(model, optimizer)
     state = RunState(Path(run_dir), asdict(config)) if run_dir is not None else None
@@ -135,6 +139,18 @@ def fit(
             print(f"Interrupted. {state.file} holds the last saved step: the same call goes on from there.")
         raise
     return Run(max(first, last), seconds_before + time.perf_counter() - began, log)
+
+
+@contextlib.contextmanager
+def _without_notices():
+    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger is left as it was."""
+    logger = rank_zero.log
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _all_gradients_finite(model: nn.Module) -> Tensor:

@@ -672,7 +672,7 @@ print("nats a point for a spike of 1e-2, 1e-4, 1e-6, 1e-8:", " ".join(f"{likelih
 # Does that happen in practice? Take 60 points and ask for more and more components, with no floor under the variances.
 # The library stops with a message when a component has collapsed.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 few, unseen = many[:60], many[60:]
 for count in (3, 6, 12):
     refused = []

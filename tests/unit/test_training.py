@@ -1,6 +1,7 @@
 """The training loop: repeatable, resumable to the bit, and careful with what is on disk."""
 
 import json
+import logging
 import random
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 
 import pytest
 import torch
+from lightning_utilities.core import rank_zero
 
 from smm_tutorial import checkpoints
 from smm_tutorial.experiments import discovery_model, train_discovery
@@ -50,6 +52,15 @@ def test_a_run_that_stops_and_goes_on_is_bit_equal_to_one_that_does_not(tmp_path
     run = train(second, tmp_path)
     assert run.step == 12
     assert_same_weights(whole, second)
+
+
+def test_half_precision_trains_and_announces_nothing(monkeypatch):
+    model, told, logger = tiny_model(), [], rank_zero.log
+    monkeypatch.setattr(logger, "callHandlers", told.append)
+    logger.setLevel(logging.INFO)
+    train(model, config=TrainingConfig(steps=2, batch_size=4, warmup_steps=1, precision="bf16-mixed"))
+    assert told == [] and logger.level == logging.INFO
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
 KILLED_RUN = """
