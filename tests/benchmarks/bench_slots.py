@@ -11,7 +11,7 @@ from smm_tutorial.slots import SlotAttention, SlotMixture
 from tests.naive_slots import NaiveSlotMixture
 
 SHAPES = [(16, 1024, 7, 64, 8), (4, 4096, 11, 64, 25)]  # B, N, K, D, least speed-up over the naive form
-REPEATS = 7
+REPEATS = 15
 
 
 def _step(module: torch.nn.Module, inputs: torch.Tensor, noise: torch.Tensor) -> None:
