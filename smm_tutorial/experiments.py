@@ -78,19 +78,29 @@ def train_discovery(
 
 
 @torch.no_grad()
-def segment(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, masks: Masks = "responsibilities"
-) -> Tensor:
-    """The slot that owns each pixel of each image -> integer `(M, H, W)`, on the CPU; `seed` decides the slots' starts."""
+def segmentations(
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None
+) -> dict[Masks, Tensor]:  # fmt: skip
+    """The slot that owns each pixel of each image, by either kind of masks -> integers `(M, H, W)`, on the CPU.
+
+    `seed` decides the slots' starts.
+    """
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-    maps = []
+    maps: dict[Masks, list[Tensor]] = {"responsibilities": [], "decoder": []}
     for first in range(0, len(data), EVALUATION_BATCH):
         images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
         noise = model.start_noise(len(images), generator, num_slots)
         output = model(images, num_slots=num_slots, noise=noise)
-        owner = output.log_joint(images).argmax(dim=1) if masks == "responsibilities" else output.segmentation
-        maps.append(owner.cpu())
-    return torch.cat(maps)
+        maps["responsibilities"].append(output.log_joint(images).argmax(dim=1).cpu())
+        maps["decoder"].append(output.segmentation.cpu())
+    return {masks: torch.cat(owners) for masks, owners in maps.items()}
+
+
+def segment(
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, masks: Masks = "responsibilities"
+) -> Tensor:
+    """`segmentations` by one kind of masks -> integer `(M, H, W)`, on the CPU."""
+    return segmentations(model, data, seed, num_slots)[masks]
 
 
 def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:
@@ -122,8 +132,8 @@ def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
 
 def both_scores(model: ObjectDiscovery, data: SceneImages, seed: int) -> dict:
     """Scores by the responsibilities for pixels, and under `decoder_masks` those by the decoder's masks alone."""
-    scores = score(data, segment(model, data, seed))
-    return scores | {"decoder_masks": score(data, segment(model, data, seed, masks="decoder"))}
+    owners = segmentations(model, data, seed)
+    return score(data, owners["responsibilities"]) | {"decoder_masks": score(data, owners["decoder"])}
 
 
 def test_data(name: str, size: int, root: str | Path | None = None) -> SceneImages:

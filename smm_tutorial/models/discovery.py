@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from smm_tutorial.models.slot_model import SLOT_MODULES, SlotModel
 from smm_tutorial.networks import BroadcastDecoder, ConvEncoder, PixelDecoder
-from smm_tutorial.slots import SlotAttention, SlotMixture, SlotOutput
+from smm_tutorial.slots import SlotOutput
 
-SLOT_MODULES = {"attention": SlotAttention, "mixture": SlotMixture}
 LEAST_SHARE = 1e-8  # of the inputs: an empty slot's logarithm stays finite
 DECODERS = {"pixel": PixelDecoder, "broadcast": BroadcastDecoder}
 
@@ -76,11 +75,10 @@ class DiscoveryOutput:
         return self.log_joint(images).softmax(dim=1)
 
 
-class ObjectDiscovery(nn.Module):
+class ObjectDiscovery(SlotModel):
     """Encoder, slots, decoder. Images are `(B, 3, S, S)` in [0, 1]."""
 
     def __init__(self, config: DiscoveryConfig):
-        super().__init__()
         if config.slots not in SLOT_MODULES or config.decoder not in DECODERS:
             raise ValueError(
                 f"slots must be one of {sorted(SLOT_MODULES)} and decoder one of {sorted(DECODERS)}, "
@@ -90,11 +88,7 @@ class ObjectDiscovery(nn.Module):
             raise ValueError(f"mask_prior must be 'share' or 'none', got {config.mask_prior!r}")
         if not config.pixel_scale > 0:
             raise ValueError(f"pixel_scale must be above 0, got {config.pixel_scale}")
-        self.config = config
-        self.encoder = ConvEncoder(config.image_size, config.encoder_channels, config.encoder_stride)
-        self.slots = SLOT_MODULES[config.slots](
-            config.num_slots, config.encoder_channels, config.slot_dim, config.num_iterations, **config.slot_options
-        )
+        super().__init__(config, ConvEncoder(config.image_size, config.encoder_channels, config.encoder_stride))
         self.decoder = DECODERS[config.decoder](self.slots.output_dim, config.image_size, config.decoder_channels)
 
     def forward(
@@ -102,13 +96,7 @@ class ObjectDiscovery(nn.Module):
         noise: Tensor | None = None, *, return_history: bool = False,
     ) -> DiscoveryOutput:  # fmt: skip
         """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
-        side = self.config.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, side, side):
-            raise ValueError(
-                f"images must be (batch, 3, {side}, {side}) in [0, 1], got {tuple(images.shape)}: "
-                f"load the data with size={side}"
-            )
-        slots = self.slots(self.encoder(images), num_iterations, num_slots, noise, return_history=return_history)
+        slots = self.find_slots(images, num_iterations, num_slots, noise, return_history=return_history)
         return self.decode(slots)
 
     def decode(self, slots: SlotOutput) -> DiscoveryOutput:
@@ -120,8 +108,3 @@ class ObjectDiscovery(nn.Module):
             shares = slots.responsibilities.mean(dim=1)  # (B, K): of the inputs; in a mixture, its weights
             logits = logits + shares.clamp_min(LEAST_SHARE).log()[:, :, None, None]
         return DiscoveryOutput(painted[:, :, :3], logits.log_softmax(dim=1), slots, self.config.pixel_scale)
-
-    def start_noise(self, batch: int, generator: torch.Generator, num_slots: int | None = None) -> Tensor:
-        """Noise `(B, K, D)` on the model's device, the same for the same generator state on any device."""
-        shape = (batch, num_slots or self.config.num_slots, self.config.slot_dim)
-        return torch.randn(shape, generator=generator).to(next(self.parameters()).device)

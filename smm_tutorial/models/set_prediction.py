@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from smm_tutorial.models.discovery import SLOT_MODULES
+from smm_tutorial.models.slot_model import SLOT_MODULES, SlotModel
 from smm_tutorial.networks import ConvEncoder, Convolutions
 from smm_tutorial.set_targets import OBJECT_DIM, PROPERTY_SLICES
 from smm_tutorial.slots import SlotOutput
@@ -63,20 +63,16 @@ class SetHeads(nn.Module):
         return torch.cat(parts, dim=2)
 
 
-class SetPredictor(nn.Module):
+class SetPredictor(SlotModel):
     """Encoder, slots, heads. Images are `(B, 3, S, S)` in [0, 1]."""
 
     def __init__(self, config: SetPredictionConfig):
-        super().__init__()
         if config.slots not in SLOT_MODULES:
             raise ValueError(f"slots must be one of {sorted(SLOT_MODULES)}, got {config.slots!r}")
-        self.config = config
-        self.encoder = ConvEncoder(
+        encoder = ConvEncoder(
             config.image_size, config.encoder_channels, config.encoder_stride, convolutions=config.convolutions
         )
-        self.slots = SLOT_MODULES[config.slots](
-            config.num_slots, config.encoder_channels, config.slot_dim, config.num_iterations, **config.slot_options
-        )
+        super().__init__(config, encoder)
         self.heads = SetHeads(self.slots.output_dim, config.head_dim)
 
     def forward(
@@ -84,16 +80,5 @@ class SetPredictor(nn.Module):
         noise: Tensor | None = None, *, return_history: bool = False,
     ) -> SetPrediction:  # fmt: skip
         """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
-        side = self.config.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, side, side):
-            raise ValueError(
-                f"images must be (batch, 3, {side}, {side}) in [0, 1], got {tuple(images.shape)}: "
-                f"load the data with size={side}"
-            )
-        slots = self.slots(self.encoder(images), num_iterations, num_slots, noise, return_history=return_history)
+        slots = self.find_slots(images, num_iterations, num_slots, noise, return_history=return_history)
         return SetPrediction(self.heads(slots.slots), slots)
-
-    def start_noise(self, batch: int, generator: torch.Generator, num_slots: int | None = None) -> Tensor:
-        """Noise `(B, K, D)` on the model's device, the same for the same generator state on any device."""
-        shape = (batch, num_slots or self.config.num_slots, self.config.slot_dim)
-        return torch.randn(shape, generator=generator).to(next(self.parameters()).device)

@@ -75,6 +75,21 @@ def jittered_view(generator: np.random.Generator) -> tuple[np.ndarray, dict[str,
     return camera, lamps
 
 
+def random_object(
+    generator: np.random.Generator, camera: np.ndarray, size: str, position: tuple[float, ...], shapes: tuple[str, ...] = SHAPES
+) -> SceneObject:
+    """An object of a random kind at a place."""
+    return SceneObject(
+        shape=str(generator.choice(shapes)),
+        size=size,
+        material=str(generator.choice(MATERIALS)),
+        color=str(generator.choice(list(COLORS))),
+        rotation=360 * generator.random(),
+        position=position,
+        pixel_coords=pixel_coords(np.array([position]), camera)[0],
+    )
+
+
 def _place_objects(generator: np.random.Generator, count: int, camera: np.ndarray) -> tuple[SceneObject, ...]:
     """`count` objects that keep their distance; begins anew whenever one finds no place."""
     while True:
@@ -91,16 +106,7 @@ def _place_one(generator: np.random.Generator, placed: list[SceneObject], camera
     for _ in range(MAX_TRIES):
         x, y = generator.uniform(-AREA, AREA, size=2).tolist()
         if all(_keeps_distance(x, y, SIZES[size], other) for other in placed):
-            position = (x, y, SIZES[size])
-            return SceneObject(
-                shape=str(generator.choice(SHAPES)),
-                size=size,
-                material=str(generator.choice(MATERIALS)),
-                color=str(generator.choice(list(COLORS))),
-                rotation=360 * generator.random(),
-                position=position,
-                pixel_coords=pixel_coords(np.array([position]), camera)[0],
-            )
+            return random_object(generator, camera, size, (x, y, SIZES[size]))
     return None
 
 

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from smm_tutorial.scenes.camera import pixel_coords
-from smm_tutorial.scenes.records import COLORS, MATERIALS, SHAPES, SIZES, Scene, SceneObject
-from smm_tutorial.scenes.sampling import AREA, all_visible, jittered_view, random_scene
+from smm_tutorial.scenes.records import COLORS, SHAPES, SIZES, Scene, SceneObject
+from smm_tutorial.scenes.sampling import AREA, all_visible, jittered_view, random_object, random_scene
 
 #: Colours of cubes in condition A of CLEVR-CoGenT (Johnson et al. 2017, section 4.7); its cylinders have the others.
 #: Condition B swaps the two. Spheres have any colour in both.
@@ -61,7 +60,7 @@ def crowded_scene(generator: np.random.Generator, image_index: int = 0, split: s
             size = "large" if generator.random() < 0.25 else "small"  # with as many large ones there is no room
             x, y = generator.uniform(-AREA, AREA, size=2).tolist()
             if all(_gap(x, y, SIZES[size], other) >= CROWD_GAP for other in placed):
-                placed.append(_object(generator, camera, size, (x, y, SIZES[size])))
+                placed.append(random_object(generator, camera, size, (x, y, SIZES[size])))
         return placed if len(placed) == count else None
 
     return _seen(generator, draw, CROWD_PIXELS, image_index, split)
@@ -95,24 +94,9 @@ def _tower(generator: np.random.Generator, camera: np.ndarray, x: float, y: floa
             far, turn = STACK_SHIFT * radius * generator.random(), 2 * math.pi * generator.random()
             x, y = x + far * math.cos(turn), y + far * math.sin(turn)
         shapes = SHAPES if level == len(sizes) - 1 else tuple(shape for shape in SHAPES if shape != "sphere")
-        tower.append(_object(generator, camera, size, (x, y, floor + radius), shapes))
+        tower.append(random_object(generator, camera, size, (x, y, floor + radius), shapes))
         floor += 2 * radius
     return tower
-
-
-def _object(
-    generator: np.random.Generator, camera: np.ndarray, size: str, position: tuple[float, ...], shapes: tuple[str, ...] = SHAPES
-) -> SceneObject:
-    """An object of a random kind at a place."""
-    return SceneObject(
-        shape=str(generator.choice(shapes)),
-        size=size,
-        material=str(generator.choice(MATERIALS)),
-        color=str(generator.choice(list(COLORS))),
-        rotation=360 * generator.random(),
-        position=position,
-        pixel_coords=pixel_coords(np.array([position]), camera)[0],
-    )
 
 
 def _gap(x: float, y: float, radius: float, other: SceneObject) -> float:
