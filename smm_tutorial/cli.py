@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     discovery.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
     discovery.add_argument("--seed", type=int, default=0)
     discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
+    discovery.add_argument("--size", type=int, help="pixels a side of the images, instead of the profile's")
     discovery.add_argument("--variant", choices=list(experiments.VARIANTS), help="leave something out, to compare")
     discovery.add_argument("--keep", action="store_true", help="put checkpoint and record under data/ to be committed")
 
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def train_discovery(options: argparse.Namespace, command: str) -> None:
     profile = PROFILES[options.profile] if options.profile else current_profile()
     run = experiments.DiscoveryRun(
-        command, options.slots, options.data, profile, options.seed, options.steps, options.variant
+        command, options.slots, options.data, profile, options.seed, options.steps, options.variant, options.size
     )  # fmt: skip
     name, folder = run.name, paths.runs_dir() / run.name
     print(f"{name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {folder}")

@@ -5,6 +5,7 @@ was made of and what it scored, and the command that makes it again.
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -46,14 +47,24 @@ DATA_LABELS = {"clevr6": "clevr6, test", "clevr-renders": "CLEVR in Blender, at 
 BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE = ("untrained", "pixels"), "mixture", "laptop"
 
 
-def discovery_config(slots: str, profile: Profile) -> DiscoveryConfig:
-    """The network of the discovery experiments. Everything but `slots` is the same for both modules."""
+def discovery_config(slots: str, profile: Profile, image_size: int | None = None) -> DiscoveryConfig:
+    """The network of the discovery experiments. Everything but `slots` is the same for both modules.
+
+    image_size: instead of the profile's. Slots see 16 to 31 cells a side, and the decoder starts from 6 to 11.
+    """
     sizes = profile.discovery
+    size = image_size or sizes.image_size
     return DiscoveryConfig(
-        slots=slots, image_size=sizes.image_size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
-        encoder_channels=sizes.channels, encoder_stride=sizes.image_size // 16, decoder_channels=sizes.decoder_channels,
+        slots=slots, image_size=size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
+        encoder_channels=sizes.channels, encoder_stride=_power_of_two(size / 16),
+        decoder_channels=sizes.decoder_channels, decoder_grid=size // _power_of_two(size / 6),
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"},
     )  # fmt: skip
+
+
+def _power_of_two(ratio: float) -> int:
+    """The largest power of two that is not above `ratio`."""
+    return 2 ** int(math.log2(ratio))
 
 
 def discovery_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
@@ -150,14 +161,18 @@ class DiscoveryRun:
 
     def __init__(
         self, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None,
-        variant: str | None = None,
+        variant: str | None = None, image_size: int | None = None,
     ):  # fmt: skip
-        """slots, data, profile, seed: what is trained on what. steps: instead of the profile's. variant: of `VARIANTS`."""
+        """slots, data, profile, seed: what is trained on what. steps, image_size: instead of the profile's.
+
+        variant: of `VARIANTS`.
+        """
         sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
-        self.name = f"{f'variant-{variant}' if variant else 'discovery'}-{slots}-{data}-{profile.name}-seed{seed}"
+        kind, sized = (f"variant-{variant}" if variant else "discovery"), (f"-{image_size}px" if image_size else "")
+        self.name = f"{kind}-{slots}-{data}-{profile.name}{sized}-seed{seed}"
         self.command, self.data, self.profile, self.variant = command, data, profile, variant
-        self.config = replace(discovery_config(slots, profile), **options)
+        self.config = replace(discovery_config(slots, profile, image_size), **options)
         self.training = TrainingConfig(
             sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed,
             precision=fast_precision(),

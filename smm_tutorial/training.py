@@ -29,12 +29,13 @@ Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
 def fast_precision() -> str:
     """The precision that this hardware trains fastest in: bfloat16 where it has units for it, else float32.
 
-    On a CPU those are the matrix units of AMX: without them bfloat16 is the slower one.
+    On a CPU those are the matrix units of AMX or AVX-512's dot products: without either, bfloat16 is the slower one.
     """
     if torch.cuda.is_available():
         has_units = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        has_units = hasattr(torch.cpu, "get_capabilities") and torch.cpu.get_capabilities().get("amx_bf16", False)
+        units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        has_units = units.get("amx_bf16", False) or units.get("avx512_bf16", False)
     return "bf16-mixed" if has_units else "32-true"
 
 

@@ -25,10 +25,9 @@ from smm_tutorial.datasets.packs import pack_bytes, sha256_of
 from smm_tutorial.datasets.rendering import RECORD_DECIMALS, Look, Rendered, render_numbered, renderer_fingerprint, shared_out
 from smm_tutorial.datasets.scene_images import SceneImages
 from smm_tutorial.scenes import PAPER_CROP
-from smm_tutorial.scenes.effects import CLEVR6_PACK
 
 COUNTS = {"train": 3520, "val": 320, "test": 320}
-LOOK = Look(min_objects=3, max_objects=6, height=64, width=64, window=PAPER_CROP, samples=4, effects=CLEVR6_PACK)
+LOOK = Look(min_objects=3, max_objects=6, height=64, width=64, window=PAPER_CROP, samples=4)
 CHUNK = 64  # scenes: one strip of a pack
 LICENCE = "CC BY 4.0"
 MAKES = "Makes the committed packs of clevr6 anew."

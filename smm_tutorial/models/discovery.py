@@ -32,6 +32,7 @@ class DiscoveryConfig:
     encoder_stride: int = 2
     decoder: Literal["pixel", "broadcast"] = "broadcast"
     decoder_channels: int = 32
+    decoder_grid: int = 8  # cells a side that a `broadcast` decoder starts from
     mask_prior: MaskPrior = "share"
     pixel_scale: float = 0.1  # standard deviation of a pixel about its slot's painting
     slot_options: dict = field(default_factory=dict)  # passed on to the slot module: start, content, gradient, ...
@@ -89,7 +90,8 @@ class ObjectDiscovery(SlotModel):
         if not config.pixel_scale > 0:
             raise ValueError(f"pixel_scale must be above 0, got {config.pixel_scale}")
         super().__init__(config, ConvEncoder(config.image_size, config.encoder_channels, config.encoder_stride))
-        self.decoder = DECODERS[config.decoder](self.slots.output_dim, config.image_size, config.decoder_channels)
+        grid = {"grid": config.decoder_grid} if config.decoder == "broadcast" else {}
+        self.decoder = DECODERS[config.decoder](self.slots.output_dim, config.image_size, config.decoder_channels, **grid)
 
     def forward(
         self, images: Tensor, num_iterations: int | None = None, num_slots: int | None = None,
