@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from smm_tutorial.scenes.sampling import AREA, MIN_GAP
 KINDS = ("ground", "rubber", "metal")  # of `fidelity`, in the colours and marks of the costs
 KIND_MARKS = {"ground": ("o", SLOT_COLORS[0]), "rubber": ("s", SLOT_COLORS[1]), "metal": ("^", SLOT_COLORS[5])}
 FAMILY_FRAME = (90, 120)  # pixels of the pictures of a lamp that walks
+EDITOR_FRAME = (64, 96)  # pixels of the picture in the scene editor: drawn anew in well under a second
 
 
 # ------------------------------------------------------------------------------------------------------------- pictures
@@ -113,6 +115,62 @@ def lamp_figure(scene: Scene, turns: Sequence[float]) -> Figure:
     turned = [with_key_lamp(scene, turn) for turn in turns]
     images = render(turned, *FAMILY_FRAME, samples=4).images
     return pictures_figure([(f"{turn:g}°", displayable(i)) for turn, i in zip(turns, images, strict=True)], len(turns), 2.4)
+
+
+# --------------------------------------------------------------------------------------------------------------- editing
+
+
+def edited(scene: Scene, number: int, **changes) -> Scene:
+    """The scene with its object `number` (from 1) changed: x, y (world units), turn (degrees), shape, size, material, color.
+
+    Objects stay on the floor, and the camera stays where it is. The new scene has no `pixel_coords`, which would be stale.
+
+    Raises `ValueError` for an object that is not there, a scene without a camera of its own, or an unknown change.
+    """
+    if not 1 <= number <= len(scene.objects) or scene.camera is None:
+        raise ValueError(
+            f"object {number} of a scene with {len(scene.objects)} objects and camera {scene.camera} cannot be edited: "
+            "objects are counted from 1, and the scene must carry its camera"
+        )
+    if unknown := sorted(set(changes) - {"x", "y", "turn", "shape", "size", "material", "color"}):
+        raise ValueError(f"an object has no {', '.join(unknown)}: change x, y, turn, shape, size, material or color")
+    objects = [replace(item, pixel_coords=None) for item in scene.objects]
+    item = objects[number - 1]
+    x, y = changes.pop("x", item.position[0]), changes.pop("y", item.position[1])
+    if "turn" in changes:
+        changes["rotation"] = math.radians(changes.pop("turn"))  # what a record calls degrees is radians, see `yaw`
+    item = replace(item, **changes)
+    lift = item.position[2] - scene.objects[number - 1].radius  # of an object that stands on another
+    objects[number - 1] = replace(item, position=(x, y, item.radius + lift))
+    return replace(scene, objects=tuple(objects), extra={})
+
+
+def overlaps(scene: Scene) -> list[tuple[int, int]]:
+    """Pairs of objects (from 1) whose round outlines overlap, seen from above, at the same height."""
+    return [
+        (one, other)
+        for (one, a), (other, b) in combinations(enumerate(scene.objects, start=1), 2)
+        if math.dist(a.position[:2], b.position[:2]) < a.radius + b.radius
+        and abs(a.position[2] - b.position[2]) < a.radius + b.radius
+    ]
+
+
+def editor_figure(scene: Scene, chosen: int) -> Figure:
+    """The scene's picture of 64 x 96 pixels with its chosen object (from 1) marked, and the scene from above."""
+    figure = Figure(figsize=(6.6, 2.9), layout="constrained")
+    picture, above = figure.subplots(1, 2, width_ratios=(3, 2))
+    image = render([scene], *EDITOR_FRAME, samples=4).images[0]
+    height, width = EDITOR_FRAME
+    picture.imshow(displayable(image), extent=(0, 1, 1, 0), aspect=height / width)
+    column, row, _ = project(np.array([scene.objects[chosen - 1].position]), camera_position(scene), width / height)[0]
+    picture.plot(column, row, "o", ms=9, mfc="none", mec="white", mew=1.5)
+    picture.set(xlim=(0, 1), ylim=(1, 0), title=f"object {chosen} is marked")
+    above.set_title("from above")
+    picture.set(xticks=[], yticks=[])
+    draw_from_above(above, scene)
+    x, y = _from_camera(scene.objects[chosen - 1].position)
+    above.plot(x, y, "o", ms=16, mfc="none", mec="black", mew=1.5)
+    return figure
 
 
 # ---------------------------------------------------------------------------------------------------------------- crops
