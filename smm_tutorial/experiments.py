@@ -50,14 +50,15 @@ BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE = ("untrained", "pixels"), "mixture
 def discovery_config(slots: str, profile: Profile, image_size: int | None = None) -> DiscoveryConfig:
     """The network of the discovery experiments. Everything but `slots` is the same for both modules.
 
-    image_size: instead of the profile's. Slots see 16 to 31 cells a side, and the decoder starts from 6 to 11.
+    image_size: instead of the profile's. Slots see 16 to 31 cells a side, and the decoder starts from a cell for 4 x 4 pixels:
+    from a coarser grid it learns far more slowly.
     """
     sizes = profile.discovery
     size = image_size or sizes.image_size
     return DiscoveryConfig(
         slots=slots, image_size=size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
         encoder_channels=sizes.channels, encoder_stride=_power_of_two(size / 16),
-        decoder_channels=sizes.decoder_channels, decoder_grid=size // _power_of_two(size / 6),
+        decoder_channels=sizes.decoder_channels, decoder_grid=size // 4,
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"},
     )  # fmt: skip
 
