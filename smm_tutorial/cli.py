@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from smm_tutorial import __version__, checkpoints, data_command, datasets, experiments, paths, report
+from smm_tutorial import __version__, checkpoints, data_command, data_report, datasets, experiments, paths, report
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.training import NonFiniteError
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
     table.set_defaults(run=print_report)
-    table.add_argument("experiment", choices=["discovery"])
+    table.add_argument("experiment", choices=["discovery", "data"])
     table.add_argument("--keep", action="store_true", help="bring the README's table and picture up to date")
     return parser
 
@@ -87,6 +87,9 @@ def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
 
 
 def print_report(options: argparse.Namespace, command: str) -> None:
+    if options.experiment == "data":
+        print(data_report.table())
+        return
     print(report.discovery_table())
     if options.keep:
         print("written:", *report.keep_discovery())

@@ -172,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m smm_tutorial.fidelity", description=__doc__.splitlines()[0])
     parser.add_argument("--root", required=True, help="folder of Blender renders: images/, masks/, scenes.json")
     parser.add_argument("--keep", action="store_true", help=f"write data/results/{RECORD}.json")
+    parser.add_argument("--weights", help="the authors' e725.pth: adds what their network reads from the pictures")
     parser.add_argument("--fit", action="store_true", help="fit the ambient light anew and print its coefficients")
     options = parser.parse_args(arguments)
     provenance = checkpoints.provenance()  # of the code that is loaded now
@@ -189,7 +190,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "scores": dict(measure(renders)),
         "provenance": provenance,
     }
+    if options.weights:
+        from smm_tutorial.recognition import recognition  # it compares what this module reads
+
+        record["command"] = "python -m smm_tutorial.fidelity --root PATH --weights PATH --keep"
+        record["recognition"] = recognition(renders, options.weights)
     print(table(record))
+    for pictures, scores in record.get("recognition", {}).items():
+        print(f"released weights on {pictures}: AP", ", ".join(f"{name} {score}" for name, score in scores.items()))
     if options.keep:
         print(f"written: {experiments.write_record(record).name}")
 

@@ -19,6 +19,7 @@ from smm_tutorial.fidelity import Renders
 from smm_tutorial.metrics import average_precision_clevr
 from smm_tutorial.official import IMAGE_SIZE, NUM_SLOTS, OfficialSetPredictor, load_official_set_predictor
 from smm_tutorial.scenes import Scene, random_scenes
+from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.set_targets import set_targets
 
@@ -26,21 +27,26 @@ THRESHOLDS = {"inf": -1, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.06
 RANDOM_SCENES, SEED = 300, 0
 DRAWN_SIZE = (240, 360)  # pixels, one ray each; then made smaller, so that a pixel of the network sees about five rays
 BATCH = 20
+SIMPLER = {"ambient light set by hand": Effects(ambient="by hand"), "no ambient light": Effects(ambient="none")}
 
 
 def recognition(renders: Renders, weights: str | Path) -> dict[str, dict[str, float]]:
-    """Average precision of the released weights at each of `THRESHOLDS`, on Blender's images of scenes, on ours of the same
-    scenes, and on ours of new random scenes of 3 to 10 objects.
+    """Average precision of the released weights at each of `THRESHOLDS`, by the kind of images.
+
+    Blender's images of scenes; ours of the same scenes, complete and with simpler ambient light; ours of new random scenes
+    of 3 to 10 objects.
 
     Raises `CheckpointError` for a file that is not the authors'.
     """
     network = load_official_set_predictor(weights)
     new = random_scenes(RANDOM_SCENES, np.random.default_rng(SEED))
-    images = {
+    images: dict[str, tuple[Sequence[Scene], Tensor]] = {
         "Blender's images": (renders.scenes, blender_images(renders)),
         "ours of the same scenes": (renders.scenes, our_images(renders.scenes)),
         f"ours of {RANDOM_SCENES} new scenes": (new, our_images(new)),
     }
+    for name, effects in SIMPLER.items():
+        images[f"ours of the same scenes, {name}"] = renders.scenes, our_images(renders.scenes, effects)
     return {name: precisions(network, scenes, pictures) for name, (scenes, pictures) in images.items()}
 
 
@@ -64,8 +70,9 @@ def blender_images(renders: Renders) -> Tensor:
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
 
 
-def our_images(scenes: Sequence[Scene]) -> Tensor:
+def our_images(scenes: Sequence[Scene], effects: Effects | None = None) -> Tensor:
     """The same by our ray tracer."""
-    drawn = [render(scenes[k : k + BATCH], *DRAWN_SIZE, window=OFFICIAL_WINDOW).images for k in range(0, len(scenes), BATCH)]
+    parts = [scenes[start : start + BATCH] for start in range(0, len(scenes), BATCH)]
+    drawn = [render(part, *DRAWN_SIZE, window=OFFICIAL_WINDOW, effects=effects).images for part in parts]
     size = (IMAGE_SIZE, IMAGE_SIZE)
     return torch.nn.functional.interpolate(torch.cat(drawn), size=size, mode="bilinear", antialias=True).clamp(0, 1)

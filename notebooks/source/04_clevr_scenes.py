@@ -437,7 +437,8 @@ for before, after in zip(names[1:-1], names[2:], strict=True):
 # the levels above?
 
 # %%
-from smm_tutorial import fidelity, paths
+from smm_tutorial import fidelity, paths, recognition
+from smm_tutorial.report import markdown_table
 
 judged = json.loads((paths.results_dir() / f"{fidelity.RECORD}.json").read_text())
 figure = scene_figures.costs_figure(judged)
@@ -472,9 +473,29 @@ print(f"made by: {judged['command']}")
 #   comparison, and halving averages over a box, like ours.
 # - **What it does not show.** The pictures of CLEVR v1.0 itself: nobody knows their lamps, and lamps a little off already cost
 #   what the row of the base scene's lamps says. Nor does PSNR know what a network looks at.
-# - **What this course trains on.** The last row: the `clevr6` pack has a simpler look.
 #
 # You cannot repeat the measurement without such renders; the record tells the command for a folder of your own.
+#
+# ### A second judge: a network
+#
+# The authors of the Slot Mixture Module released a network that names the objects of a real CLEVR picture: what each is
+# like, and where it stands ([notebook 06](06_set_prediction.ipynb) is about such networks). It never saw our pictures. AP
+# (average precision) is 1 when it finds every object; with a threshold, only if it also places it within so many world units.
+#
+# **Predict first.** Two ray tracers differ by one decibel. Can one fool the network and the other not?
+
+# %%
+rows = [["pictures", "images", *(f"AP at {name}" for name in recognition.THRESHOLDS)]]
+for pictures, scores in judged["recognition"].items():
+    values = [f"{scores[name]:.1%}" for name in recognition.THRESHOLDS]
+    rows.append([pictures, str(scores["images"]), *values])
+Markdown(markdown_table(rows))
+
+# %% [markdown]
+# Yes. Without ambient light the pictures still look like CLEVR to you and me, and the network is lost. With the light set by
+# hand it names things and puts them in wrong places: ground shading tells it where an object stands. The complete ray tracer
+# it reads nearly as it reads Blender, down to a quarter of a world unit; at an eighth it is better on Blender's pictures, so
+# something that it uses is still different. What, we do not know. The last column is hard on anybody's pictures.
 #
 # ### Move a lamp
 #
@@ -493,6 +514,28 @@ turner.show()
 # %%
 figure = scene_figures.lamp_figure(scene, [0, 90, 180, 270])
 show(figure, alt="One scene under its brightest lamp, turned by 0, 90, 180 and 270 degrees: shadows and bright spots move.")
+
+# %% [markdown]
+# ### Edit a scene
+#
+# Move, turn, reshape or recolour one object at a time. (Elsewhere: a scene before and after three changes follows.) Watch
+# what else changes: shadows, mirrors, and the colour that a bright object throws on the floor around it.
+
+# %%
+from smm_tutorial.scene_widgets import SceneEditor
+
+editor = SceneEditor(scene)
+editor.controls["color"].value = "yellow"  # code may edit too
+editor.controls["material"].value = "metal"
+editor.show()
+
+# %%
+changed = scene_figures.edited(scene, 1, color="yellow", material="metal", x=0.0)
+assert editor.scene.objects[0].color == "yellow" and scene.objects[0] != changed.objects[0]  # the original stays as it was
+for one, what in ((scene, "as recorded"), (changed, "edited: yellow, of metal, and moved")):
+    figure = scene_figures.editor_figure(one, 1)
+    figure.suptitle(what, fontsize=10)
+    show(figure, alt=f"A scene of five objects, {what}: the picture with object 1 marked, and from above.")
 
 # %% [markdown]
 # ## Masks from a record alone
@@ -521,10 +564,29 @@ overlaps = {name: judged["scores"][name]["mask_overlap"] for name in ("all effec
 print("overlap with Blender's masks (intersection over union), from the record:", overlaps)
 
 # %% [markdown]
-# The few pixels that differ lie on outlines: the pack was drawn by an earlier state of the library, which found edges by
-# another method (the pack's provenance holds a checksum of the renderer's sources). Against Blender's masks the rounding of
-# edges matters more than one would think: a sharp cube sticks out at every corner.
+# The pack's masks are these masks. (Another processor may round a ray at an outline to the other side.) Against Blender's
+# masks the rounding of edges matters more than one would think: a sharp cube sticks out at every corner.
 #
+# The same over a *real* picture needs a real picture. If you have fetched some (see below), this cell shows them:
+
+# %%
+def real_pictures(count):
+    """Official pictures with masks from their records, or None where none has been fetched."""
+    try:
+        return datasets.load("clevr", split="val", size=128, crop="paper", masks=True, limit=count)
+    except datasets.DatasetError:
+        return None
+
+
+if real := real_pictures(4):
+    shown = [(name, displayable(image / 255)) for name, image in zip(real.filenames, real.images, strict=True)]
+    shown += [("its masks", color_map(labels.long())) for labels in real.masks]
+    figure = scene_figures.pictures_figure(shown, columns=len(real))
+    show(figure, alt="Pictures of CLEVR v1.0 in the paper's crop, and below each the masks computed from its record.")
+else:
+    print("no CLEVR v1.0 here yet: `smm-tutorial data download clevr --split val --count 4` fetches four pictures")
+
+# %% [markdown]
 # ## What the pack holds
 #
 # A data set is a claim. Its *provenance* says who made it, how, and what its bytes were; a checksum holds it to that.
@@ -541,13 +603,11 @@ for split, entry in provenance["files"].items():
     print(f"{split:5} {entry['count']:5,} scenes, {entry['bytes'] / 1e6:.1f} MB, sha256 {digest[:12]}... as stated")
 
 # %%
-from smm_tutorial.scenes.effects import CLEVR6_PACK
-
 some = [Scene.from_record(record) for record in test.records[:4]]
-ours = render(some, 64, 64, samples=4, window=PAPER_CROP, effects=CLEVR6_PACK).images
+ours = render(some, 64, 64, samples=4, window=PAPER_CROP).images
 levels = 255 * (ours - test.batch(slice(0, 4)).images).abs()
 print(f"rendered again from their records: {levels.mean():.2f} of 255 levels off in the mean, {levels.max():.0f} at most")
-assert levels.mean() < 1
+assert levels.mean() < 0.5  # half a level is what whole numbers cost
 for split in provenance["files"]:
     counts = [len(one["objects"]) for one in datasets.load("clevr6", split=split).records]
     print(f"{split:5} scenes of 3, 4, 5, 6 objects:", np.bincount(counts)[3:])
@@ -635,7 +695,6 @@ print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area
 
 # %%
 from smm_tutorial.datasets.sources import SOURCES
-from smm_tutorial.report import markdown_table
 
 masks_of = {"clevr": "no; computed from the records"}
 rows = [["name", "whole", "masks", "licence", "cite"]]

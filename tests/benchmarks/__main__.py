@@ -2,35 +2,42 @@
 
 Each `bench_*.py` here has a function `measure()` that yields `{"name", "value", "unit", "bar"}`. Values are ratios within
 this run, so they say something on any machine; run it while nothing else runs. Each file has a process of its own: what
-one leaves in the allocator's hands would speed up or slow down the next. Exits with 1 if a bar is missed.
+one leaves in the allocator's hands would speed up or slow down the next. Exits with 1 if a bar is missed. With `--keep`,
+also writes what was measured to `data/results/benchmark-NAME.json`.
 """
 
 import importlib
-import operator
 import subprocess
 import sys
 from pathlib import Path
 
-COMPARISONS = {"<=": operator.le, ">=": operator.ge}
+from smm_tutorial import checkpoints, experiments
+from smm_tutorial.data_report import Row
 
 
-def main(chosen: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    chosen, keep = [name for name in arguments if name != "--keep"], "--keep" in arguments
     names = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
     names = [name for name in names if not chosen or name.removeprefix("bench_") in chosen]
     if not names:
         print(f"no benchmark named {', '.join(chosen)}")
         return 2
     if len(names) > 1:
-        commands = [[sys.executable, "-m", "tests.benchmarks", name.removeprefix("bench_")] for name in names]
+        options = ["--keep"] if keep else []
+        commands = [[sys.executable, "-m", "tests.benchmarks", name.removeprefix("bench_"), *options] for name in names]
         return max(subprocess.run(command).returncode for command in commands)
-    missed = 0
-    for row in importlib.import_module(f"tests.benchmarks.{names[0]}").measure():
-        comparison, bar = row["bar"].split()
-        holds = COMPARISONS[comparison](row["value"], float(bar))
-        missed += not holds
-        verdict = f"{row['bar']:>8}  {'holds' if holds else 'MISSED'}"
-        print(f"{row['name']:<76} {row['value']:>8.2f} {row['unit']:<16} {verdict}", flush=True)
-    return 1 if missed else 0
+    (name,) = names
+    provenance, scores = checkpoints.provenance(), {}
+    for measured in importlib.import_module(f"tests.benchmarks.{name}").measure():
+        row = Row(**measured)
+        scores[row.name] = {"value": round(row.value, 3), "unit": row.unit, "bar": row.bar}
+        verdict = f"{row.bar:>8}  {'holds' if row.holds else 'MISSED'}"
+        print(f"{row.name:<76} {row.value:>8.2f} {row.unit:<16} {verdict}", flush=True)
+    if keep:
+        name = name.removeprefix("bench_")
+        record = {"name": f"benchmark-{name}", "command": f"python -m tests.benchmarks {name} --keep"}
+        print(f"written: {experiments.write_record(record | {'scores': scores, 'provenance': provenance}).name}")
+    return 0 if all(Row(title, **measured).holds for title, measured in scores.items()) else 1
 
 
 if __name__ == "__main__":
