@@ -12,11 +12,11 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/05_object_discovery.py)
 #
-# **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, and
-# find out what its slots hold, how to measure that, and where it fails.
+# **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, find out
+# what its slots hold, operate on them, compare it with Slot Attention over seeds, and make it fail on purpose.
 #
-# **What you will be able to do.** Write the model from its parts, train it, read its masks, and choose a metric that
-# sees what you care about.
+# **What you will be able to do.** Write the model from its parts, train it, read its masks, choose a metric that sees
+# what you care about, and tell from a picture which of the usual failures you are looking at.
 #
 # **What you need.** Convolutions and a training loop in torch. What a slot module is, [notebook
 # 03](03_slot_mixture_module.ipynb) derives; you can also take it on trust here.
@@ -47,11 +47,8 @@ install_missing()  # leaves torch and numpy as they are
 # %% [markdown]
 # ## The plan
 #
-# An autoencoder whose bottleneck is a *set*:
-#
-# ```
-# image ─ encoder ─▶ N inputs ─ slot module ─▶ K slots ─ decoder ─▶ K paintings + K masks ─ mixture ─▶ image again
-# ```
+# An autoencoder whose bottleneck is a *set*: an encoder turns the image into inputs, a slot module shares the inputs out
+# among slots, a decoder lets every slot paint alone, and a mixture makes one picture of the paintings.
 #
 # The loss compares what the slots paint with the image, pixel by pixel. Nothing says "object". Why should objects come
 # out? Each slot is small and must paint its share alone, and a thing of one colour and one shape is cheap to describe
@@ -60,16 +57,18 @@ install_missing()  # leaves torch and numpy as they are
 # %%
 import torch
 
-from smm_tutorial import checkpoints, datasets, experiments, plotting
+from smm_tutorial import checkpoints, datasets, discovery_figures, experiments, plotting
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
 from smm_tutorial.plotting import show
 from smm_tutorial.profiles import current_profile
 
 profile = current_profile()
-trained, record = checkpoints.load("discovery-mixture-clevr6-laptop-seed0")
+trained, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 size = trained.config.image_size
 train, test = (datasets.load("clevr6", split=split, size=size) for split in ("train", "test"))
 print(f"profile {profile.name}; {len(train)} training and {len(test)} test scenes of {size} x {size} pixels")
+show(discovery_figures.architecture_figure(trained), alt="Image, encoder, inputs, slot module, slots, decoder, paintings and "
+     "logits, mixture, image again; each with its shape or its number of parameters.")  # fmt: skip
 
 # %% [markdown]
 # ## Encoder: from pixels to inputs
