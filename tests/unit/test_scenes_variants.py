@@ -26,7 +26,7 @@ def test_a_seed_gives_a_scene_that_is_recorded_and_rendered_with_masks(name):
 
 @pytest.mark.parametrize(("condition", "cubes"), [("A", COGENT_COLORS), ("B", tuple(set(COLORS) - set(COGENT_COLORS)))])
 def test_cogents_conditions_share_no_pair_of_shape_and_colour(condition, cubes):
-    items = [item for seed in range(8) for item in cogent_scene(np.random.default_rng(seed), condition).objects]
+    items = [item for seed in range(8) for item in cogent_scene(np.random.default_rng(seed), condition=condition).objects]
     colors = {shape: {item.color for item in items if item.shape == shape} for shape in ("cube", "cylinder", "sphere")}
     assert colors["cube"] <= set(cubes) and len(colors["cube"]) >= 3
     assert colors["cylinder"].isdisjoint(cubes) and len(colors["cylinder"]) >= 3
@@ -35,7 +35,7 @@ def test_cogents_conditions_share_no_pair_of_shape_and_colour(condition, cubes):
 
 def test_an_unknown_condition_is_refused():
     with pytest.raises(ValueError, match="'A' and 'B', got 'C'"):
-        cogent_scene(np.random.default_rng(0), "C")
+        cogent_scene(np.random.default_rng(0), condition="C")
 
 
 def test_crowds_have_more_objects_than_clevr_and_none_overlap():
