@@ -93,6 +93,12 @@ def test_a_mirror_hides_what_stands_behind_it_and_nothing_before_it(scene):
     assert torch.equal(render([behind], HEIGHT, WIDTH).masks[0], mask)
 
 
+def test_rays_that_look_away_do_not_meet_the_mirror(scene):
+    rays = rays_onto(BACK, 500)
+    there, away = (meet_mirrors(pack_mirrors([scene]), one) for one in (rays, rays._replace(directions=-rays.directions)))
+    assert there.distances.isfinite().any() and not away.distances.isfinite().any()
+
+
 def test_both_faces_reflect(scene):
     turned = replace(scene, mirror=replace(BACK, facing=BACK.facing + np.pi))
     one, other = (render([s], HEIGHT, WIDTH).images for s in (scene, turned))
