@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from smm_tutorial import checkpoints, experiments
 from smm_tutorial.scenes import Scene, read_records
-from smm_tutorial.scenes.effects import CLEVR6_PACK, Effects
+from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.fitting import fit_ambient
 from smm_tutorial.scenes.raytrace import render
 
@@ -33,7 +33,7 @@ KINDS = ("ground", "rubber", "metal")
 FITTED_ON, REPORTED_ON = slice(0, None, 2), slice(1, None, 2)  # scenes, by their place in the file
 MASKS_ONLY = Effects(shadows="none", ambient="none", reflections="none", bounces=0)
 
-#: What is compared: everything, everything but one effect, and the look of the committed pack.
+#: What is compared: everything, and everything but one effect.
 SWITCHES: dict[str, Effects] = {
     "all effects": Effects(),
     "lamps where the base scene has them": Effects(lamps="nominal"),
@@ -49,7 +49,6 @@ SWITCHES: dict[str, Effects] = {
     "one bounce": Effects(bounces=1),
     "samples averaged as light": Effects(average="light"),
     "Blackman-Harris filter": Effects(pixel_filter="blackman-harris"),
-    "look of the clevr6 pack": CLEVR6_PACK,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,7 +19,10 @@ from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.camera import Window
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
+from smm_tutorial.scenes.variants import VARIANTS
 
+DRAWN: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **VARIANTS}
+"""By name: what draws one scene from a generator, given the fewest and most objects, image_index, split and its options."""
 SCENES_PER_RENDER = 16
 RECORD_DECIMALS = 6  # of every number in a record, rounded before rendering: the image shows the rounded scene
 Work, Result = TypeVar("Work"), TypeVar("Result")
@@ -30,11 +33,16 @@ class Look:
     """What is drawn and how it is seen.
 
     Args:
-        min_objects, max_objects: the number of objects is uniform between them, both included.
+        min_objects, max_objects: fewest and most objects of a scene; the window may hide some of them.
         height, width: of the images in pixels.
         window: (top, left, bottom, right), the part of CLEVR's 4:3 frame that is seen.
         samples: rays a pixel.
         effects: what the renderer simulates.
+        scenes: a key of `DRAWN`, what draws the scenes.
+        options: of that function, e.g. {"condition": "B"} of "cogent".
+
+    Raises:
+        ValueError: scenes that nothing draws.
     """
 
     min_objects: int
@@ -44,6 +52,12 @@ class Look:
     window: Window = PAPER_CROP
     samples: int = 4
     effects: Effects = Effects()
+    scenes: str = "clevr"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.scenes not in DRAWN:
+            raise ValueError(f"scenes must be one of {', '.join(DRAWN)}, got {self.scenes!r}")
 
 
 class Rendered(NamedTuple):
@@ -56,9 +70,9 @@ class Rendered(NamedTuple):
 
 def render_numbered(look: Look, generator: np.random.Generator, split: str, start: int, stop: int) -> Rendered:
     """Draws the scenes `start` to `stop` of a split from the generator and renders them."""
-    scenes = []
+    draw, scenes = DRAWN[look.scenes], []
     for index in range(start, stop):
-        scene = random_scene(generator, look.min_objects, look.max_objects, image_index=index, split=split)
+        scene = draw(generator, look.min_objects, look.max_objects, image_index=index, split=split, **look.options)
         scenes.append(Scene.from_record(rounded(scene.to_record())))
     images, masks = [], []
     for begin in range(0, len(scenes), SCENES_PER_RENDER):

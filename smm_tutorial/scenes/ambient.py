@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.scenes.geometry import Objects, off_grid, on_grid, rows_of, squared_distances
-from smm_tutorial.scenes.ground import profile_place
+from smm_tutorial.scenes.ground import REFLECTANCE, profile_place
 from smm_tutorial.scenes.lighting import NUM_LAMPS, Lamps, cosine_of_disk, light_from
 from smm_tutorial.scenes.materials import RUBBER_BODY_INDEX, RUBBER_COAT_INDEX, fresnel
+from smm_tutorial.scenes.textures import Textures
 from smm_tutorial.scenes.vectors import dot
 
 FROM_ABOVE = 0.056  # by hand: irradiance that the wall and the far floor give a surface that faces up, at the origin
@@ -93,13 +94,19 @@ class Surroundings(NamedTuple):
     lamps: Lamps
     level: Tensor  # (3, B) irradiance of the lamps on the floor at the origin, without shadows
     fit: Fit
+    thrown: Tensor | None  # (3, B) what the ground's mean colour throws back, relative to CLEVR's grey; None for grey alone
+
+    def from_ground(self, light: Tensor, scenes: Tensor) -> Tensor:
+        """Light (3, N) that grey ground would give to points of scenes (N,), from the ground as it is."""
+        return light if self.thrown is None else light * self.thrown.index_select(1, scenes)
 
 
-def surroundings_of(objects: Objects, lamps: Lamps, fit: Fit = FITTED) -> Surroundings:
-    """The surroundings, with the light on the floor's middle worked out."""
+def surroundings_of(objects: Objects, lamps: Lamps, fit: Fit = FITTED, grounds: Textures | None = None) -> Surroundings:
+    """The surroundings, with the light on the floor's middle worked out; `grounds` are the scenes' textures."""
     scenes = torch.arange(lamps.positions.shape[-1], device=lamps.positions.device)
     level = floor_irradiance(lamps, scenes, lamps.positions.new_zeros(3, len(scenes)))
-    return Surroundings(objects, lamps, level, fit)
+    thrown = None if grounds is None else torch.where(grounds.kinds < 0, 1.0, grounds.colors.mean(0) / REFLECTANCE)
+    return Surroundings(objects, lamps, level, fit, thrown)
 
 
 def floor_irradiance(lamps: Lamps, scenes: Tensor, points: Tensor) -> Tensor:
@@ -124,7 +131,7 @@ def on_ground(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
     place = profile_place(points).clamp(*SEEN_FLOOR) / 10
     cubed = place * place * place
     light = around.level.index_select(1, scenes)
-    light = light * (fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place))
+    light = around.from_ground(light * (fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place)), scenes)
 
     weights = objects.radii.square()[:, :, None] / squared_distances(objects, on_grid(points, rows)).clamp(min=1e-4)
     colors = objects.colors.reshape(3, *objects.radii.shape)  # (3, B, K)
@@ -154,7 +161,7 @@ def on_objects(around: Surroundings, points: Tensor, normals: Tensor, scenes: Te
     share += fit.rise * place + towards_wall * (fit.towards_wall + fit.across_wall * towards_wall)
     light = around.level.index_select(1, scenes) * share
     light.addcmul_(floor_irradiance(around.lamps, scenes, points), fit.floor * down)
-    return light + _from_neighbours(around, points, normals, scenes)
+    return around.from_ground(light, scenes) + _from_neighbours(around, points, normals, scenes)
 
 
 def _from_neighbours(around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor) -> Tensor:
@@ -187,4 +194,4 @@ def coat_reflection(around: Surroundings, color: Tensor, view: Tensor, normals: 
     mirrored_up = 2 * cos * normals[2] - view[2]
     share = coat * (fit.rim + fit.rim_floor * (0.5 - 0.5 * mirrored_up))
     velvet = (1 - coat) * fresnel(cos, RUBBER_BODY_INDEX) * (0.5 - 0.5 * normals[2])
-    return around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet)
+    return around.from_ground(around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet), scenes)

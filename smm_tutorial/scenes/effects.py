@@ -1,6 +1,6 @@
 """What a rendering simulates: one named choice for each effect, so that each can be weighed alone.
 
-The default is the most faithful one. `CLEVR6_PACK` is the simpler look that the committed pack of "clevr6" shows.
+The default is the most faithful one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Effects:
             normal's height), or "none".
         reflections: "glossy" metal that mirrors the scene sharply and roughly, with lamp highlights as sharp as the
             lamps; a "mirror" with soft highlights alone; or "none": metal is matt, and nothing shines.
-        bounces: how many mirrors in a row a ray follows; metal seen in the last one is matt.
+        bounces: how many metal surfaces in a row a ray follows; metal seen in the last one is matt. A scene's own flat mirror
+            does not count.
         rough_rays: rays for the rough part of "glossy" metal at each point that the camera sees.
         average: samples of a pixel are averaged as "display" values, like a large image made smaller, or as "light".
         pixel_filter: "box", the pixel's square, or "blackman-harris", 1.5 pixels wide, as Blender's.
@@ -47,6 +48,3 @@ class Effects:
         for name, least in (("bounces", 0), ("rough_rays", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-
-
-CLEVR6_PACK = Effects(shadows="hard", ambient="by hand", reflections="mirror", bounces=1, average="light")

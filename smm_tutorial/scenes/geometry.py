@@ -34,7 +34,7 @@ class Objects(NamedTuple):
     bounding_radii: Tensor  # (B, K) of the bounding sphere, -1 for padding
     frames: Tensor  # (6, B K) of each object: centre, radius, cosine and sine of its yaw
     shapes: Tensor  # (B K,) index into SHAPES
-    colors: Tensor  # (3, B K) linear, 0..1
+    colors: Tensor  # (3, B K) linear, 0..1; the mean one of a texture
     is_metal: Tensor  # (B K,) bool
     rounding: dict[int, float]  # edge radius relative to the half size, by shape
 
@@ -76,9 +76,9 @@ def pack_objects(scenes: Sequence[Scene], device: torch.device | str = "cpu", ro
     for scene in scenes:
         for item in scene.objects:
             shape = SHAPES.index(item.shape)
+            color = COLORS[item.color] if item.texture is None else item.texture.mean_color
             rows.append((
-                item.position, item.radius, item.radius * bounding[shape], item.yaw, shape, COLORS[item.color],
-                item.material == "metal",
+                item.position, item.radius, item.radius * bounding[shape], item.yaw, shape, color, item.material == "metal",
             ))  # fmt: skip
         rows.extend([blank] * (slots - len(scene.objects)))
     positions, radii, outer, yaws, shapes, colors, is_metal = zip(*rows, strict=True)
@@ -211,15 +211,19 @@ def in_unit_frame(objects: Objects, rays: Rays, pairs: Pairs) -> tuple[Tensor, T
 
 def surface_normals(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
     """Outward unit normals (3, N) at points (3, N) on the surfaces of the objects with flat `indices` (N,)."""
-    frames = objects.frames.index_select(1, indices)
-    cos, sin = frames[4], frames[5]
-    local = turned((points - frames[:3]) / frames[3], cos, -sin)
+    local = unit_points(objects, indices, points)
     shapes = objects.shapes.index_select(0, indices)
     normals = local.clone()  # right for spheres
     for shape, normals_of in ((CUBE, _rounded_part), (CYLINDER, _cylinder_normals)):
         members = (shapes == shape).nonzero().squeeze(1)
         normals[:, members] = normals_of(local.index_select(1, members), objects.rounding[shape])
-    return turned(normalized(normals), cos, sin)
+    return turned(normalized(normals), *objects.frames[4:].index_select(1, indices))
+
+
+def unit_points(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
+    """Points (3, N) in the unit frames of the objects with flat `indices` (N,)."""
+    frames = objects.frames.index_select(1, indices)
+    return turned((points - frames[:3]) / frames[3], frames[4], -frames[5])
 
 
 def _to_sphere(origins: Tensor, directions: Tensor, _: float) -> Tensor:

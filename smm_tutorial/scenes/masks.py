@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smm_tutorial.scenes.camera import Frame, Window, camera_axes, camera_position, camera_rays, subpixel_offsets
 from smm_tutorial.scenes.geometry import Rays, nearest_hits, pack_objects
+from smm_tutorial.scenes.mirrors import first_objects, meet_mirrors, mirrored_rays, pack_mirrors
 from smm_tutorial.scenes.records import Scene
 
 
@@ -20,19 +21,41 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
             `PAPER_CROP`; None shows the full frame, whose aspect is that of height and width.
 
     Returns:
-        (H, W) int64: 0 = background, k = the scene's k-th object, counted from 1.
+        (H, W) int64: 0 = background, k = the scene's k-th object, counted from 1. A mirror is background, also where it
+        shows an object: the reflection is not the object.
 
     Raises:
         ValueError: an impossible size or window, or a scene whose camera is neither given nor recoverable.
     """
+    rays = _rays(scene, height, width, window)
+    return (first_objects(pack_objects([scene]), pack_mirrors([scene]), rays) + 1).reshape(height, width)
+
+
+def reflection_masks(scene: Scene, height: int, width: int, window: Window | None = None) -> Tensor:
+    """The object that the scene's mirror shows at the centre of each pixel.
+
+    Args and errors as of `scene_masks`.
+
+    Returns:
+        (H, W) int64: 0 where no mirror is seen or it shows no object, k = the reflection of the scene's k-th object.
+    """
+    rays, objects, mirrors = _rays(scene, height, width, window), pack_objects([scene]), pack_mirrors([scene])
+    shown = torch.zeros(height * width, dtype=torch.int64)
+    if mirrors is not None:
+        distances, on_frame = meet_mirrors(mirrors, rays)
+        places = (~on_frame & (distances < nearest_hits(objects, rays).distances)).nonzero().squeeze(1)
+        shown[places] = nearest_hits(objects, mirrored_rays(mirrors, rays, distances, places)).objects + 1
+    return shown.reshape(height, width)
+
+
+def _rays(scene: Scene, height: int, width: int, window: Window | None) -> Rays:
+    """The rays (H * W) through the centres of the pixels."""
     frame = Frame.of_image(height, width, window)
     position = camera_position(scene)
     axes = torch.from_numpy(camera_axes(position)).float()
     directions = (camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1) @ axes.T).T.contiguous()
-    rays = Rays(
+    return Rays(
         origins=torch.from_numpy(position).float()[:, None].expand_as(directions),
         directions=directions,
         scenes=torch.zeros(height * width, dtype=torch.int64),
     )
-    hits = nearest_hits(pack_objects([scene]), rays)
-    return (hits.objects + 1).reshape(height, width)

@@ -1,13 +1,15 @@
 """A small ray tracer for CLEVR scenes, batched in torch.
 
 Rays through each pixel, light from every lamp with soft shadows, light from the surroundings fitted to Blender's
-renders, and metal that mirrors the scene sharply and roughly; `effects.Effects` switches each of these. `shading` says
-what comes back along a ray; this module sends the rays from the cameras and makes images of the light.
+renders, and metal that mirrors the scene sharply and roughly; `effects.Effects` switches each of these. Scenes may have
+a mirror and textures, which cost nothing where no scene has them. `shading` says what comes back along a ray; this module
+sends the rays from the cameras and makes images of the light.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +19,12 @@ from torch import Tensor
 from smm_tutorial.scenes.ambient import surroundings_of
 from smm_tutorial.scenes.camera import Frame, Window, camera_axes, camera_position, camera_rays, subpixel_offsets
 from smm_tutorial.scenes.effects import Effects
-from smm_tutorial.scenes.geometry import ROUNDING, SHARP, Rays, nearest_hits, pack_objects
+from smm_tutorial.scenes.geometry import ROUNDING, SHARP, Rays, pack_objects
 from smm_tutorial.scenes.lighting import pack_lamps
+from smm_tutorial.scenes.mirrors import first_objects, pack_mirrors
 from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shading import World, radiance
+from smm_tutorial.scenes.textures import pack_textures
 
 RAYS_PER_CHUNK = {"cpu": 65_536, "cuda": 1_048_576}  # bounds the memory: the largest tensors are (rays, objects)
 
@@ -29,7 +33,7 @@ class Rendering(NamedTuple):
     """Images and masks of B scenes."""
 
     images: Tensor  # (B, 3, H, W) float32 in [0, 1], sRGB
-    masks: Tensor  # (B, H, W) int64, 0 = background, k = the scene's k-th object, seen at the pixel's centre
+    masks: Tensor  # (B, H, W) int64, 0 = background and mirrors, k = the scene's k-th object, seen at the pixel's centre
 
 
 def render(
@@ -56,7 +60,8 @@ def render(
         effects: what to simulate; None for the most faithful choice, `Effects()`.
 
     Returns:
-        images (B, 3, H, W) float32 in [0, 1], sRGB, and masks (B, H, W) int64 at the pixels' centres.
+        images (B, 3, H, W) float32 in [0, 1], sRGB, and masks (B, H, W) int64 at the pixels' centres, those of
+        `masks.scene_masks`: a mirror is background, whatever it shows.
 
     Raises:
         ValueError: an impossible size, window or number of samples, no scenes, or a scene without a known camera.
@@ -83,8 +88,8 @@ def render(
             part = slice(start, start + max(1, limit // samples))
             light, objects = radiance(world, cameras.rays(through[:, part]), effects.bounces, samples=samples)
             colors.append(_average(light.reshape(3, len(some), -1, samples), effects))
-            if samples > 1:
-                objects = nearest_hits(world.objects, cameras.rays(centre[:, part])).objects
+            if samples > 1 or world.mirrors is not None:
+                objects = first_objects(world.objects, world.mirrors, cameras.rays(centre[:, part]))
             slots = world.objects.radii.shape[1]
             labels.append(((objects.remainder(slots) + 1) * (objects >= 0)).reshape(len(some), -1))
         images.append(torch.cat(colors, dim=-1).transpose(0, 1).reshape(len(some), 3, height, width))
@@ -115,7 +120,13 @@ def encode_srgb(linear: Tensor) -> Tensor:
 def _world(scenes: Sequence[Scene], effects: Effects, sample_angle: float, device: torch.device | str) -> World:
     objects = pack_objects(scenes, device, ROUNDING if effects.edges == "round" else SHARP)
     lamps = pack_lamps(scenes, device, effects.lamps)
-    return World(objects, lamps, surroundings_of(objects, lamps), effects, sample_angle)
+    slots = objects.radii.shape[1]
+    worn = [[item.texture for item in scene.objects] + [None] * (slots - len(scene.objects)) for scene in scenes]
+    grounds = pack_textures([scene.ground_texture for scene in scenes], device)
+    return World(
+        objects, lamps, surroundings_of(objects, lamps, grounds=grounds), effects, sample_angle,
+        pack_mirrors(scenes, device), pack_textures(list(chain.from_iterable(worn)), device), grounds,
+    )  # fmt: skip
 
 
 def cameras_of(scenes: Sequence[Scene], device: torch.device | str) -> Cameras:

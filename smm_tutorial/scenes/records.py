@@ -8,12 +8,14 @@ know travel along in ``extra``.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from smm_tutorial.scenes.additions import Mirror, Texture
+from smm_tutorial.scenes.fields import choice, is_number, numbers, require, text
 
 SHAPES = ("cube", "sphere", "cylinder")
 SIZES = {"large": 0.7, "small": 0.35}  # radius or half edge, in world units
@@ -37,31 +39,12 @@ DIRECTIONS = {  # the same in every CLEVR scene: taken from the camera before it
     "left": (-0.6563112735748291, -0.7544902563095093, 0.0),
     "front": (0.754490315914154, -0.6563112735748291, -0.0),
 }
+SCENE_FIELDS = (  # of a scene's record that have a place in `Scene`
+    "objects", "image_index", "image_filename", "split", "directions", "relationships", "camera", "lamps", "mirror",
+    "ground_texture",
+)  # fmt: skip
 RELATIONS = ("left", "right", "front", "behind")
 RELATION_MARGIN = 0.2  # world units that one object must lie further than another along a direction
-
-
-def _require(record: Mapping[str, Any], key: str, where: str) -> Any:
-    if key not in record:
-        raise ValueError(f"{where}: the field '{key}' is missing, the record has {sorted(record)}")
-    return record[key]
-
-
-def _numbers(value: Any, length: int, name: str) -> tuple[float, ...]:
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    if not is_list or len(value) != length or not all(_is_number(item) for item in value):
-        raise ValueError(f"{name} must be a list of {length} finite numbers, got {value!r}")
-    return tuple(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _choice(value: Any, choices: Iterable[str], name: str) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -72,11 +55,12 @@ class SceneObject:
         shape: one of `SHAPES`.
         size: a key of `SIZES`.
         material: one of `MATERIALS`.
-        color: a key of `COLORS`.
+        color: a key of `COLORS`. Under a texture it shows nowhere; drawn scenes name the one nearest to the texture's mean.
         rotation: CLEVR's number for the yaw, 0..360. CLEVR's generator drew degrees and then used the same number as
             radians; see `yaw`.
         position: the centre (x, y, z) in world units (``3d_coords`` in a record).
         pixel_coords: (column, row, depth) of the centre in the image that the record describes, or None.
+        texture: what the surface shows instead of its colour, in the object's unit frame, or None.
         extra: fields of the record that have no place above.
     """
 
@@ -87,6 +71,7 @@ class SceneObject:
     rotation: float
     position: tuple[float, float, float]
     pixel_coords: tuple[float, float, float] | None = None
+    texture: Texture | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -108,21 +93,23 @@ class SceneObject:
         """
         if not isinstance(record, Mapping):
             raise ValueError(f"{where} must be a mapping of CLEVR's object fields, got {type(record).__name__}")
-        rotation = _require(record, "rotation", where)
-        if not _is_number(rotation):
+        rotation = require(record, "rotation", where)
+        if not is_number(rotation):
             raise ValueError(f"{where}.rotation must be a finite number, got {rotation!r}")
         pixel_coords = None
         if "pixel_coords" in record:
-            pixel_coords = _numbers(record["pixel_coords"], 3, f"{where}.pixel_coords")
-        known = ("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords")
+            pixel_coords = numbers(record["pixel_coords"], 3, f"{where}.pixel_coords")
+        texture = Texture.from_record(record["texture"], f"{where}.texture") if "texture" in record else None
+        known = ("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords", "texture")
         return cls(
-            shape=_choice(_require(record, "shape", where), SHAPES, f"{where}.shape"),
-            size=_choice(_require(record, "size", where), SIZES, f"{where}.size"),
-            material=_choice(_require(record, "material", where), MATERIALS, f"{where}.material"),
-            color=_choice(_require(record, "color", where), COLORS, f"{where}.color"),
+            shape=choice(require(record, "shape", where), SHAPES, f"{where}.shape"),
+            size=choice(require(record, "size", where), SIZES, f"{where}.size"),
+            material=choice(require(record, "material", where), MATERIALS, f"{where}.material"),
+            color=choice(require(record, "color", where), COLORS, f"{where}.color"),
             rotation=rotation,
-            position=_numbers(_require(record, "3d_coords", where), 3, f"{where}.3d_coords"),
+            position=numbers(require(record, "3d_coords", where), 3, f"{where}.3d_coords"),
             pixel_coords=pixel_coords,
+            texture=texture,
             extra={key: value for key, value in record.items() if key not in known},
         )
 
@@ -138,6 +125,8 @@ class SceneObject:
         }
         if self.pixel_coords is not None:
             record["pixel_coords"] = list(self.pixel_coords)
+        if self.texture is not None:
+            record["texture"] = self.texture.to_record()
         return record | dict(self.extra)
 
 
@@ -152,6 +141,8 @@ class Scene:
         camera: position of the camera in world units, or None when the record does not say
             (`scenes.camera.camera_position` then recovers it from the objects' pixel coordinates).
         lamps: positions of the lamps of `LAMP_NAMES`, or None: the lamps then stand where CLEVR's base scene has them.
+        mirror: a large one that stands among the objects, or None.
+        ground_texture: what floor and wall show instead of CLEVR's grey, in world coordinates, or None.
         extra: fields of the record that have no place above.
     """
 
@@ -162,6 +153,8 @@ class Scene:
     directions: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: dict(DIRECTIONS))
     camera: tuple[float, float, float] | None = None
     lamps: Mapping[str, tuple[float, ...]] | None = None
+    mirror: Mirror | None = None
+    ground_texture: Texture | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -191,23 +184,28 @@ class Scene:
         if not isinstance(record, Mapping):
             raise ValueError(f"a scene record must be a mapping of CLEVR's fields, got {type(record).__name__}")
         where = f"scene record {record.get('image_filename', record.get('image_index', '?'))}"
-        objects = _require(record, "objects", where)
+        objects = require(record, "objects", where)
         if not isinstance(objects, Sequence) or isinstance(objects, str):
             raise ValueError(f"{where}: objects must be a list, got {type(objects).__name__}")
-        image_index = _require(record, "image_index", where)
+        image_index = require(record, "image_index", where)
         if not isinstance(image_index, int) or isinstance(image_index, bool):
             raise ValueError(f"{where}: image_index must be an integer, got {image_index!r}")
-        camera = _numbers(record["camera"], 3, f"{where}: camera") if "camera" in record else None
-        known = ("objects", "image_index", "image_filename", "split", "directions", "relationships", "camera", "lamps")
+        camera = numbers(record["camera"], 3, f"{where}: camera") if "camera" in record else None
+        mirror = Mirror.from_record(record["mirror"], f"{where}: mirror") if "mirror" in record else None
+        ground = None
+        if "ground_texture" in record:
+            ground = Texture.from_record(record["ground_texture"], f"{where}: ground_texture")
         scene = cls(
             objects=tuple(SceneObject.from_record(o, f"{where}: objects[{i}]") for i, o in enumerate(objects)),
             image_index=image_index,
-            filename=_text(_require(record, "image_filename", where), f"{where}: image_filename"),
-            split=_text(_require(record, "split", where), f"{where}: split"),
-            directions=_directions(_require(record, "directions", where), where),
+            filename=text(require(record, "image_filename", where), f"{where}: image_filename"),
+            split=text(require(record, "split", where), f"{where}: split"),
+            directions=_directions(require(record, "directions", where), where),
             camera=camera,
             lamps=_lamps(record["lamps"], where) if "lamps" in record else None,
-            extra={key: value for key, value in record.items() if key not in known},
+            mirror=mirror,
+            ground_texture=ground,
+            extra={key: value for key, value in record.items() if key not in SCENE_FIELDS},
         )
         recorded = record.get("relationships", scene.relationships)
         if recorded != scene.relationships:  # somebody edited the record: what it says is written back
@@ -215,7 +213,7 @@ class Scene:
         return scene
 
     def to_record(self) -> dict[str, Any]:
-        """The scene as CLEVR's JSON has it, plus ``camera`` and ``lamps`` when the scene knows them."""
+        """The scene as CLEVR's JSON has it, plus camera, lamps, mirror and ground_texture where it has them."""
         record = {
             "image_index": self.image_index,
             "image_filename": self.filename,
@@ -228,29 +226,27 @@ class Scene:
             record["camera"] = list(self.camera)
         if self.lamps is not None:
             record["lamps"] = {name: list(position) for name, position in self.lamps.items()}
+        if self.mirror is not None:
+            record["mirror"] = self.mirror.to_record()
+        if self.ground_texture is not None:
+            record["ground_texture"] = self.ground_texture.to_record()
         return record | dict(self.extra)
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, got {value!r}")
-    return value
 
 
 def _directions(value: Any, where: str) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: directions must map names to unit vectors, got {type(value).__name__}")
     for relation in RELATIONS:
-        _require(value, relation, f"{where}: directions")
-    return {name: _numbers(direction, 3, f"{where}: directions.{name}") for name, direction in value.items()}
+        require(value, relation, f"{where}: directions")
+    return {name: numbers(direction, 3, f"{where}: directions.{name}") for name, direction in value.items()}
 
 
 def _lamps(value: Any, where: str) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: lamps must map {', '.join(LAMP_NAMES)} to positions, got {type(value).__name__}")
     for name in LAMP_NAMES:
-        _require(value, name, f"{where}: lamps")
-    return {name: _numbers(position, 3, f"{where}: lamps.{name}") for name, position in value.items()}
+        require(value, name, f"{where}: lamps")
+    return {name: numbers(position, 3, f"{where}: lamps.{name}") for name, position in value.items()}
 
 
 def read_records(path: str | Path) -> list[Scene]:

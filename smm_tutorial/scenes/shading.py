@@ -10,12 +10,14 @@ from torch import Tensor
 
 from smm_tutorial.scenes import ambient, materials
 from smm_tutorial.scenes.effects import Effects
-from smm_tutorial.scenes.geometry import Objects, Rays, nearest_hits, surface_normals
+from smm_tutorial.scenes.geometry import Objects, Rays, nearest_hits, surface_normals, unit_points
 from smm_tutorial.scenes.ground import REFLECTANCE, ground_distances, ground_normals
 from smm_tutorial.scenes.lighting import LAMP_RADII, NUM_LAMPS, Lamps, cosine_of_disk, light_from
 from smm_tutorial.scenes.materials import Frame
+from smm_tutorial.scenes.mirrors import FRAME_SHARE, Mirrors, meet_mirrors, mirrored_rays, unhidden
 from smm_tutorial.scenes.shadows import ShadowCaster
-from smm_tutorial.scenes.vectors import dot, reflected
+from smm_tutorial.scenes.textures import Textures, textured
+from smm_tutorial.scenes.vectors import dot, normalized, reflected
 
 LIFT = 1e-3  # world units by which a shadow ray starts above its surface
 GOLDEN = 0.6180339887498949
@@ -32,6 +34,9 @@ class World(NamedTuple):
     surroundings: ambient.Surroundings
     effects: Effects
     sample_angle: float  # radians between neighbouring samples of the camera
+    mirrors: Mirrors | None = None  # of the scenes; None where there is none, as below
+    textures: Textures | None = None  # of the objects, by flat index
+    grounds: Textures | None = None  # of the scenes' floors and walls
 
 
 class Surface(NamedTuple):
@@ -39,7 +44,7 @@ class Surface(NamedTuple):
 
     points: Tensor  # (3, N)
     normals: Tensor  # (3, N)
-    distances: Tensor  # (N,)
+    distances: Tensor  # (N,) the whole way, by the mirror where there was one
     objects: Tensor  # (N,) flat index of the object, -1 for the ground
     exists: Tensor  # (N,) False where a ray leaves into the black world
 
@@ -60,23 +65,28 @@ def radiance(
 ) -> tuple[Tensor, Tensor]:
     """Light (3, N) that comes back along rays, and the flat index (N,) of the object that each sees, -1 for none.
 
+    A ray that meets the scene's mirror first goes on from there, and brings back the share that the mirror reflects.
+
     Args:
-        bounces: how many mirrors in a row to follow.
+        bounces: how many metal surfaces in a row to follow.
         skip: (N,) flat index of the object that a ray leaves, or -1.
         samples: the number of rays a pixel when these come from the camera: metal is traced in full then. None for
-            rays that left a mirror already.
+            rays that left metal already.
     """
-    surface = _first_surface(world, rays, skip)
+    surface, shares = _first_surface(world, rays, skip), None
+    if world.mirrors is not None:
+        rays, surface, shares = _beyond_mirrors(world, world.mirrors, rays, surface)
     shown = _shown(world, rays, surface)
     irradiance, gloss = _lamp_light(world, rays, surface, shown)
-    light = REFLECTANCE / math.pi * (irradiance + _ambient_on_ground(world, rays, surface))
+    light = _ground_reflectance(world, rays, surface) / math.pi * (irradiance + _ambient_on_ground(world, rays, surface))
     if len(shown.rays):
         seen = _rubber(world, rays, surface, shown, irradiance.index_select(1, shown.rays), bounces) + gloss
         if bounces > 0 and world.effects.reflections != "none":
             metal = shown.is_metal.nonzero().squeeze(1)
             seen.index_add_(1, metal, _mirrored(world, rays, surface, shown, metal, bounces, samples))
         light.index_copy_(1, shown.rays, seen)
-    return light * surface.exists, surface.objects
+    light = light * surface.exists
+    return (light if shares is None else light * shares), surface.objects
 
 
 def _first_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
@@ -90,6 +100,52 @@ def _first_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
     return Surface(points, normals, distances, hits.objects, exists)
 
 
+def _beyond_mirrors(world: World, mirrors: Mirrors, rays: Rays, surface: Surface) -> tuple[Rays, Surface, Tensor]:
+    """The rays as they arrive, what they see, and the share (N,) of its light that comes back.
+
+    A mirror's frame is a surface like the ground, of which a small share comes back.
+    """
+    distances, on_frame = meet_mirrors(mirrors, rays)
+    first = distances < surface.distances.masked_fill(~surface.exists, torch.inf)
+    places = first.nonzero().squeeze(1)
+    onward = mirrored_rays(mirrors, rays, distances, places)
+    seen = _first_surface(world, onward, None)
+    framed = on_frame.index_select(0, places)
+    normals = normalized(onward.directions - rays.directions.index_select(1, places))
+    seen = Surface(
+        torch.where(framed, onward.origins, seen.points),
+        torch.where(framed, normals, seen.normals),
+        seen.distances.masked_fill(framed, 0.0),
+        seen.objects.masked_fill(framed, -1),
+        seen.exists | framed,
+    )
+    surface = Surface(
+        surface.points.index_copy(1, places, seen.points),
+        surface.normals.index_copy(1, places, seen.normals),
+        surface.distances.index_copy(0, places, distances.index_select(0, places) + seen.distances),
+        surface.objects.index_copy(0, places, seen.objects),
+        surface.exists.index_copy(0, places, seen.exists),
+    )
+    rays = Rays(
+        rays.origins.index_copy(1, places, onward.origins),
+        rays.directions.index_copy(1, places, onward.directions),
+        rays.scenes,
+    )
+    shares = mirrors.reflectances.index_select(0, onward.scenes).masked_fill(framed, FRAME_SHARE)
+    return rays, surface, torch.ones_like(distances).index_copy_(0, places, shares)
+
+
+def _ground_reflectance(world: World, rays: Rays, surface: Surface) -> float | Tensor:
+    """CLEVR's grey, or the reflectances (3, N) of textured ground.
+
+    The pattern is laid down from above: the rising floor would cut its layers at a grazing angle.
+    """
+    if world.grounds is None:
+        return REFLECTANCE
+    level = torch.cat([surface.points[:2], torch.zeros_like(surface.points[2:])])
+    return textured(world.grounds, rays.scenes, level, torch.full_like(level, REFLECTANCE))
+
+
 def _shown(world: World, rays: Rays, surface: Surface) -> Shown:
     """What the rays that see an object see; writes the object's normals into the surface's."""
     places = (surface.objects >= 0).nonzero().squeeze(1)
@@ -99,6 +155,8 @@ def _shown(world: World, rays: Rays, surface: Surface) -> Shown:
     surface.normals.index_copy_(1, places, normals)
     frame = Frame.at(normals, points - world.objects.frames[:3].index_select(1, objects))
     colors, is_metal = world.objects.colors.index_select(1, objects), world.objects.is_metal.index_select(0, objects)
+    if world.textures is not None:
+        colors = textured(world.textures, objects, unit_points(world.objects, objects, points), colors)
     return Shown(places, objects, colors, is_metal, -rays.directions.index_select(1, places), frame)
 
 
@@ -116,6 +174,8 @@ def _lamp_light(world: World, rays: Rays, surface: Surface, shown: Shown) -> tup
         if shadows is not None:
             lit = (received > 0) & surface.exists
             received = received * shadows.visible(light, lit, LAMP_RADII[lamp], is_soft)
+            if world.mirrors is not None:
+                received = received * unhidden(world.mirrors, light, starts, rays.scenes, LAMP_RADII[lamp], is_soft)
         irradiance.addcmul_(light.irradiances, received)
         if effects.reflections != "none" and len(shown.rays):
             towards = light.directions.index_select(1, shown.rays)

@@ -9,7 +9,7 @@ import torch
 
 from smm_tutorial.scenes import random_scenes
 from smm_tutorial.scenes.camera import FILTER_WIDTH, subpixel_offsets
-from smm_tutorial.scenes.effects import CLEVR6_PACK, Effects
+from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
 
 CHOICES = [
@@ -56,10 +56,6 @@ def test_glossy_metal_alone_depends_on_rough_rays(scene, faithful):
 def test_an_unknown_choice_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .* got {value!r}"):
         Effects(**{name: value})
-
-
-def test_the_packs_look_is_another_one():
-    assert CLEVR6_PACK != Effects()
 
 
 @pytest.mark.parametrize("samples", [1, 4, 7])

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smm_tutorial.scenes import Scene, random_scene, read_records
+from smm_tutorial.scenes import Mirror, Scene, Texture, random_scene, read_records
+from smm_tutorial.scenes.additions import SEED_LIMIT, TEXTURE_KINDS
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 FILES = {
@@ -165,3 +168,93 @@ def test_a_wrong_record_in_a_file_is_located(tmp_path, record):
     path.write_text(json.dumps({"scenes": [record, broken]}))
     with pytest.raises(ValueError, match=r"scenes.json.*CLEVR_val_000007.png.*objects\[3\].color.*'pink'"):
         read_records(path)
+
+
+TEXTURES = st.builds(
+    Texture,
+    kind=st.sampled_from(TEXTURE_KINDS),
+    colors=st.tuples(*[st.tuples(*[st.integers(0, 255) | st.floats(0, 255)] * 3)] * 2),
+    scale=st.floats(1e-3, 1e3),
+    seed=st.integers(0, SEED_LIMIT - 1),
+)
+LENGTHS = st.floats(1e-3, 1e3)
+MIRRORS = st.builds(
+    Mirror,
+    position=st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
+    facing=st.floats(-9, 9),
+    width=LENGTHS,
+    height=LENGTHS,
+    frame=st.floats(0, 1),
+    reflectance=st.floats(1e-3, 1),
+)
+
+
+@given(mirror=MIRRORS, ground=TEXTURES, worn=TEXTURES)
+def test_mirrors_and_textures_survive_json(mirror, ground, worn):
+    scene = random_scene(np.random.default_rng(7), min_objects=2, max_objects=2)
+    scene = replace(scene, objects=(replace(scene.objects[0], texture=worn), scene.objects[1]))
+    scene = replace(scene, mirror=mirror, ground_texture=ground)
+    there = json.loads(json.dumps(scene.to_record()))
+    back = Scene.from_record(there)
+    assert (back.mirror, back.ground_texture, back.objects[0].texture) == (mirror, ground, worn)
+    assert back.to_record() == there and not back.extra and not back.objects[0].extra
+
+
+def test_scenes_without_mirror_or_texture_do_not_mention_them(record):
+    assert not {"mirror", "ground_texture"} & set(record) and "texture" not in record["objects"][0]
+    scene = Scene.from_record(record)
+    assert scene.mirror is None and scene.ground_texture is None and scene.objects[0].texture is None
+
+
+MIRROR = Mirror((0.0, 2.5), 1.0, 5.0, 2.4).to_record()
+TEXTURE = Texture("dots", ((1, 2, 3), (4, 5, 6)), 0.7, 9).to_record()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("position", [1.0, 2.0, 3.0]),
+        ("facing", "north"),
+        ("width", 0),
+        ("height", -2.0),
+        ("frame", -0.1),
+        ("frame", True),
+        ("reflectance", 1.1),
+    ],
+)
+def test_a_wrong_field_of_a_mirror_is_named(record, name, value):
+    record["mirror"] = MIRROR | {name: value}
+    with pytest.raises(ValueError, match=rf"{record['image_filename']}: mirror\.{name} must be"):
+        Scene.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kind", "plaid"),
+        ("colors", [[1, 2, 3]]),
+        ("colors", [[1, 2, 3], [4, 5]]),
+        ("colors", [[1, 2, 3], [4, 5, 256]]),
+        ("scale", 0.0),
+        ("seed", 1.5),
+        ("seed", -1),
+    ],
+)
+def test_a_wrong_field_of_a_texture_is_named(record, name, value):
+    for where, holder in (("ground_texture", record), (r"objects\[1\]\.texture", record["objects"][1])):
+        key = where.rsplit(".", 1)[-1]
+        holder[key] = TEXTURE | {name: value}
+        with pytest.raises(ValueError, match=rf"{where}\.{name}.* must be"):
+            Scene.from_record(record)
+        del holder[key]
+
+
+@pytest.mark.parametrize(("key", "whole"), [("mirror", MIRROR), ("ground_texture", TEXTURE)])
+def test_missing_and_unknown_fields_of_mirror_and_texture_are_named(record, key, whole):
+    for name in whole:
+        with pytest.raises(ValueError, match=f"{key}: the field '{name}' is missing"):
+            Scene.from_record(record | {key: {k: v for k, v in whole.items() if k != name}})
+    with pytest.raises(ValueError, match=f"{key}: unknown fields gloss; known are"):
+        Scene.from_record(record | {key: whole | {"gloss": 1}})
+    with pytest.raises(ValueError, match=f"{key} must be a mapping.*NoneType"):
+        Scene.from_record(record | {key: None})

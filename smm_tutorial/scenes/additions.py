@@ -1,0 +1,127 @@
+"""What a scene's record may have beyond CLEVR's own fields: a mirror, and textures of objects and ground."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smm_tutorial.scenes.fields import choice, is_number, number_within, numbers, only
+
+TEXTURE_KINDS = ("checker", "stripes", "dots", "bricks", "noise", "marble", "wood")
+SEED_LIMIT = 2**31
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A flat mirror with a dark frame that stands upright on the floor. Both faces reflect.
+
+    Args:
+        position: the middle of its foot (x, y), in world units.
+        facing: where it looks: the angle of its normal about the vertical axis, in radians from the x axis.
+        width, height: of the whole, in world units.
+        frame: width of the frame's bars, in world units, 0 for none.
+        reflectance: the share of the light that it throws back, the same for red, green and blue.
+    """
+
+    position: tuple[float, float]
+    facing: float
+    width: float
+    height: float
+    frame: float = 0.1
+    reflectance: float = 0.9
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """The unit vector (x, y) in which it looks."""
+        return math.cos(self.facing), math.sin(self.facing)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], where: str = "mirror") -> Mirror:
+        """The mirror of a record's ``mirror``.
+
+        Raises:
+            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the message.
+        """
+        record = only(record, ("position", "facing", "width", "height", "frame", "reflectance"), where)
+        for name in ("facing", "frame"):
+            if not is_number(record[name]):
+                raise ValueError(f"{where}.{name} must be a finite number, got {record[name]!r}")
+        if record["frame"] < 0:
+            raise ValueError(f"{where}.frame must be at least 0, got {record['frame']!r}")
+        return cls(
+            position=numbers(record["position"], 2, f"{where}.position"),
+            facing=record["facing"],
+            width=number_within(record["width"], 0, math.inf, f"{where}.width"),
+            height=number_within(record["height"], 0, math.inf, f"{where}.height"),
+            frame=record["frame"],
+            reflectance=number_within(record["reflectance"], 0, 1, f"{where}.reflectance"),
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """The mirror as plain JSON values."""
+        return {
+            "position": list(self.position),
+            "facing": self.facing,
+            "width": self.width,
+            "height": self.height,
+            "frame": self.frame,
+            "reflectance": self.reflectance,
+        }
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A pattern of two colours that fills space: cutting an object out of it shows the pattern on the object's surface.
+
+    Args:
+        kind: one of `TEXTURE_KINDS`, see `textures`.
+        colors: the two colours, red, green and blue each from 0 to 255, linear as CLEVR's own.
+        scale: length after which the pattern repeats, or of its coarsest grains; in half sizes of an object, in world
+            units on the ground.
+        seed: an integer from 0 below 2^31 that chooses among all patterns of the kind.
+    """
+
+    kind: str
+    colors: tuple[RGB, RGB]
+    scale: float
+    seed: int
+
+    @property
+    def mean_color(self) -> RGB:
+        """Halfway between the two colours."""
+        return tuple((one + other) / 2 for one, other in zip(*self.colors, strict=True))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], where: str = "texture") -> Texture:
+        """The texture of an object's ``texture`` or a scene's ``ground_texture``.
+
+        Raises:
+            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the message.
+        """
+        record = only(record, ("kind", "colors", "scale", "seed"), where)
+        colors, seed = record["colors"], record["seed"]
+        if not isinstance(colors, Sequence) or isinstance(colors, str) or len(colors) != 2:
+            raise ValueError(f"{where}.colors must be a list of 2 colours, got {colors!r}")
+        colors = tuple(numbers(color, 3, f"{where}.colors[{index}]") for index, color in enumerate(colors))
+        if not all(0 <= part <= 255 for color in colors for part in color):
+            raise ValueError(f"{where}.colors must be numbers from 0 to 255, got {record['colors']!r}")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEED_LIMIT:
+            raise ValueError(f"{where}.seed must be an integer from 0 below {SEED_LIMIT}, got {seed!r}")
+        return cls(
+            kind=choice(record["kind"], TEXTURE_KINDS, f"{where}.kind"),
+            colors=colors,
+            scale=number_within(record["scale"], 0, math.inf, f"{where}.scale"),
+            seed=seed,
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """The texture as plain JSON values."""
+        return {
+            "kind": self.kind,
+            "colors": [list(color) for color in self.colors],
+            "scale": self.scale,
+            "seed": self.seed,
+        }
