@@ -6,7 +6,7 @@ import importlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,8 +93,9 @@ class RunState:
         if not self.file.exists():
             return 0, 0.0
         tensors, record = checkpoints.read(self.file)
-        ours, theirs = asdict(self.config), asdict(type(self.config)(**record["training"]))
-        if differ := sorted(name for name in ours if ours[name] != theirs[name]):
+        defaults = {field.name: field.default for field in fields(self.config) if field.default is not MISSING}
+        ours, theirs = asdict(self.config), defaults | record["training"]
+        if differ := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
             raise checkpoints.CheckpointError(
                 f"{self.file} is of a run with another {', '.join(differ)}: choose another folder, or delete this one"
             )
