@@ -69,9 +69,9 @@ class TrainingConfig:
     schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see `learning_rate_factor`. half_life: in steps.
     weight_decay: of AdamW. ema_decay: keeps an average of the weights beside them (see `WeightAverage`), which is what
     is evaluated, and what the model ends with. precision: see `fast_precision`.
-    compile: `default` lets torch.compile fuse the operations of the network. That pays on a GPU in runs of thousands of
-    steps, most where the network is many small operations, as slot modules are; the first step takes minutes. It does
-    not pay for short runs, or on a CPU. Where it does not work a warning says so, and training goes on without.
+    compile: `default` lets torch.compile fuse the network's many small operations. Meant for long runs on a GPU: the first
+    step takes a minute or more, and a CPU gains little. Where it does not work a warning says so, and training goes on
+    without.
     """
 
     steps: int
