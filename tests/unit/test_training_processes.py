@@ -92,6 +92,23 @@ def test_what_a_process_raises_is_raised(raised, expected, message):
         processes.run(OneProcess(), train, tiny_model())
 
 
+def test_a_process_whose_parent_has_died_ends(monkeypatch):
+    class Ended(Exception):
+        pass
+
+    def end(status):
+        assert status != 0
+        raise Ended
+
+    parents = iter([17, 17, 1])
+    monkeypatch.setattr(processes.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(processes.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(processes.os, "_exit", end)
+    with pytest.raises(Ended):
+        processes._end_with_parent(17)
+    assert list(parents) == []
+
+
 def set_loss():
     torch.manual_seed(0)
     model = SetPredictor(SetPredictionConfig(
