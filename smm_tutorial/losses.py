@@ -22,8 +22,8 @@ Objective = Literal["mixture", "squared_error"]
 class ReconstructionLoss:
     """How badly an `ObjectDiscovery` network explains random images, half of them mirrored left to right.
 
-    data: the training images; masks are never looked at. Mirroring is right for a loss on pixels:
-    it maps scenes to scenes but for the direction of the light.
+    data: the training images; masks are never looked at. Mirroring is right for a loss on pixels: it maps scenes to
+    scenes but for the direction of the light.
     objective: `mixture`, the negative log-likelihood of each pixel under the mixture of the slots' paintings (as in
     IODINE, Greff et al. 2019, arXiv 1903.00450), in units of squared error: it is the mean squared error where one slot
     owns the pixel | `squared_error` of the mixed image (Slot Attention, arXiv 2006.15055), which does not mind when two

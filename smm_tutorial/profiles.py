@@ -53,7 +53,8 @@ PROFILES = {
         Profile("laptop", DiscoverySizes(**_SMALL, **_SLOTS, batch_size=16, steps=30_000, live_steps=1_500), shown_scenes=64),
         Profile("gpu", DiscoverySizes(**_FULL, **_SLOTS, image_size=64, batch_size=64, steps=60_000), shown_scenes=320),
         Profile(
-            "paper", DiscoverySizes(**_FULL, **_SLOTS, **_PAPER, image_size=128, batch_size=128, steps=250_000),
+            "paper",
+            DiscoverySizes(**_FULL, **_SLOTS, **_PAPER, image_size=128, batch_size=128, steps=250_000),
             shown_scenes=320,
         ),
     )

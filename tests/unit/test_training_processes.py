@@ -1,6 +1,8 @@
 """Training in several processes: the losses of one, whatever happens to them in between."""
 
 import multiprocessing
+import os
+import signal
 import sys
 from dataclasses import replace
 
@@ -90,6 +92,19 @@ def test_what_a_process_raises_is_raised(raised, expected, message):
 
     with pytest.raises(expected, match=message):
         processes.run(OneProcess(), train, tiny_model())
+
+
+@pytest.mark.parametrize(("rank", "handler"), [(0, signal.default_int_handler), (1, signal.SIG_IGN)])
+def test_an_interrupt_is_for_the_first_process_and_the_others_watch_their_parent(monkeypatch, tmp_path, rank, handler):
+    fabric, seen, watched = OneProcess(), [], []
+    fabric.local_rank = rank
+    monkeypatch.setattr(processes, "_end_with_parent", watched.append)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        processes._work(fabric, lambda fabric, model: seen.append(signal.getsignal(signal.SIGINT)), tiny_model(), tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [handler] and watched == [os.getppid()] * rank
 
 
 def test_a_process_whose_parent_has_died_ends(monkeypatch):
