@@ -26,7 +26,8 @@ from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
-#: The longest that a process waits for the others: for one that hangs or, on another machine, died unseen.
+#: The longest that a process waits for another: for one that hangs or, on another machine, died unseen. The first
+#: evaluates while the others wait, so an evaluation must be shorter.
 PATIENCE = timedelta(minutes=10)
 
 

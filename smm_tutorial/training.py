@@ -178,7 +178,8 @@ def fit(
 
     Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on disk),
     `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another configuration, and
-    `processes.ProcessError` when one of several processes fails: the others are ended.
+    `processes.ProcessError` when one of several processes fails: the others are ended, at once on the same machine, and
+    after `processes.PATIENCE` at the latest.
     """
     with _without_notices():
         fabric = processes.make_fabric(devices, num_nodes, config.precision)
