@@ -4,15 +4,19 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 
 from smm_tutorial import __version__, checkpoints, data_command, data_report, datasets, experiments, paths, report
+from smm_tutorial.processes import ProcessError
 from smm_tutorial.profiles import PROFILES, current_profile
-from smm_tutorial.training import NonFiniteError
+from smm_tutorial.training import Compile, NonFiniteError, Precision
 
 #: Errors that are a message to the user, not a defect: printed without a traceback.
-EXPECTED = (ValueError, OSError, checkpoints.CheckpointError, datasets.DatasetError, NonFiniteError)
+EXPECTED = (
+    ValueError, OSError, ImportError, checkpoints.CheckpointError, datasets.DatasetError, NonFiniteError, ProcessError,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     discovery.add_argument("--size", type=int, help="pixels a side of the images, instead of the profile's")
     discovery.add_argument("--variant", choices=list(experiments.VARIANTS), help="leave something out, to compare")
     discovery.add_argument("--keep", action="store_true", help="put checkpoint and record under data/ to be committed")
+    _add_engine_options(discovery)
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")
     evaluate.set_defaults(run=evaluate_discovery)
@@ -63,14 +68,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_engine_options(model: argparse.ArgumentParser) -> None:
+    """What every trained model takes: where and how it is computed."""
+    engine = model.add_argument_group("engine")
+    engine.add_argument("--precision", choices=get_args(Precision), help="default: the fastest that the hardware has units for")
+    engine.add_argument("--compile", choices=get_args(Compile), default="none", help="torch.compile: for long runs on a GPU")
+    engine.add_argument(
+        "--devices", type=int, default=1, metavar="N",
+        help="GPUs, or processes on a CPU, that share each batch; this one command starts them all",
+    )  # fmt: skip
+    engine.add_argument(
+        "--nodes", type=int, default=1, metavar="N",
+        help="machines: give the same command on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK (0, 1, ...) set, and "
+        "SMM_DATA a folder that all of them see",
+    )  # fmt: skip
+    engine.add_argument("--tensorboard", metavar="FOLDER", help="log there for TensorBoard, too (pip install tensorboard)")
+
+
 def train_discovery(options: argparse.Namespace, command: str) -> None:
     profile = PROFILES[options.profile] if options.profile else current_profile()
     run = experiments.DiscoveryRun(
-        command, options.slots, options.data, profile, options.seed, options.steps, options.variant, options.size
+        command, options.slots, options.data, profile, options.seed, options.steps, options.variant, options.size,
+        {"compile": options.compile} | ({"precision": options.precision} if options.precision else {}),
     )  # fmt: skip
     name, folder = run.name, paths.runs_dir() / run.name
     print(f"{name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {folder}")
-    model, record = run.train(folder)
+    model, record = run.train(
+        folder, devices=options.devices, num_nodes=options.nodes, tensorboard=options.tensorboard
+    )  # fmt: skip
     checkpoint = (paths.checkpoints_dir() if options.keep else folder) / f"{name}.safetensors"
     checkpoints.write(checkpoint, model.state_dict(), record)
     print(f"checkpoint {checkpoint}\nrecord {experiments.write_record(record, None if options.keep else folder)}")

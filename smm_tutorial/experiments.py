@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,8 @@ from smm_tutorial.losses import ReconstructionLoss
 from smm_tutorial.mixtures import GaussianMixtureEM
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.profiles import PROFILES, Profile
-from smm_tutorial.training import Run, TrainingConfig, fast_precision, fit, read_log
+from smm_tutorial.run_state import read_log
+from smm_tutorial.training import Run, TrainingConfig, fast_precision, fit
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "fg_ari": metrics.foreground_ari,
@@ -50,15 +52,16 @@ BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE = ("untrained", "pixels"), "mixture
 def discovery_config(slots: str, profile: Profile, image_size: int | None = None) -> DiscoveryConfig:
     """The network of the discovery experiments. Everything but `slots` is the same for both modules.
 
-    image_size: instead of the profile's. Slots see 16 to 31 cells a side, and the decoder starts from a cell for 4 x 4 pixels:
-    from a coarser grid it learns far more slowly.
+    image_size: instead of the profile's. Slots see 16 to 31 cells a side, every pixel with the papers' parts. The decoder
+    starts from a cell for 4 x 4 pixels (from a coarser grid it learns far more slowly), the papers' from 8 x 8 cells.
     """
     sizes = profile.discovery
-    size = image_size or sizes.image_size
+    size, of_paper = image_size or sizes.image_size, sizes.parts == "paper"
     return DiscoveryConfig(
         slots=slots, image_size=size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
-        encoder_channels=sizes.channels, encoder_stride=_power_of_two(size / 16),
-        decoder_channels=sizes.decoder_channels, decoder_grid=size // 4,
+        encoder_channels=sizes.channels, encoder_stride=1 if of_paper else _power_of_two(size / 16),
+        convolutions=sizes.parts, decoder="paper" if of_paper else "broadcast",
+        decoder_channels=sizes.decoder_channels, decoder_grid=8 if of_paper else size // 4,
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"},
     )  # fmt: skip
 
@@ -79,12 +82,7 @@ def train_discovery(
     model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, run_dir: str | Path | None = None, *,
     loss_options: dict | None = None, **options,
 ) -> Run:  # fmt: skip
-    """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of `training.fit`.
-
-    The data go to the GPU where there is one.
-    """
-    if torch.cuda.is_available():
-        data = data.to("cuda")
+    """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of `training.fit`."""
     loss = ReconstructionLoss(model, data, config.batch_size, steps=config.steps, **loss_options or {})
     return fit(model, loss, config, run_dir, **options)
 
@@ -142,6 +140,11 @@ def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
     return {name: round(metric(true, segmentation).mean().item(), 4) for name, metric in SCORES.items()} | {"images": len(data)}
 
 
+def validation_score(data: SceneImages, model: ObjectDiscovery) -> dict[str, float]:
+    """What is logged of a model while it trains."""
+    return score(data, segment(model, data))
+
+
 def both_scores(model: ObjectDiscovery, data: SceneImages, seed: int) -> dict:
     """Scores by the responsibilities for pixels, and under `decoder_masks` those by the decoder's masks alone."""
     owners = segmentations(model, data, seed)
@@ -162,11 +165,11 @@ class DiscoveryRun:
 
     def __init__(
         self, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None,
-        variant: str | None = None, image_size: int | None = None,
+        variant: str | None = None, image_size: int | None = None, training_options: dict | None = None,
     ):  # fmt: skip
         """slots, data, profile, seed: what is trained on what. steps, image_size: instead of the profile's.
 
-        variant: of `VARIANTS`.
+        variant: of `VARIANTS`. training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
         """
         sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
@@ -174,9 +177,10 @@ class DiscoveryRun:
         self.name = f"{kind}-{slots}-{data}-{profile.name}{sized}-seed{seed}"
         self.command, self.data, self.profile, self.variant = command, data, profile, variant
         self.config = replace(discovery_config(slots, profile, image_size), **options)
+        schedule = {"schedule": sizes.schedule, "warmup_steps": sizes.warmup_steps, "half_life": sizes.half_life}
+        chosen = schedule | {"clip_norm": sizes.clip_norm, "precision": fast_precision()} | (training_options or {})
         self.training = TrainingConfig(
-            sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed,
-            precision=fast_precision(),
+            sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed, **chosen
         )  # fmt: skip
         self.model = discovery_model(self.config, seed)
 
@@ -184,13 +188,16 @@ class DiscoveryRun:
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
-    def train(self, folder: Path) -> tuple[ObjectDiscovery, dict]:
-        """Trains, or goes on in `folder`, then scores on the test data -> model and record (the checkpoint's too)."""
+    def train(self, folder: Path, **options) -> tuple[ObjectDiscovery, dict]:
+        """Trains, or goes on in `folder`, then scores on the test data -> model and record (the checkpoint's too).
+
+        options: of `training.fit`.
+        """
         provenance = checkpoints.provenance()  # of the code that is loaded now
         train, validation = (datasets.load(self.data, split=s, size=self.config.image_size) for s in ("train", "val"))
         run = train_discovery(
             self.model, train, self.training, folder, loss_options=self.loss_options,
-            evaluate=lambda model: score(validation, segment(model, validation)),
+            evaluate=partial(validation_score, validation), **options,
         )  # fmt: skip
         test = test_data(self.data, self.config.image_size)
         scores = both_scores(self.model.eval(), test, seed=0)

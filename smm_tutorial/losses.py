@@ -1,4 +1,7 @@
-"""Losses. Each is a class that is built once with its data, and called by `training.fit` once a step."""
+"""Losses. Each is a class that is built once with its data, and called by `training.fit` once a step.
+
+All draw a joint batch from the step's generator and compute their share of it, which is all of it in a single process.
+"""
 
 from typing import Literal, get_args
 
@@ -10,6 +13,7 @@ from torch import Tensor, nn
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.models.discovery import ObjectDiscovery
 from smm_tutorial.models.set_prediction import SetPredictor
+from smm_tutorial.processes import Share
 from smm_tutorial.set_targets import COORDINATES, OBJECT_DIM, set_targets
 
 Objective = Literal["mixture", "squared_error"]
@@ -18,8 +22,8 @@ Objective = Literal["mixture", "squared_error"]
 class ReconstructionLoss:
     """How badly an `ObjectDiscovery` network explains random images, half of them mirrored left to right.
 
-    data: the training images, on the model's device; masks are never looked at. Mirroring is right for a loss on pixels:
-    it maps scenes to scenes but for the direction of the light.
+    data: the training images; masks are never looked at. Mirroring is right for a loss on pixels: it maps scenes to
+    scenes but for the direction of the light.
     objective: `mixture`, the negative log-likelihood of each pixel under the mixture of the slots' paintings (as in
     IODINE, Greff et al. 2019, arXiv 1903.00450), in units of squared error: it is the mean squared error where one slot
     owns the pixel | `squared_error` of the mixed image (Slot Attention, arXiv 2006.15055), which does not mind when two
@@ -38,7 +42,11 @@ class ReconstructionLoss:
         if objective not in get_args(Objective):
             raise ValueError(f"objective must be one of {', '.join(map(repr, get_args(Objective)))}, got {objective!r}")
         self.network, self.data, self.batch_size, self.objective = network, data, batch_size, objective
-        self.num_slots, self.price, self.steps = num_slots, price, steps
+        self.num_slots, self.price, self.steps, self.share = num_slots, price, steps, Share()
+
+    def place(self, device: torch.device, share: Share) -> None:
+        """Moves the data to the device, and computes this share of each batch from now on."""
+        self.data, self.share = self.data.to(device), share
 
     def price_at(self, step: int) -> float:
         """The price of this step."""
@@ -49,6 +57,7 @@ class ReconstructionLoss:
         chosen = torch.randint(len(self.data), (self.batch_size,), generator=generator)
         mirrored = torch.rand(self.batch_size, 1, 1, 1, generator=generator) < 0.5
         noise = self.network.start_noise(self.batch_size, generator, self.num_slots)
+        chosen, mirrored, noise = (self.share.of(part) for part in (chosen, mirrored, noise))
         images = self.data.batch(chosen).images
         images = torch.where(mirrored.to(images.device), images.flip(3), images)
         output = model(images, num_slots=self.num_slots, noise=noise)
@@ -75,7 +84,7 @@ class SetLoss:
     Images are never mirrored: in the mirror a scene has other coordinates, beyond the [-3, 3] that the heads can tell,
     and other light.
 
-    data: images with records, on the model's device.
+    data: images with records.
 
     Raises `ValueError` for data without records, a scene with more objects than slots, a weight that is not above 0.
     """
@@ -86,13 +95,18 @@ class SetLoss:
         if not coordinate_weight > 0:
             raise ValueError(f"coordinate_weight must be above 0, got {coordinate_weight}")
         self.network, self.data, self.batch_size = network, data, batch_size
-        self.coordinate_weight = coordinate_weight
+        self.coordinate_weight, self.share = coordinate_weight, Share()
         self.targets = set_targets(data.records, network.config.num_slots).to(data.images.device)  # (M, K, 19)
+
+    def place(self, device: torch.device, share: Share) -> None:
+        """Moves data and targets to the device, and computes this share of each batch from now on."""
+        self.data, self.targets, self.share = self.data.to(device), self.targets.to(device), share
 
     def __call__(self, model: nn.Module, generator: torch.Generator, step: int) -> dict[str, Tensor]:
         """`model` is the network as the training engine has wrapped it; `generator` decides images and starts."""
         chosen = torch.randint(len(self.data), (self.batch_size,), generator=generator)
         noise = self.network.start_noise(self.batch_size, generator)
+        chosen, noise = self.share.of(chosen), self.share.of(noise)
         output = model(self.data.batch(chosen).images, noise=noise)
         return matched_set_loss(output.predictions, self.targets[chosen], self.coordinate_weight)
 

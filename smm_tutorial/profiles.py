@@ -5,6 +5,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -23,6 +24,11 @@ class DiscoverySizes:
     learning_rate: float
     steps: int  # of a full run
     live_steps: int  # of the run that a learner watches in the notebook
+    parts: Literal["light", "paper"] = "light"  # encoder and decoder: for a CPU or a small GPU, or the papers'
+    schedule: Literal["cosine", "half_life"] = "cosine"  # of the learning rate, see `training.learning_rate_factor`
+    warmup_steps: int = 300
+    half_life: int | None = None  # steps
+    clip_norm: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Profile:
 _SLOTS = {"num_slots": 7, "train_slots": 6}
 _SMALL = {"image_size": 32, "channels": 32, "decoder_channels": 48, "slot_dim": 48, "learning_rate": 1.6e-3}
 _FULL = {"channels": 64, "decoder_channels": 64, "slot_dim": 64, "learning_rate": 4e-4, "live_steps": 3_000}
+#: SMM's object discovery (arXiv 2311.04640): batch 128, the networks of Slot Attention at full resolution.
+_PAPER = {"parts": "paper", "schedule": "half_life", "warmup_steps": 5_000, "half_life": 50_000, "clip_norm": 1.0}
 
 PROFILES = {
     profile.name: profile
@@ -44,7 +52,11 @@ PROFILES = {
         Profile("ci", DiscoverySizes(**_SMALL, **_SLOTS, batch_size=8, steps=20, live_steps=20), shown_scenes=16),
         Profile("laptop", DiscoverySizes(**_SMALL, **_SLOTS, batch_size=16, steps=30_000, live_steps=1_500), shown_scenes=64),
         Profile("gpu", DiscoverySizes(**_FULL, **_SLOTS, image_size=64, batch_size=64, steps=60_000), shown_scenes=320),
-        Profile("paper", DiscoverySizes(**_FULL, **_SLOTS, image_size=128, batch_size=128, steps=250_000), shown_scenes=320),
+        Profile(
+            "paper",
+            DiscoverySizes(**_FULL, **_SLOTS, **_PAPER, image_size=128, batch_size=128, steps=250_000),
+            shown_scenes=320,
+        ),
     )
 }
 

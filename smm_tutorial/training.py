@@ -1,17 +1,18 @@
-"""One training loop for every model, on Lightning Fabric (devices and precision come from there).
+"""One training loop for every model, on Lightning Fabric (devices, processes and precision come from there).
 
 A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) and `log.jsonl`. What happens in step t
 depends on the seed and t alone, so a run that was killed and resumed ends bit-equal, on a CPU, to one that was not.
 """
 
 import contextlib
-import json
+import functools
 import logging
 import math
-import time
+import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy
 import torch
@@ -20,41 +21,90 @@ from lightning_utilities.core import rank_zero
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from smm_tutorial import checkpoints, paths
+from smm_tutorial import processes
+from smm_tutorial.processes import Share, held_interrupts
+from smm_tutorial.run_state import Meter, RunState, TensorBoard, Trained, WeightAverage
 
 #: `loss(model, generator, step)` -> scalars by name, "loss" among them: that one is minimised, all are logged.
 Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Schedule = Literal["cosine", "half_life", "one_cycle"]
+Compile = Literal["none", "default"]
 
-def fast_precision() -> str:
-    """The precision that this hardware trains fastest in: bfloat16 where it has units for it, else float32.
+TENSOR_CORES = (7, 0)  # least compute capability of a GPU that has units for float16
 
-    On a CPU those are the matrix units of AMX or AVX-512's dot products: without either, bfloat16 is the slower one.
+
+@runtime_checkable
+class PlacedLoss(Protocol):
+    """A `Loss` that holds data: it is told once where to compute, and which share of each batch.
+
+    Every process draws the whole batch from the step's generator and computes its `share.of` it, so that the mean over
+    the processes is what one would have computed.
+    """
+
+    def place(self, device: torch.device, share: Share) -> None: ...
+
+    def __call__(self, model: nn.Module, generator: torch.Generator, step: int) -> dict[str, Tensor]: ...
+
+
+def fast_precision() -> Precision:
+    """The precision that this hardware trains fastest in, by the units that it has.
+
+    bfloat16 on GPUs with units for it (Ampere and later) and on CPUs with AMX or AVX-512's dot products; float16 on GPUs
+    with units for that alone (the T4); else float32, for an emulated half precision is the slower one.
     """
     if torch.cuda.is_available():
-        has_units = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        has_units = units.get("amx_bf16", False) or units.get("avx512_bf16", False)
-    return "bf16-mixed" if has_units else "32-true"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed"
+        return "16-mixed" if torch.cuda.get_device_capability() >= TENSOR_CORES else "32-true"
+    units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bf16-mixed" if units.get("amx_bf16", False) or units.get("avx512_bf16", False) else "32-true"
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a model is trained; with the seed, all that decides a run beside model and data."""
+    """How a model is trained; with the seed, all that decides a run beside model and data.
+
+    schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see `learning_rate_factor`. half_life: in steps.
+    weight_decay: of AdamW. ema_decay: keeps an average of the weights beside them (see `WeightAverage`), which is what
+    is evaluated, and what the model ends with. precision: see `fast_precision`.
+    compile: `default` lets torch.compile fuse the network's many small operations. Meant for long runs on a GPU: the first
+    step takes a minute or more, and a CPU gains little. Where it does not work a warning says so, and training goes on
+    without.
+    """
 
     steps: int
-    batch_size: int
+    batch_size: int  # of all processes together
     learning_rate: float = 1.6e-3
     warmup_steps: int = 300
     clip_norm: float = 0.15
     seed: int = 0
-    precision: str = "32-true"  # as Fabric names it: 32-true or bf16-mixed, see `fast_precision`
+    precision: Precision = "32-true"
+    schedule: Schedule = "cosine"
+    half_life: int | None = None
+    weight_decay: float = 0.0
+    ema_decay: float | None = None
+    compile: Compile = "none"
 
     def __post_init__(self):
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, choices in (("precision", Precision), ("schedule", Schedule), ("compile", Compile)):
+            if getattr(self, name) not in get_args(choices):
+                known = ", ".join(map(repr, get_args(choices)))
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if (self.schedule == "half_life") != (self.half_life is not None) or (self.half_life or 1) < 1:
+            raise ValueError(
+                f"half_life, in steps, belongs to schedule='half_life', got {self.half_life} for {self.schedule!r}"
+            )
+        if self.schedule == "one_cycle" and not 1 < self.warmup_steps < self.steps:
+            raise ValueError(
+                f"warmup_steps must be between 1 and steps = {self.steps} for schedule='one_cycle', got {self.warmup_steps}"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be between 0 and 1, or None for no average, got {self.ema_decay}")
 
 
 class NonFiniteError(FloatingPointError):
@@ -66,12 +116,15 @@ class Run:
     """What `fit` gives back.
 
     step, seconds: how far the run is, and what it has taken, over all calls that worked on it.
-    log: what this call logged, one entry at a time: step, loss, images a second, and what `evaluate` gave.
+    log: what this call logged, one entry at a time: step, seconds, loss, images a second, and what `evaluate` gave.
+    images_per_s: trained on by this call, evaluation left out. peak_memory_mib: of the GPU, None on a CPU.
     """
 
     step: int
     seconds: float
     log: list[dict]
+    images_per_s: float
+    peak_memory_mib: float | None
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -81,65 +134,150 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up over `warmup_steps`, then half a cosine down to 0 at the last step."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    """What the learning rate of a step (from 0) is multiplied with, by `config.schedule`. W = `warmup_steps`.
+
+    cosine: (step + 1) / W, then half a cosine down to 0 at the last step.
+    half_life: min(step / W, 1) x 0.5^(step / half_life), object discovery's in both papers. W and half-life in Slot
+    Attention 10k and 100k, in SMM 5k and 50k.
+    one_cycle: half a cosine from 1/25 up to 1 over W steps, another one down to 1/250,000 (torch's `OneCycleLR` as it
+    stands); SMM's for set prediction, with W = 5 % of the steps.
+    """
+    warmup = config.warmup_steps
+    if config.schedule == "half_life":
+        return min(step / warmup if warmup else 1.0, 1.0) * 0.5 ** (step / config.half_life)
+    if config.schedule == "one_cycle":
+        start, top, end = 1 / 25, warmup - 1, 1 / 25 / 1e4
+        if step <= top:
+            return _half_cosine(start, 1.0, step / top)
+        return _half_cosine(1.0, end, (step - top) / (config.steps - 1 - top))
+    if step < warmup:
+        return (step + 1) / warmup
+    return _half_cosine(1.0, 0.0, min(1.0, (step - warmup) / max(1, config.steps - warmup)))
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def fit(
     model: nn.Module, loss: Loss, config: TrainingConfig, run_dir: str | Path | None = None, *,
     save_every: int = 500, log_every: int = 50, stop_at: int | None = None, progress: bool = True,
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None, evaluate_every: int = 1000,
+    tensorboard: str | Path | None = None, devices: int = 1, num_nodes: int = 1,
 ) -> Run:  # fmt: skip
-    """Trains `model` in place with Adam; with a `run_dir`, goes on from the state found there and keeps it up to date.
+    """Trains `model` in place with AdamW; with a `run_dir`, goes on from the state found there and keeps it up to date.
 
     stop_at: ends this call early, at that step of the schedule. evaluate: scalars that are logged now and then.
+    tensorboard: a folder for the log as TensorBoard's event files, beside `log.jsonl`.
+    devices, num_nodes: how many GPUs (processes, on a CPU) of how many machines share the work. Each process takes its
+    share of the same joint batch, so that the losses are those of one process, up to rounding. `loss` must be a
+    `PlacedLoss`, and it and `evaluate` picklable; the script needs its `if __name__ == "__main__"`. On several machines,
+    make the same call on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK set and a `run_dir` that all of them see.
 
-    Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on disk), and
-    `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another configuration.
+    An interrupt saves the last finished step before it is passed on.
+
+    Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on disk),
+    `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another configuration, and
+    `processes.ProcessError` when one of several processes fails: the others are ended, at once on the same machine, and
+    after `processes.PATIENCE` at the latest.
     """
     with _without_notices():
-        fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    wrapped, optimizer = fabric.setup(model, optimizer)
-    state = RunState(Path(run_dir), asdict(config)) if run_dir is not None else None
-    first, seconds_before = state.restore(model, optimizer) if state else (0, 0.0)
-    last = config.steps if stop_at is None else min(stop_at, config.steps)
-    began, log = time.perf_counter(), []
-    bar = tqdm(range(first, last), initial=first, total=config.steps, disable=not progress, unit="step")
+        fabric = processes.make_fabric(devices, num_nodes, config.precision)
+    if config.batch_size % (devices * num_nodes):
+        raise ValueError(f"batch_size must be a multiple of the {devices * num_nodes} processes, got {config.batch_size}")
+    train = functools.partial(
+        _train, loss=loss, config=config, run_dir=run_dir, save_every=save_every, log_every=log_every,
+        last=config.steps if stop_at is None else min(stop_at, config.steps), progress=progress,
+        evaluate=evaluate, evaluate_every=evaluate_every, tensorboard=tensorboard,
+    )  # fmt: skip
+    if devices * num_nodes == 1:
+        return train(fabric, model)
+    if not isinstance(loss, PlacedLoss):
+        raise ValueError(f"{type(loss).__name__} cannot be split over processes: give it place(device, share), or devices=1")
+    return processes.run(fabric, train, model)
+
+
+def _train(
+    fabric: Fabric, model: nn.Module, *, loss: Loss, config: TrainingConfig, run_dir: str | Path | None,
+    save_every: int, log_every: int, last: int, progress: bool,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None, evaluate_every: int, tensorboard: str | Path | None,
+) -> Run:  # fmt: skip
+    """`fit` in one process. Of several, the first alone evaluates and writes."""
+    board = TensorBoard(tensorboard) if tensorboard is not None and fabric.is_global_zero else None
+    wrapped, trained = _set_up(fabric, model, loss, config)
+    state = RunState(Path(run_dir), config) if run_dir is not None else None
+    first, seconds_before = state.restore(trained) if state else (0, 0.0)
+    done, writes = first, fabric.is_global_zero
+    if state and writes:
+        state.cut_log(first)
+    meter, log = Meter(fabric.device, config.batch_size, first, seconds_before), []
+    bar = tqdm(range(first, last), initial=first, total=config.steps, disable=not (progress and writes), unit="step")
     try:
         for step in bar:
-            for group in optimizer.param_groups:
+            for group in trained.optimizer.param_groups:
                 group["lr"] = config.learning_rate * learning_rate_factor(step, config)
             scalars = loss(wrapped, step_generator(config.seed, step), step)
-            optimizer.zero_grad(set_to_none=True)
+            trained.optimizer.zero_grad(set_to_none=True)
             fabric.backward(scalars["loss"])
-            if not (scalars["loss"].isfinite() and _all_gradients_finite(model)):
-                raise NonFiniteError(_where_non_finite(model, scalars, step, state))
-            fabric.clip_gradients(wrapped, optimizer, max_norm=config.clip_norm)
-            optimizer.step()
+            scalars = _means(fabric, scalars)
+            _refuse_non_finite(fabric, trained, scalars, step, state)
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            with held_interrupts():
+                trained.optimizer.step()
+                if trained.average:
+                    trained.average.update(model, step)
+                done = step + 1
 
-            done, entry = step + 1, {}
+            entry = {}
             if done % log_every == 0 or done == last:
-                rate = (done - first) * config.batch_size / (time.perf_counter() - began)
-                entry = {name: value.item() for name, value in scalars.items()} | {"images_per_s": round(rate, 1)}
-                bar.set_postfix_str(f"loss {entry['loss']:.4f}, {rate:.0f} images/s")
-            if evaluate and (done % evaluate_every == 0 or done == last):
-                entry |= evaluate(model.eval())
+                entry = {name: value.item() for name, value in scalars.items()} | meter.readings(done)
+                bar.set_postfix_str(f"loss {entry['loss']:.4f}, {entry['images_per_s']:.0f} images/s")
+            if evaluate and writes and (done % evaluate_every == 0 or done == last):
+                with meter.paused():
+                    entry |= evaluate((trained.average or trained).model.eval())
                 model.train()
-            if entry:
-                log.append({"step": done} | entry)
-                if state:
-                    state.log(log[-1])
-            if state and (done % save_every == 0 or done == last):
-                state.save(model, optimizer, done, seconds_before + time.perf_counter() - began)
+            if entry and writes:
+                log.append({"step": done, "seconds": round(meter.seconds, 2)} | entry)
+                for journal in filter(None, (state, board)):
+                    journal.log(log[-1])
+            if state and writes and (done % save_every == 0 or done == last):
+                state.save(trained, done, meter.seconds)
     except KeyboardInterrupt:
-        if state:
-            print(f"Interrupted. {state.file} holds the last saved step: the same call goes on from there.")
+        if state and writes:
+            with held_interrupts():
+                state.save(trained, done, meter.seconds)
+                print(f"Interrupted. {state.file} holds step {done:,}: the same call goes on from there.")
         raise
-    return Run(max(first, last), seconds_before + time.perf_counter() - began, log)
+    finally:
+        if trained.average:
+            model.load_state_dict(trained.average.model.state_dict())
+    return Run(done, meter.seconds, log, meter.images_per_s(done), meter.peak_memory_mib)
+
+
+def _set_up(fabric: Fabric, model: nn.Module, loss: Loss, config: TrainingConfig) -> tuple[nn.Module, Trained]:
+    """The model as the loss is to call it, on its device, and all that training changes."""
+    if isinstance(loss, PlacedLoss):
+        loss.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    called = _compiled(model, fabric.device) if config.compile == "default" else model
+    wrapped, optimizer = fabric.setup(called, optimizer)
+    average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
+    return wrapped, Trained(model, optimizer, average, fabric.strategy.precision if _scaler(fabric) else None)
+
+
+def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model compiled; as it is, with a warning, where a small trial shows that torch.compile does not work here."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(8, device=device))
+        return torch.compile(model)
+    except Exception as error:  # no compiler, no Triton, a Python too new: each raises its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        warnings.warn(
+            f"torch.compile does not work here, training goes on without it, only slower ({reason}). It needs a C++ compiler "
+            "on a CPU and Triton on a GPU; compile='none' silences this",
+            stacklevel=2,
+        )
+        return model
 
 
 @contextlib.contextmanager
@@ -154,11 +292,35 @@ def _without_notices():
         logger.setLevel(level)
 
 
-def _all_gradients_finite(model: nn.Module) -> Tensor:
-    return torch.stack([p.grad.isfinite().all() for p in model.parameters() if p.grad is not None]).all()
+def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """What scales losses up, so that gradients in float16 do not vanish; None in other precisions."""
+    return getattr(fabric.strategy.precision, "scaler", None)
 
 
-def _where_non_finite(model: nn.Module, scalars: dict[str, Tensor], step: int, state: "RunState | None") -> str:
+def _means(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The scalars, without gradients, averaged over the processes."""
+    values = torch.stack([value.detach().float() for value in scalars.values()])
+    return dict(zip(scalars, fabric.all_reduce(values), strict=True))
+
+
+def _refuse_non_finite(
+    fabric: Fabric, trained: Trained, scalars: dict[str, Tensor], step: int, state: RunState | None
+) -> None:  # fmt: skip
+    """Undoes the scaling of the gradients. Raises `NonFiniteError` unless loss and gradients are finite.
+
+    Gradients that overflow where the loss was scaled up are no error: the scaler leaves this step out and scales less.
+    When it scales no longer and they still do, they are.
+    """
+    fabric.strategy.precision.unscale_gradients(trained.optimizer.optimizer)
+    gradients = [p.grad for p in trained.model.parameters() if p.grad is not None]
+    norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
+    if not (scalars["loss"].isfinite() and norm.isfinite()):
+        scaler = _scaler(fabric)
+        if not scalars["loss"].isfinite() or scaler is None or scaler.get_scale() <= 1:
+            raise NonFiniteError(_where_non_finite(trained.model, scalars, step, state))
+
+
+def _where_non_finite(model: nn.Module, scalars: dict[str, Tensor], step: int, state: RunState | None) -> str:
     """The message: which tensor went bad, weights before loss before gradients, and what to do."""
     named = [(f"weight {name}", p) for name, p in model.named_parameters()]
     named += [(name, value) for name, value in scalars.items()]
@@ -169,59 +331,3 @@ def _where_non_finite(model: nn.Module, scalars: dict[str, Tensor], step: int, s
         f"step {step}: {culprit} is not finite, and nothing was updated with it{kept}. "
         "Look for NaN in the data; else lower learning_rate or clip_norm, or lengthen warmup_steps"
     )
-
-
-class RunState:
-    """The folder of a run: where it stands (`state.safetensors`) and what it logged (`log.jsonl`)."""
-
-    def __init__(self, folder: Path, config: dict):
-        self.folder, self.config = folder, config
-        self.file, self.log_file = folder / "state.safetensors", folder / "log.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
-        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        for index, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-        checkpoints.write(self.file, tensors, {"step": step, "seconds": seconds, "training": self.config})
-
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-        """Loads the state, if there is one -> steps done and seconds spent. Cuts the log back to it."""
-        if not self.file.exists():
-            self.log_file.unlink(missing_ok=True)
-            return 0, 0.0
-        tensors, record = checkpoints.read(self.file)
-        if record["training"] != self.config:
-            differ = sorted(k for k in self.config if self.config[k] != record["training"].get(k))
-            raise checkpoints.CheckpointError(
-                f"{self.file} is of a run with another {', '.join(differ)}: choose another folder, or delete this one"
-            )
-        weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise checkpoints.CheckpointError(f"{self.file} is of another model: choose another folder") from error
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, kind = name.split(".")
-                moments.setdefault(int(index), {})[kind] = tensor
-        optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-        kept = [entry for entry in read_log(self.folder) if entry["step"] <= record["step"]]
-        paths.write_atomically(self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
-        return record["step"], record["seconds"]
-
-    def log(self, entry: dict) -> None:
-        with open(self.log_file, "a") as file:
-            file.write(json.dumps(entry) + "\n")
-
-
-def read_log(folder: str | Path) -> list[dict]:
-    """The entries of a run's log so far; a line that a kill cut short is left out."""
-    file, entries = Path(folder) / "log.jsonl", []
-    for line in file.read_text().splitlines() if file.exists() else []:
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return entries

@@ -6,11 +6,11 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from smm_tutorial.models.slot_model import SLOT_MODULES, SlotModel
-from smm_tutorial.networks import BroadcastDecoder, ConvEncoder, PixelDecoder
+from smm_tutorial.networks import BroadcastDecoder, ConvEncoder, Convolutions, PaperDecoder, PixelDecoder
 from smm_tutorial.slots import SlotOutput
 
 LEAST_SHARE = 1e-8  # of the inputs: an empty slot's logarithm stays finite
-DECODERS = {"pixel": PixelDecoder, "broadcast": BroadcastDecoder}
+DECODERS = {"pixel": PixelDecoder, "broadcast": BroadcastDecoder, "paper": PaperDecoder}
 
 MaskPrior = Literal["share", "none"]
 
@@ -19,6 +19,8 @@ MaskPrior = Literal["share", "none"]
 class DiscoveryConfig:
     """Everything that decides an `ObjectDiscovery` network. Compared models differ in `slots` alone.
 
+    The papers' network: convolutions and decoder `paper`, image_size 128, encoder_stride 1, 64 channels, slot_dim 64.
+    decoder: `pixel` | `broadcast`, light enough for a CPU | Slot Attention's, `paper`.
     mask_prior: a slot's mask starts from its `share` of the inputs, as a mixture weighs a density | from `none`. Without
     it two slots on the same cluster look the same to the decoder, however little one of them holds.
     """
@@ -30,9 +32,10 @@ class DiscoveryConfig:
     num_iterations: int = 3
     encoder_channels: int = 32
     encoder_stride: int = 2
-    decoder: Literal["pixel", "broadcast"] = "broadcast"
+    convolutions: Convolutions = "light"  # of the encoder
+    decoder: Literal["pixel", "broadcast", "paper"] = "broadcast"
     decoder_channels: int = 32
-    decoder_grid: int = 8  # cells a side that a `broadcast` decoder starts from
+    decoder_grid: int = 8  # cells a side that decoders but `pixel` start from
     mask_prior: MaskPrior = "share"
     pixel_scale: float = 0.1  # standard deviation of a pixel about its slot's painting
     slot_options: dict = field(default_factory=dict)  # passed on to the slot module: start, content, gradient, ...
@@ -89,8 +92,11 @@ class ObjectDiscovery(SlotModel):
             raise ValueError(f"mask_prior must be 'share' or 'none', got {config.mask_prior!r}")
         if not config.pixel_scale > 0:
             raise ValueError(f"pixel_scale must be above 0, got {config.pixel_scale}")
-        super().__init__(config, ConvEncoder(config.image_size, config.encoder_channels, config.encoder_stride))
-        grid = {"grid": config.decoder_grid} if config.decoder == "broadcast" else {}
+        encoder = ConvEncoder(
+            config.image_size, config.encoder_channels, config.encoder_stride, convolutions=config.convolutions
+        )
+        super().__init__(config, encoder)
+        grid = {} if config.decoder == "pixel" else {"grid": config.decoder_grid}
         self.decoder = DECODERS[config.decoder](self.slots.output_dim, config.image_size, config.decoder_channels, **grid)
 
     def forward(

@@ -2,28 +2,24 @@
 
 import json
 import logging
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import torch
 from lightning_utilities.core import rank_zero
 
-from smm_tutorial import checkpoints
-from smm_tutorial.experiments import discovery_model, train_discovery
-from smm_tutorial.models.discovery import DiscoveryConfig
+from smm_tutorial import checkpoints, paths
+from smm_tutorial.experiments import train_discovery
+from smm_tutorial.losses import ReconstructionLoss
 from smm_tutorial.training import NonFiniteError, TrainingConfig, fit, learning_rate_factor, step_generator
+from tests.toy_runs import CONFIG, tiny_model
 from tests.toys import toy_scenes
-
-CONFIG = TrainingConfig(steps=12, batch_size=4, warmup_steps=3, seed=1)
-
-
-def tiny_model(seed=0):
-    return discovery_model(
-        DiscoveryConfig(image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder_channels=8), seed
-    )
 
 
 def train(model, folder=None, config=CONFIG, **options):
@@ -148,16 +144,77 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(tmp_path):
         train(tiny_model(), tmp_path)
 
 
-def test_an_interrupt_is_passed_on_and_says_how_to_go_on(tmp_path, capsys):
+def test_an_interrupt_saves_the_last_finished_step_and_says_how_to_go_on(tmp_path, capsys):
     def interrupted(wrapped, generator, step):
-        if step == 4:
+        if step == 5:
             raise KeyboardInterrupt
         return {"loss": wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()}
 
     with pytest.raises(KeyboardInterrupt):
-        fit(tiny_model(), interrupted, CONFIG, tmp_path, progress=False, save_every=2)
-    assert "goes on from there" in capsys.readouterr().out
+        fit(tiny_model(), interrupted, CONFIG, tmp_path, progress=False, save_every=100)
+    assert "holds step 5: the same call goes on from there" in capsys.readouterr().out
+    assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 5
+
+
+@pytest.mark.parametrize("where", ["in the loss", "in the update"])
+def test_a_run_that_is_interrupted_anywhere_goes_on_bit_equal(tmp_path, monkeypatch, where):
+    """An interrupt in the update waits for its end: weights are never saved half updated."""
+    update, updates = torch.optim.AdamW.step, []
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)  # where Python sees the signal, at the latest
+
+    def watched_update(self, *arguments, **options):
+        updates.append(where == "in the update" and len(updates) == 3 and interrupt())
+        return update(self, *arguments, **options)
+
+    class InterruptedLoss(ReconstructionLoss):
+        def __call__(self, model, generator, step):
+            if where == "in the loss" and step == 4:
+                interrupt()
+            return super().__call__(model, generator, step)
+
+    whole, first, second = tiny_model(), tiny_model(), tiny_model(seed=7)
+    train(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", watched_update)
+        with pytest.raises(KeyboardInterrupt):
+            loss = InterruptedLoss(first, toy_scenes(), CONFIG.batch_size, steps=CONFIG.steps)
+            fit(first, loss, CONFIG, tmp_path, progress=False, save_every=100)
     assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 4
+    train(second, tmp_path)
+    assert_same_weights(whole, second)
+
+
+def test_a_second_interrupt_waits_until_the_state_is_saved(tmp_path, monkeypatch):
+    write = paths.write_atomically
+
+    def interrupted_write(path, content):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)
+        write(path, content)
+
+    def interrupted(wrapped, generator, step):
+        if step == 2:
+            monkeypatch.setattr(paths, "write_atomically", interrupted_write)
+            raise KeyboardInterrupt
+        return {"loss": wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()}
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), interrupted, CONFIG, tmp_path, progress=False, save_every=100)
+    assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_in_a_thread_trains_as_in_the_main_one():
+    """Handlers of signals can be set in the main thread alone; no other is interrupted."""
+    ours, theirs = tiny_model(), tiny_model()
+    train(ours)
+    thread = threading.Thread(target=train, args=(theirs,))
+    thread.start()
+    thread.join()
+    assert_same_weights(ours, theirs)
 
 
 def test_evaluation_is_logged_and_does_not_change_the_training(tmp_path):
