@@ -264,6 +264,7 @@ def test_the_segment_with_most_ground_is_the_backgrounds():
     assert background_iou(true, row((5, 10), (1, 2))).item() == pytest.approx(8 / 10)
     assert background_iou(true, row((5, 5), (6, 3), (1, 4))).item() == pytest.approx(5 / 8)
     assert background_iou(true, row((5, 4), (6, 8))).item() == pytest.approx(4 / 8)  # equally much ground: the better one
+    assert background_iou(row((0, 10), (1, 20)), row((6, 4), (5, 26))).item() == pytest.approx(6 / 30)  # most ground, not best
     assert background_iou(row((1, 4)), row((0, 4))).item() == 1  # no background
 
 
