@@ -4,6 +4,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 import torch
@@ -92,12 +93,16 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
     checkpoints.write(folder / f"{run.name}.safetensors", model.state_dict(), record)
     print(f"checkpoint {folder / run.name}.safetensors")
     print(f"record {experiments.keep_record(record) if kept else experiments.write_record(record, run.folder)}")
+    choosing = ", ".join(f"{title} {record['validation'][-1][name]:.3f}" for name, title in report.SCORE_TITLES.items())
+    print(f"validation split, which is for choosing: {choosing}")
     print(report.score_table([record]))
 
 
 def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
     if options.root:
         command = command.replace(shlex.quote(options.root), "PATH")  # where the renders lie here is nobody's business
+    if options.what.endswith(".safetensors"):
+        command = command.replace(shlex.quote(options.what), Path(options.what).name)  # nor where the checkpoint does
     record = experiments.evaluated_record(options.what, options.data, options.root, options.seed, command)
     if options.keep:
         print(f"record {experiments.write_record(record)}")

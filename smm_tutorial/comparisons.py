@@ -18,6 +18,7 @@ CONTESTANT_TITLES = {"attention": "Slot Attention", "mixture-reduced": "SMM, slo
 BASELINE = "attention"
 #: The scores that decide a comparison, and what tables call them.
 DECISIVE = {"fg_ari": "FG-ARI", "mbo": "mBO"}
+LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
 OWN_CHOICES = {"slots", "slot_options"}  # of a network's config: what a contestant is
 
 
@@ -128,8 +129,8 @@ def difference_sentence(ours: Group, baseline: Group, score: str) -> str:
         return f"{what}: not scored yet."
     difference = ours_spread.mean - base.mean
     seeds = f"{ours_spread.seeds} and {base.seeds} seeds"
-    if ours_spread.deviation is None or base.deviation is None:
-        return f"{what}: {difference:+.3f} ({seeds}): with one seed of either, no spread is known and nothing is shown."
+    if min(ours_spread.seeds, base.seeds) < LEAST_SEEDS:
+        return f"{what}: {difference:+.3f} ({seeds}): nothing is shown before both have {LEAST_SEEDS} seeds."
     spread = (ours_spread.deviation**2 + base.deviation**2) ** 0.5
     if abs(difference) <= spread:
         verdict = "within the spread, neither is shown to be better"

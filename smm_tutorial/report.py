@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from smm_tutorial import checkpoints, comparisons, datasets, experiments, paths, plotting
-from smm_tutorial.comparisons import CONTESTANT_TITLES, DECISIVE, Group, Spread
+from smm_tutorial.comparisons import CONTESTANT_TITLES, DECISIVE, Group
 
 SCORE_TITLES = {"fg_ari": "FG-ARI", "mbo": "mBO", "miou": "mIoU", "ari": "ARI with background"}
-FAULT_TITLES = {"split": "split", "merged": "merged", "missed": "missed"}
+FAULT_TITLES = {"split": "split objects", "merged": "merged objects", "missed": "missed objects"}
 BASELINE_TITLES = {"discovery-pixels": "Gaussian mixture on raw pixels", "discovery-untrained": "SMM, untrained"}
 NO_COMPARISON = (
     "No comparison has been trained yet: `smm-tutorial train discovery --kind comparison --slots attention --seed 0 --keep`, "
@@ -57,14 +57,14 @@ def variants_table() -> str:
 def comparison_table() -> str:
     """One line for each slot module and data set that runs of `--kind comparison` were trained on; a line of text before any.
 
-    Scores are means ± standard deviations over seeds.
+    Scores are means ± standard deviations over seeds; what is split, merged or missed are shares of the objects in view.
     """
     if not (found := _compared()):
         return NO_COMPARISON
     titles = SCORE_TITLES | FAULT_TITLES
     rows = [["slot module", "trained and scored on", *titles.values(), "seeds", "best seed", "training of each"]]
     for group in found:
-        cells = [_cell(group.spread(group.setting.test_label, lambda scores, name=name: scores.get(name))) for name in titles]
+        cells = [_cell(group, group.setting.test_label, (name,)) for name in titles]
         best = str(group.best["training"]["seed"])
         rows.append([group.title, str(group.setting), *cells, str(len(group.records)), best, _training_of_all(group)])
     return markdown_table(rows)
@@ -129,11 +129,8 @@ def _by_contestant(found: list[Group], title: str, lines: list[tuple[comparisons
     by_place = {(group.setting, group.contestant): group for group in found}
     rows = [["trained on", title, *(CONTESTANT_TITLES[name] for name in contestants)]]
     for setting, label, place, name in lines:
-        spreads = []
-        for contestant in contestants:
-            group = by_place.get((setting, contestant))
-            spreads.append(group and group.spread(label, lambda scores, place=place: _at(scores, place)))
-        rows.append([str(setting), name, *map(_cell, spreads)])
+        cells = [_cell(by_place.get((setting, contestant)), label, place) for contestant in contestants]
+        rows.append([str(setting), name, *cells])
     return markdown_table(rows)
 
 
@@ -146,11 +143,14 @@ def _at(scores: dict, place: tuple[str, ...]) -> float | None:
     return scores
 
 
-def _cell(spread: Spread | None) -> str:
-    """Mean and spread; with how many seeds, where one alone has none."""
+def _cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
+    """Mean and spread over seeds of the score at a place in the scores on a data set; how many, where they are few."""
+    spread = group and group.spread(label, lambda scores: _at(scores, place))
     if spread is None:
         return "–"
-    return str(spread) if spread.seeds > 1 else f"{spread} (one seed)"
+    if spread.seeds == 1:
+        return f"{spread} (one seed)"
+    return str(spread) if spread.seeds == len(group.records) else f"{spread} ({spread.seeds} of {len(group.records)} seeds)"
 
 
 def _title(record: dict) -> str:

@@ -76,9 +76,10 @@ def test_a_difference_is_held_against_the_spread(mixture, attention, difference,
     assert second == first.replace("FG-ARI", "mBO")  # it differs by a constant in these records
 
 
-def test_one_seed_shows_nothing():
-    first, _ = sentences(mixture=[0.9], attention=[0.5, 0.6])
-    assert first.endswith("+0.350 (1 and 2 seeds): with one seed of either, no spread is known and nothing is shown.")
+@pytest.mark.parametrize("mixture", [[0.9], [0.899, 0.901]])
+def test_one_or_two_seeds_show_nothing(mixture):
+    first, _ = sentences(mixture=mixture, attention=[0.5, 0.6, 0.7])
+    assert first.endswith(f"+0.300 ({len(mixture)} and 3 seeds): nothing is shown before both have 3 seeds.")
 
 
 def test_every_contestant_is_held_against_slot_attention_alone():
@@ -130,7 +131,7 @@ def test_the_table_has_a_line_for_each_slot_module(results):
     head, _, *rows = cells(report.comparison_table())
     assert [row[0] for row in rows] == ["Slot Attention", "SMM, slots reduced", "SMM"]
     attention, reduced, mixture = (dict(zip(head, row, strict=True)) for row in rows)
-    assert [attention[score] for score in ("FG-ARI", "mBO", "split")] == ["0.800 ± 0.100", "0.600 ± 0.100", "0.050 ± 0.000"]
+    assert attention["FG-ARI"] == "0.800 ± 0.100" and attention["split objects"] == "0.050 ± 0.000"
     assert attention["seeds"] == "3" and attention["best seed"] == "2" and reduced["FG-ARI"] == "0.600 (one seed)"
     assert mixture["best seed"] == "0" and mixture["trained and scored on"] == "clevr6, ci, 32 px"
     assert mixture["training of each"] == "20 steps at rate 0.0016, 15 minutes, 2 CPU cores"
@@ -139,12 +140,14 @@ def test_the_table_has_a_line_for_each_slot_module(results):
 def test_shifts_have_a_line_for_each_data_set_and_a_gap_where_nothing_was_scored(results):
     records = records_of(attention=[0.7, 0.8])
     records += [record_of("mixture", 0, 0.9, **{CROWD: 0.5}), record_of("mixture", 1, 0.8, **{CROWD: 0.4})]
+    records += [record_of("mixture-reduced", seed, 0.8, **{CROWD: 0.3}) for seed in (0, 1)]
+    records += [record_of("mixture-reduced", 2, 0.8)]
     results(records)
     head, _, *rows = cells(report.shift_table())
-    assert head == ["trained on", "scored on", "Slot Attention", "SMM"]
+    assert head == ["trained on", "scored on", "Slot Attention", "SMM, slots reduced", "SMM"]
     assert rows == [
-        ["clevr6, ci, 32 px", TEST, "0.750 ± 0.071", "0.850 ± 0.071"],
-        ["clevr6, ci, 32 px", CROWD, "–", "0.450 ± 0.071"],
+        ["clevr6, ci, 32 px", TEST, "0.750 ± 0.071", "0.800 ± 0.000", "0.850 ± 0.071"],
+        ["clevr6, ci, 32 px", CROWD, "–", "0.300 ± 0.000 (2 of 3 seeds)", "0.450 ± 0.071"],
     ]
     assert cells(report.shift_table("mbo"))[-1][-1] == "0.250 ± 0.071"
 

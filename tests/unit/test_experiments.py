@@ -154,6 +154,9 @@ def test_runs_that_share_a_name_are_told_apart_by_their_files(own_data, capsys):
         experiments.load_discovery(name)
     file = paths.runs_dir() / f"{name}-rate0.002-1steps" / f"{name}.safetensors"
     assert experiments.load_discovery(str(file)).record["training"]["learning_rate"] == 0.002
+    assert cli.main(["evaluate", str(file), "--keep"]) == 0
+    scores = experiments.read_record(name)["scores"]["clevr6, test"]
+    assert scores["command"] == f"smm-tutorial evaluate {name}.safetensors --keep"  # no folder of this machine
 
 
 def test_only_object_discovery_is_scored_by_masks(own_data):
