@@ -34,8 +34,8 @@ SPLITS = ("train", "val", "test")
 OFFICIAL_WINDOW = (1 / 18, 0.0, 17 / 18, 1.0)  # what CLEVR's images of 480 x 320 show of the 4:3 frame
 VARIANTS = {
     "clevr6": Look(3, 6, 64, 64, effects=CLEVR6_PACK),  # as the embedded packs, but other scenes
-    "clevr7-10": Look(7, 10, 64, 64, effects=CLEVR6_PACK),  # more objects than those have
     "clevr10": Look(3, 10, 64, 64),
+    "clevr7-10": Look(7, 10, 64, 64, effects=CLEVR6_PACK),  # more objects than the packs have
     "clevr10-whole": Look(3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1),  # half of CLEVR's own 320 x 480
 }
 """What can be rendered. The random streams contain the variant's name: no two variants share a scene."""
