@@ -4,11 +4,13 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 import torch
 
 from smm_tutorial import __version__, checkpoints, data_command, data_report, datasets, experiments, paths, report
+from smm_tutorial.evaluation_sets import EVALUATION_SETS, TRAINING_DATA
 from smm_tutorial.processes import ProcessError
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.training import Compile, NonFiniteError, Precision
@@ -17,6 +19,9 @@ from smm_tutorial.training import Compile, NonFiniteError, Precision
 EXPECTED = (
     ValueError, OSError, ImportError, checkpoints.CheckpointError, datasets.DatasetError, NonFiniteError, ProcessError,
 )  # fmt: skip
+
+#: What `--keep` alone puts under data/: all seeds of compared runs are committed as records, weights of the best alone.
+KEPT = {"discovery": "checkpoint", "comparison": "record", "variant": "record"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,28 +48,39 @@ def _parser() -> argparse.ArgumentParser:
     models = train.add_subparsers(required=True, metavar="model")
     discovery = models.add_parser("discovery", help="object discovery by reconstruction")
     discovery.set_defaults(run=train_discovery)
-    discovery.add_argument("--slots", choices=["mixture", "attention"], default="mixture")
-    discovery.add_argument("--data", choices=["clevr6"], default="clevr6")
+    discovery.add_argument("--slots", choices=list(experiments.CONTESTANTS), default="mixture")
+    discovery.add_argument("--data", choices=list(TRAINING_DATA), default="clevr6")
     discovery.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
     discovery.add_argument("--seed", type=int, default=0)
     discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
     discovery.add_argument("--size", type=int, help="pixels a side of the images, instead of the profile's")
-    discovery.add_argument("--variant", choices=list(experiments.VARIANTS), help="leave something out, to compare")
-    discovery.add_argument("--keep", action="store_true", help="put checkpoint and record under data/ to be committed")
+    discovery.add_argument("--learning-rate", type=float, help="instead of the profile's, or the contestant's in a comparison")
+    purpose = discovery.add_mutually_exclusive_group()
+    purpose.add_argument(
+        "--kind", choices=get_args(experiments.Kind), default="discovery", help="a run of its own, or one of a comparison"
+    )
+    purpose.add_argument("--variant", choices=list(experiments.VARIANTS), help="leave something out, to compare")
+    discovery.add_argument(
+        "--keep", nargs="?", choices=["record", "checkpoint"], const=True,
+        help="put under data/, to be committed: the record, or the checkpoint with its record; by default the checkpoint of a "
+        "run of its own, and of runs that are compared the record",
+    )  # fmt: skip
     _add_engine_options(discovery)
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")
     evaluate.set_defaults(run=evaluate_discovery)
-    evaluate.add_argument("what", help="a checkpoint's name or file, 'untrained' or 'pixels' (a mixture on raw pixels)")
-    evaluate.add_argument("--data", choices=["clevr6", "clevr-renders"], default="clevr6")
-    evaluate.add_argument("--root", help="the folder of clevr-renders")
+    evaluate.add_argument(
+        "what", help="name of a checkpoint or of a run here, a file, 'untrained' or 'pixels' (a mixture on raw pixels)"
+    )
+    evaluate.add_argument("--data", choices=list(EVALUATION_SETS), default="clevr6")
+    evaluate.add_argument("--root", help="the folder of clevr-renders, clevr-renders-7-10 or clevr-official")
     evaluate.add_argument("--seed", type=int, default=0, help="of the slots' starts")
     evaluate.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
     table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
     table.set_defaults(run=print_report)
-    table.add_argument("experiment", choices=["discovery", "data"])
-    table.add_argument("--keep", action="store_true", help="bring the README's table and picture up to date")
+    table.add_argument("experiment", choices=[*report.EXPERIMENTS, "data"])
+    table.add_argument("--keep", action="store_true", help="bring the README's tables and pictures up to date")
     return parser
 
 
@@ -90,22 +106,26 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
     run = experiments.DiscoveryRun(
         command, options.slots, options.data, profile, options.seed, options.steps, options.variant, options.size,
         {"compile": options.compile} | ({"precision": options.precision} if options.precision else {}),
+        kind=options.kind, learning_rate=options.learning_rate,
     )  # fmt: skip
-    name, folder = run.name, paths.runs_dir() / run.name
-    print(f"{name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {folder}")
-    model, record = run.train(
-        folder, devices=options.devices, num_nodes=options.nodes, tensorboard=options.tensorboard
-    )  # fmt: skip
-    checkpoint = (paths.checkpoints_dir() if options.keep else folder) / f"{name}.safetensors"
-    checkpoints.write(checkpoint, model.state_dict(), record)
-    print(f"checkpoint {checkpoint}\nrecord {experiments.write_record(record, None if options.keep else folder)}")
+    print(f"{run.name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {run.folder}")
+    model, record = run.train(devices=options.devices, num_nodes=options.nodes, tensorboard=options.tensorboard)
+    kept = KEPT[run.kind] if options.keep is True else options.keep
+    folder = paths.checkpoints_dir() if kept == "checkpoint" else run.folder
+    checkpoints.write(folder / f"{run.name}.safetensors", model.state_dict(), record)
+    print(f"checkpoint {folder / run.name}.safetensors")
+    print(f"record {experiments.keep_record(record) if kept else experiments.write_record(record, run.folder)}")
+    choosing = ", ".join(f"{title} {record['validation'][-1][name]:.3f}" for name, title in report.SCORE_TITLES.items())
+    print(f"validation split, which is for choosing: {choosing}")
     print(report.score_table([record]))
 
 
 def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
     if options.root:
         command = command.replace(shlex.quote(options.root), "PATH")  # where the renders lie here is nobody's business
-    record = experiments.evaluation(options.what, options.data, options.root, options.seed, command)
+    if options.what.endswith(".safetensors"):
+        command = command.replace(shlex.quote(options.what), Path(options.what).name)  # nor where the checkpoint does
+    record = experiments.evaluated_record(options.what, options.data, options.root, options.seed, command)
     if options.keep:
         print(f"record {experiments.write_record(record)}")
     print(report.score_table([record]))
@@ -115,6 +135,6 @@ def print_report(options: argparse.Namespace, command: str) -> None:
     if options.experiment == "data":
         print(data_report.table())
         return
-    print(report.discovery_table())
+    print(report.EXPERIMENTS[options.experiment]())
     if options.keep:
-        print("written:", *report.keep_discovery())
+        print("written:", *report.keep(options.experiment))

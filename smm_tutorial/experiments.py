@@ -6,32 +6,32 @@ was made of and what it scored, and the command that makes it again.
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from smm_tutorial import checkpoints, datasets, metrics, paths
+from smm_tutorial import checkpoints, paths
 from smm_tutorial.datasets import SceneImages
+from smm_tutorial.evaluation import detailed_scores, evaluate, score, segment, segment_pixels
+from smm_tutorial.evaluation_sets import EVALUATION_SETS, training_split
 from smm_tutorial.losses import ReconstructionLoss
-from smm_tutorial.mixtures import GaussianMixtureEM
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.profiles import PROFILES, Profile
 from smm_tutorial.run_state import read_log
 from smm_tutorial.training import Run, TrainingConfig, fast_precision, fit
 
-SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "fg_ari": metrics.foreground_ari,
-    "mbo": metrics.mean_best_overlap,
-    "miou": metrics.mean_iou,
-    "ari": metrics.adjusted_rand_index,
+#: The slot modules that are compared, by name: which one, and its options. `mixture-reduced` hands the decoder slots as wide
+#: as Slot Attention's, `mixture` twice as wide ones, means and variances.
+CONTESTANTS: dict[str, tuple[str, dict]] = {
+    "attention": ("attention", {}),
+    "mixture-reduced": ("mixture", {"content": "reduced"}),
+    "mixture": ("mixture", {}),
 }
-EVALUATION_BATCH = 64
+#: What a contestant's learning rate in a comparison is, as a multiple of the profile's.
+LEARNING_RATE_FACTORS = {"attention": 1.0, "mixture-reduced": 1.0, "mixture": 1.0}
 OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
 #: The run with one thing left out, or `complete`, by name: options of the network, and of the loss.
 VARIANTS: dict[str, tuple[dict, dict]] = {
@@ -41,28 +41,27 @@ VARIANTS: dict[str, tuple[dict, dict]] = {
     "squared-error": ({}, {"objective": "squared_error"}),
     "no-fewer-slots": ({}, {"num_slots": None}),
 }
-#: How to tell whose a pixel is: by the slots' responsibilities for the pixel itself, or by the decoder's masks alone.
-Masks = Literal["responsibilities", "decoder"]
-#: What results call the data they were scored on.
-DATA_LABELS = {"clevr6": "clevr6, test", "clevr-renders": "CLEVR in Blender, at most 6 objects"}
+#: What a run is for: to show what the module can do, or to compare contestants that share everything else.
+Kind = Literal["discovery", "comparison"]
 #: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile.
 BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE = ("untrained", "pixels"), "mixture", "laptop"
 
 
 def discovery_config(slots: str, profile: Profile, image_size: int | None = None) -> DiscoveryConfig:
-    """The network of the discovery experiments. Everything but `slots` is the same for both modules.
+    """The network of the discovery experiments. Everything but the slot module is the same for all `CONTESTANTS`.
 
-    image_size: instead of the profile's. Slots see 16 to 31 cells a side, every pixel with the papers' parts. The decoder
-    starts from a cell for 4 x 4 pixels (from a coarser grid it learns far more slowly), the papers' from 8 x 8 cells.
+    slots: one of them. image_size: instead of the profile's. Slots see 16 to 31 cells a side, every pixel with the papers'
+    parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser grid it learns far more slowly), the papers' from
+    8 x 8 cells.
     """
-    sizes = profile.discovery
+    sizes, (module, options) = profile.discovery, CONTESTANTS[slots]
     size, of_paper = image_size or sizes.image_size, sizes.parts == "paper"
     return DiscoveryConfig(
-        slots=slots, image_size=size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
+        slots=module, image_size=size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
         encoder_channels=sizes.channels, encoder_stride=1 if of_paper else _power_of_two(size / 16),
         convolutions=sizes.parts, decoder="paper" if of_paper else "broadcast",
         decoder_channels=sizes.decoder_channels, decoder_grid=8 if of_paper else size // 4,
-        slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"},
+        slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"} | options,
     )  # fmt: skip
 
 
@@ -87,77 +86,9 @@ def train_discovery(
     return fit(model, loss, config, run_dir, **options)
 
 
-@torch.no_grad()
-def segmentations(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None
-) -> dict[Masks, Tensor]:  # fmt: skip
-    """The slot that owns each pixel of each image, by either kind of masks -> integers `(M, H, W)`, on the CPU.
-
-    `seed` decides the slots' starts.
-    """
-    generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-    maps: dict[Masks, list[Tensor]] = {"responsibilities": [], "decoder": []}
-    for first in range(0, len(data), EVALUATION_BATCH):
-        images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
-        noise = model.start_noise(len(images), generator, num_slots)
-        output = model(images, num_slots=num_slots, noise=noise)
-        maps["responsibilities"].append(output.log_joint(images).argmax(dim=1).cpu())
-        maps["decoder"].append(output.segmentation.cpu())
-    return {masks: torch.cat(owners) for masks, owners in maps.items()}
-
-
-def segment(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, masks: Masks = "responsibilities"
-) -> Tensor:
-    """`segmentations` by one kind of masks -> integer `(M, H, W)`, on the CPU."""
-    return segmentations(model, data, seed, num_slots)[masks]
-
-
-def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:
-    """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integer `(M, H, W)`.
-
-    What clustering does without learning: the first row of every table.
-    """
-    height, width = data.size
-    y, x = np.mgrid[:height, :width].reshape(2, -1)
-    maps = []
-    for image in data.images.cpu().numpy():
-        points = np.concatenate([image.reshape(3, -1), x[None], y[None]]).T.astype(float)  # (H W, 5)
-        points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-6)
-        mixture = GaussianMixtureEM(num_clusters, covariance_type="full", reg_covar=1e-4, random_state=seed, max_iter=50)
-        maps.append(mixture.fit(points).predict(points).reshape(height, width))
-    return torch.from_numpy(np.stack(maps))
-
-
-def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
-    """Means over the images of every metric, and how many images there were.
-
-    Raises `ValueError` when the data have no masks.
-    """
-    if data.masks is None:
-        raise ValueError(f"{data.name} ({data.split}) has no masks to score against: choose a split that has")
-    true = data.masks.long().cpu()
-    return {name: round(metric(true, segmentation).mean().item(), 4) for name, metric in SCORES.items()} | {"images": len(data)}
-
-
 def validation_score(data: SceneImages, model: ObjectDiscovery) -> dict[str, float]:
     """What is logged of a model while it trains."""
     return score(data, segment(model, data))
-
-
-def both_scores(model: ObjectDiscovery, data: SceneImages, seed: int) -> dict:
-    """Scores by the responsibilities for pixels, and under `decoder_masks` those by the decoder's masks alone."""
-    owners = segmentations(model, data, seed)
-    return score(data, owners["responsibilities"]) | {"decoder_masks": score(data, owners["decoder"])}
-
-
-def test_data(name: str, size: int, root: str | Path | None = None) -> SceneImages:
-    """The scenes that results are about: the test split of `clevr6`, or a folder of renders in the papers' crop."""
-    if name == "clevr-renders":
-        if root is None:
-            raise ValueError("clevr-renders needs the folder of the renders: --root PATH")
-        return datasets.load(name, split="train", size=size, root=root, crop="paper", max_objects=6)
-    return datasets.load(name, split="test", size=size)
 
 
 class DiscoveryRun:
@@ -165,59 +96,88 @@ class DiscoveryRun:
 
     def __init__(
         self, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None,
-        variant: str | None = None, image_size: int | None = None, training_options: dict | None = None,
+        variant: str | None = None, image_size: int | None = None, training_options: dict | None = None, *,
+        kind: Kind = "discovery", learning_rate: float | None = None,
     ):  # fmt: skip
-        """slots, data, profile, seed: what is trained on what. steps, image_size: instead of the profile's.
+        """slots: one of `CONTESTANTS`. data: one of `TRAINING_DATA`. variant: of `VARIANTS`, for a run of their own kind.
 
-        variant: of `VARIANTS`. training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
+        steps, image_size, learning_rate: instead of the profile's; a rate of one's own, as in a search for the best, has a
+        folder of its own. training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
         """
         sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
-        kind, sized = (f"variant-{variant}" if variant else "discovery"), (f"-{image_size}px" if image_size else "")
-        self.name = f"{kind}-{slots}-{data}-{profile.name}{sized}-seed{seed}"
+        named, sized = (f"variant-{variant}" if variant else kind), (f"-{image_size}px" if image_size else "")
+        self.name = f"{named}-{slots}-{data}-{profile.name}{sized}-seed{seed}"
         self.command, self.data, self.profile, self.variant = command, data, profile, variant
+        self.kind, self.contestant = "variant" if variant else kind, slots
         self.config = replace(discovery_config(slots, profile, image_size), **options)
         schedule = {"schedule": sizes.schedule, "warmup_steps": sizes.warmup_steps, "half_life": sizes.half_life}
         chosen = schedule | {"clip_norm": sizes.clip_norm, "precision": fast_precision()} | (training_options or {})
+        factor = LEARNING_RATE_FACTORS[slots] if kind == "comparison" else 1.0
         self.training = TrainingConfig(
-            sizes.steps if steps is None else steps, sizes.batch_size, sizes.learning_rate, seed=seed, **chosen
+            sizes.steps if steps is None else steps, sizes.batch_size,
+            factor * sizes.learning_rate if learning_rate is None else learning_rate, seed=seed, **chosen,
         )  # fmt: skip
+        searched = "" if learning_rate is None else f"-rate{learning_rate:g}-{self.training.steps}steps"
+        self.folder = paths.runs_dir() / f"{self.name}{searched}"
         self.model = discovery_model(self.config, seed)
 
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
-    def train(self, folder: Path, **options) -> tuple[ObjectDiscovery, dict]:
-        """Trains, or goes on in `folder`, then scores on the test data -> model and record (the checkpoint's too).
+    def train(self, **options) -> tuple[ObjectDiscovery, dict]:
+        """Trains, or goes on in its folder, then scores on the test split -> model and record (the checkpoint's too).
 
         options: of `training.fit`.
         """
         provenance = checkpoints.provenance()  # of the code that is loaded now
-        train, validation = (datasets.load(self.data, split=s, size=self.config.image_size) for s in ("train", "val"))
+        train, validation = (training_split(self.data, split, self.config.image_size) for split in ("train", "val"))
         run = train_discovery(
-            self.model, train, self.training, folder, loss_options=self.loss_options,
+            self.model, train, self.training, self.folder, loss_options=self.loss_options,
             evaluate=partial(validation_score, validation), **options,
         )  # fmt: skip
-        test = test_data(self.data, self.config.image_size)
-        scores = both_scores(self.model.eval(), test, seed=0)
+        tested_on = EVALUATION_SETS[self.data]
+        test = tested_on.load(self.config.image_size)
+        scores = evaluate(self.model.eval(), test, num_slots=tested_on.num_slots)
         return self.model, {
-            "name": self.name, "command": self.command, "model": type(self.model).__name__,
-            "config": asdict(self.config), "training": asdict(self.training) | {"loss": self.loss_options},
+            "name": self.name, "command": self.command, "kind": self.kind, "contestant": self.contestant,
+            "model": type(self.model).__name__, "config": asdict(self.config),
+            "training": asdict(self.training) | {"loss": self.loss_options},
             "variant": self.variant, "profile": self.profile.name, "data": self.data,
             "step": run.step, "minutes": round(run.seconds / 60, 1),
-            "scores": {DATA_LABELS[self.data]: scores},
-            "validation": [entry for entry in read_log(folder) if "fg_ari" in entry],
+            "scores": {tested_on.label_of(len(test)): scores},
+            "validation": [entry for entry in read_log(self.folder) if "fg_ari" in entry],
             "provenance": provenance,
         }  # fmt: skip
 
 
-def evaluation(what: str, data: str, root: str | Path | None, seed: int, command: str) -> dict:
+def load_discovery(what: str) -> checkpoints.Checkpoint:
+    """A committed checkpoint or one of a run on this machine, by its name; or any, by its file.
+
+    Raises `CheckpointError` where there is none, where runs with different learning rates share the name, or where the
+    checkpoint is of another kind of model.
+    """
+    runs = sorted(paths.runs_dir().glob(f"*/{what}.safetensors")) if "/" not in what else []
+    if what not in checkpoints.available() and len(runs) > 1:
+        raise checkpoints.CheckpointError(f"several runs are named {what!r}: give one of the files {', '.join(map(str, runs))}")
+    checkpoint = checkpoints.load(runs[0] if what not in checkpoints.available() and runs else what)
+    if not isinstance(checkpoint.model, ObjectDiscovery):
+        raise checkpoints.CheckpointError(
+            f"{what} is a {type(checkpoint.model).__name__}, but only models of object discovery paint masks that can be scored"
+        )
+    return checkpoint
+
+
+def evaluated_record(what: str, data: str, root: str | Path | None, seed: int, command: str) -> dict:
     """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw pixels, no slots).
+
+    data: one of `EVALUATION_SETS`, at `root` where it needs a folder.
 
     Returns the result record with this score in it, beside those that `data/results` already holds for other data.
 
-    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data do.
+    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data do, and `ValueError` where
+    `data/results` holds the record of another run by the same name.
     """
     if what in BASELINES:
         config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE])
@@ -225,17 +185,36 @@ def evaluation(what: str, data: str, root: str | Path | None, seed: int, command
         record["provenance"] = checkpoints.provenance()
         model = discovery_model(config, seed).eval()
     else:
-        model, record = checkpoints.load(what)
-    test = test_data(data, model.config.image_size, root)
+        model, record = load_discovery(what)
+    if (paths.results_dir() / f"{record['name']}.json").is_file():
+        kept = read_record(record["name"])
+        if differ := _differences(record, kept):
+            raise ValueError(
+                f"data/results/{record['name']}.json is of a run with another {', '.join(differ)}: scores of two runs do not "
+                "go into one record; keep the new run's record first (smm-tutorial train ... --keep), or delete the old one"
+            )
+        record = kept
+    scenes = EVALUATION_SETS[data]
+    test = scenes.load(model.config.image_size, root)
     if what == "pixels":
-        scores = score(test, segment_pixels(test, model.config.num_slots, seed))
+        scores = detailed_scores(test, segment_pixels(test, scenes.num_slots or model.config.num_slots, seed))
     else:
-        scores = both_scores(model, test, seed)
-    earlier = paths.results_dir() / f"{record['name']}.json"
-    if earlier.is_file():
-        record = read_record(record["name"])
-    record["scores"][DATA_LABELS[data]] = scores | {"command": command}
+        scores = evaluate(model, test, seed, scenes.num_slots)
+    record["scores"][scenes.label_of(len(test))] = scores | {"command": command}
     return record
+
+
+def keep_record(record: dict) -> Path:
+    """Writes a run's record to `data/results`; where it is there already, scores on other data stay in it."""
+    path = paths.results_dir() / f"{record['name']}.json"
+    kept = read_record(record["name"]) if path.is_file() else {}
+    earlier = {} if _differences(record, kept) else kept["scores"]
+    return write_record(record | {"scores": earlier | record["scores"]})
+
+
+def _differences(record: dict, kept: dict) -> list[str]:
+    """What shows that two records by the same name are of different runs."""
+    return [key for key in ("config", "training", "step", "validation") if record.get(key) != kept.get(key)]
 
 
 def write_record(record: dict, folder: Path | None = None) -> Path:

@@ -6,11 +6,14 @@ maps follow the data's rule: 0 is the background, k the scene's k-th object. Pre
 example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`; their 0 is a segment like any other. Renumbering the segments,
 or the objects, changes no score.
 
-Everything about segmentations derives from one table of counts an image: entry (t, p) says how many pixels carry true
-label t and predicted label p.
+Everything about segmentations derives from one table of counts an image, `contingency.count_table`. Where several metrics
+of the same maps are wanted, make that table once and hand it to `SEGMENTATION_METRICS`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +21,18 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from smm_tutorial.average_precision import average_precision_clevr
+from smm_tutorial.contingency import count_table
 
-__all__ = ["adjusted_rand_index", "average_precision_clevr", "foreground_ari", "mean_best_overlap", "mean_iou"]
+__all__ = [
+    "SEGMENTATION_METRICS", "ObjectOverlaps", "adjusted_rand_index", "average_precision_clevr", "background_iou",
+    "best_overlaps", "foreground_ari", "mean_best_overlap", "mean_iou", "merged_objects", "missed_objects",
+    "overlaps_of_objects", "split_objects",
+]  # fmt: skip
 
-LARGEST_PLAIN_LABEL = 255
-"""Labels above this are renumbered first, so that sparse labels (such as packed colours) keep the tables small."""
+#: The thresholds of over-segmentation, under-segmentation and misses.
+PART_OF_AN_OBJECT = 0.2  # of its pixels: less of it in a segment is a ragged edge, not a part
+MOSTLY = 0.5  # of an object's, or of a segment's pixels
+MISSED_BELOW = 0.2  # intersection over union
 
 
 def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
@@ -41,7 +51,7 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
     Raises:
         ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or negative labels.
     """
-    return _rand_index_of_counts(_count_table(true, predicted))
+    return _rand_index(count_table(true, predicted))
 
 
 def foreground_ari(true: Tensor, predicted: Tensor) -> Tensor:
@@ -56,7 +66,7 @@ def foreground_ari(true: Tensor, predicted: Tensor) -> Tensor:
         (B,), float64. One object in one segment scores 1. An image without foreground scores 1: there is nothing
         to group, and no grouping can be wrong (scikit-learn scores empty label lists the same way).
     """
-    return _rand_index_of_counts(_count_table(true, predicted)[:, 1:])  # row 0 holds the true background
+    return _foreground_rand_index(count_table(true, predicted))
 
 
 def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
@@ -72,9 +82,7 @@ def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
     Returns:
         (B,), float64 in [0, 1]; 1 for an image without objects: nothing to find, nothing missed.
     """
-    overlaps, present = _object_overlaps(true, predicted)
-    matched_sums = [overlap[linear_sum_assignment(overlap, maximize=True)].sum() for overlap in overlaps.cpu().numpy()]
-    return _mean_over_objects(overlaps.new_tensor(np.array(matched_sums)), present)
+    return _matched_iou(count_table(true, predicted))
 
 
 def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
@@ -88,11 +96,84 @@ def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
     Returns:
         (B,), float64 in [0, 1]; 1 for an image without objects: nothing to find, nothing missed.
     """
-    overlaps, present = _object_overlaps(true, predicted)
-    return _mean_over_objects(overlaps.amax(dim=2).sum(dim=1), present)
+    return _best_iou(count_table(true, predicted))
 
 
-def _rand_index_of_counts(counts: Tensor) -> Tensor:
+def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
+    """Over-segmentation: the share of the image's true objects that two or more segments divide among them.
+
+    A segment counts where it owns at least a fifth of the object's pixels (`PART_OF_AN_OBJECT`) and at least half of its
+    own pixels lie on that object (`MOSTLY`): slots that are duplicates of each other, not neighbours that took an edge.
+    Hoover et al. (1996) call this over-segmentation of a region, with one threshold for both.
+
+    Args, Raises: as `adjusted_rand_index`.
+
+    Returns:
+        (B,), float64 in [0, 1], better when lower; 0 for an image without objects.
+    """
+    return _split(count_table(true, predicted))
+
+
+def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
+    """Under-segmentation: the share of the image's true objects that share a segment with another object.
+
+    A segment merges objects where it owns at least half of each (`MOSTLY`). The segment that holds the background is no
+    exception: two objects that it has swallowed are merged, and missed as well.
+
+    Args, Raises: as `adjusted_rand_index`.
+
+    Returns:
+        (B,), float64 in [0, 1], better when lower; 0 for an image without objects.
+    """
+    return _merged(count_table(true, predicted))
+
+
+def missed_objects(true: Tensor, predicted: Tensor) -> Tensor:
+    """The share of the image's true objects with which no segment reaches an intersection over union of a fifth.
+
+    The threshold is `MISSED_BELOW`. An object in the background's segment is missed; so is one whose segment also owns
+    more than four times as much ground.
+
+    Args, Raises: as `adjusted_rand_index`.
+
+    Returns:
+        (B,), float64 in [0, 1], better when lower; 0 for an image without objects.
+    """
+    return _missed(count_table(true, predicted))
+
+
+def background_iou(true: Tensor, predicted: Tensor) -> Tensor:
+    """Intersection over union of the true background with the segment that owns most of it.
+
+    Args, Raises: as `adjusted_rand_index`.
+
+    Returns:
+        (B,), float64 in [0, 1]; 1 for an image without background. Of segments that own equally much, the better counts.
+    """
+    return _background(count_table(true, predicted))
+
+
+class ObjectOverlaps(NamedTuple):
+    """Each true object's best overlap with a segment, and its size; an object that is not in the image has 0 pixels."""
+
+    best: Tensor  # (B, T - 1) float64: intersection over union, 0 for an absent object
+    pixels: Tensor  # (B, T - 1) float64
+
+
+def best_overlaps(true: Tensor, predicted: Tensor) -> ObjectOverlaps:
+    """What `mean_best_overlap` averages, object by object: column k - 1 is the scene's k-th object.
+
+    Args, Raises: as `adjusted_rand_index`.
+    """
+    return overlaps_of_objects(count_table(true, predicted))
+
+
+def overlaps_of_objects(counts: Tensor) -> ObjectOverlaps:
+    """`best_overlaps` from the table of counts (B, T, P)."""
+    return ObjectOverlaps(_overlaps(counts).amax(dim=2), counts[:, 1:].sum(dim=2))
+
+
+def _rand_index(counts: Tensor) -> Tensor:
     """Adjusted Rand index (B,) of tables of counts (B, T, P): (index - expected) / (maximum - expected)."""
     together_in_both = _pairs(counts).sum(dim=(1, 2))  # (B,) pairs of pixels that share both labels
     together_in_true = _pairs(counts.sum(dim=2)).sum(dim=1)  # (B,)
@@ -106,67 +187,82 @@ def _rand_index_of_counts(counts: Tensor) -> Tensor:
     return index.masked_fill(same_partition, 1)
 
 
+def _foreground_rand_index(counts: Tensor) -> Tensor:
+    return _rand_index(counts[:, 1:])  # row 0 holds the true background
+
+
 def _pairs(counts: Tensor) -> Tensor:
     """How many pairs `counts` things form: n (n - 1) / 2, exact in float64 for every image of less than 9e7 pixels."""
     return counts * (counts - 1) / 2
 
 
-def _object_overlaps(true: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
-    """Intersection over union of objects and segments (B, T - 1, P), 0 for absent ones; which objects exist."""
-    counts = _count_table(true, predicted)  # (B, T, P)
+def _matched_iou(counts: Tensor) -> Tensor:
+    overlaps = _overlaps(counts)
+    matched_sums = [overlap[linear_sum_assignment(overlap, maximize=True)].sum() for overlap in overlaps.cpu().numpy()]
+    return _mean_over_objects(overlaps.new_tensor(np.array(matched_sums)), counts, without=1.0)
+
+
+def _best_iou(counts: Tensor) -> Tensor:
+    return _mean_over_objects(_overlaps(counts).amax(dim=2).sum(dim=1), counts, without=1.0)
+
+
+def _split(counts: Tensor) -> Tensor:
+    segment_sizes = counts.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1, P)
+    divides = (_owned(counts) >= PART_OF_AN_OBJECT) & (counts[:, 1:] / segment_sizes >= MOSTLY)  # (B, T - 1, P)
+    return _mean_over_objects((divides.sum(dim=2) > 1).sum(dim=1), counts, without=0.0)
+
+
+def _merged(counts: Tensor) -> Tensor:
+    holds = _owned(counts) >= MOSTLY  # (B, T - 1, P)
+    merges = holds.sum(dim=1, keepdim=True) > 1  # (B, 1, P)
+    return _mean_over_objects((holds & merges).any(dim=2).sum(dim=1), counts, without=0.0)
+
+
+def _missed(counts: Tensor) -> Tensor:
+    found = (_overlaps(counts) >= MISSED_BELOW).any(dim=2)  # (B, T - 1)
+    return _mean_over_objects((~found & _present(counts)).sum(dim=1), counts, without=0.0)
+
+
+def _background(counts: Tensor) -> Tensor:
+    ground = counts[:, 0]  # (B, P)
+    size = ground.sum(dim=1, keepdim=True)  # (B, 1)
+    overlaps = ground / (size + counts.sum(dim=1) - ground).clamp(min=1)  # (B, P)
+    best = overlaps.masked_fill(ground < ground.amax(dim=1, keepdim=True), 0).amax(dim=1)
+    return torch.where(size.squeeze(1) > 0, best, 1.0)
+
+
+def _owned(counts: Tensor) -> Tensor:
+    """The share of each object's pixels that each segment owns (B, T - 1, P), 0 for absent objects."""
+    return counts[:, 1:] / counts[:, 1:].sum(dim=2, keepdim=True).clamp(min=1)
+
+
+def _overlaps(counts: Tensor) -> Tensor:
+    """Intersection over union of objects and segments (B, T - 1, P), 0 for absent ones."""
     intersection = counts[:, 1:]  # (B, T - 1, P): without the true background
     object_sizes = intersection.sum(dim=2, keepdim=True)  # (B, T - 1, 1)
     segment_sizes = counts.sum(dim=1, keepdim=True)  # (B, 1, P)
-    union = object_sizes + segment_sizes - intersection
-    return intersection / union.clamp(min=1), object_sizes.squeeze(2) > 0
+    return intersection / (object_sizes + segment_sizes - intersection).clamp(min=1)
 
 
-def _mean_over_objects(sums: Tensor, present: Tensor) -> Tensor:
-    """Sums over objects (B,) divided by the number of objects in `present` (B, T - 1); 1 where there are none."""
-    num_objects = present.sum(dim=1)
-    return torch.where(num_objects > 0, sums / num_objects.clamp(min=1), 1.0)
+def _present(counts: Tensor) -> Tensor:
+    """Which objects have pixels (B, T - 1)."""
+    return counts[:, 1:].sum(dim=2) > 0
 
 
-def _count_table(true: Tensor, predicted: Tensor) -> Tensor:
-    """Counts (B, T, P), float64, of pixels with true label t and predicted label p, by one bincount for the batch."""
-    true, predicted = _integer_map(true, "true"), _integer_map(predicted, "predicted")
-    if true.shape != predicted.shape:
-        raise ValueError(
-            f"true and predicted must be maps of the same shape, got {tuple(true.shape)} and "
-            f"{tuple(predicted.shape)}: resize one of them, with nearest neighbour"
-        )
-    if true.device != predicted.device:
-        raise ValueError(
-            f"true is on {true.device}, predicted on {predicted.device}: move one, e.g. predicted.to(true.device)"
-        )
-    batch, num_true, num_predicted = len(true), int(true.max()) + 1, int(predicted.max()) + 1
-    image = torch.arange(batch, device=true.device).view(-1, 1, 1)
-    cell = (image * num_true + true) * num_predicted + predicted  # (B, H, W): the table's entry for each pixel
-    counts = torch.bincount(cell.flatten(), minlength=batch * num_true * num_predicted)
-    return counts.view(batch, num_true, num_predicted).double()  # (B, T, P)
+def _mean_over_objects(sums: Tensor, counts: Tensor, without: float) -> Tensor:
+    """Sums over objects (B,) divided by how many have pixels; `without` for an image that has none."""
+    num_objects = _present(counts).sum(dim=1)
+    return torch.where(num_objects > 0, sums.double() / num_objects.clamp(min=1), without)
 
 
-def _integer_map(labels: Tensor, name: str) -> Tensor:
-    """The map as int64, checked, with labels that are few and start at 0 (label 0 always stays 0)."""
-    labels = torch.as_tensor(labels)
-    if labels.is_floating_point() or labels.is_complex():
-        raise ValueError(
-            f"{name} must hold integer labels, got {labels.dtype}: take the argmax of soft masks first, "
-            "e.g. masks.argmax(dim=1)"
-        )
-    if labels.ndim != 3 or labels.numel() == 0:
-        raise ValueError(
-            f"{name} must be a map (batch, height, width) with at least one pixel, got shape {tuple(labels.shape)}: "
-            "a single map becomes a batch with labels[None]"
-        )
-    labels = labels.long()
-    if int(labels.min()) < 0:
-        raise ValueError(
-            f"{name} must not hold negative labels, got {int(labels.min())}: use 0 for the background, 1, 2, ... for "
-            "objects"
-        )
-    if int(labels.max()) > LARGEST_PLAIN_LABEL:
-        zero = labels.new_zeros(1)  # takes part, so that the background keeps its number
-        renumbered = torch.unique(torch.cat([zero, labels.flatten()]), return_inverse=True)[1]
-        labels = renumbered[1:].view_as(labels)
-    return labels
+SEGMENTATION_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
+    "fg_ari": _foreground_rand_index,
+    "mbo": _best_iou,
+    "miou": _matched_iou,
+    "ari": _rand_index,
+    "background_iou": _background,
+    "split": _split,
+    "merged": _merged,
+    "missed": _missed,
+}
+"""Every metric of segmentations, from the table of counts (B, T, P) -> (B,), by the name that records call it."""

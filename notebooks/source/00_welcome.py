@@ -120,13 +120,13 @@ show(figure, alt="For six scenes, the owner of each feature cell after each iter
 # %%
 from IPython.display import Markdown
 
-from smm_tutorial import experiments, report
+from smm_tutorial import evaluation, report
 
 Markdown(report.discovery_table())
 
 # %%
 shown = scenes.subset(range(current_profile().shown_scenes))
-scores = experiments.score(shown, experiments.segment(model, shown))
+scores = evaluation.score(shown, evaluation.segment(model, shown))
 print(f"scored now on {scores['images']} test scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}")
 assert scores["mbo"] > 0.5  # what the record says, give or take the few scenes of this profile
 

@@ -786,10 +786,10 @@ show(figure, alt="A scene, its segments over the iterations, and the true masks:
 # The colours of segments and of true masks are numbered apart: compare shapes. Nobody told it what an object is, and yet
 # objects of a strong colour come out. Two things of one colour share a component; the ground, a ramp of greys, takes
 # several. Now all twelve scenes. The library has the
-# same few lines as `experiments.segment_pixels`; first, that they agree.
+# same few lines as `evaluation.segment_pixels`; first, that they agree.
 
 # %%
-from smm_tutorial import experiments
+from smm_tutorial import evaluation, experiments
 
 
 def segment_by_hand(image, columns=slice(None), kind="full"):
@@ -800,7 +800,7 @@ def segment_by_hand(image, columns=slice(None), kind="full"):
 
 
 segmentation = torch.stack([segment_by_hand(image) for image in scenes.images])  # (12, 32, 32)
-assert torch.equal(segmentation, experiments.segment_pixels(scenes, num_clusters=7))
+assert torch.equal(segmentation, evaluation.segment_pixels(scenes, num_clusters=7))
 images = [plotting.displayable(image) for image in scenes.batch(slice(0, 6)).images]
 maps = ([plotting.color_map(one) for one in several[:6]] for several in (scenes.masks, segmentation))
 figure = plotting.panels([images, *maps], [f"scene {index}" for index in range(6)], "scene, true masks, mixture's segments")

@@ -983,12 +983,12 @@ for threshold in (0.5, 0.25, 0.125):
 # pictures.
 
 # %%
-from smm_tutorial import checkpoints, datasets, experiments
+from smm_tutorial import checkpoints, datasets, evaluation
 
 model, record = checkpoints.load("discovery-mixture-clevr6-laptop-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size).subset(range(16))
-owners = experiments.segment(model, scenes)  # the slot that owns each pixel, (16, 32, 32)
-assert experiments.score(scenes, owners)["fg_ari"] > 0.6
+owners = evaluation.segment(model, scenes)  # the slot that owns each pixel, (16, 32, 32)
+assert evaluation.score(scenes, owners)["fg_ari"] > 0.6
 print(f"it runs: owners of pixels {tuple(owners.shape)}, FG-ARI on these above 0.6")
 
 # %% [markdown]

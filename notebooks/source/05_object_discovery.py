@@ -57,7 +57,7 @@ install_missing()  # leaves torch and numpy as they are
 # %%
 import torch
 
-from smm_tutorial import checkpoints, datasets, discovery_figures, experiments, plotting
+from smm_tutorial import checkpoints, datasets, discovery_figures, evaluation, experiments, plotting
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
 from smm_tutorial.plotting import show
 from smm_tutorial.profiles import current_profile
@@ -234,7 +234,7 @@ run = experiments.train_discovery(
     TrainingConfig(steps, profile.discovery.batch_size, profile.discovery.learning_rate, min(300, steps // 4),
                    precision=fast_precision()),
     loss_options={"num_slots": profile.discovery.train_slots},
-    evaluate=lambda model: experiments.score(watched, experiments.segment(model, watched)),
+    evaluate=lambda model: evaluation.score(watched, evaluation.segment(model, watched)),
     evaluate_every=max(1, steps // 8),
 )
 print(f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}")
@@ -376,7 +376,7 @@ def best_overlap(true, predicted):
 
 
 # %%
-segmentation = experiments.segment(trained, test.subset(range(16)))
+segmentation = evaluation.segment(trained, test.subset(range(16)))
 truth = test.masks[:16].long()
 by_hand = torch.tensor([best_overlap(t, s) for t, s in zip(truth, segmentation, strict=True)], dtype=torch.float64)
 torch.testing.assert_close(by_hand, mean_best_overlap(truth, segmentation), atol=1e-5, rtol=0)
@@ -407,7 +407,7 @@ for label, scores in experiments.read_record(record["name"])["scores"].items():
 
 # %%
 shown = test.subset(range(profile.shown_scenes))
-scores = experiments.score(shown, segmentation := experiments.segment(trained, shown))
+scores = evaluation.score(shown, segmentation := evaluation.segment(trained, shown))
 print(", ".join(f"{report.SCORE_TITLES[name]} {scores[name]:.3f}" for name in report.SCORE_TITLES))
 
 # %% [markdown]
@@ -420,7 +420,7 @@ print(", ".join(f"{report.SCORE_TITLES[name]} {scores[name]:.3f}" for name in re
 
 # %%
 for count in (4, 5, 6, 7, 8, 10):
-    by_count = experiments.score(shown, experiments.segment(trained, shown, num_slots=count))
+    by_count = evaluation.score(shown, evaluation.segment(trained, shown, num_slots=count))
     print(f"{count:2} slots: FG-ARI {by_count['fg_ari']:.3f}, mBO {by_count['mbo']:.3f}")
 
 # %% [markdown]

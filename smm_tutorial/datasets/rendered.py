@@ -36,6 +36,7 @@ VARIANTS = {
     "clevr": Look(3, 10, 64, 64),
     "clevr-whole": Look(3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1),  # half of CLEVR's own 320 x 480
     "clevr6": Look(3, 6, 64, 64),  # as the embedded packs, but other scenes
+    "clevr7-10": Look(7, 10, 64, 64),  # more objects than the packs have
     "clevr-mirror": Look(3, 6, 64, 64, scenes="mirror"),
     "clevr-tex": Look(3, 6, 64, 64, scenes="textured"),
     "clevr-tex-camouflage": Look(3, 6, 64, 64, scenes="textured", options={"camouflage": "ground"}),

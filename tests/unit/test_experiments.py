@@ -1,11 +1,13 @@
 """Experiments, records, report and command line."""
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
-from smm_tutorial import checkpoints, cli, datasets, experiments, metrics, paths, report
+from smm_tutorial import checkpoints, cli, datasets, experiments, paths, report
+from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
 from smm_tutorial.profiles import PROFILES, current_profile
 from tests.toys import toy_scenes
 
@@ -30,37 +32,43 @@ def test_profile_by_name_by_hardware_and_an_unknown_one(monkeypatch):
         current_profile()
 
 
-def test_compared_networks_differ_in_the_slot_module_alone():
-    for profile in PROFILES.values():
-        mixture, attention = (experiments.discovery_config(slots, profile) for slots in ("mixture", "attention"))
-        different = {k for k in vars(mixture) if getattr(mixture, k) != getattr(attention, k)}
-        assert different == {"slots"}
-        with torch.device("meta"):
-            encoders = [experiments.ObjectDiscovery(config).encoder for config in (mixture, attention)]
-        assert str(encoders[0]) == str(encoders[1])
+def comparison(slots, seed=0, **options):
+    return experiments.DiscoveryRun("", slots, "clevr6", PROFILES["ci"], seed, kind="comparison", **options)
 
 
-def test_segmentations_are_repeatable_and_scored_as_the_metrics_say():
-    data = toy_scenes(size=32)
-    model = experiments.discovery_model(experiments.discovery_config("mixture", PROFILES["ci"]), seed=0).eval()
-    segmentation = experiments.segment(model, data, seed=3)
-    assert torch.equal(segmentation, experiments.segment(model, data, seed=3))
-    assert not torch.equal(segmentation, experiments.segment(model, data, seed=4))
-    scores = experiments.score(data, segmentation)
-    expected = metrics.foreground_ari(data.masks.long(), segmentation).mean().item()
-    assert scores["fg_ari"] == pytest.approx(expected, abs=1e-4) and scores["images"] == len(data)
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
+def test_compared_networks_differ_in_the_slot_module_alone(profile):
+    configs = {slots: experiments.discovery_config(slots, profile) for slots in experiments.CONTESTANTS}
+    attention, reduced, mixture = (configs[slots] for slots in ("attention", "mixture-reduced", "mixture"))
+    same = replace(mixture, slots="attention")
+    assert attention == same and reduced == replace(mixture, slot_options=mixture.slot_options | {"content": "reduced"})
+    with torch.device("meta"):
+        attention, reduced, mixture = (experiments.ObjectDiscovery(config) for config in configs.values())
+    assert str(attention.encoder) == str(reduced.encoder) == str(mixture.encoder)
+    assert str(attention.decoder) == str(reduced.decoder) != str(mixture.decoder)
+    assert (attention.slots.output_dim, reduced.slots.output_dim, mixture.slots.output_dim) == tuple(
+        width * profile.discovery.slot_dim for width in (1, 1, 2)
+    )
 
 
-def test_segmentation_by_pixel_responsibilities_or_by_the_decoders_masks():
-    data = toy_scenes(size=32)
-    model = experiments.discovery_model(experiments.discovery_config("mixture", PROFILES["ci"]), seed=0).eval()
-    images, noise = data.batch(slice(None)).images, model.start_noise(len(data), torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        output = model(images, noise=noise)
-    assert torch.equal(experiments.segment(model, data, seed=3), output.responsibilities(images).argmax(1))
-    assert torch.equal(experiments.segment(model, data, seed=3, masks="decoder"), output.segmentation)
-    scores = experiments.both_scores(model, data, seed=3)
-    assert scores["decoder_masks"] == experiments.score(data, output.segmentation)
+def test_compared_runs_share_training_and_loss_but_for_the_learning_rate(monkeypatch):
+    monkeypatch.setitem(experiments.LEARNING_RATE_FACTORS, "attention", 0.5)
+    runs = [comparison(slots) for slots in experiments.CONTESTANTS]
+    assert [run.name for run in runs] == [
+        f"comparison-{slots}-clevr6-ci-seed0" for slots in ("attention", "mixture-reduced", "mixture")
+    ]
+    assert all(run.loss_options == runs[0].loss_options for run in runs)
+    assert [run.training.learning_rate for run in runs] == [0.8e-3, 1.6e-3, 1.6e-3]
+    assert all(replace(run.training, learning_rate=1.0) == replace(runs[0].training, learning_rate=1.0) for run in runs)
+    alone = experiments.DiscoveryRun("", "attention", "clevr6", PROFILES["ci"], 0)
+    assert alone.training.learning_rate == 1.6e-3 and alone.name == "discovery-attention-clevr6-ci-seed0"
+
+
+def test_a_search_for_the_learning_rate_leaves_the_folder_of_the_run_alone():
+    run, searched = comparison("mixture", 3, image_size=64), comparison("mixture", 3, steps=7, learning_rate=4e-4)
+    assert run.name == run.folder.name == "comparison-mixture-clevr6-ci-64px-seed3"
+    assert searched.training.learning_rate == 4e-4 and searched.name == "comparison-mixture-clevr6-ci-seed3"
+    assert searched.folder.name == "comparison-mixture-clevr6-ci-seed3-rate0.0004-7steps"
 
 
 def test_variants_differ_from_the_complete_run_in_what_they_name():
@@ -76,17 +84,6 @@ def test_variants_differ_from_the_complete_run_in_what_they_name():
     assert (
         complete.loss_options["num_slots"] < complete.config.num_slots and not runs["no-fewer-slots"].loss_options["num_slots"]
     )
-
-
-def test_a_mixture_on_raw_pixels_finds_plain_squares():
-    data = toy_scenes(count=4, size=16)
-    assert experiments.score(data, experiments.segment_pixels(data, num_clusters=3))["mbo"] > 0.7
-
-
-def test_masks_are_needed_to_score():
-    data = experiments.SceneImages(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), ["0.png"], "bare", "test", "CC0")
-    with pytest.raises(ValueError, match=r"bare \(test\) has no masks to score against"):
-        experiments.score(data, torch.zeros(1, 8, 8, dtype=torch.long))
 
 
 def test_slot_attention_trains_by_the_same_command(own_data):
@@ -106,7 +103,10 @@ def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
     for what in (name, "untrained", "pixels"):
         assert cli.main(["evaluate", what, "--data", "clevr-renders", "--root", "somewhere", "--keep"]) == 0
     record = json.loads((own_data / "results" / f"{name}.json").read_text())
-    assert set(record["scores"]) == set(experiments.DATA_LABELS.values())
+    assert list(record["scores"]) == ["clevr6, test", "CLEVR in Blender, at most 6 objects"]
+    blender = record["scores"]["CLEVR in Blender, at most 6 objects"]
+    assert blender["command"] == f"smm-tutorial evaluate {name} --data clevr-renders --root PATH --keep"
+    assert {"by_objects", "by_size", "standard_errors", "decoder_masks", "slot_masks"} <= blender.keys()
 
     capsys.readouterr()
     assert cli.main(["report", "discovery"]) == 0
@@ -114,6 +114,64 @@ def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
     assert [line.split(" | ")[0] for line in lines[2:]] == [
         "| Gaussian mixture on raw pixels", "| SMM, untrained", "| SMM, 32 px, seed 0", "| SMM, 32 px, seed 0",
     ]  # fmt: skip
+
+
+def test_a_kept_comparison_is_a_record_and_its_checkpoint_only_on_demand(own_data, capsys):
+    train = "train discovery --slots mixture-reduced --profile ci --steps 2 --seed 1 --kind comparison".split()
+    assert cli.main([*train, "--keep"]) == 0
+    name = "comparison-mixture-reduced-clevr6-ci-seed1"
+    kept = own_data / "results" / f"{name}.json"
+    assert checkpoints.available() == []
+    record = json.loads(kept.read_text())
+    assert (record["kind"], record["contestant"]) == ("comparison", "mixture-reduced")
+    assert record["config"]["slots"] == "mixture" and record["config"]["slot_options"]["content"] == "reduced"
+
+    assert cli.main(["evaluate", name, "--data", "stacks", "--keep"]) == 0  # the checkpoint of the run on this machine
+    assert cli.main([*train, "--keep", "checkpoint"]) == 0
+    assert checkpoints.available() == [name]
+    assert list(json.loads(kept.read_text())["scores"]) == ["clevr6, test", "stacks"]  # no score was lost
+    assert json.loads(kept.read_text())["command"].endswith("--keep checkpoint")
+
+
+def test_scores_do_not_go_into_the_record_of_another_run(own_data, capsys):
+    train = ["train", "discovery", "--profile", "ci", "--keep"]
+    assert cli.main([*train, "--steps", "2"]) == 0
+    path = own_data / "results" / "discovery-mixture-clevr6-ci-seed0.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"step": 3, "scores": {"other": {}}}))
+    assert cli.main(["evaluate", record["name"], "--keep"]) == 1
+    assert "is of a run with another step: scores of two runs do not go into one record" in capsys.readouterr().err
+    assert cli.main([*train, "--steps", "2"]) == 0  # the new run's record replaces that of the other, scores and all
+    assert list(json.loads(path.read_text())["scores"]) == ["clevr6, test"]
+
+
+def test_runs_that_share_a_name_are_told_apart_by_their_files(own_data, capsys):
+    train = ["train", "discovery", "--profile", "ci", "--steps", "1"]
+    for rate in ("0.001", "0.002"):
+        assert cli.main([*train, "--learning-rate", rate]) == 0
+    name = "discovery-mixture-clevr6-ci-seed0"
+    with pytest.raises(checkpoints.CheckpointError, match=f"several runs are named '{name}'.*rate0.001.*rate0.002"):
+        experiments.load_discovery(name)
+    file = paths.runs_dir() / f"{name}-rate0.002-1steps" / f"{name}.safetensors"
+    assert experiments.load_discovery(str(file)).record["training"]["learning_rate"] == 0.002
+    assert cli.main(["evaluate", str(file), "--keep"]) == 0
+    scores = experiments.read_record(name)["scores"]["clevr6, test"]
+    assert scores["command"] == f"smm-tutorial evaluate {name}.safetensors --keep"  # no folder of this machine
+
+
+def test_only_object_discovery_is_scored_by_masks(own_data):
+    model = SetPredictor(SetPredictionConfig(image_size=16, slot_dim=8, encoder_channels=8, convolutions="light"))
+    checkpoints.write(own_data / "checkpoints" / "sets.safetensors", model.state_dict(), {
+        "name": "sets", "model": "SetPredictor", "config": asdict(model.config)
+    })  # fmt: skip
+    with pytest.raises(checkpoints.CheckpointError, match="sets is a SetPredictor, but only models of object discovery"):
+        experiments.load_discovery("sets")
+
+
+def test_a_run_has_one_purpose(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "discovery", "--kind", "comparison", "--variant", "complete"])
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_a_second_call_goes_on_with_the_run_of_the_first(own_data, capsys):
@@ -127,7 +185,7 @@ def test_a_second_call_goes_on_with_the_run_of_the_first(own_data, capsys):
     ("arguments", "message"),
     [
         (["evaluate", "nothing"], "there is no checkpoint 'nothing': known are []"),
-        (["evaluate", "pixels", "--data", "clevr-renders"], "clevr-renders needs the folder of the renders: --root PATH"),
+        (["evaluate", "pixels", "--data", "clevr-renders"], "at most 6 objects needs the folder of the renders: --root PATH"),
         (["train", "discovery", "--profile", "ci", "--steps", "-1"], "steps must be at least 1, got -1"),
     ],
 )
