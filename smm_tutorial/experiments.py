@@ -33,13 +33,18 @@ CONTESTANTS: dict[str, tuple[str, dict]] = {
 #: What a contestant's learning rate in a comparison is, as a multiple of the profile's.
 LEARNING_RATE_FACTORS = {"attention": 1.0, "mixture-reduced": 1.0, "mixture": 1.0}
 OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
-#: The run with one thing left out, or `complete`, by name: options of the network, and of the loss.
+_BARE = {"objective": "squared_error", "price": 0.0, "num_slots": None}
+#: The run with something left out, or `complete`, by name: options of the network, and of the loss. `random-start` has torch's
+#: random weights in the slots; `bare` has none of the other choices, and `bare-one-pixel` a decoder besides that sees a pixel.
 VARIANTS: dict[str, tuple[dict, dict]] = {
     "complete": ({}, {}),
     "no-price": ({}, {"price": 0.0}),
     "no-share": ({"mask_prior": "none"}, {}),
     "squared-error": ({}, {"objective": "squared_error"}),
     "no-fewer-slots": ({}, {"num_slots": None}),
+    "random-start": ({"slot_options": {"gradient": "last"}}, {}),
+    "bare": ({"mask_prior": "none"}, _BARE),
+    "bare-one-pixel": ({"mask_prior": "none", "decoder": "pixel"}, _BARE),
 }
 #: What a run is for: to show what the module can do, or to compare contestants that share everything else.
 Kind = Literal["discovery", "comparison"]

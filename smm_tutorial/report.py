@@ -181,7 +181,7 @@ def _hardware(record: dict) -> str:
 EXPERIMENTS = {"discovery": discovery_table, "comparison": full_comparison}
 #: What stands between the two comments of each experiment in the README.
 README_PARTS = {"discovery": discovery_table, "comparison": comparison_section}
-SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-seed0"
+SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-48px-seed0"
 SHOWN_SCENES = 4
 
 
