@@ -48,8 +48,8 @@ VARIANTS: dict[str, tuple[dict, dict]] = {
 }
 #: What a run is for: to show what the module can do, or to compare contestants that share everything else.
 Kind = Literal["discovery", "comparison"]
-#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile.
-BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE = ("untrained", "pixels"), "mixture", "laptop"
+#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile, in pixels.
+BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE, BASELINE_SIZE = ("untrained", "pixels"), "mixture", "laptop", 48
 
 
 def discovery_config(slots: str, profile: Profile, image_size: int | None = None) -> DiscoveryConfig:
@@ -185,7 +185,7 @@ def evaluated_record(what: str, data: str, root: str | Path | None, seed: int, c
     `data/results` holds the record of another run by the same name.
     """
     if what in BASELINES:
-        config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE])
+        config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE], BASELINE_SIZE)
         record = {"name": f"discovery-{what}", "config": asdict(config), "scores": {}}
         record["provenance"] = checkpoints.provenance()
         model = discovery_model(config, seed).eval()

@@ -71,7 +71,7 @@ print("profile:", current_profile().name)
 from smm_tutorial import checkpoints, datasets, plotting
 from smm_tutorial.plotting import show
 
-model, record = checkpoints.load("discovery-mixture-clevr6-laptop-seed0")
+model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
 images, masks = scenes.batch(slice(0, 6))
 print(f"{len(scenes)} test scenes; a batch of images is {tuple(images.shape)}, values in [0, 1]")

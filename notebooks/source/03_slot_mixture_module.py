@@ -985,7 +985,7 @@ for threshold in (0.5, 0.25, 0.125):
 # %%
 from smm_tutorial import checkpoints, datasets, evaluation
 
-model, record = checkpoints.load("discovery-mixture-clevr6-laptop-seed0")
+model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size).subset(range(16))
 owners = evaluation.segment(model, scenes)  # the slot that owns each pixel, (16, 32, 32)
 assert evaluation.score(scenes, owners)["fg_ari"] > 0.6

@@ -291,7 +291,7 @@ def test_an_averaged_run_that_stops_and_goes_on_is_bit_equal_to_one_that_does_no
 
 
 def test_committed_records_and_older_states_are_still_understood(tmp_path):
-    record = experiments.read_record("discovery-mixture-clevr6-laptop-seed0")
+    record = experiments.read_record("discovery-mixture-clevr6-laptop-48px-seed0")
     options = {name: value for name, value in record["training"].items() if name != "loss"}
     assert asdict(TrainingConfig(**options)).items() >= options.items()
     whole, parts = tiny_model(), tiny_model()
