@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", choices=list(EVALUATION_SETS), default="clevr6")
     evaluate.add_argument("--root", help="the folder of clevr-renders, clevr-renders-7-10 or clevr-official")
     evaluate.add_argument("--seed", type=int, default=0, help="of the slots' starts")
+    evaluate.add_argument("--starts", type=int, default=1, help="of the slots for each image; the most likely one counts")
     evaluate.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
     table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
@@ -125,7 +126,9 @@ def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
         command = command.replace(shlex.quote(options.root), "PATH")  # where the renders lie here is nobody's business
     if options.what.endswith(".safetensors"):
         command = command.replace(shlex.quote(options.what), Path(options.what).name)  # nor where the checkpoint does
-    record = experiments.evaluated_record(options.what, options.data, options.root, options.seed, command)
+    record = experiments.evaluated_record(
+        options.what, options.data, options.root, options.seed, command, options.starts
+    )  # fmt: skip
     if options.keep:
         print(f"record {experiments.write_record(record)}")
     print(report.score_table([record]))

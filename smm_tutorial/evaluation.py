@@ -28,7 +28,9 @@ EVALUATION_BATCH = 64
 DECIMALS = 4
 
 
-def evaluate(model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None) -> dict:
+def evaluate(
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, starts: int = 1
+) -> dict:  # fmt: skip
     """Every score of a model on a data set, ready for JSON.
 
     Args:
@@ -36,15 +38,16 @@ def evaluate(model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots
         data: with masks, at the model's image size.
         seed: of the slots' starts.
         num_slots: as built if not given; more of them for more objects.
+        starts: see `segmentations`.
 
     Returns:
         `detailed_scores` by the responsibilities for pixels; `summary`s by the other two kinds of masks under
-        `decoder_masks` and `slot_masks`; `num_slots`; and `short_of_slots`, how many images show more objects than there
-        are slots beside the background's. Where there are such images, a warning says so too.
+        `decoder_masks` and `slot_masks`; `num_slots`, `starts`; and `short_of_slots`, how many images show more objects than
+        there are slots beside the background's. Where there are such images, a warning says so too.
     """
     given = num_slots or model.config.num_slots
     with torch.autocast(next(model.parameters()).device.type, enabled=False):
-        owners = segmentations(model, data, seed, num_slots)
+        owners = segmentations(model, data, seed, num_slots, starts)
     scores = detailed_scores(data, owners["responsibilities"])
     counts = {int(objects): entry["images"] for objects, entry in scores["by_objects"].items()}
     short = sum(images for objects, images in counts.items() if objects + 1 > given)
@@ -56,6 +59,7 @@ def evaluate(model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots
         )
     return scores | {
         "num_slots": given,
+        "starts": starts,
         "short_of_slots": short,
         "decoder_masks": summary(data, owners["decoder"]),
         "slot_masks": summary(data, owners["slots"]),
@@ -64,21 +68,33 @@ def evaluate(model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots
 
 @torch.no_grad()
 def segmentations(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, starts: int = 1
 ) -> dict[Masks, Tensor]:  # fmt: skip
     """The slot that owns each pixel of each image, by every kind of masks -> integers `(M, H, W)`, on the CPU.
 
-    `seed` decides the slots' starts.
+    seed: of the slots' starts. starts: how many are tried for each image; the one that explains the image's pixels best is
+    kept, as a mixture model keeps the best of `n_init`. No labels are used. Raises `ValueError` below 1.
     """
+    if starts < 1:
+        raise ValueError(f"starts must be at least 1, got {starts}")
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
     maps: dict[Masks, list[Tensor]] = {"responsibilities": [], "decoder": [], "slots": []}
     for first in range(0, len(data), EVALUATION_BATCH):
         images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
-        noise = model.start_noise(len(images), generator, num_slots)
-        output = model(images, num_slots=num_slots, noise=noise)
-        maps["responsibilities"].append(output.log_joint(images).argmax(dim=1).cpu())
-        maps["decoder"].append(output.segmentation.cpu())
-        maps["slots"].append(enlarged(output.slots.responsibilities.argmax(dim=2), data.size).cpu())
+        best = torch.full((len(images),), -torch.inf, device=device)  # log-likelihood of a pixel, mean over the image
+        kept: dict[Masks, Tensor] = {}
+        for _ in range(starts):
+            noise = model.start_noise(len(images), generator, num_slots)
+            output = model(images, num_slots=num_slots, noise=noise)
+            log_joint = output.log_joint(images)  # (B, K, H, W)
+            likelihood = log_joint.logsumexp(dim=1).mean(dim=(1, 2))  # (B,)
+            found = {"responsibilities": log_joint.argmax(dim=1), "decoder": output.segmentation}
+            found["slots"] = enlarged(output.slots.responsibilities.argmax(dim=2), data.size)
+            better = (likelihood > best)[:, None, None]
+            kept = {name: torch.where(better, owners, kept.get(name, owners)) for name, owners in found.items()}
+            best = torch.maximum(best, likelihood)
+        for name, owners in kept.items():
+            maps[name].append(owners.cpu())
     return {masks: torch.cat(owners) for masks, owners in maps.items()}
 
 
@@ -90,10 +106,11 @@ def enlarged(owners: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def segment(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, masks: Masks = "responsibilities"
-) -> Tensor:
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None,
+    masks: Masks = "responsibilities", starts: int = 1,
+) -> Tensor:  # fmt: skip
     """`segmentations` by one kind of masks -> integer `(M, H, W)`, on the CPU."""
-    return segmentations(model, data, seed, num_slots)[masks]
+    return segmentations(model, data, seed, num_slots, starts)[masks]
 
 
 def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:

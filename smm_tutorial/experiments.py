@@ -174,10 +174,13 @@ def load_discovery(what: str) -> checkpoints.Checkpoint:
     return checkpoint
 
 
-def evaluated_record(what: str, data: str, root: str | Path | None, seed: int, command: str) -> dict:
+def evaluated_record(
+    what: str, data: str, root: str | Path | None, seed: int, command: str, starts: int = 1
+) -> dict:  # fmt: skip
     """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw pixels, no slots).
 
-    data: one of `EVALUATION_SETS`, at `root` where it needs a folder.
+    data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts: of slots for each image, the best of which
+    counts; scores with several stand under a label of their own.
 
     Returns the result record with this score in it, beside those that `data/results` already holds for other data.
 
@@ -204,8 +207,9 @@ def evaluated_record(what: str, data: str, root: str | Path | None, seed: int, c
     if what == "pixels":
         scores = detailed_scores(test, segment_pixels(test, scenes.num_slots or model.config.num_slots, seed))
     else:
-        scores = evaluate(model, test, seed, scenes.num_slots)
-    record["scores"][scenes.label_of(len(test))] = scores | {"command": command}
+        scores = evaluate(model, test, seed, scenes.num_slots, starts)
+    label = scenes.label_of(len(test)) + (f", best of {starts} starts" if starts > 1 else "")
+    record["scores"][label] = scores | {"command": command}
     return record
 
 

@@ -52,14 +52,18 @@ class ReconstructionLoss:
         """The price of this step."""
         return self.price * min(1.0, max(0.0, 4 * step / self.steps - 1))
 
-    def __call__(self, model: nn.Module, generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        """`model` is the network as the training engine has wrapped it; `generator` decides images, mirrors, starts."""
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """This process's share of a batch: images `(B, 3, S, S)`, half of them mirrored, and noise for the slots' starts."""
         chosen = torch.randint(len(self.data), (self.batch_size,), generator=generator)
         mirrored = torch.rand(self.batch_size, 1, 1, 1, generator=generator) < 0.5
         noise = self.network.start_noise(self.batch_size, generator, self.num_slots)
         chosen, mirrored, noise = (self.share.of(part) for part in (chosen, mirrored, noise))
         images = self.data.batch(chosen).images
-        images = torch.where(mirrored.to(images.device), images.flip(3), images)
+        return torch.where(mirrored.to(images.device), images.flip(3), images), noise
+
+    def __call__(self, model: nn.Module, generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        """`model` is the network as the training engine has wrapped it; `generator` decides images, mirrors, starts."""
+        images, noise = self.draw(generator)
         output = model(images, num_slots=self.num_slots, noise=noise)
         squared_error = nn.functional.mse_loss(output.reconstruction, images)
         if self.objective == "mixture":

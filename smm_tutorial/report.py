@@ -43,7 +43,7 @@ def discovery_table() -> str:
 
 
 def variants_table() -> str:
-    """The short runs with one thing left out, `complete` first."""
+    """The short runs with something left out, `complete` first."""
     records = [experiments.read_record(path.stem) for path in paths.results_dir().glob("variant-*.json")]
     order = list(experiments.VARIANTS)
     rows = [["variant", *SCORE_TITLES.values(), "mBO of the decoder's masks", "training"]]

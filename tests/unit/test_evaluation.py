@@ -44,6 +44,20 @@ def test_segmentations_are_repeatable_and_scored_as_the_metrics_say(model, data)
     assert scores["fg_ari"] == pytest.approx(expected, abs=1e-4) and scores["images"] == len(data)
 
 
+def test_of_several_starts_each_image_keeps_the_one_that_explains_its_pixels_best(model, data):
+    images, generator = data.batch(slice(None)).images, torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        outputs = [model(images, noise=model.start_noise(len(data), generator)) for _ in range(3)]
+    likelihoods = torch.stack([output.log_joint(images).logsumexp(1).mean((1, 2)) for output in outputs])
+    chosen = likelihoods.argmax(0)
+    assert len(chosen.unique()) > 1
+    expected = torch.stack([outputs[best].segmentation[index] for index, best in enumerate(chosen.tolist())])
+    assert torch.equal(evaluation.segment(model, data, seed=3, masks="decoder", starts=3), expected)
+    assert evaluation.evaluate(model, data, starts=2)["starts"] == 2
+    with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
+        evaluation.segment(model, data, starts=0)
+
+
 def test_owners_by_pixels_by_the_decoder_and_by_the_slot_module(model, data):
     images, noise = data.batch(slice(None)).images, model.start_noise(len(data), torch.Generator().manual_seed(3))
     with torch.no_grad():

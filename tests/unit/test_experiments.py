@@ -76,8 +76,11 @@ def test_variants_differ_from_the_complete_run_in_what_they_name():
     complete, plain = runs.pop("complete"), experiments.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0)
     assert plain.name == "discovery-mixture-clevr6-ci-seed0" and complete.name == "variant-complete-mixture-clevr6-ci-seed0"
     assert (plain.config, plain.loss_options) == (complete.config, complete.loss_options)
-    for run in runs.values():
-        assert (run.config != complete.config) + (run.loss_options != complete.loss_options) == 1
+    for name, run in runs.items():
+        differ = [run.config != complete.config, run.loss_options != complete.loss_options]
+        assert all(differ) if name.startswith("bare") else sum(differ) == 1
+    assert "initialisation" not in runs["random-start"].config.slot_options
+    assert (runs["bare"].config.decoder, runs["bare-one-pixel"].config.decoder) == ("broadcast", "pixel")
     assert runs["no-share"].config.mask_prior == "none"
     assert runs["squared-error"].loss_options["objective"] == "squared_error"
     assert complete.loss_options["price"] > 0 and runs["no-price"].loss_options["price"] == 0
