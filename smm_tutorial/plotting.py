@@ -10,6 +10,7 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from smm_tutorial.models.discovery import DiscoveryOutput
@@ -32,6 +33,12 @@ def show(figure: Figure, alt: str, dpi: int = 100) -> None:
     Raises:
         ValueError: `alt` is too short to describe anything.
     """
+    _display("image/png", png(figure, dpi), alt)
+    plt.close(figure)
+
+
+def _display(kind: str, data: str, alt: str) -> None:
+    """Displays base64 data of a media type with its alt text; outside a notebook, prints the text."""
     alt = " ".join(alt.split())
     if len(alt) < MINIMUM_ALT_LENGTH:
         raise ValueError(
@@ -40,12 +47,31 @@ def show(figure: Figure, alt: str, dpi: int = 100) -> None:
         )
     if get_ipython() is None:
         print(f"Figure: {alt}")
-    else:
-        picture = {"image/png": png(figure, dpi), "text/plain": "<Figure>"}
-        display(picture, metadata={"image/png": {"alt": alt}}, raw=True)
-        folded = f"<details><summary>Figure in words</summary>{html.escape(alt)}</details>"
-        display({"text/html": folded, "text/plain": f"Figure in words: {alt}"}, raw=True)
-    plt.close(figure)
+        return
+    display({kind: data, "text/plain": "<Figure>"}, metadata={kind: {"alt": alt}}, raw=True)
+    folded = f"<details><summary>Figure in words</summary>{html.escape(alt)}</details>"
+    display({"text/html": folded, "text/plain": f"Figure in words: {alt}"}, raw=True)
+
+
+def show_film(frames: Sequence[Figure], alt: str, dpi: int = 80, milliseconds: int = 700) -> None:
+    """Display figures of one size as a looping animation (GIF), with the text that stands in for it, and close them.
+
+    Put a static figure of the frames beside it: not every reader sees motion, and paper shows none.
+
+    Raises:
+        ValueError: no frames, or `alt` is too short to describe anything.
+    """
+    if not frames:
+        raise ValueError("a film needs at least one frame")
+    pictures = []
+    for frame in frames:
+        buffer = io.BytesIO()
+        frame.savefig(buffer, format="png", dpi=dpi)
+        pictures.append(Image.open(buffer).convert("RGB").quantize(128))
+        plt.close(frame)
+    film = io.BytesIO()
+    pictures[0].save(film, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    _display("image/gif", base64.b64encode(film.getvalue()).decode("ascii"), alt)
 
 
 def png(figure: Figure, dpi: int) -> str:

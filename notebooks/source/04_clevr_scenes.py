@@ -737,12 +737,15 @@ except ValueError as error:
 # %% [markdown]
 # ## Scenes that CLEVR never had
 #
-# With a ray tracer you can ask what a model does *out of distribution*: with what it never saw in training. Three kinds:
+# With a ray tracer you can ask what a model does *out of distribution*: with what it never saw in training. Five kinds:
 #
 # - **cogent**: as CLEVR's CoGenT (compositional generalisation test). In condition A cubes have four colours and cylinders
 #   the other four, in B they swap. Every shape and every colour is known, just not together.
 # - **crowded**: 11 to 16 objects, closer together.
 # - **stacks**: towers. Nothing in CLEVR stands on anything.
+# - **mirror**: a large mirror stands behind the objects. What it shows is not there: in the masks it is background.
+# - **textured**: patterns on objects and ground (ClevrTex's idea, with patterns that are computed). With camouflage, every
+#   object wears the ground's pattern.
 
 # %%
 from smm_tutorial.scenes.variants import VARIANTS, cogent_scene
@@ -753,7 +756,20 @@ for name, draw in VARIANTS.items():
     images = render(strange, 90, 120, samples=4).images
     pictures += [(f"{name}: {len(s.objects)} objects", displayable(i)) for s, i in zip(strange, images, strict=True)]
 figure = scene_figures.pictures_figure(pictures, columns=4)
-show(figure, alt="Four scenes each of three kinds: colours of CoGenT's condition B; 11 to 16 objects close together; towers.")
+alt = "Four scenes each of five kinds: colours of CoGenT's condition B; 11 to 16 objects close together; towers; a framed "
+show(figure, alt=alt + "mirror behind the objects; patterns on objects and ground.")
+
+# %%
+from smm_tutorial.scenes.variants import textured_scene
+
+pictures = []
+for camouflage in ("none", "ground"):
+    one = textured_scene(np.random.default_rng(5), camouflage=camouflage)
+    drawn = render([one], 90, 120, samples=4)
+    name = f"camouflage: {camouflage}"
+    pictures += [(name, displayable(drawn.images[0])), ("its mask", color_map(drawn.masks[0]))]
+figure = scene_figures.pictures_figure(pictures, columns=4)
+show(figure, alt="A textured scene and one in camouflage, each with its mask: without the mask the second is hard to read.")
 
 # %%
 for condition in "AB":
@@ -763,9 +779,29 @@ for condition in "AB":
 
 # %% [markdown]
 # More scenes of CLEVR's own kind are rendered when you ask for them, and then kept:
-# `datasets.load("rendered", variant="clevr10", count=64)`, or in a terminal
-# `smm-tutorial data render clevr10 --count 64 --workers 2`. What a trained model makes of strange scenes is a question for a
-# measurement; this notebook claims nothing about it.
+# `datasets.load("rendered", variant="clevr", count=64)`, or in a terminal `smm-tutorial data render clevr --count 64`. The
+# same goes for the strange ones:
+
+# %%
+from smm_tutorial.datasets.rendered import VARIANTS as RENDERED
+
+for name, look in RENDERED.items():
+    print(f"{name:26} {look.min_objects:2} to {look.max_objects:2} objects, {look.height} x {look.width}, {look.samples} rays a pixel")
+
+# %% [markdown]
+# What a trained model makes of them is measured in [notebook 05](05_object_discovery.ipynb).
+#
+# ## All numbers at once
+#
+# What this library promises of its data, what was measured, and whether the promise holds (`smm-tutorial report data`):
+
+# %%
+from smm_tutorial import data_report
+
+Markdown(data_report.table())
+
+# %% [markdown]
+# Rates are those of the machine that measured them (its record says which); everything else should be the same on yours.
 #
 # ## Summary
 #

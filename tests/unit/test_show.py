@@ -1,9 +1,12 @@
 """Showing a figure: the picture, and the words that stand in for it."""
 
 import base64
+import io
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from PIL import Image
 
 from smm_tutorial import plotting
 from smm_tutorial.plotting import show
@@ -51,6 +54,27 @@ def test_line_breaks_in_the_words_are_not_kept(figure, displayed):
     show(figure, alt="A line that rises\n        from left to right.")
 
     assert displayed[0][1]["image/png"]["alt"] == "A line that rises from left to right."
+
+
+def test_a_film_shows_every_frame_in_order_and_carries_its_words(displayed):
+    frames = []
+    for place in range(3):
+        frame, axes = plt.subplots(figsize=(1, 1))
+        axes.set(ylim=(-1, 3))
+        axes.plot([0, 1], [place, place], lw=5, color="black")
+        frames.append(frame)
+    plotting.show_film(frames, alt=ALT)
+    (film, metadata), (words, _) = displayed
+    with Image.open(io.BytesIO(base64.b64decode(film["image/gif"]))) as opened:
+        pictures = []
+        for index in range(opened.n_frames):
+            opened.seek(index)
+            pictures.append(np.asarray(opened.convert("L")))
+    assert len(pictures) == 3 and abs(pictures[0].astype(int) - pictures[2]).max() > 100
+    assert metadata == {"image/gif": {"alt": ALT}} and "rises from left" in words["text/html"]
+    assert not any(plt.fignum_exists(frame.number) for frame in frames)
+    with pytest.raises(ValueError, match="at least one frame"):
+        plotting.show_film([], alt=ALT)
 
 
 def test_outside_a_notebook_the_words_are_printed(figure, capsys):
