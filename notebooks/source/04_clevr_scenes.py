@@ -786,7 +786,8 @@ for condition in "AB":
 from smm_tutorial.datasets.rendered import VARIANTS as RENDERED
 
 for name, look in RENDERED.items():
-    print(f"{name:26} {look.min_objects:2} to {look.max_objects:2} objects, {look.height} x {look.width}, {look.samples} rays a pixel")
+    objects = f"{look.min_objects:2} to {look.max_objects:2} objects"
+    print(f"{name:26} {objects}, {look.height} x {look.width} pixels, {look.samples} rays for each")
 
 # %% [markdown]
 # What a trained model makes of them is measured in [notebook 05](05_object_discovery.ipynb).
