@@ -21,7 +21,7 @@
 # **What you need.** Convolutions and a training loop in torch. What a slot module is, [notebook
 # 03](03_slot_mixture_module.ipynb) derives; you can also take it on trust here.
 #
-# **Minutes.** Laptop 40, GPU 25.
+# **Minutes.** Laptop 60, GPU 45.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
