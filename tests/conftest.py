@@ -1,8 +1,15 @@
-"""What every test shares: figures without a screen, and random examples that are the same in every run."""
+"""What every test shares: figures without a screen, random examples that are the same in every run, and a Ctrl-C that arrives.
+
+A shell starts background jobs with Ctrl-C ignored, and Python and its children then never see one: tests of interrupts must
+not depend on who started them.
+"""
+
+import signal
 
 import matplotlib
 from hypothesis import settings
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 matplotlib.use("Agg")
 settings.register_profile("course", deadline=None, derandomize=True)
 settings.load_profile("course")

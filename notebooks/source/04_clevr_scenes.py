@@ -479,10 +479,10 @@ print(f"made by: {judged['command']}")
 # ### A second judge: a network
 #
 # The authors of the Slot Mixture Module released a network that names the objects of a real CLEVR picture: what each is
-# like, and where it stands ([notebook 06](06_set_prediction.ipynb) is about such networks). It never saw our pictures. AP
-# (average precision) is 1 when it finds every object; with a threshold, only if it also places it within so many world units.
+# like, and where it stands. It never saw our pictures. AP (average precision) is 1 when it
+# finds every object; with a threshold, only if it also places it within so many world units.
 #
-# **Predict first.** Two ray tracers differ by one decibel. Can one fool the network and the other not?
+# **Predict first.** Take ambient light away, or set it by hand. Who minds more, you or the network?
 
 # %%
 rows = [["pictures", "images", *(f"AP at {name}" for name in recognition.THRESHOLDS)]]
@@ -492,10 +492,10 @@ for pictures, scores in judged["recognition"].items():
 Markdown(markdown_table(rows))
 
 # %% [markdown]
-# Yes. Without ambient light the pictures still look like CLEVR to you and me, and the network is lost. With the light set by
-# hand it names things and puts them in wrong places: ground shading tells it where an object stands. The complete ray tracer
-# it reads nearly as it reads Blender, down to a quarter of a world unit; at an eighth it is better on Blender's pictures, so
-# something that it uses is still different. What, we do not know. The last column is hard on anybody's pictures.
+# The network. Without ambient light the pictures still look like CLEVR to you and me, and the network is lost. With the
+# light set by hand it names things and puts them in wrong places: ground shading tells it where an object stands. The complete
+# ray tracer it reads nearly as it reads Blender, down to a quarter of a world unit; at an eighth it is better on Blender's
+# pictures, so something that it uses is still different. What, we do not know. The last column is hard on anybody's pictures.
 #
 # ### Move a lamp
 #

@@ -42,14 +42,19 @@ def test_the_same_scenes_give_the_same_images(scenes):
     assert torch.equal(render(scenes, 16, 16, samples=2).images, render(scenes, 16, 16, samples=2).images)
 
 
+#: A processor may add up a batch in another order than a single scene; metal's highlights are steep enough to show it. A
+#: twentieth of one of an image file's 255 levels.
+ROUNDING_ERROR = 2e-4
+
+
 @pytest.mark.parametrize("samples", [1, 4])
 def test_neither_batch_nor_chunk_changes_an_image(scenes, samples, monkeypatch):
     together = render(scenes, 16, 24, samples)
     alone = torch.cat([render([scene], 16, 24, samples).images for scene in scenes])
-    torch.testing.assert_close(together.images, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.images, alone, atol=ROUNDING_ERROR, rtol=0)
     monkeypatch.setitem(raytrace.RAYS_PER_CHUNK, "cpu", 100)
     chunked = render(scenes, 16, 24, samples)
-    torch.testing.assert_close(together.images, chunked.images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.images, chunked.images, atol=ROUNDING_ERROR, rtol=0)
     assert torch.equal(together.masks, chunked.masks)
 
 
