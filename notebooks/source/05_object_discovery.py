@@ -355,17 +355,20 @@ print(f"{explained:.0%} of what differs between objects' slots is where they are
 # as much as asked? What becomes of its neighbours?
 
 # %%
-few_images = test.batch(range(32)).images
+from smm_tutorial.slots import SlotOutput
+
+few_images = test.batch(range(16)).images
 with torch.no_grad():
-    few = trained(few_images, noise=trained.start_noise(32, torch.Generator().manual_seed(0)))
+    few = trained(few_images, noise=trained.start_noise(16, torch.Generator().manual_seed(0)))
 held, _ = slot_surgery.object_slots(few, few_images)
-travelled, others = [], []
-for place in map(tuple, held.nonzero().tolist()):
+before, travelled, others = slot_surgery.mask_centres(few.masks), [], []
+for scene, number in held.nonzero().tolist():
+    alone = SlotOutput(few.slots.slots[[scene]], few.slots.responsibilities[[scene]])
     with torch.no_grad():
-        after = trained.decode(slot_surgery.moved(few.slots, place, down=0.0, right=0.1, directions=directions))
-    change = slot_surgery.mask_centres(after.masks[place[0]]) - slot_surgery.mask_centres(few.masks[place[0]])
-    travelled.append(change[place[1], 1])
-    others.append((after.reconstructions[place[0]] - few.reconstructions[place[0]]).abs().amax(dim=(1, 2, 3)).sort().values[-2])
+        after = trained.decode(slot_surgery.moved(alone, (0, number), down=0.0, right=0.1, directions=directions))
+    travelled.append(slot_surgery.mask_centres(after.masks[0, number])[1] - before[scene, number, 1])
+    changes = (after.reconstructions[0] - few.reconstructions[scene]).abs().amax(dim=(1, 2, 3))  # (K,)
+    others.append(changes[torch.arange(len(changes)) != number].max())
 travelled = torch.stack(travelled)
 low, middle, high = travelled[travelled.isfinite()].quantile(torch.tensor([0.1, 0.5, 0.9]))
 print(f"{len(travelled)} objects asked to move right by 0.10: the middle one moves {middle:.3f}, most {low:.3f} to {high:.3f}")
