@@ -238,14 +238,12 @@ def watch(model):
 
 
 run = experiments.train_discovery(
-    live,
-    live_train,
+    live, live_train,
     TrainingConfig(steps, profile.discovery.batch_size, profile.discovery.learning_rate, min(300, steps // 4),
                    precision=fast_precision()),
     loss_options={"num_slots": profile.discovery.train_slots},
-    evaluate=watch,
-    evaluate_every=max(1, steps // 8),
-)
+    evaluate=watch, evaluate_every=max(1, steps // 8),
+)  # fmt: skip
 print(f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}")
 
 # %%
@@ -433,7 +431,7 @@ for name, owner in owners.items():
     print(f"{name}: FG-ARI {foreground_ari(masks, owner).mean():.2f}, mBO {mean_best_overlap(masks, owner).mean():.2f}")
 
 # %% [markdown]
-# The module settles within three rounds. Its grid is coarse, a cell is two pixels wide, and many pixels of objects lie in
+# Each round still gains, the third most. The grid is coarse, a cell is two pixels wide, and many pixels of objects lie in
 # cells of the ground; FG-ARI counts them all. Where exactly an object ends, the decoder has to know.
 #
 # ## A number that cannot see
@@ -533,9 +531,9 @@ for count in (4, 5, 6, 7, 8, 10):
     print(f"{count:2} slots: FG-ARI {by_count['fg_ari']:.3f}, mBO {by_count['mbo']:.3f}")
 
 # %% [markdown]
-# With too few, objects have to share a slot, and both metrics fall. With more, mBO goes on rising slowly, since the best
-# piece of a cut object still fits it well. FG-ARI sees the cuts: it gains as long as objects were missing a slot, and
-# turns down when most of the new slots are spare. (Fewer scenes, as on the `ci` profile, make a rougher picture.)
+# With too few, objects have to share a slot, and both metrics fall. With one more, mBO still rises, since the best
+# piece of a cut object fits it well. FG-ARI sees the cuts: it gains as long as objects were missing a slot, and turns down
+# when most of the new slots are spare. (Fewer scenes, as on the `ci` profile, make a rougher picture.)
 #
 # ## Where it fails
 #
