@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.formatters import DisplayFormatter
 
 from smm_tutorial.exercises import core, exercise, hint, solution
 from smm_tutorial.exercises.compare import difference
@@ -205,7 +205,7 @@ def test_two_tasks_cannot_share_a_name(toy):
 def test_a_card_in_a_notebook_is_html_with_escaped_text():
     card = task_card(replaced(text="Is `a < b`?"), Verdict("pending", "Not attempted yet."))
 
-    bundle, _ = InteractiveShell().display_formatter.format(card)
+    bundle, _ = DisplayFormatter().format(card)
 
     assert "<code>a &lt; b</code>" in bundle["text/html"]
     assert "Is `a < b`?" in bundle["text/plain"]
