@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
+from smm_tutorial.datasets.scene_images import joined
 
 #: What a run can be trained on: the embedded packs, and variants of `datasets.rendered`.
 TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")
@@ -51,14 +50,7 @@ def _released(size: int, root: str | Path) -> SceneImages:
     """
     options = {"root": root, "crop": "paper", "masks": True, "limit": OFFICIAL_LIMIT, "incomplete": "skip"}
     parts = [datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")]
-    return replace(
-        parts[0],
-        images=torch.cat([part.images for part in parts]),
-        masks=torch.cat([part.masks for part in parts]),
-        filenames=[name for part in parts for name in part.filenames],
-        records=[record for part in parts for record in part.records],
-        split="val and train",
-    )
+    return replace(joined(parts), split="val and train")
 
 
 @dataclass(frozen=True)

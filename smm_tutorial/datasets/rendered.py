@@ -10,12 +10,11 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from smm_tutorial import paths
@@ -25,7 +24,7 @@ from smm_tutorial.datasets.folders import PROGRESS_AFTER
 from smm_tutorial.datasets.packs import pack_bytes, read_pack, sha256_of
 from smm_tutorial.datasets.rendering import Look, Rendered, render_numbered, renderer_fingerprint, rounded, shared_out
 from smm_tutorial.datasets.resizing import Size
-from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_bounds, choose_scenes
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_bounds, choose_scenes, joined
 
 NAME = "rendered"
 FOLDER = "rendered"
@@ -104,7 +103,7 @@ def load_rendered(
             for chunk, rendered in zip(missing, shared_out(render_chunk, missing, workers), strict=True):
                 parts[chunk] = _keep(place, chunk, rendered)
                 bar.update(CHUNK)
-    data = _joined([parts[chunk] for chunk in chunks]).subset(slice(0, count))
+    data = joined([parts[chunk] for chunk in chunks]).subset(slice(0, count))
     chosen = choose_scenes([len(record["objects"]) for record in data.records], count, None, min_objects, max_objects)
     data = data if len(chosen) == count else data.subset(chosen)
     return data if size is None else resized(data, size)
@@ -172,13 +171,3 @@ def _keep(place: Path, chunk: Chunk, rendered: Rendered) -> SceneImages:
     content = pack_bytes(data)
     write_or_explain(place / f"{_stem(chunk)}{sha256_of(content)[:CHECKSUM_LENGTH]}.zip", content)
     return data
-
-
-def _joined(parts: list[SceneImages]) -> SceneImages:
-    return replace(
-        parts[0],
-        images=torch.cat([part.images for part in parts]),
-        masks=torch.cat([part.masks for part in parts]),
-        filenames=[name for part in parts for name in part.filenames],
-        records=[record for part in parts for record in part.records],
-    )

@@ -102,6 +102,17 @@ class SceneImages:
         return replace(self, images=self.images.to(device), masks=masks)
 
 
+def joined(parts: Sequence[SceneImages]) -> SceneImages:
+    """One data set of all scenes of several that have masks and records, in order; in everything else like the first."""
+    return replace(
+        parts[0],
+        images=torch.cat([part.images for part in parts]),
+        masks=torch.cat([part.masks for part in parts]),
+        filenames=[name for part in parts for name in part.filenames],
+        records=[record for part in parts for record in part.records],
+    )
+
+
 def check_bounds(limit: int | None, min_objects: int | None, max_objects: int | None) -> None:
     """Raises ValueError for a bound that no scene could meet; None means no bound."""
     for name, value, lowest in (("limit", limit, 1), ("min_objects", min_objects, 0), ("max_objects", max_objects, 0)):
