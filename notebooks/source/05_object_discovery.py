@@ -9,7 +9,8 @@
 # %% [markdown]
 # # 05 · Object discovery
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-
+# tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/05_object_discovery.py)
 #
 # **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, find out
@@ -589,7 +590,8 @@ show(figure, alt="Five scenes and their true masks; three columns of failures, w
 #   many dimensions a cluster that starts a little better wins, and the losers get no gradient to learn from. *Cure:* start as
 #   clustering, and look at the slots' weights before the first step.
 # - **The background splits** (`bare`). Objects are found by half, and here and there the ground is cut into regions by place
-#   (the fourth scene; not in every run). Nothing says that ground is one thing, and spare slots are free. *Cure:* shares in the masks, a slot less in training, a price; and report
+#     (the fourth scene; not in every run). Nothing says that ground is one thing, and spare slots are free. *Cure:* shares in
+#   the masks, a slot less in training, a price; and report
 #   more than FG-ARI, which cannot see it.
 # - **Collapse** (`bare-one-pixel`). All slots paint the same grey average, and the masks are noise. Equal slots get equal
 #   gradients, and a blend of equals is as good as one that is right. *Cure:* the likelihood, shares, a decoder that sees its
@@ -639,7 +641,8 @@ Markdown(report.markdown_table(
 ))  # fmt: skip
 
 # %% [markdown]
-# - The pairs of colour and shape of CoGenT's condition B score as the test split does. That had to be: this model trained on all
+# - The pairs of colour and shape of CoGenT's condition B score as the test split does. That had to be: this model trained on
+#   all
 #   pairs. They are new only to one that trained on condition A (`--data cogent-a`), and no such run is here yet.
 # - More objects cost little, as long as there are slots for them; in a crowd, where objects hide each other, mBO falls.
 # - Blender's renders and the official pictures, five of them, are no harder than our own.
