@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 05 · Object discovery
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-
-# tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/05_object_discovery.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/05_object_discovery.py)
 #
 # **What you will do.** Build an autoencoder around the Slot Mixture Module (SMM), train it on pictures alone, find out
