@@ -22,6 +22,8 @@ EXPECTED = (
 
 #: What `--keep` alone puts under data/: all seeds of compared runs are committed as records, weights of the best alone.
 KEPT = {"discovery": "checkpoint", "comparison": "record", "variant": "record"}
+#: What `report` prints, by name.
+TABLES = {**report.EXPERIMENTS, "data": data_report.table}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
     table.set_defaults(run=print_report)
-    table.add_argument("experiment", choices=[*report.EXPERIMENTS, "data"])
+    table.add_argument("experiment", choices=list(TABLES))
     table.add_argument("--keep", action="store_true", help="bring the README's tables and pictures up to date")
     return parser
 
@@ -135,9 +137,6 @@ def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
 
 
 def print_report(options: argparse.Namespace, command: str) -> None:
-    if options.experiment == "data":
-        print(data_report.table())
-        return
-    print(report.EXPERIMENTS[options.experiment]())
+    print(TABLES[options.experiment]())
     if options.keep:
         print("written:", *report.keep(options.experiment))

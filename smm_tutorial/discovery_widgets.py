@@ -4,9 +4,8 @@ import ipywidgets
 from torch import Tensor
 
 from smm_tutorial.discovery_figures import OPERATIONS, operate, surgery_figure
-from smm_tutorial.mixture_module_widgets import Controls
 from smm_tutorial.models.discovery import DiscoveryOutput, ObjectDiscovery
-from smm_tutorial.widgets import FigureSlider
+from smm_tutorial.widgets import Controls, FigureSlider
 
 
 def operating_table(

@@ -3,29 +3,12 @@
 from collections.abc import Sequence
 
 import ipywidgets
-import traitlets
 
 from smm_tutorial.mixture_module_figures import density_figure, slot_step_figure
 from smm_tutorial.mixtures import MixtureStep
-from smm_tutorial.widgets import FigureSlider
+from smm_tutorial.widgets import Controls, FigureSlider
 
 VARIANCE_RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 9.0, 25.0)
-
-
-class Controls(ipywidgets.VBox):
-    """Several controls as one: `value` is a dictionary of theirs, by name, so that one `FigureSlider` follows them all."""
-
-    value = traitlets.Dict()
-
-    def __init__(self, **controls: ipywidgets.ValueWidget):
-        super().__init__(list(controls.values()))
-        self.controls = controls
-        self._gather()
-        for control in controls.values():
-            control.observe(self._gather, names="value")
-
-    def _gather(self, change: object = None) -> None:
-        self.value = {name: control.value for name, control in self.controls.items()}
 
 
 def density_explorer() -> FigureSlider:

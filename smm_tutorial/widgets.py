@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets
 import numpy as np
+import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
 
@@ -37,6 +38,22 @@ class FigureSlider:
 
     def _redraw(self, change: object = None) -> None:
         self.picture.value = base64.b64decode(png(self._draw(self.slider.value), DPI))
+
+
+class Controls(ipywidgets.VBox):
+    """Several controls as one: `value` is a dictionary of theirs, by name, so that one `FigureSlider` follows them all."""
+
+    value = traitlets.Dict()
+
+    def __init__(self, **controls: ipywidgets.ValueWidget):
+        super().__init__(list(controls.values()))
+        self.controls = controls
+        self._gather()
+        for control in controls.values():
+            control.observe(self._gather, names="value")
+
+    def _gather(self, change: object = None) -> None:
+        self.value = {name: control.value for name, control in self.controls.items()}
 
 
 def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
