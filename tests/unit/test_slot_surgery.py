@@ -78,6 +78,16 @@ def test_objects_are_told_from_ground_and_empty_slots_by_size():
     assert_close(centres[0, 1], torch.tensor([0.3, 0.35]), atol=0.01, rtol=0)
 
 
+def test_the_largest_slot_is_the_ground_however_small():
+    logits = torch.full((1, 6, 12, 12), -9.0)
+    for slot in range(6):  # columns of two, and one pixel more for slot 4
+        logits[0, slot, :, 2 * slot : 2 * slot + 2] = 9.0
+    logits[0, 4, 0, 0] = 18.0
+    output = DiscoveryOutput(torch.zeros(1, 6, 3, 12, 12), logits.log_softmax(1), None, 0.1)
+    held, _ = object_slots(output, torch.zeros(1, 3, 12, 12))
+    assert held.tolist() == [[True, True, True, True, False, True]]
+
+
 def test_directions_are_found_where_slots_depend_on_position_alone(model, monkeypatch):
     true, constant = torch.randn(2, 16, generator=torch.Generator().manual_seed(2)), torch.randn(16)
     generator = torch.Generator().manual_seed(3)
