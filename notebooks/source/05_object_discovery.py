@@ -228,12 +228,12 @@ config = experiments.discovery_config("mixture", profile)
 live = experiments.discovery_model(config, seed=0)
 live_train, live_test = (datasets.load("clevr6", split=split, size=config.image_size) for split in ("train", "test"))
 watched = live_test.subset(range(32))
-snapshots = {}
+snapshots = []
 
 
 def watch(model):
     owners = evaluation.segment(model, watched)
-    snapshots[len(snapshots) + 1] = owners[:5]
+    snapshots.append(owners[:5])
     return evaluation.score(watched, owners)
 
 
@@ -256,14 +256,14 @@ show(figure, alt="FG-ARI and mBO on 32 test scenes over the steps of the live ru
 
 # %%
 steps_seen = [entry["step"] for entry in run.log if "fg_ari" in entry]
-frames = dict(zip(steps_seen, snapshots.values(), strict=True))
+frames = dict(zip(steps_seen, snapshots, strict=True))
 pictures = live_test.batch(range(5)).images
 plotting.show_film(
     discovery_figures.training_frames(pictures, frames),
     alt="Five scenes and the owners of their pixels, step after step of training: stains at first, then objects.",
 )
 figure = plotting.comparison_figure(pictures, {f"{step:,}": owners for step, owners in frames.items()})
-show(figure, alt="The frames of the film side by side: five scenes, the owners of their pixels at eight steps of training.")
+show(figure, alt="The frames of the film side by side: five scenes, the owners of their pixels at each step shown.")
 
 # %% [markdown]
 # ## The trained one
