@@ -10,6 +10,7 @@ from typing import get_args
 import torch
 
 from smm_tutorial import __version__, checkpoints, data_command, data_report, datasets, experiments, paths, report
+from smm_tutorial.evaluation import SELECTIONS
 from smm_tutorial.evaluation_sets import EVALUATION_SETS, TRAINING_DATA
 from smm_tutorial.processes import ProcessError
 from smm_tutorial.profiles import PROFILES, current_profile
@@ -78,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--root", help="the folder of clevr-renders, clevr-renders-7-10 or clevr-official")
     evaluate.add_argument("--seed", type=int, default=0, help="of the slots' starts")
     evaluate.add_argument("--starts", type=int, default=1, help="of the slots for each image; the most likely one counts")
+    evaluate.add_argument(
+        "--selection", choices=list(SELECTIONS), default="all", help="all slots own pixels, or those that are worth their price"
+    )
     evaluate.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
     table = commands.add_parser("report", help="print the table of an experiment from data/results, as Markdown")
@@ -129,7 +133,7 @@ def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
     if options.what.endswith(".safetensors"):
         command = command.replace(shlex.quote(options.what), Path(options.what).name)  # nor where the checkpoint does
     record = experiments.evaluated_record(
-        options.what, options.data, options.root, options.seed, command, options.starts
+        options.what, options.data, options.root, options.seed, command, options.starts, options.selection
     )  # fmt: skip
     if options.keep:
         print(f"record {experiments.write_record(record)}")

@@ -16,12 +16,16 @@ from smm_tutorial.datasets import SceneImages
 from smm_tutorial.metrics import MISSED_BELOW, SEGMENTATION_METRICS, overlaps_of_objects
 from smm_tutorial.mixtures import GaussianMixtureEM
 from smm_tutorial.models.discovery import ObjectDiscovery
+from smm_tutorial.slot_selection import all_slots, slots_by_bic
 
 #: The metrics that every table shows, by their names in `SEGMENTATION_METRICS`.
 SCORES = ("fg_ari", "mbo", "miou", "ari")
 #: Whose a pixel is: by the slots' responsibilities for the pixel itself | by the decoder's masks alone | by the slot module's
 #: responsibilities for its inputs, enlarged.
 Masks = Literal["responsibilities", "decoder", "slots"]
+#: Which slots may own pixels: all | those that are worth their price, see `slot_selection`. No labels are used.
+Selection = Literal["all", "bic"]
+SELECTIONS = {"all": all_slots, "bic": slots_by_bic}
 #: Classes of objects by the share of the image that they cover in view: a quarter of clevr6's objects lies in each.
 SIZE_CLASSES = {"below 1.25 %": 0.0, "1.25 to 2.5 %": 0.0125, "2.5 to 5 %": 0.025, "5 % and more": 0.05}
 EVALUATION_BATCH = 64
@@ -29,7 +33,8 @@ DECIMALS = 4
 
 
 def evaluate(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, starts: int = 1
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, starts: int = 1,
+    selection: Selection = "all",
 ) -> dict:  # fmt: skip
     """Every score of a model on a data set, ready for JSON.
 
@@ -38,16 +43,16 @@ def evaluate(
         data: with masks, at the model's image size.
         seed: of the slots' starts.
         num_slots: as built if not given; more of them for more objects.
-        starts: see `segmentations`.
+        starts, selection: see `segmentations`.
 
     Returns:
         `detailed_scores` by the responsibilities for pixels; `summary`s by the other two kinds of masks under
-        `decoder_masks` and `slot_masks`; `num_slots`, `starts`; and `short_of_slots`, how many images show more objects than
-        there are slots beside the background's. Where there are such images, a warning says so too.
+        `decoder_masks` and `slot_masks`; `num_slots`, `starts`, `selection`; and `short_of_slots`, how many images show more
+        objects than there are slots beside the background's. Where there are such images, a warning says so too.
     """
     given = num_slots or model.config.num_slots
     with torch.autocast(next(model.parameters()).device.type, enabled=False):
-        owners = segmentations(model, data, seed, num_slots, starts)
+        owners = segmentations(model, data, seed, num_slots, starts, selection)
     scores = detailed_scores(data, owners["responsibilities"])
     counts = {int(objects): entry["images"] for objects, entry in scores["by_objects"].items()}
     short = sum(images for objects, images in counts.items() if objects + 1 > given)
@@ -60,6 +65,7 @@ def evaluate(
     return scores | {
         "num_slots": given,
         "starts": starts,
+        "selection": selection,
         "short_of_slots": short,
         "decoder_masks": summary(data, owners["decoder"]),
         "slot_masks": summary(data, owners["slots"]),
@@ -68,31 +74,36 @@ def evaluate(
 
 @torch.no_grad()
 def segmentations(
-    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, starts: int = 1
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None, starts: int = 1,
+    selection: Selection = "all",
 ) -> dict[Masks, Tensor]:  # fmt: skip
     """The slot that owns each pixel of each image, by every kind of masks -> integers `(M, H, W)`, on the CPU.
 
     seed: of the slots' starts. starts: how many are tried for each image; the one that explains the image's pixels best is
-    kept, as a mixture model keeps the best of `n_init`. No labels are used. Raises `ValueError` below 1.
+    kept, as a mixture model keeps the best of `n_init`. selection: `all` slots own pixels | only those that are worth their
+    price, `bic`; of several starts the best then is the one that is best after paying. No labels are used. Raises
+    `ValueError` for fewer than one start or another selection.
     """
     if starts < 1:
         raise ValueError(f"starts must be at least 1, got {starts}")
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection must be one of {', '.join(map(repr, SELECTIONS))}, got {selection!r}")
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
     maps: dict[Masks, list[Tensor]] = {"responsibilities": [], "decoder": [], "slots": []}
     for first in range(0, len(data), EVALUATION_BATCH):
         images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
-        best = torch.full((len(images),), -torch.inf, device=device)  # log-likelihood of a pixel, mean over the image
+        best = torch.full((len(images),), -torch.inf, device=device)
         kept: dict[Masks, Tensor] = {}
         for _ in range(starts):
             noise = model.start_noise(len(images), generator, num_slots)
             output = model(images, num_slots=num_slots, noise=noise)
-            log_joint = output.log_joint(images)  # (B, K, H, W)
-            likelihood = log_joint.logsumexp(dim=1).mean(dim=(1, 2))  # (B,)
-            found = {"responsibilities": log_joint.argmax(dim=1), "decoder": output.segmentation}
-            found["slots"] = enlarged(output.slots.responsibilities.argmax(dim=2), data.size)
-            better = (likelihood > best)[:, None, None]
+            selected = SELECTIONS[selection](output, images)
+            found = {"responsibilities": selected.log_joint.argmax(dim=1), "decoder": selected.log_masks.argmax(dim=1)}
+            shares = output.slots.responsibilities.masked_fill(~selected.kept[:, None], -1)  # (B, N, K)
+            found["slots"] = enlarged(shares.argmax(dim=2), data.size)
+            better = (selected.worth > best)[:, None, None]
             kept = {name: torch.where(better, owners, kept.get(name, owners)) for name, owners in found.items()}
-            best = torch.maximum(best, likelihood)
+            best = torch.maximum(best, selected.worth)
         for name, owners in kept.items():
             maps[name].append(owners.cpu())
     return {masks: torch.cat(owners) for masks, owners in maps.items()}
@@ -107,10 +118,10 @@ def enlarged(owners: Tensor, size: tuple[int, int]) -> Tensor:
 
 def segment(
     model: ObjectDiscovery, data: SceneImages, seed: int = 0, num_slots: int | None = None,
-    masks: Masks = "responsibilities", starts: int = 1,
+    masks: Masks = "responsibilities", starts: int = 1, selection: Selection = "all",
 ) -> Tensor:  # fmt: skip
     """`segmentations` by one kind of masks -> integer `(M, H, W)`, on the CPU."""
-    return segmentations(model, data, seed, num_slots, starts)[masks]
+    return segmentations(model, data, seed, num_slots, starts, selection)[masks]
 
 
 def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:

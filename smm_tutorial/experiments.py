@@ -15,7 +15,7 @@ import torch
 
 from smm_tutorial import checkpoints, paths
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.evaluation import detailed_scores, evaluate, score, segment, segment_pixels
+from smm_tutorial.evaluation import Selection, detailed_scores, evaluate, score, segment, segment_pixels
 from smm_tutorial.evaluation_sets import EVALUATION_SETS, training_split
 from smm_tutorial.losses import ReconstructionLoss
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
@@ -175,12 +175,12 @@ def load_discovery(what: str) -> checkpoints.Checkpoint:
 
 
 def evaluated_record(
-    what: str, data: str, root: str | Path | None, seed: int, command: str, starts: int = 1
+    what: str, data: str, root: str | Path | None, seed: int, command: str, starts: int = 1, selection: Selection = "all"
 ) -> dict:  # fmt: skip
     """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw pixels, no slots).
 
-    data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts: of slots for each image, the best of which
-    counts; scores with several stand under a label of their own.
+    data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts, selection: see `evaluation.segmentations`; scores
+    with other than one start and all slots stand under a label of their own.
 
     Returns the result record with this score in it, beside those that `data/results` already holds for other data.
 
@@ -207,10 +207,16 @@ def evaluated_record(
     if what == "pixels":
         scores = detailed_scores(test, segment_pixels(test, scenes.num_slots or model.config.num_slots, seed))
     else:
-        scores = evaluate(model, test, seed, scenes.num_slots, starts)
-    label = scenes.label_of(len(test)) + (f", best of {starts} starts" if starts > 1 else "")
+        scores = evaluate(model, test, seed, scenes.num_slots, starts, selection)
+    label = scenes.label_of(len(test)) + protocol_label(starts, selection)
     record["scores"][label] = scores | {"command": command}
     return record
+
+
+def protocol_label(starts: int, selection: Selection) -> str:
+    """What labels of scores say of an evaluation that is not by one start with all slots."""
+    chosen = ", slots by BIC" if selection == "bic" else ""
+    return (f", best of {starts} starts" if starts > 1 else "") + chosen
 
 
 def keep_record(record: dict) -> Path:
