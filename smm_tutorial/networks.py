@@ -30,14 +30,19 @@ class ConvEncoder(nn.Module):
     stretched, and the convolutions start with He's scale, so that at first the features say as much about colour as about
     position: with torch's defaults position drowns colour, and slots begin by cutting the image into cells.
 
+    contrast: how far the centred pixels are stretched; small, and position drowns colour.
     convolutions: `light`, the first `log2(stride)` of them 5x5 and halving the resolution, the others 3x3 | as in the
     `paper`, all 5x5, the first at full resolution, then those that halve it, padded as TensorFlow pads (1 before, 2 after).
     """
 
     def __init__(
-        self, image_size: int, channels: int, stride: int = 2, layers: int = 4, convolutions: Convolutions = "light"
+        self, image_size: int, channels: int, stride: int = 2, layers: int = 4, convolutions: Convolutions = "light",
+        contrast: float = 4.0,
     ):  # fmt: skip
         super().__init__()
+        if not contrast > 0:
+            raise ValueError(f"contrast must be above 0, got {contrast}")
+        self.contrast = contrast
         halvings = int(math.log2(stride))
         if 2**halvings != stride or image_size % stride:
             raise ValueError(f"stride must be a power of 2 that divides image_size = {image_size}, got {stride}")
@@ -70,7 +75,7 @@ class ConvEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.convolutions(4 * (images - 0.5))  # (B, C, S / stride, S / stride)
+        features = self.convolutions(self.contrast * (images - 0.5))  # (B, C, S / stride, S / stride)
         features = features + self.embed_positions(self.positions[None])
         return self.head(features.flatten(2).mT)  # (B, N, C)
 

@@ -33,6 +33,7 @@ class DiscoveryConfig:
     encoder_channels: int = 32
     encoder_stride: int = 2
     convolutions: Convolutions = "light"  # of the encoder
+    contrast: float = 4.0  # of the pixels that it sees, beside their positions
     decoder: Literal["pixel", "broadcast", "paper"] = "broadcast"
     decoder_channels: int = 32
     decoder_grid: int = 8  # cells a side that decoders but `pixel` start from
@@ -93,8 +94,9 @@ class ObjectDiscovery(SlotModel):
         if not config.pixel_scale > 0:
             raise ValueError(f"pixel_scale must be above 0, got {config.pixel_scale}")
         encoder = ConvEncoder(
-            config.image_size, config.encoder_channels, config.encoder_stride, convolutions=config.convolutions
-        )
+            config.image_size, config.encoder_channels, config.encoder_stride, convolutions=config.convolutions,
+            contrast=config.contrast,
+        )  # fmt: skip
         super().__init__(config, encoder)
         grid = {} if config.decoder == "pixel" else {"grid": config.decoder_grid}
         self.decoder = DECODERS[config.decoder](self.slots.output_dim, config.image_size, config.decoder_channels, **grid)

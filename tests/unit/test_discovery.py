@@ -98,13 +98,20 @@ def test_encoder_makes_one_input_of_each_cell(stride):
     assert ConvEncoder(16, 8, stride)(torch.rand(2, 3, 16, 16)).shape == (2, (16 // stride) ** 2, 8)
 
 
-def test_encoder_sees_color_as_much_as_position_before_training():
+@pytest.mark.parametrize(("contrast", "sees"), [(4.0, True), (0.04, False)])
+def test_encoder_sees_color_as_much_as_position_before_training_unless_pixels_are_quiet(contrast, sees):
     """Features of one cell vary over images at least a third as much as features of one image over cells."""
     torch.manual_seed(0)
     images = torch.rand(8, 3, 1, 1).expand(-1, -1, 32, 32)  # one colour each: cells differ by position alone
-    features = ConvEncoder(32, 32)(images)  # (B, N, C)
+    features = ConvEncoder(32, 32, contrast=contrast)(images)  # (B, N, C)
     by_color, by_position = features.std(dim=0).mean(), features.std(dim=1).mean()
-    assert by_color > by_position / 3
+    assert (by_color > by_position / 3).item() is sees
+
+
+def test_the_encoder_of_a_model_has_its_contrast():
+    assert ObjectDiscovery(DiscoveryConfig(contrast=0.5)).encoder.contrast == 0.5
+    with pytest.raises(ValueError, match="contrast must be above 0, got 0"):
+        ConvEncoder(32, 8, contrast=0)
 
 
 def test_impossible_sizes_are_refused():
