@@ -22,7 +22,7 @@ EXPECTED = (
 )  # fmt: skip
 
 #: What `--keep` alone puts under data/: all seeds of compared runs are committed as records, weights of the best alone.
-KEPT = {"discovery": "checkpoint", "comparison": "record", "variant": "record"}
+KEPT = {"discovery": "checkpoint", "comparison": "record", "search": "record", "variant": "record"}
 #: What `report` prints, by name.
 TABLES = {**report.EXPERIMENTS, "data": data_report.table}
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     discovery.add_argument("--seed", type=int, default=0)
     discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
     discovery.add_argument("--size", type=int, help="pixels a side of the images, instead of the profile's")
-    discovery.add_argument("--learning-rate", type=float, help="instead of the profile's, or the contestant's in a comparison")
+    discovery.add_argument("--learning-rate", type=float, help="instead of the profile's; of a comparison, makes a search")
     purpose = discovery.add_mutually_exclusive_group()
     purpose.add_argument(
         "--kind", choices=get_args(experiments.Kind), default="discovery", help="a run of its own, or one of a comparison"

@@ -30,8 +30,9 @@ CONTESTANTS: dict[str, tuple[str, dict]] = {
     "mixture-reduced": ("mixture", {"content": "reduced"}),
     "mixture": ("mixture", {}),
 }
-#: What a contestant's learning rate in a comparison is, as a multiple of the profile's.
-LEARNING_RATE_FACTORS = {"attention": 1.0, "mixture-reduced": 1.0, "mixture": 1.0}
+#: What a contestant's learning rate in a comparison is, as a multiple of the profile's: the best on the validation split in a
+#: short search (`search-*` in `data/results`).
+LEARNING_RATE_FACTORS = {"attention": 2.0, "mixture-reduced": 2.0, "mixture": 1.0}
 OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
 _BARE = {"objective": "squared_error", "price": 0.0, "num_slots": None}
 #: The run with something left out, or `complete`, by name: options of the network, and of the loss. `random-start` has torch's
@@ -108,15 +109,17 @@ class DiscoveryRun:
     ):  # fmt: skip
         """slots: one of `CONTESTANTS`. data: one of `TRAINING_DATA`. variant: of `VARIANTS`, for a run of their own kind.
 
-        steps, image_size, learning_rate: instead of the profile's; a rate of one's own, as in a search for the best, has a
-        folder of its own. training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
+        steps, image_size, learning_rate: instead of the profile's. A comparison with a rate of one's own is a run of another
+        kind, `search`, for the best rate. training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
         """
         sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
-        named, sized = (f"variant-{variant}" if variant else kind), (f"-{image_size}px" if image_size else "")
-        self.name = f"{named}-{slots}-{data}-{profile.name}{sized}-seed{seed}"
+        searched = kind == "comparison" and learning_rate is not None
+        self.kind, self.contestant = "variant" if variant else "search" if searched else kind, slots
+        named, sized = (f"variant-{variant}" if variant else self.kind), (f"-{image_size}px" if image_size else "")
+        rate = "" if learning_rate is None else f"-rate{learning_rate:g}"
+        self.name = f"{named}-{slots}-{data}-{profile.name}{sized}{rate}-seed{seed}"
         self.command, self.data, self.profile, self.variant = command, data, profile, variant
-        self.kind, self.contestant = "variant" if variant else kind, slots
         self.config = replace(discovery_config(slots, profile, image_size), **options)
         schedule = {"schedule": sizes.schedule, "warmup_steps": sizes.warmup_steps, "half_life": sizes.half_life}
         chosen = schedule | {"clip_norm": sizes.clip_norm, "precision": fast_precision()} | (training_options or {})
@@ -125,8 +128,7 @@ class DiscoveryRun:
             sizes.steps if steps is None else steps, sizes.batch_size,
             factor * sizes.learning_rate if learning_rate is None else learning_rate, seed=seed, **chosen,
         )  # fmt: skip
-        searched = "" if learning_rate is None else f"-rate{learning_rate:g}-{self.training.steps}steps"
-        self.folder = paths.runs_dir() / f"{self.name}{searched}"
+        self.folder = paths.runs_dir() / self.name
         self.model = discovery_model(self.config, seed)
 
     @property
@@ -153,6 +155,7 @@ class DiscoveryRun:
             "training": asdict(self.training) | {"loss": self.loss_options},
             "variant": self.variant, "profile": self.profile.name, "data": self.data,
             "step": run.step, "minutes": round(run.seconds / 60, 1),
+            "images_per_s": round(run.images_per_s, 1), "peak_memory_mib": run.peak_memory_mib,
             "scores": {tested_on.label_of(len(test)): scores},
             "validation": [entry for entry in read_log(self.folder) if "fg_ari" in entry],
             "provenance": provenance,
@@ -162,13 +165,10 @@ class DiscoveryRun:
 def load_discovery(what: str) -> checkpoints.Checkpoint:
     """A committed checkpoint or one of a run on this machine, by its name; or any, by its file.
 
-    Raises `CheckpointError` where there is none, where runs with different learning rates share the name, or where the
-    checkpoint is of another kind of model.
+    Raises `CheckpointError` where there is none, or where it is of another kind of model.
     """
-    runs = sorted(paths.runs_dir().glob(f"*/{what}.safetensors")) if "/" not in what else []
-    if what not in checkpoints.available() and len(runs) > 1:
-        raise checkpoints.CheckpointError(f"several runs are named {what!r}: give one of the files {', '.join(map(str, runs))}")
-    checkpoint = checkpoints.load(runs[0] if what not in checkpoints.available() and runs else what)
+    run = paths.runs_dir() / what / f"{what}.safetensors"
+    checkpoint = checkpoints.load(run if what not in checkpoints.available() and run.is_file() else what)
     if not isinstance(checkpoint.model, ObjectDiscovery):
         raise checkpoints.CheckpointError(
             f"{what} is a {type(checkpoint.model).__name__}, but only models of object discovery paint masks that can be scored"

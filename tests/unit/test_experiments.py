@@ -52,7 +52,8 @@ def test_compared_networks_differ_in_the_slot_module_alone(profile):
 
 
 def test_compared_runs_share_training_and_loss_but_for_the_learning_rate(monkeypatch):
-    monkeypatch.setitem(experiments.LEARNING_RATE_FACTORS, "attention", 0.5)
+    for slots, factor in (("attention", 0.5), ("mixture-reduced", 1.0), ("mixture", 1.0)):
+        monkeypatch.setitem(experiments.LEARNING_RATE_FACTORS, slots, factor)
     runs = [comparison(slots) for slots in experiments.CONTESTANTS]
     assert [run.name for run in runs] == [
         f"comparison-{slots}-clevr6-ci-seed0" for slots in ("attention", "mixture-reduced", "mixture")
@@ -64,11 +65,13 @@ def test_compared_runs_share_training_and_loss_but_for_the_learning_rate(monkeyp
     assert alone.training.learning_rate == 1.6e-3 and alone.name == "discovery-attention-clevr6-ci-seed0"
 
 
-def test_a_search_for_the_learning_rate_leaves_the_folder_of_the_run_alone():
+def test_a_search_for_the_learning_rate_leaves_the_run_alone():
     run, searched = comparison("mixture", 3, image_size=64), comparison("mixture", 3, steps=7, learning_rate=4e-4)
     assert run.name == run.folder.name == "comparison-mixture-clevr6-ci-64px-seed3"
-    assert searched.training.learning_rate == 4e-4 and searched.name == "comparison-mixture-clevr6-ci-seed3"
-    assert searched.folder.name == "comparison-mixture-clevr6-ci-seed3-rate0.0004-7steps"
+    assert searched.training.learning_rate == 4e-4 and searched.kind == "search"
+    assert searched.name == searched.folder.name == "search-mixture-clevr6-ci-rate0.0004-seed3"
+    alone = experiments.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0, learning_rate=4e-4)
+    assert (alone.kind, alone.name) == ("discovery", "discovery-mixture-clevr6-ci-rate0.0004-seed0")
 
 
 def test_variants_differ_from_the_complete_run_in_what_they_name():
@@ -148,15 +151,14 @@ def test_scores_do_not_go_into_the_record_of_another_run(own_data, capsys):
     assert list(json.loads(path.read_text())["scores"]) == ["clevr6, test"]
 
 
-def test_runs_that_share_a_name_are_told_apart_by_their_files(own_data, capsys):
+def test_a_run_here_is_found_by_its_name_or_its_file(own_data, capsys):
     train = ["train", "discovery", "--profile", "ci", "--steps", "1"]
     for rate in ("0.001", "0.002"):
         assert cli.main([*train, "--learning-rate", rate]) == 0
-    name = "discovery-mixture-clevr6-ci-seed0"
-    with pytest.raises(checkpoints.CheckpointError, match=f"several runs are named '{name}'.*rate0.001.*rate0.002"):
-        experiments.load_discovery(name)
-    file = paths.runs_dir() / f"{name}-rate0.002-1steps" / f"{name}.safetensors"
-    assert experiments.load_discovery(str(file)).record["training"]["learning_rate"] == 0.002
+        name = f"discovery-mixture-clevr6-ci-rate{rate}-seed0"
+        assert experiments.load_discovery(name).record["training"]["learning_rate"] == float(rate)
+    file = paths.runs_dir() / name / f"{name}.safetensors"
+    assert experiments.load_discovery(str(file)).record["name"] == name
     assert cli.main(["evaluate", str(file), "--keep"]) == 0
     scores = experiments.read_record(name)["scores"]["clevr6, test"]
     assert scores["command"] == f"smm-tutorial evaluate {name}.safetensors --keep"  # no folder of this machine
