@@ -148,7 +148,7 @@ def readme_with_table(readme: str) -> str:
         place = re.compile(rf"(?<={comment}).*?(?=<!-- end -->)", re.DOTALL)
         if not place.search(readme):
             raise ValueError(f"README.md has lost the two comments that mark the place of the {name} table: put them back")
-        readme = place.sub(lambda _, part=part: part() + "\n", readme)
+        readme = place.sub(lambda _, part=part: part() + "\n", readme, count=1)
     return readme
 
 
