@@ -172,10 +172,10 @@ register(
         ],
         mistakes=(
             Mistake(
-                _precision_without_maximum, "The running maximum is missing: a later, higher precision lifts those before."
+                _precision_without_maximum, "The running maximum is missing: a later, higher precision lifts earlier ones."
             ),
             Mistake(
-                _precision_maximum_from_left, "Your maximum runs from the left; it must look to the right, at higher recall."
+                _precision_maximum_from_left, "Your maximum runs from the left; it must look right, at higher recall."
             ),
             Mistake(_precision_over_found, "Recall counts all targets, found or not: divide by `num_targets`."),
             Mistake(_precision_over_ranks, "You average precision over ranks. It counts only where recall steps."),
