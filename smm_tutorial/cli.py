@@ -9,11 +9,24 @@ from typing import get_args
 
 import torch
 
-from smm_tutorial import __version__, checkpoints, data_command, data_report, datasets, experiments, paths, report
+from smm_tutorial import (
+    __version__,
+    checkpoints,
+    data_command,
+    data_report,
+    datasets,
+    experiments,
+    paths,
+    report,
+    set_experiments,
+)  # fmt: skip
 from smm_tutorial.evaluation import SELECTIONS
-from smm_tutorial.evaluation_sets import EVALUATION_SETS, TRAINING_DATA
+from smm_tutorial.evaluation_sets import EVALUATION_SETS, SET_EVALUATION_SETS, TRAINING_DATA
+from smm_tutorial.models.set_prediction import SetPredictor
+from smm_tutorial.named_runs import NamedRun
 from smm_tutorial.processes import ProcessError
-from smm_tutorial.profiles import PROFILES, current_profile
+from smm_tutorial.profiles import PROFILES, Profile, current_profile
+from smm_tutorial.set_report import set_score_table
 from smm_tutorial.training import Compile, NonFiniteError, Precision
 
 #: Errors that are a message to the user, not a defect: printed without a traceback.
@@ -22,7 +35,10 @@ EXPECTED = (
 )  # fmt: skip
 
 #: What `--keep` alone puts under data/: all seeds of compared runs are committed as records, weights of the best alone.
-KEPT = {"discovery": "checkpoint", "comparison": "record", "search": "record", "variant": "record"}
+KEPT = {
+    "discovery": "checkpoint", "comparison": "record", "search": "record", "variant": "record",
+    "set-prediction": "checkpoint", "set-comparison": "record", "set-search": "record",
+}  # fmt: skip
 #: What `report` prints, by name.
 TABLES = {**report.EXPERIMENTS, "data": data_report.table}
 
@@ -51,31 +67,34 @@ def _parser() -> argparse.ArgumentParser:
     models = train.add_subparsers(required=True, metavar="model")
     discovery = models.add_parser("discovery", help="object discovery by reconstruction")
     discovery.set_defaults(run=train_discovery)
-    discovery.add_argument("--slots", choices=list(experiments.CONTESTANTS), default="mixture")
+    _add_run_options(discovery, list(experiments.CONTESTANTS))
     discovery.add_argument("--data", choices=list(TRAINING_DATA), default="clevr6")
-    discovery.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
-    discovery.add_argument("--seed", type=int, default=0)
-    discovery.add_argument("--steps", type=int, help="instead of the profile's number of steps")
     discovery.add_argument("--size", type=int, help="pixels a side of the images, instead of the profile's")
-    discovery.add_argument("--learning-rate", type=float, help="instead of the profile's; of a comparison, makes a search")
     purpose = discovery.add_mutually_exclusive_group()
     purpose.add_argument(
         "--kind", choices=get_args(experiments.Kind), default="discovery", help="a run of its own, or one of a comparison"
     )
     purpose.add_argument("--variant", choices=list(experiments.VARIANTS), help="leave something out, to compare")
-    discovery.add_argument(
-        "--keep", nargs="?", choices=["record", "checkpoint"], const=True,
-        help="put under data/, to be committed: the record, or the checkpoint with its record; by default the checkpoint of a "
-        "run of its own, and of runs that are compared the record",
-    )  # fmt: skip
     _add_engine_options(discovery)
 
+    sets = models.add_parser("set-prediction", help="what is where, learned from scene records")
+    sets.set_defaults(run=train_set_prediction)
+    _add_run_options(sets, list(set_experiments.SET_CONTESTANTS))
+    sets.add_argument(
+        "--kind", choices=get_args(set_experiments.SetKind), default="set-prediction",
+        help="a run of its own, or one of a comparison",
+    )  # fmt: skip
+    sets.add_argument("--coordinate-weight", type=float, default=1.0, help="how often each coordinate counts in the loss")
+    _add_engine_options(sets)
+
     evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")
-    evaluate.set_defaults(run=evaluate_discovery)
+    evaluate.set_defaults(run=evaluate_model)
     evaluate.add_argument(
         "what", help="name of a checkpoint or of a run here, a file, 'untrained' or 'pixels' (a mixture on raw pixels)"
     )
-    evaluate.add_argument("--data", choices=list(EVALUATION_SETS), default="clevr6")
+    evaluate.add_argument(
+        "--data", choices=sorted(EVALUATION_SETS | SET_EVALUATION_SETS), help="default: clevr6; for sets, as trained"
+    )
     evaluate.add_argument("--root", help="the folder of clevr-renders, clevr-renders-7-10 or clevr-official")
     evaluate.add_argument("--seed", type=int, default=0, help="of the slots' starts")
     evaluate.add_argument("--starts", type=int, default=1, help="of the slots for each image; the most likely one counts")
@@ -89,6 +108,20 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("experiment", choices=list(TABLES))
     table.add_argument("--keep", action="store_true", help="bring the README's tables and pictures up to date")
     return parser
+
+
+def _add_run_options(model: argparse.ArgumentParser, contestants: list[str]) -> None:
+    """What every trained model takes: which run it is, and what is kept of it."""
+    model.add_argument("--slots", choices=contestants, default="mixture")
+    model.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
+    model.add_argument("--seed", type=int, default=0)
+    model.add_argument("--steps", type=int, help="instead of the profile's number of steps")
+    model.add_argument("--learning-rate", type=float, help="instead of the profile's; of a comparison, makes a search")
+    model.add_argument(
+        "--keep", nargs="?", choices=["record", "checkpoint"], const=True,
+        help="put under data/, to be committed: the record, or the checkpoint with its record; by default the checkpoint of a "
+        "run of its own, and of runs that are compared the record",
+    )  # fmt: skip
 
 
 def _add_engine_options(model: argparse.ArgumentParser) -> None:
@@ -109,12 +142,34 @@ def _add_engine_options(model: argparse.ArgumentParser) -> None:
 
 
 def train_discovery(options: argparse.Namespace, command: str) -> None:
-    profile = PROFILES[options.profile] if options.profile else current_profile()
-    run = experiments.DiscoveryRun(
-        command, options.slots, options.data, profile, options.seed, options.steps, options.variant, options.size,
-        {"compile": options.compile} | ({"precision": options.precision} if options.precision else {}),
-        kind=options.kind, learning_rate=options.learning_rate,
-    )  # fmt: skip
+    record = _train(options, experiments.DiscoveryRun(
+        command, options.slots, options.data, _profile(options), options.seed, options.steps, options.variant, options.size,
+        _training_options(options), kind=options.kind, learning_rate=options.learning_rate,
+    ))  # fmt: skip
+    choosing = ", ".join(f"{title} {record['validation'][-1][name]:.3f}" for name, title in report.SCORE_TITLES.items())
+    print(f"validation split, which is for choosing: {choosing}")
+    print(report.score_table([record]))
+
+
+def train_set_prediction(options: argparse.Namespace, command: str) -> None:
+    record = _train(options, set_experiments.SetPredictionRun(
+        command, options.slots, _profile(options), options.seed, options.steps, _training_options(options), kind=options.kind,
+        coordinate_weight=options.coordinate_weight, learning_rate=options.learning_rate,
+    ))  # fmt: skip
+    print(f"validation split, which is for choosing: AP {record['validation'][-1]['ap_inf']:.1%}")
+    print(set_score_table([record]))
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    return PROFILES[options.profile] if options.profile else current_profile()
+
+
+def _training_options(options: argparse.Namespace) -> dict:
+    return {"compile": options.compile} | ({"precision": options.precision} if options.precision else {})
+
+
+def _train(options: argparse.Namespace, run: NamedRun) -> dict:
+    """Trains a run, and keeps what is to be kept -> its record."""
     print(f"{run.name}: {run.num_parameters:,} parameters, {run.training.steps:,} steps, in {run.folder}")
     model, record = run.train(devices=options.devices, num_nodes=options.nodes, tensorboard=options.tensorboard)
     kept = KEPT[run.kind] if options.keep is True else options.keep
@@ -122,22 +177,28 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
     checkpoints.write(folder / f"{run.name}.safetensors", model.state_dict(), record)
     print(f"checkpoint {folder / run.name}.safetensors")
     print(f"record {experiments.keep_record(record) if kept else experiments.write_record(record, run.folder)}")
-    choosing = ", ".join(f"{title} {record['validation'][-1][name]:.3f}" for name, title in report.SCORE_TITLES.items())
-    print(f"validation split, which is for choosing: {choosing}")
-    print(report.score_table([record]))
+    return record
 
 
-def evaluate_discovery(options: argparse.Namespace, command: str) -> None:
+def evaluate_model(options: argparse.Namespace, command: str) -> None:
     if options.root:
         command = command.replace(shlex.quote(options.root), "PATH")  # where the renders lie here is nobody's business
     if options.what.endswith(".safetensors"):
         command = command.replace(shlex.quote(options.what), Path(options.what).name)  # nor where the checkpoint does
-    record = experiments.evaluated_record(
-        options.what, options.data, options.root, options.seed, command, options.starts, options.selection
-    )  # fmt: skip
+    if options.what not in experiments.BASELINES and isinstance(experiments.load_trained(options.what).model, SetPredictor):
+        if options.starts != 1 or options.selection != "all":
+            raise ValueError("--starts and --selection choose by what slots paint, and a SetPredictor paints nothing")
+        data = options.data or experiments.load_trained(options.what).record["data"]
+        record = set_experiments.evaluated_set_record(options.what, data, options.root, options.seed, command)
+        table = set_score_table
+    else:
+        record = experiments.evaluated_record(
+            options.what, options.data or "clevr6", options.root, options.seed, command, options.starts, options.selection
+        )  # fmt: skip
+        table = report.score_table
     if options.keep:
         print(f"record {experiments.write_record(record)}")
-    print(report.score_table([record]))
+    print(table([record]))
 
 
 def print_report(options: argparse.Namespace, command: str) -> None:

@@ -11,15 +11,37 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from smm_tutorial.evaluation_sets import EVALUATION_SETS
-from smm_tutorial.experiments import CONTESTANTS
+from smm_tutorial.evaluation_sets import EVALUATION_SETS, SET_EVALUATION_SETS
 
-CONTESTANT_TITLES = {"attention": "Slot Attention", "mixture-reduced": "SMM, slots reduced", "mixture": "SMM"}
+#: Every contestant of either task, in the order of tables.
+CONTESTANT_TITLES = {
+    "attention": "Slot Attention", "attention-wide": "Slot Attention, slots twice as wide",
+    "mixture-reduced": "SMM, slots reduced", "mixture": "SMM",
+}  # fmt: skip
 BASELINE = "attention"
-#: The scores that decide a comparison, and what tables call them.
-DECISIVE = {"fg_ari": "FG-ARI", "mbo": "mBO"}
 LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
-OWN_CHOICES = {"slots", "slot_options"}  # of a network's config: what a contestant is
+
+
+class Task(NamedTuple):
+    """What is compared.
+
+    decisive: where the scores lie that decide, and what tables call them. choosing: the score on the validation split that
+    chooses the best seed. own_choices: of a network's config, what a contestant is.
+    """
+
+    decisive: dict[tuple[str, ...], str]
+    choosing: str
+    own_choices: set[str]
+
+
+#: By the kind of the records.
+TASKS = {
+    "comparison": Task({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari", {"slots", "slot_options"}),
+    "set-comparison": Task(
+        {("ap", "inf"): "AP without a limit", ("ap", "0.5"): "AP at 0.5", ("ap", "0.25"): "AP at 0.25"}, "ap_inf",
+        {"slots", "slot_options", "slot_dim"},
+    ),
+}  # fmt: skip
 
 
 class Setting(NamedTuple):
@@ -32,7 +54,7 @@ class Setting(NamedTuple):
     @property
     def test_label(self) -> str:
         """What records call the test split of the data."""
-        return EVALUATION_SETS[self.data].label
+        return (SET_EVALUATION_SETS | EVALUATION_SETS)[self.data].label
 
     def __str__(self) -> str:
         return f"{self.data}, {self.profile}, {self.image_size} px"
@@ -65,6 +87,10 @@ class Group:
     def title(self) -> str:
         return CONTESTANT_TITLES[self.contestant]
 
+    @property
+    def task(self) -> Task:
+        return TASKS[self.records[0]["kind"]]
+
     def spread(self, label: str, read: Callable[[dict], float | None]) -> Spread | None:
         """Over the seeds that were scored on the data of that label; None where none was.
 
@@ -76,12 +102,12 @@ class Group:
 
     @property
     def best(self) -> dict:
-        """The record of the best seed by FG-ARI on the validation split, at the end: the test split chooses nothing."""
-        return max(self.records, key=lambda record: record["validation"][-1]["fg_ari"])
+        """The record of the best seed on the validation split, at the end: the test split chooses nothing."""
+        return max(self.records, key=lambda record: record["validation"][-1][self.task.choosing])
 
 
 def groups(records: Iterable[dict]) -> list[Group]:
-    """The records of compared runs, by setting, then by contestant in the order of `CONTESTANTS`.
+    """The records of compared runs of one task, by setting, then by contestant in the order of `CONTESTANT_TITLES`.
 
     Raises `ValueError` for two records of one setting that differ in more than slot module, learning rate and seed.
     """
@@ -89,7 +115,7 @@ def groups(records: Iterable[dict]) -> list[Group]:
     for record in records:
         setting = Setting(record["data"], record["profile"], record["config"]["image_size"])
         gathered.setdefault((setting, record["contestant"]), []).append(record)
-    order = list(CONTESTANTS)
+    order = list(CONTESTANT_TITLES)
     found = [
         Group(contestant, setting, tuple(sorted(gathered[setting, contestant], key=lambda record: record["training"]["seed"])))
         for setting, contestant in sorted(gathered, key=lambda key: (key[0], order.index(key[1])))
@@ -97,7 +123,7 @@ def groups(records: Iterable[dict]) -> list[Group]:
     first: dict[Setting, dict] = {}
     for group in found:
         for record in group.records:
-            _check_alike(first.setdefault(group.setting, record), record, OWN_CHOICES, {"seed", "learning_rate"})
+            _check_alike(first.setdefault(group.setting, record), record, group.task.own_choices, {"seed", "learning_rate"})
             _check_alike(group.records[0], record, set(), {"seed"})
     return found
 
@@ -116,15 +142,24 @@ def _check_alike(one: dict, other: dict, free_in_config: set[str], free_in_train
         )
 
 
-def difference_sentence(ours: Group, baseline: Group, score: str) -> str:
-    """Whether two contestants differ by more than their seeds do, in words.
+def at(scores: dict, place: tuple[str, ...]) -> float | None:
+    """The number at that place in nested scores, None where it is not there."""
+    for key in place:
+        if key not in scores:
+            return None
+        scores = scores[key]
+    return scores
+
+
+def difference_sentence(ours: Group, baseline: Group, place: tuple[str, ...]) -> str:
+    """Whether two contestants differ by more than their seeds do, in words. place: a key of the task's `decisive`.
 
     The spread of the difference is the root of the sum of both variances over seeds: how far one run of each may lie apart by
     luck. That is a yardstick, no test of significance.
     """
     label = ours.setting.test_label
-    ours_spread, base = (group.spread(label, lambda scores: scores.get(score)) for group in (ours, baseline))
-    what = f"{ours.title} minus {baseline.title}, {DECISIVE[score]} on {label} ({ours.setting})"
+    ours_spread, base = (group.spread(label, lambda scores: at(scores, place)) for group in (ours, baseline))
+    what = f"{ours.title} minus {baseline.title}, {ours.task.decisive[place]} on {label} ({ours.setting})"
     if ours_spread is None or base is None:
         return f"{what}: not scored yet."
     difference = ours_spread.mean - base.mean
@@ -140,11 +175,11 @@ def difference_sentence(ours: Group, baseline: Group, score: str) -> str:
 
 
 def difference_sentences(found: list[Group]) -> list[str]:
-    """Every contestant against Slot Attention in its own setting, by each of the `DECISIVE` scores."""
+    """Every contestant against Slot Attention in its own setting, by each of the scores that decide."""
     baselines = {group.setting: group for group in found if group.contestant == BASELINE}
     return [
-        difference_sentence(group, baselines[group.setting], score)
+        difference_sentence(group, baselines[group.setting], place)
         for group in found
         if group.contestant != BASELINE and group.setting in baselines
-        for score in DECISIVE
+        for place in group.task.decisive
     ]

@@ -1,4 +1,4 @@
-"""What models of object discovery are trained and scored on, by name: one table of each.
+"""What models are trained and scored on, by name: tables for object discovery, then for set prediction.
 
 Everything is seen at the size that a model takes. Scenes that are rendered here are rendered when first asked for.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
+from smm_tutorial.datasets.rendered import OFFICIAL_WINDOW
 from smm_tutorial.datasets.scene_images import joined
 
 #: What a run can be trained on: the embedded packs, and variants of `datasets.rendered`.
@@ -101,4 +102,42 @@ EVALUATION_SETS = {
     "out-of-distribution-pairs": EvaluationSet(
         "out-of-distribution-pairs", partial(_rendered, "out-of-distribution-pairs", "test")
     ),
+}
+
+
+#: What a run of set prediction can be trained on: variants of `datasets.rendered` that show CLEVR's whole frame.
+SET_DATA = ("clevr6-whole", "clevr-whole")
+FEW_OBJECTS = 6  # at most, in `clevr6-whole`
+
+
+def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
+    """So many scenes of a split (`train`, `val`, `test`) of something in `SET_DATA`, with records.
+
+    The whole frame of 3:2 is squeezed into a square, as the papers do. Raises `ValueError` for anything else.
+    """
+    if name not in SET_DATA:
+        raise ValueError(f"no set is learned from {name!r}: known are {', '.join(SET_DATA)}")
+    workers = (os.cpu_count() or 1) if split == "train" else 1
+    return datasets.load("rendered", split=split, size=size, variant=name, count=count, workers=workers)
+
+
+def _test_sets(name: str, size: int) -> SceneImages:
+    return set_split(name, "test", size, RENDERED_COUNTS["test"])
+
+
+def _blender_sets(size: int, root: str | Path) -> SceneImages:
+    """The part of the renders' 4:3 frame that CLEVR's own images show."""
+    return datasets.load("clevr-renders", split="train", size=size, root=root, crop=OFFICIAL_WINDOW, max_objects=FEW_OBJECTS)
+
+
+def _released_sets(size: int, root: str | Path) -> SceneImages:
+    options = {"root": root, "limit": OFFICIAL_LIMIT, "incomplete": "skip", "max_objects": FEW_OBJECTS}
+    parts = [datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")]
+    return replace(joined(parts), split="val and train")
+
+
+#: Scenes with records that set predictors are scored on, by the name that `smm-tutorial evaluate --data` takes.
+SET_EVALUATION_SETS = {name: EvaluationSet(f"{name}, test", partial(_test_sets, name)) for name in SET_DATA} | {
+    "clevr-renders": EvaluationSet("CLEVR in Blender, at most 6 objects", _blender_sets, None, _RENDERS),
+    "clevr-official": EvaluationSet("CLEVR as released ({images} images, at most 6 objects)", _released_sets, None, _CLEVR),
 }

@@ -6,12 +6,14 @@ was made of and what it scored, and the command that makes it again.
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 from smm_tutorial import checkpoints, paths
 from smm_tutorial.datasets import SceneImages
@@ -19,9 +21,9 @@ from smm_tutorial.evaluation import Selection, detailed_scores, evaluate, score,
 from smm_tutorial.evaluation_sets import EVALUATION_SETS, training_split
 from smm_tutorial.losses import ReconstructionLoss
 from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.named_runs import NamedRun
 from smm_tutorial.profiles import PROFILES, Profile
-from smm_tutorial.run_state import read_log
-from smm_tutorial.training import Run, TrainingConfig, fast_precision, fit
+from smm_tutorial.training import Loss, Run, TrainingConfig, fast_precision, fit
 
 #: The slot modules that are compared, by name: which one, and its options. `mixture-reduced` hands the decoder slots as wide
 #: as Slot Attention's, `mixture` twice as wide ones, means and variances.
@@ -90,8 +92,14 @@ def train_discovery(
     loss_options: dict | None = None, **options,
 ) -> Run:  # fmt: skip
     """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of `training.fit`."""
-    loss = ReconstructionLoss(model, data, config.batch_size, steps=config.steps, **loss_options or {})
-    return fit(model, loss, config, run_dir, **options)
+    return fit(model, discovery_loss(model, data, config, loss_options), config, run_dir, **options)
+
+
+def discovery_loss(
+    model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, options: dict | None = None
+) -> ReconstructionLoss:
+    """The loss of a run. options: of `ReconstructionLoss`."""
+    return ReconstructionLoss(model, data, config.batch_size, steps=config.steps, **options or {})
 
 
 def validation_score(data: SceneImages, model: ObjectDiscovery) -> dict[str, float]:
@@ -99,8 +107,10 @@ def validation_score(data: SceneImages, model: ObjectDiscovery) -> dict[str, flo
     return score(data, segment(model, data))
 
 
-class DiscoveryRun:
-    """A named run of object discovery: everything that decides it, and what it leaves behind."""
+class DiscoveryRun(NamedRun):
+    """A named run of object discovery."""
+
+    choosing = "fg_ari"
 
     def __init__(
         self, command: str, slots: str, data: str, profile: Profile, seed: int, steps: int | None = None,
@@ -114,61 +124,48 @@ class DiscoveryRun:
         """
         sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {"objective": "mixture", "price": OBJECT_PRICE, "num_slots": sizes.train_slots} | loss_options
-        searched = kind == "comparison" and learning_rate is not None
-        self.kind, self.contestant = "variant" if variant else "search" if searched else kind, slots
-        named, sized = (f"variant-{variant}" if variant else self.kind), (f"-{image_size}px" if image_size else "")
-        rate = "" if learning_rate is None else f"-rate{learning_rate:g}"
-        self.name = f"{named}-{slots}-{data}-{profile.name}{sized}{rate}-seed{seed}"
-        self.command, self.data, self.profile, self.variant = command, data, profile, variant
-        self.config = replace(discovery_config(slots, profile, image_size), **options)
+        self.variant = variant
         schedule = {"schedule": sizes.schedule, "warmup_steps": sizes.warmup_steps, "half_life": sizes.half_life}
         chosen = schedule | {"clip_norm": sizes.clip_norm, "precision": fast_precision()} | (training_options or {})
         factor = LEARNING_RATE_FACTORS[slots] if kind == "comparison" else 1.0
-        self.training = TrainingConfig(
+        training = TrainingConfig(
             sizes.steps if steps is None else steps, sizes.batch_size,
             factor * sizes.learning_rate if learning_rate is None else learning_rate, seed=seed, **chosen,
         )  # fmt: skip
-        self.folder = paths.runs_dir() / self.name
-        self.model = discovery_model(self.config, seed)
+        searched = kind == "comparison" and learning_rate is not None
+        kind = "variant" if variant else "search" if searched else kind
+        named, sized = (f"variant-{variant}" if variant else kind), (f"-{image_size}px" if image_size else "")
+        rate = "" if learning_rate is None else f"-rate{learning_rate:g}"
+        model = discovery_model(replace(discovery_config(slots, profile, image_size), **options), seed)
+        name = f"{named}-{slots}-{data}-{profile.name}{sized}{rate}-seed{seed}"
+        super().__init__(name, command, kind, slots, data, profile, model, training)
 
-    @property
-    def num_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    def train(self, **options) -> tuple[ObjectDiscovery, dict]:
-        """Trains, or goes on in its folder, then scores on the test split -> model and record (the checkpoint's too).
-
-        options: of `training.fit`.
-        """
-        provenance = checkpoints.provenance()  # of the code that is loaded now
+    def prepare(self) -> tuple[Loss, Callable[[nn.Module], dict[str, float]]]:
         train, validation = (training_split(self.data, split, self.config.image_size) for split in ("train", "val"))
-        run = train_discovery(
-            self.model, train, self.training, self.folder, loss_options=self.loss_options,
-            evaluate=partial(validation_score, validation), **options,
-        )  # fmt: skip
+        loss = discovery_loss(self.model, train, self.training, self.loss_options)
+        return loss, partial(validation_score, validation)
+
+    def test(self) -> tuple[str, dict]:
         tested_on = EVALUATION_SETS[self.data]
         test = tested_on.load(self.config.image_size)
-        scores = evaluate(self.model.eval(), test, num_slots=tested_on.num_slots)
-        return self.model, {
-            "name": self.name, "command": self.command, "kind": self.kind, "contestant": self.contestant,
-            "model": type(self.model).__name__, "config": asdict(self.config),
-            "training": asdict(self.training) | {"loss": self.loss_options},
-            "variant": self.variant, "profile": self.profile.name, "data": self.data,
-            "step": run.step, "minutes": round(run.seconds / 60, 1),
-            "images_per_s": round(run.images_per_s, 1), "peak_memory_mib": run.peak_memory_mib,
-            "scores": {tested_on.label_of(len(test)): scores},
-            "validation": [entry for entry in read_log(self.folder) if "fg_ari" in entry],
-            "provenance": provenance,
-        }  # fmt: skip
+        return tested_on.label_of(len(test)), evaluate(self.model, test, num_slots=tested_on.num_slots)
+
+    def choices(self) -> dict:
+        return {"training": asdict(self.training) | {"loss": self.loss_options}, "variant": self.variant}
+
+
+def load_trained(what: str) -> checkpoints.Checkpoint:
+    """A committed checkpoint or one of a run on this machine, by its name; or any, by its file.
+
+    Raises `CheckpointError` where there is none.
+    """
+    run = paths.runs_dir() / what / f"{what}.safetensors"
+    return checkpoints.load(run if what not in checkpoints.available() and run.is_file() else what)
 
 
 def load_discovery(what: str) -> checkpoints.Checkpoint:
-    """A committed checkpoint or one of a run on this machine, by its name; or any, by its file.
-
-    Raises `CheckpointError` where there is none, or where it is of another kind of model.
-    """
-    run = paths.runs_dir() / what / f"{what}.safetensors"
-    checkpoint = checkpoints.load(run if what not in checkpoints.available() and run.is_file() else what)
+    """`load_trained`. Raises `CheckpointError` where it is of another kind of model, too."""
+    checkpoint = load_trained(what)
     if not isinstance(checkpoint.model, ObjectDiscovery):
         raise checkpoints.CheckpointError(
             f"{what} is a {type(checkpoint.model).__name__}, but only models of object discovery paint masks that can be scored"
@@ -186,8 +183,7 @@ def evaluated_record(
 
     Returns the result record with this score in it, beside those that `data/results` already holds for other data.
 
-    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data do, and `ValueError` where
-    `data/results` holds the record of another run by the same name.
+    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data do, and as `kept_beside`.
     """
     if what in BASELINES:
         config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE], BASELINE_SIZE)
@@ -196,14 +192,9 @@ def evaluated_record(
         model = discovery_model(config, seed).eval()
     else:
         model, record = load_discovery(what)
-    if (paths.results_dir() / f"{record['name']}.json").is_file():
-        kept = read_record(record["name"])
-        if differ := _differences(record, kept):
-            raise ValueError(
-                f"data/results/{record['name']}.json is of a run with another {', '.join(differ)}: scores of two runs do not "
-                "go into one record; keep the new run's record first (smm-tutorial train ... --keep), or delete the old one"
-            )
-        record = kept
+    record = kept_beside(record)
+    if data not in EVALUATION_SETS:
+        raise ValueError(f"no masks are scored on {data!r}: known are {', '.join(EVALUATION_SETS)}")
     scenes = EVALUATION_SETS[data]
     test = scenes.load(model.config.image_size, root)
     if what == "pixels":
@@ -213,6 +204,22 @@ def evaluated_record(
     label = scenes.label_of(len(test)) + protocol_label(starts, selection)
     record["scores"][label] = scores | {"command": command}
     return record
+
+
+def kept_beside(record: dict) -> dict:
+    """The record in `data/results` of the same run, with the scores that are there; the record itself where there is none.
+
+    Raises `ValueError` where `data/results` holds the record of another run by the same name.
+    """
+    if not (paths.results_dir() / f"{record['name']}.json").is_file():
+        return record
+    kept = read_record(record["name"])
+    if differ := _differences(record, kept):
+        raise ValueError(
+            f"data/results/{record['name']}.json is of a run with another {', '.join(differ)}: scores of two runs do not "
+            "go into one record; keep the new run's record first (smm-tutorial train ... --keep), or delete the old one"
+        )
+    return kept
 
 
 def protocol_label(starts: int, selection: Selection) -> str:

@@ -16,14 +16,13 @@ from torch import Tensor
 from smm_tutorial.datasets.rendered import OFFICIAL_WINDOW
 from smm_tutorial.datasets.resizing import BILINEAR, fit_pixels
 from smm_tutorial.fidelity import Renders
-from smm_tutorial.metrics import average_precision_clevr
 from smm_tutorial.official import IMAGE_SIZE, NUM_SLOTS, OfficialSetPredictor, load_official_set_predictor
 from smm_tutorial.scenes import Scene, random_scenes
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
+from smm_tutorial.set_evaluation import average_precisions
 from smm_tutorial.set_targets import set_targets
 
-THRESHOLDS = {"inf": -1, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
 RANDOM_SCENES, SEED = 300, 0
 DRAWN_SIZE = (240, 360)  # pixels, one ray each; then made smaller, so that a pixel of the network sees about five rays
 BATCH = 20
@@ -31,7 +30,7 @@ SIMPLER = {"ambient light set by hand": Effects(ambient="by hand"), "no ambient 
 
 
 def recognition(renders: Renders, weights: str | Path) -> dict[str, dict[str, float]]:
-    """Average precision of the released weights at each of `THRESHOLDS`, by the kind of images.
+    """Average precision of the released weights at each of `set_evaluation.THRESHOLDS`, by the kind of images.
 
     Blender's images of scenes; ours of the same scenes, complete and with simpler ambient light; ours of new random scenes
     of 3 to 10 objects.
@@ -51,14 +50,12 @@ def recognition(renders: Renders, weights: str | Path) -> dict[str, dict[str, fl
 
 
 def precisions(network: OfficialSetPredictor, scenes: Sequence[Scene], images: Tensor) -> dict[str, float]:
-    """Average precision at each of `THRESHOLDS`, and how many images there were, `(B, 3, 128, 128)`."""
+    """Average precision at each of `set_evaluation.THRESHOLDS`, and how many images there were, `(B, 3, 128, 128)`."""
     generator, predictions = torch.Generator().manual_seed(SEED), []
     with torch.no_grad():
         for some in images.split(BATCH):
             predictions.append(network(some, noise=network.start_noise(len(some), generator)))
-    predictions, targets = torch.cat(predictions), set_targets(scenes, NUM_SLOTS)
-    scores = {name: average_precision_clevr(predictions, targets, limit) for name, limit in THRESHOLDS.items()}
-    return {name: round(score, 4) for name, score in scores.items()} | {"images": len(images)}
+    return average_precisions(torch.cat(predictions), set_targets(scenes, NUM_SLOTS)) | {"images": len(images)}
 
 
 def blender_images(renders: Renders) -> Tensor:

@@ -7,8 +7,18 @@ from pathlib import Path
 
 import torch
 
-from smm_tutorial import checkpoints, comparisons, datasets, experiments, paths, plotting
-from smm_tutorial.comparisons import CONTESTANT_TITLES, DECISIVE, Group
+from smm_tutorial import checkpoints, datasets, experiments, paths, plotting
+from smm_tutorial.comparisons import CONTESTANT_TITLES
+from smm_tutorial.set_report import set_comparison, set_prediction_table
+from smm_tutorial.tables import (
+    by_contestant,
+    cell,
+    compared,
+    comparison_section,
+    markdown_table,
+    training_cell,
+    training_of_all_cell,
+)
 
 SCORE_TITLES = {"fg_ari": "FG-ARI", "mbo": "mBO", "miou": "mIoU", "ari": "ARI with background"}
 FAULT_TITLES = {"split": "split objects", "merged": "merged objects", "missed": "missed objects"}
@@ -19,19 +29,13 @@ NO_COMPARISON = (
 )
 
 
-def markdown_table(rows: list[list[str]]) -> str:
-    """Rows of cells, the first one the head, as a Markdown table."""
-    head, *body = rows
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *body])
-
-
 def score_table(records: Iterable[dict]) -> str:
     """One line for each model and data set that it was scored on."""
     rows = [["model", "scored on", "images", *SCORE_TITLES.values(), "training"]]
     for record in records:
         for label, scores in record["scores"].items():
             values = [f"{scores[name]:.3f}" for name in SCORE_TITLES]
-            rows.append([_title(record), label, str(scores["images"]), *values, _training(record)])
+            rows.append([_title(record), label, str(scores["images"]), *values, training_cell(record)])
     return markdown_table(rows)
 
 
@@ -50,7 +54,7 @@ def variants_table() -> str:
     for record in sorted(records, key=lambda record: order.index(record["variant"])):
         (scores,) = record["scores"].values()
         values = [f"{scores[name]:.3f}" for name in SCORE_TITLES] + [f"{scores['decoder_masks']['mbo']:.3f}"]
-        rows.append([record["variant"], *values, _training(record)])
+        rows.append([record["variant"], *values, training_cell(record)])
     return markdown_table(rows)
 
 
@@ -59,23 +63,15 @@ def comparison_table() -> str:
 
     Scores are means ± standard deviations over seeds; what is split, merged or missed are shares of the objects in view.
     """
-    if not (found := _compared()):
+    if not (found := compared("comparison")):
         return NO_COMPARISON
     titles = SCORE_TITLES | FAULT_TITLES
     rows = [["slot module", "trained and scored on", *titles.values(), "seeds", "best seed", "training of each"]]
     for group in found:
-        cells = [_cell(group, group.setting.test_label, (name,)) for name in titles]
+        cells = [cell(group, group.setting.test_label, (name,)) for name in titles]
         best = str(group.best["training"]["seed"])
-        rows.append([group.title, str(group.setting), *cells, str(len(group.records)), best, _training_of_all(group)])
+        rows.append([group.title, str(group.setting), *cells, str(len(group.records)), best, training_of_all_cell(group)])
     return markdown_table(rows)
-
-
-def shift_table(score: str = "fg_ari") -> str:
-    """One line for each data set that compared models were scored on, one column for each slot module."""
-    found = _compared()
-    labels = {g.setting: list(dict.fromkeys(label for r in g.records for label in r["scores"])) for g in found}
-    places = [(setting, label) for setting in labels for label in labels[setting]]
-    return _by_contestant(found, "scored on", [(*place, (score,), place[1]) for place in places])
 
 
 def by_objects_table(score: str = "fg_ari") -> str:
@@ -88,69 +84,43 @@ def by_size_table() -> str:
     return _by_class("object covers", "by_size", "overlap")
 
 
-def comparison_section() -> str:
-    """The table of the comparison, what its differences say, and how each slot module does on other data."""
-    table, found = comparison_table(), _compared()
-    if not found:
-        return table
-    parts = [table, "\n".join(f"- {sentence}" for sentence in comparisons.difference_sentences(found))]
-    if any(len(record["scores"]) > 1 for group in found for record in group.records):
-        parts += [f"{title} on data of other kinds:\n\n{shift_table(score)}" for score, title in DECISIVE.items()]
-    return "\n\n".join(part for part in parts if part)
+def search_table() -> str:
+    """FG-ARI and mBO on the validation split by learning rate, of the runs that sought the best."""
+    records = [experiments.read_record(path.stem) for path in sorted(paths.results_dir().glob("search-*.json"))]
+    rows = [["slot module", "learning rate", "FG-ARI, validation", "mBO, validation", "seed", "training"]]
+    order = list(CONTESTANT_TITLES)
+    for record in sorted(records, key=lambda r: (order.index(r["contestant"]), r["training"]["learning_rate"])):
+        last, training = record["validation"][-1], record["training"]
+        scores = [f"{last[name]:.3f}" for name in ("fg_ari", "mbo")]
+        chosen = [CONTESTANT_TITLES[record["contestant"]], f"{training['learning_rate']:g}"]
+        rows.append([*chosen, *scores, str(training["seed"]), training_cell(record)])
+    return markdown_table(rows)
+
+
+def comparison() -> str:
+    """`comparison_table`, what its differences say, and how each slot module does on other data."""
+    return comparison_section("comparison", comparison_table())
 
 
 def full_comparison() -> str:
-    """`comparison_section`, and the scores by number and by size of objects."""
-    if not _compared():
+    """`comparison`, the scores by number and by size of objects, and the search for the learning rates."""
+    if not compared("comparison"):
         return NO_COMPARISON
-    by_objects = [f"{title} by objects in view:\n\n{by_objects_table(score)}" for score, title in DECISIVE.items()]
-    by_size = f"Mean best overlap by the size of objects:\n\n{by_size_table()}"
-    return "\n\n".join([comparison_section(), *by_objects, by_size])
-
-
-def _compared() -> list[Group]:
-    """The compared runs in `data/results`."""
-    return comparisons.groups(experiments.read_record(path.stem) for path in paths.results_dir().glob("comparison-*.json"))
+    tables = {
+        "FG-ARI by objects in view": by_objects_table("fg_ari"), "mBO by objects in view": by_objects_table("mbo"),
+        "Mean best overlap by the size of objects": by_size_table(), "The search for the learning rates": search_table(),
+    }  # fmt: skip
+    return "\n\n".join([comparison(), *(f"{title}:\n\n{table}" for title, table in tables.items())])
 
 
 def _by_class(title: str, part: str, score: str) -> str:
-    found = _compared()
+    found = compared("comparison")
     lines = []
     for setting in dict.fromkeys(group.setting for group in found):
         records = [record for group in found if group.setting == setting for record in group.records]
         classes = dict.fromkeys(c for record in records for c in record["scores"].get(setting.test_label, {}).get(part, {}))
         lines += [(setting, setting.test_label, (part, name, score), name) for name in classes]
-    return _by_contestant(found, title, lines)
-
-
-def _by_contestant(found: list[Group], title: str, lines: list[tuple[comparisons.Setting, str, tuple[str, ...], str]]) -> str:
-    """A column for each contestant; each line is a setting, the label of a data set, where the score is in it, and a name."""
-    contestants = [name for name in CONTESTANT_TITLES if any(group.contestant == name for group in found)]
-    by_place = {(group.setting, group.contestant): group for group in found}
-    rows = [["trained on", title, *(CONTESTANT_TITLES[name] for name in contestants)]]
-    for setting, label, place, name in lines:
-        cells = [_cell(by_place.get((setting, contestant)), label, place) for contestant in contestants]
-        rows.append([str(setting), name, *cells])
-    return markdown_table(rows)
-
-
-def _at(scores: dict, place: tuple[str, ...]) -> float | None:
-    """The number at that place in nested scores, None where it is not there."""
-    for key in place:
-        if key not in scores:
-            return None
-        scores = scores[key]
-    return scores
-
-
-def _cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
-    """Mean and spread over seeds of the score at a place in the scores on a data set; how many, where they are few."""
-    spread = group and group.spread(label, lambda scores: _at(scores, place))
-    if spread is None:
-        return "–"
-    if spread.seeds == 1:
-        return f"{spread} (one seed)"
-    return str(spread) if spread.seeds == len(group.records) else f"{spread} ({spread.seeds} of {len(group.records)} seeds)"
+    return by_contestant(found, title, lines)
 
 
 def _title(record: dict) -> str:
@@ -160,27 +130,13 @@ def _title(record: dict) -> str:
     return f"{slots}, {record['config']['image_size']} px, seed {record['training']['seed']}"
 
 
-def _training(record: dict) -> str:
-    if "training" not in record:
-        return "none"
-    return f"{record['step']:,} steps, {record['minutes']:.0f} minutes, {_hardware(record)}"
-
-
-def _training_of_all(group: Group) -> str:
-    one, minutes = group.records[0], sum(record["minutes"] for record in group.records) / len(group.records)
-    where = ", ".join(dict.fromkeys(_hardware(record) for record in group.records))
-    return f"{one['step']:,} steps at rate {one['training']['learning_rate']:g}, {minutes:.0f} minutes, {where}"
-
-
-def _hardware(record: dict) -> str:
-    hardware = record["provenance"]["hardware"]
-    return hardware["gpu"] or f"{hardware['cpus']} CPU cores"
-
-
 #: What `smm-tutorial report` prints, by experiment.
-EXPERIMENTS = {"discovery": discovery_table, "comparison": full_comparison}
+EXPERIMENTS = {
+    "discovery": discovery_table, "comparison": full_comparison, "set-prediction": set_prediction_table,
+    "set-comparison": set_comparison,
+}  # fmt: skip
 #: What stands between the two comments of each experiment in the README.
-README_PARTS = {"discovery": discovery_table, "comparison": comparison_section}
+README_PARTS = EXPERIMENTS | {"comparison": comparison}
 SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-48px-seed0"
 SHOWN_SCENES = 4
 
@@ -192,7 +148,7 @@ def readme_with_table(readme: str) -> str:
         place = re.compile(rf"(?<={comment}).*?(?=<!-- end -->)", re.DOTALL)
         if not place.search(readme):
             raise ValueError(f"README.md has lost the two comments that mark the place of the {name} table: put them back")
-        readme = place.sub(lambda _, part=part: part() + "\n", readme)
+        readme = place.sub(lambda _, part=part: part() + "\n", readme, count=1)
     return readme
 
 

@@ -34,6 +34,7 @@ FULL_SQUARE = (0.0, 1 / 8, 1.0, 7 / 8)  # of the 4:3 frame: it shows 95 % of a c
 VARIANTS = {
     "clevr": Look(3, 10, 64, 64),
     "clevr-whole": Look(3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1),  # half of CLEVR's own 320 x 480
+    "clevr6-whole": Look(3, 6, 80, 120, window=OFFICIAL_WINDOW, samples=1),  # a quarter of it
     "clevr6": Look(3, 6, 64, 64),  # as the embedded packs, but other scenes
     "clevr7-10": Look(7, 10, 64, 64),  # more objects than the packs have
     "clevr-mirror": Look(3, 6, 64, 64, scenes="mirror"),

@@ -8,6 +8,7 @@ import pytest
 from smm_tutorial import cli, comparisons, experiments, paths, report
 from smm_tutorial.comparisons import Spread
 from smm_tutorial.profiles import PROFILES
+from smm_tutorial.tables import shift_table
 
 TEST, CROWD = "clevr6, test", "out-of-distribution-crowd"
 
@@ -143,13 +144,13 @@ def test_shifts_have_a_line_for_each_data_set_and_a_gap_where_nothing_was_scored
     records += [record_of("mixture-reduced", seed, 0.8, **{CROWD: 0.3}) for seed in (0, 1)]
     records += [record_of("mixture-reduced", 2, 0.8)]
     results(records)
-    head, _, *rows = cells(report.shift_table())
+    head, _, *rows = cells(shift_table("comparison", ("fg_ari",)))
     assert head == ["trained on", "scored on", "Slot Attention", "SMM, slots reduced", "SMM"]
     assert rows == [
         ["clevr6, ci, 32 px", TEST, "0.750 ± 0.071", "0.800 ± 0.000", "0.850 ± 0.071"],
         ["clevr6, ci, 32 px", CROWD, "–", "0.300 ± 0.000 (2 of 3 seeds)", "0.450 ± 0.071"],
     ]
-    assert cells(report.shift_table("mbo"))[-1][-1] == "0.250 ± 0.071"
+    assert cells(shift_table("comparison", ("mbo",)))[-1][-1] == "0.250 ± 0.071"
 
 
 def test_scores_by_number_and_by_size_of_objects(results):
@@ -165,7 +166,7 @@ def test_scores_by_number_and_by_size_of_objects(results):
 
 
 def test_without_records_one_line_says_so(results, capsys):
-    assert report.comparison_table() == report.comparison_section() == report.full_comparison() == report.NO_COMPARISON
+    assert report.comparison_table() == report.comparison() == report.full_comparison() == report.NO_COMPARISON
     assert len(report.NO_COMPARISON.splitlines()) == 1
     assert cli.main(["report", "comparison"]) == 0
     assert capsys.readouterr().out.strip() == report.NO_COMPARISON
@@ -173,7 +174,8 @@ def test_without_records_one_line_says_so(results, capsys):
 
 def test_the_readme_takes_the_tables_between_its_comments(results):
     frame = "<!-- {0} table: written by `smm-tutorial report {0} --keep` -->\nold\n<!-- end -->\n"
-    readme = "before\n" + frame.format("discovery") + "between\n" + frame.format("comparison") + "after\n"
+    others = "".join(frame.format(name) for name in report.README_PARTS if name != "comparison")
+    readme = "before\n" + others + "between\n" + frame.format("comparison") + "after\n"
     results(records_of(attention=[0.7, 0.8], mixture=[0.9, 0.8]))
     written = report.readme_with_table(readme)
     assert report.readme_with_table(written) == written and "old" not in written
@@ -182,14 +184,14 @@ def test_the_readme_takes_the_tables_between_its_comments(results):
     assert report.comparison_table() in place and "- SMM minus Slot Attention, mBO" in place
     assert "on data of other kinds" not in place  # nothing was scored on other data
     with pytest.raises(ValueError, match="lost the two comments that mark the place of the comparison table"):
-        report.readme_with_table(frame.format("discovery"))
+        report.readme_with_table(others)
 
 
 def test_the_whole_report_from_the_command_line(results, capsys):
     results([record_of("attention", 0, 0.7), record_of("mixture", 0, 0.9, **{CROWD: 0.5})])
     assert cli.main(["report", "comparison"]) == 0
     out = capsys.readouterr().out
-    for part in (report.comparison_section(), report.shift_table("mbo"), report.by_objects_table(), report.by_size_table()):
+    for part in (report.comparison(), shift_table("comparison", ("mbo",)), report.by_objects_table(), report.by_size_table()):
         assert part in out
 
 

@@ -12,6 +12,7 @@ from smm_tutorial.official import OfficialSetPredictor
 from smm_tutorial.scenes import random_scenes
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
+from smm_tutorial.set_evaluation import THRESHOLDS
 from smm_tutorial.set_targets import set_targets
 
 
@@ -62,7 +63,7 @@ def test_the_weights_must_be_the_authors(scenes, tmp_path):
 
 def made_up_records(**changes):
     blender = {"image": 40.0, "metal": 31.0, "colour_shift": 0.5, "images": 9} | changes
-    aps = {name: 0.99 for name in recognition.THRESHOLDS} | {"images": 7}
+    aps = {name: 0.99 for name in THRESHOLDS} | {"images": 7}
     measured = {"draws": {"value": 60.0, "unit": "images/s", "bar": ">= 50"}}
     return {
         "raytracer-effects": {
