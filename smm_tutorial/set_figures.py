@@ -130,10 +130,10 @@ def sets_figure(
     return figure
 
 
-def vectors_figure(tables: Mapping[str, Tensor], rows: Sequence[str] | None = None) -> Figure:
+def vectors_figure(tables: Mapping[str, Tensor], rows: Mapping[str, Sequence[str]] | None = None) -> Figure:
     """Sets as tables (K, 19), by name: a row an object or a slot, a column a number, purple below 0 and orange above.
 
-    rows: names of the rows; their numbers if not given.
+    rows: names of a table's rows, by its name; their numbers if not given.
     """
     names = ["x", "y", "z", *(value for values in PROPERTIES.values() for value in values), "real"]
     count = max(map(len, tables.values()))
@@ -144,7 +144,7 @@ def vectors_figure(tables: Mapping[str, Tensor], rows: Sequence[str] | None = No
         for edge in [COORDINATES.stop, *(group.stop for group in PROPERTY_SLICES.values())]:
             axis.axvline(edge - 0.5, color="black", lw=1)
         axis.set(yticks=range(len(table)))
-        axis.set_yticklabels(rows or range(len(table)), fontsize=8)
+        axis.set_yticklabels((rows or {}).get(name, range(len(table))), fontsize=8)
         axis.set_title(name, fontsize=9, loc="left")
     axes[-1].set_xticks(range(OBJECT_DIM))
     axes[-1].set_xticklabels(names, rotation=60, ha="right", fontsize=8)

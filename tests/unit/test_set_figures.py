@@ -130,12 +130,13 @@ def test_only_what_is_shown_is_drawn():
 
 
 def test_tables_hold_their_vectors_on_one_scale():
-    figure = vectors_figure({"true": TARGETS[0], "said": guesses()[0]}, rows=list("abcde"))
+    figure = vectors_figure({"true": TARGETS[0], "said": guesses()[0]}, rows={"said": "abcde"})
     first, second = figure.axes[:2]
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("true", "said")
     np.testing.assert_allclose(second.images[0].get_array(), guesses()[0])
     assert first.images[0].get_clim() == second.images[0].get_clim() == (-1, 1)
-    assert [label.get_text() for label in first.get_yticklabels()] == list("abcde")
+    names = [[label.get_text() for label in axis.get_yticklabels()] for axis in (first, second)]
+    assert names == [list("01234"), list("abcde")]
 
 
 # ------------------------------------------------------------------------------------------------------------ matchings
