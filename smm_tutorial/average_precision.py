@@ -32,19 +32,24 @@ def average_precision_clevr(predictions: np.ndarray | Tensor, targets: np.ndarra
         ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1, a negative threshold
             other than -1.
     """
-    predictions, targets = _sets(predictions, "predictions"), _sets(targets, "targets")
-    if len(predictions) != len(targets):
-        raise ValueError(
-            f"predictions and targets must be of the same images, got {len(predictions)} and {len(targets)} of them"
-        )
-    if not (distance_threshold >= 0 or distance_threshold == NO_LIMIT):  # catches NaN too
-        raise ValueError(f"distance_threshold must be a distance in world units, or -1 for no limit, got {distance_threshold}")
-    flags = targets[..., REAL]
-    if (odd := flags[(flags != 0) & (flags != 1)]).size:
-        raise ValueError(f"the last number of a target must be 1 (real) or 0 (padding), got {odd[0]}")
-    if not flags.any() or not predictions.size:
-        return 0.0
+    predictions, targets = _checked(predictions, targets, distance_threshold)
+    right = _right(predictions, targets, distance_threshold).ravel()[_ranking(predictions)]
+    num_targets = targets[..., REAL].sum()
+    return _area(right, num_targets) if num_targets else 0.0
 
+
+def right_predictions(
+    predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
+) -> np.ndarray:  # fmt: skip
+    """Which predictions `average_precision_clevr` counts as right, boolean (B, K). Args, Raises: as there."""
+    return _right(*_checked(predictions, targets, distance_threshold), distance_threshold)
+
+
+def _right(predictions: np.ndarray, targets: np.ndarray, distance_threshold: float) -> np.ndarray:
+    """Right predictions (B, K) of checked sets (B, K, 19) and (B, T, 19)."""
+    flags, right = targets[..., REAL], np.zeros(predictions.shape[:2], dtype=bool)
+    if not flags.any() or not predictions.size:
+        return right
     alike = _kinds(predictions)[:, :, None] == _kinds(targets)[:, None, :]  # (B, K, T)
     images, slots, places = np.nonzero(alike & (flags[:, None, :] == 1))  # the few pairs that can match
     offsets = predictions[images, slots, COORDINATES] - targets[images, places, COORDINATES]  # (pairs, 3)
@@ -55,12 +60,17 @@ def average_precision_clevr(predictions: np.ndarray | Tensor, targets: np.ndarra
     limit = np.inf if distance_threshold == NO_LIMIT else distance_threshold
     close = (nearest_distances < limit).ravel()  # (B K); nothing alike lies at infinity, which is never below the limit
 
-    order = np.argsort(-predictions[..., REAL].ravel(), kind="stable")  # the surest first
+    order = _ranking(predictions)
     claims = (np.arange(len(targets))[:, None] * targets.shape[1] + nearest).ravel()[order]  # which target of which image
     attempts = np.flatnonzero(close[order])  # ranks that come close to a target
-    right = np.zeros(len(order), dtype=bool)
-    right[attempts[np.unique(claims[attempts], return_index=True)[1]]] = True  # the first to claim it
-    return _area(right, flags.sum())
+    first = attempts[np.unique(claims[attempts], return_index=True)[1]]  # to claim a target
+    right.ravel()[order[first]] = True
+    return right
+
+
+def _ranking(predictions: np.ndarray) -> np.ndarray:
+    """All predictions (B, K, 19), flattened, the surest first."""
+    return np.argsort(-predictions[..., REAL].ravel(), kind="stable")
 
 
 def _area(right: np.ndarray, num_targets: float) -> float:
@@ -77,6 +87,23 @@ def _kinds(vectors: np.ndarray) -> np.ndarray:
     for values in PROPERTY_SLICES.values():
         kinds = kinds * OBJECT_DIM + vectors[..., values].argmax(axis=2)
     return kinds
+
+
+def _checked(
+    predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, if they and the threshold are what `average_precision_clevr` wants."""
+    predictions, targets = _sets(predictions, "predictions"), _sets(targets, "targets")
+    if len(predictions) != len(targets):
+        raise ValueError(
+            f"predictions and targets must be of the same images, got {len(predictions)} and {len(targets)} of them"
+        )
+    if not (distance_threshold >= 0 or distance_threshold == NO_LIMIT):  # catches NaN too
+        raise ValueError(f"distance_threshold must be a distance in world units, or -1 for no limit, got {distance_threshold}")
+    flags = targets[..., REAL]
+    if (odd := flags[(flags != 0) & (flags != 1)]).size:
+        raise ValueError(f"the last number of a target must be 1 (real) or 0 (padding), got {odd[0]}")
+    return predictions, targets
 
 
 def _sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:

@@ -127,15 +127,24 @@ def matched_set_loss(predictions: Tensor, targets: Tensor, coordinate_weight: fl
             f"predictions and targets must both be (batch, slots, {OBJECT_DIM}), got {tuple(predictions.shape)} and "
             f"{tuple(targets.shape)}: make targets with set_targets(records, max_objects=num_slots)"
         )
-    pairs = predictions.shape[:2] + targets.shape[1:2]  # (B, K, K)
-    errors = nn.functional.smooth_l1_loss(
-        predictions[:, :, None].expand(*pairs, OBJECT_DIM), targets[:, None].expand(*pairs, OBJECT_DIM), reduction="none"
-    )  # (B, K, K, 19): Huber's, quadratic up to 1
-    coordinates = coordinate_weight * errors[..., COORDINATES].sum(dim=3) / OBJECT_DIM  # (B, K, K)
-    properties = errors[..., COORDINATES.stop :].sum(dim=3) / OBJECT_DIM  # (B, K, K)
+    coordinates, properties = pair_costs(predictions, targets, coordinate_weight)
     costs = np.nan_to_num((coordinates + properties).detach().cpu().numpy())  # a NaN is for the training loop to report
     matched = torch.from_numpy(np.stack([linear_sum_assignment(cost)[1] for cost in costs])).to(predictions.device)  # (B, K)
     coordinates, properties = (
         part.gather(2, matched[..., None]).sum(dim=(1, 2)).mean() for part in (coordinates, properties)
     )
     return {"loss": coordinates + properties, "coordinates": coordinates.detach(), "properties": properties.detach()}
+
+
+def pair_costs(predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0) -> tuple[Tensor, Tensor]:
+    """What every pair of a prediction and a target of an image costs: predictions `(B, K, 19)`, targets `(B, T, 19)`.
+
+    Returns what coordinates and properties add to the cost, `(B, K, T)` each: means over all 19 numbers, weight included.
+    """
+    pairs = predictions.shape[:2] + targets.shape[1:2]  # (B, K, T)
+    errors = nn.functional.smooth_l1_loss(
+        predictions[:, :, None].expand(*pairs, OBJECT_DIM), targets[:, None].expand(*pairs, OBJECT_DIM), reduction="none"
+    )  # (B, K, T, 19): Huber's, quadratic up to 1
+    coordinates = coordinate_weight * errors[..., COORDINATES].sum(dim=3) / OBJECT_DIM  # (B, K, T)
+    properties = errors[..., COORDINATES.stop :].sum(dim=3) / OBJECT_DIM  # (B, K, T)
+    return coordinates, properties

@@ -74,9 +74,9 @@ def draw_from_above(axis: Axes, scene: Scene) -> None:
 
     The camera's side is below, as in the picture.
     """
-    axis.add_patch(_turned_square(AREA))
+    axis.add_patch(turned_square(AREA))
     for label, item in enumerate(scene.objects, start=1):
-        x, y = _from_camera(item.position)
+        x, y = from_camera(item.position)
         color = SLOT_COLORS[label % len(SLOT_COLORS)]
         axis.add_patch(Circle((x, y), item.radius + MIN_GAP, fill=False, linestyle=":", color="0.5"))
         axis.add_patch(Circle((x, y), item.radius, color=color))
@@ -84,16 +84,16 @@ def draw_from_above(axis: Axes, scene: Scene) -> None:
     axis.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", xticks=[], yticks=[])
 
 
-def _from_camera(position: Sequence[float]) -> tuple[float, float]:
+def from_camera(position: Sequence[float]) -> tuple[float, float]:
     """A place on the floor as (to the right, away) of CLEVR's camera before its jitter."""
     towards = np.array(CAMERA_POSITION[:2]) / np.linalg.norm(CAMERA_POSITION[:2])
     x, y = position[:2]
     return -towards[1] * x + towards[0] * y, -(towards[0] * x + towards[1] * y)
 
 
-def _turned_square(half: float) -> Rectangle:
-    """The square of places -half..half, as `_from_camera` turns it."""
-    corner, next_corner = (np.array(_from_camera(place)) for place in ((-half, -half), (half, -half)))
+def turned_square(half: float) -> Rectangle:
+    """The square of places -half..half, as `from_camera` turns it."""
+    corner, next_corner = (np.array(from_camera(place)) for place in ((-half, -half), (half, -half)))
     along = next_corner - corner
     angle = math.degrees(math.atan2(along[1], along[0]))
     return Rectangle(corner, 2 * half, 2 * half, angle=angle, fill=False, color="0.7")
@@ -168,7 +168,7 @@ def editor_figure(scene: Scene, chosen: int) -> Figure:
     above.set_title("from above")
     picture.set(xticks=[], yticks=[])
     draw_from_above(above, scene)
-    x, y = _from_camera(scene.objects[chosen - 1].position)
+    x, y = from_camera(scene.objects[chosen - 1].position)
     above.plot(x, y, "o", ms=16, mfc="none", mec="black", mew=1.5)
     return figure
 

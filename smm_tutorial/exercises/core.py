@@ -7,7 +7,7 @@
 The decorator shows the task, runs the function on the task's cases and says how it went. Unless it was right it hands
 back the reference solution, so that the rest of the notebook runs whether or not an exercise was done.
 
-Tasks lie beside this file, one file a notebook (`nb01_em.py` for notebook 01), and are found by that name.
+Tasks lie beside this file, in files that begin with their notebook (`nb01_em.py` for notebook 01), and are found by that.
 """
 
 import ast

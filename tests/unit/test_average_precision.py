@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smm_tutorial.average_precision import right_predictions
 from smm_tutorial.metrics import average_precision_clevr
 from smm_tutorial.scenes import random_scene
 from smm_tutorial.set_targets import REAL, set_targets
@@ -96,6 +97,17 @@ def test_a_claimed_target_is_not_skipped_for_the_next_nearest():
     targets = np.stack([one((0.0, 0, 0)), one((0.1, 0, 0))])[None]
     predictions = np.stack([one((0.01, 0, 0), sure=0.9), one((0.02, 0, 0), sure=0.8)])[None]
     assert average_precision_clevr(predictions, targets, -1) == pytest.approx(0.5)
+
+
+def test_right_predictions_are_told_slot_by_slot():
+    """Surest first, not first slot first; of two that claim one target the surer is right; another image's are its own."""
+    near, far, other = one((0.1, 0, 0), sure=0.5), one((0.5, 0, 0), sure=0.9), one((0.1, 0, 0), kind=1, sure=0.7)
+    surer = one((0.2, 0, 0), sure=0.8)
+    predictions, targets = np.stack([[near, far, other, surer]] * 2), np.stack([one()[None], one(kind=1)[None]])
+    right = right_predictions(predictions, targets, 1)
+    assert right.tolist() == [[False, False, False, True], [False, False, True, False]]
+    assert right_predictions(predictions, targets, -1).tolist() == [[False, True, False, False], [False, False, True, False]]
+    assert not right_predictions(predictions, np.zeros((2, 3, 19)), -1).any()
 
 
 def test_every_slot_counts_and_sure_mistakes_cost_precision():

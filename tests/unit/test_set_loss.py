@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.losses import SetLoss, matched_set_loss
+from smm_tutorial.losses import SetLoss, matched_set_loss, pair_costs
 from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
 from smm_tutorial.scenes import random_scene
 from smm_tutorial.set_targets import set_targets
@@ -62,6 +62,15 @@ def test_order_of_predictions_and_targets_changes_nothing_and_a_match_costs_noth
     assert_close(matched_set_loss(predictions[:, order], targets)["loss"], expected)
     assert_close(matched_set_loss(predictions, targets[:, order])["loss"], expected)
     assert matched_set_loss(targets[:, order], targets)["loss"] == 0
+
+
+def test_every_pair_has_its_cost_also_where_there_are_more_slots_than_targets():
+    rng = np.random.default_rng(0)
+    predictions, targets = 2 * rng.normal(size=(2, 4, 19)), 2 * rng.normal(size=(2, 3, 19))
+    coordinates, properties = pair_costs(torch.tensor(predictions), torch.tensor(targets), 8.0)
+    errors = huber(predictions[:, :, None] - targets[:, None]) / 19  # (2, 4, 3, 19)
+    assert_close(coordinates, torch.tensor(8 * errors[..., :3].sum(axis=3)))
+    assert_close(properties, torch.tensor(errors[..., 3:].sum(axis=3)))
 
 
 def test_the_coordinate_weight_counts_coordinates_alone():

@@ -1,0 +1,870 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 06 · Set prediction
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/06_set_prediction.ipynb)
+# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/06_set_prediction.py)
+#
+# **What you will do.** Build a loss for sets, which have no order; match slots with objects by hand; train a network that
+# says what is where; judge it by average precision (AP), built up step by step; and find out what that number rewards.
+#
+# **What you will be able to do.** Write a set loss, run the Hungarian method on paper, compute AP by CLEVR's rule, and tell
+# from how two APs were made whether they may be compared.
+#
+# **What you need.** Convolutions and a training loop in torch. What a slot module is, [notebook
+# 03](03_slot_mixture_module.ipynb) derives; where scenes and their records come from, [notebook 04](04_clevr_scenes.ipynb).
+#
+# **Minutes.** Laptop 80, GPU 70.
+
+# %% tags=["setup"]
+# This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("smm_tutorial") is None:
+    folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
+    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    if checkout is None:
+        checkout = folders[0]
+        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+    sys.path.insert(0, str(checkout))
+
+from smm_tutorial.course.dependencies import install_missing
+
+install_missing()  # leaves torch and numpy as they are
+
+# %% [markdown]
+# ## A picture in, a set out
+#
+# In [notebook 05](05_object_discovery.ipynb) nobody told the network what an object is. Here the records do: a picture goes
+# in, and out comes what is in it, each object with its place and its properties. The papers call it *set prediction*.
+
+# %%
+import numpy as np
+import torch
+
+from smm_tutorial import checkpoints, plotting, set_figures
+from smm_tutorial.evaluation_sets import set_split
+from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.plotting import show
+from smm_tutorial.profiles import current_profile
+from smm_tutorial.set_targets import set_targets
+
+TRAINED = "set-prediction-mixture-clevr6-whole-laptop-seed0"
+profile = current_profile()
+trained, record = checkpoints.load(TRAINED)
+size, num_slots = trained.config.image_size, trained.config.num_slots
+test = set_split("clevr6-whole", "test", size, min(320, 4 * profile.shown_scenes))
+targets = set_targets(test.records, num_slots)  # (M, K, 19)
+print(f"profile {profile.name}; {len(test)} test scenes of {size} x {size} pixels, targets {tuple(targets.shape)}")
+figure = set_figures.sets_figure(test.subset(range(3)), targets[:3])
+show(figure, alt="Three scenes with a box around each object, and its size, colour, material and shape beside the box.")
+
+# %% [markdown]
+# The network sees each picture squeezed into a square; we draw it in its true proportions. A cross marks the centre of an
+# object, a box how large it should look from the camera.
+#
+# As numbers, an object is a row of 19: three coordinates in units of three world units (so that they lie between -1 and 1),
+# four groups in which one number is 1, and a last number that says "real". A set with fewer objects than slots is filled
+# up with rows of zeros.
+
+# %%
+few = int(targets[..., 18].sum(dim=1).argmin())
+figure = set_figures.vectors_figure({f"test scene {few}: its objects, and padding": targets[few]})
+show(figure, alt="A table: a row an object, columns x, y, z, then sizes, materials, shapes, colours and real; last rows empty.")
+
+# %% [markdown]
+# ### A set has no order
+#
+# The rows stand in the order in which the objects were drawn at random. Nothing in the picture tells it.
+#
+# **Predict first.** A network says every number right, but its second object is the record's first. How large is an error
+# that compares row with row? What will a network learn to say that is trained by such an error?
+
+# %%
+real = int(targets[few, :, 18].sum())
+said = targets[few, :real].roll(1, dims=0)
+by_row = torch.nn.functional.smooth_l1_loss(said, targets[few, :real])
+average = targets[few, :real].mean(dim=0).expand(real, -1)
+by_row_of_average = torch.nn.functional.smooth_l1_loss(average, targets[few, :real])
+print(f"row by row: all right, in another order {by_row:.3f}; the average object, {real} times {by_row_of_average:.3f}")
+
+# %% [markdown]
+# The perfect answer in another order is punished more than saying the same blurred object again and again. A network
+# that cannot know the order would learn the blur. We need an error that first asks *which row is which object*.
+#
+# ## What a pair costs
+#
+# Three objects, and what three slots say of them, made up as a network might put it early in its training: places are off,
+# properties half sure. Slots are letters, objects numbers.
+
+# %%
+from smm_tutorial.scenes import random_scene
+from smm_tutorial.set_targets import PROPERTY_SLICES
+
+three = set_targets([random_scene(np.random.default_rng(7), 3, 3)], 3)[0]  # (3, 19)
+generator = torch.Generator().manual_seed(44)
+guess = three[torch.randperm(3, generator=generator)].clone()
+guess[:, :3] += 0.25 * torch.randn(3, 3, generator=generator)
+guess[:, :2] = guess[:, :2].clamp(-1, 1)
+for group in PROPERTY_SLICES.values():
+    guess[:, group] = (guess[:, group] + torch.randn(guess[:, group].shape, generator=generator)).softmax(dim=1)
+guess[:, 18] = (1 + torch.randn(3, generator=generator)).sigmoid()
+figure = set_figures.vectors_figure({"objects": three, "slots": guess}, rows={"objects": "123", "slots": "abc"})
+show(figure, alt="Two tables of three rows and 19 columns: the objects 1 to 3, crisp, and what slots a to c say, blurred.")
+for name, vector in zip(("object 1", "object 2", "object 3", "slot a", "slot b", "slot c"), (*three, *guess), strict=True):
+    x, y, z = (3 * vector[:3]).tolist()
+    print(f"{name}: {set_figures.words(vector):26} at ({x:5.2f}, {y:5.2f}, {z:5.2f})")
+
+# %% [markdown]
+# Who is slot a? It stands where object 2 does, and looks like object 1. So let us put a price on every pair.
+
+
+# %%
+@exercise("sets.pair_costs")
+def pair_costs(predictions, targets, coordinate_weight):
+    """predictions (K, 19), targets (T, 19) -> the cost of every pair (K, T)."""
+    ...
+
+
+# %%
+from smm_tutorial import losses
+
+costs = pair_costs(guess, three, 1.0)
+torch.testing.assert_close(costs, sum(losses.pair_costs(guess[None], three[None]))[0])  # coordinates + properties
+for letter, row in zip("abc", costs.tolist(), strict=True):
+    print(f"slot {letter}:", "  ".join(f"object {t}: {cost:.3f}" for t, cost in enumerate(row, start=1)))
+
+# %% [markdown]
+# ## Who is whom
+#
+# Slots a and c both like object 1 best. Each object needs one slot, so somebody has to give in. There are six ways to match
+# three slots with three objects, and each has a sum.
+#
+# **Predict first.** Object 1 goes to a, which pays least for it; then c takes what is left. Is that the best sum?
+
+# %%
+alt = "Six ways to join slots a, b, c with objects 1, 2, 3, each with its sum of costs; "
+show(set_figures.permutations_figure(costs), alt=alt + "the least, a with 2, b with 3 and c with 1, is framed.")
+
+# %% [markdown]
+# It is not: c pays far more for any other object than a does. Taking the best pair first is *greedy*, and the sum does
+# not care who was first.
+
+
+# %%
+@exercise("sets.best_matching")
+def best_matching(costs):
+    """costs (K, K) -> a tuple: the target of each slot, in the matching with the least sum."""
+    ...
+
+
+# %%
+greedy = costs[0, 0] + costs[1, 2] + costs[2, 1]
+best = sum(costs[k, t] for k, t in enumerate(best_matching(costs)))
+print(f"greedy {greedy:.3f}, best {best:.3f}: {best_matching(costs)}")
+
+# %% [markdown]
+# ### By hand: the Hungarian method
+#
+# Six ways are few. Ten slots have over three million. There is a better way, and for three objects you can do it on paper.
+# It needs one thought: every matching uses each row *once*. So if you take the same number from all cells of a row, every
+# sum falls by that number, and the best matching stays the best. The same goes for columns.
+#
+# Take away until there are zeros enough to match along. A matching of zeros, in a table without negative numbers, cannot be
+# beaten.
+#
+# **Predict first.** Take each row's least from its row, then each column's least from its column. Are there zeros
+# in each row and each column? Is there a matching of zeros?
+
+# %%
+from smm_tutorial.set_figures import Reduction
+
+row_least = costs.min(dim=1, keepdim=True).values  # (K, 1)
+less_rows = costs - row_least
+column_least = less_rows.min(dim=0, keepdim=True).values  # (1, K)
+less_columns = less_rows - column_least
+lines = torch.zeros(3, 3)
+lines[1] += 1  # through row b
+lines[:, 0] += 1  # through column 1
+assert (lines[less_columns == 0] > 0).all()  # two lines cover all zeros
+step = less_columns[lines == 0].min()  # the least number without a line
+last = less_columns - step * (lines == 0) + step * (lines == 2)
+chosen = (1, 2, 0)
+assert all(last[k, t] == 0 for k, t in enumerate(chosen)) and chosen == best_matching(costs)
+
+# %%
+figure = set_figures.reductions_figure([
+    Reduction("costs", costs), Reduction("less each row's least", less_rows),
+    Reduction("less each column's", less_columns, rows=(1,), columns=(0,)),
+    Reduction(f"{step:.3f} moved", last), Reduction("the best matching", costs, chosen=chosen),
+])  # fmt: skip
+show(figure, alt="Five tables of three rows and columns: costs; less each row's least; less each column's, with lines through "
+     "row b and column 1; the same after the last step, with zeros to match along; the costs with a2, b3, c1 ringed.")
+taken = row_least.sum() + column_least.sum() + 2 * step - step
+print(f"taken away in all: {taken:.3f}; the least sum: {best:.3f}")
+torch.testing.assert_close(taken, best)
+
+# %% [markdown]
+# Read the third table: a and c have one zero each, both in column 1, so two lines cover all zeros (row b, column 1),
+# and three slots cannot be matched along two lines. Then comes the step that gives the method its name. The least number
+# without a line is taken from the two rows without a line, and given back to the column that has one: no cell falls below
+# zero, and a gets a second zero.
+#
+# And look at the sums: what was taken away in all *is* the least sum. No matching can be cheaper than what was taken
+# from it; so the method does not only find the answer, it proves it. `scipy` has it, and its time grows with the
+# third power of the slots rather than with their factorial.
+
+# %%
+import time
+
+from scipy.optimize import linear_sum_assignment
+
+for count in (3, 5, 7, 8):
+    table = torch.rand(count, count, generator=torch.Generator().manual_seed(count))
+    started = time.perf_counter()
+    tried = best_matching(table)
+    between = time.perf_counter()
+    found = tuple(linear_sum_assignment(table.numpy())[1].tolist())
+    assert tried == found
+    print(f"{count} slots: all matchings {between - started:7.3f} s, Hungarian {time.perf_counter() - between:.5f} s")
+
+# %% [markdown]
+# ## A loss for sets
+#
+# Everything is there. For each image: the table of pair costs, the best matching, its sum. Padding is matched too: a
+# slot that gets a row of zeros learns to say "not real".
+
+
+# %%
+@exercise("sets.set_loss")
+def set_loss(predictions, targets):
+    """predictions, targets (B, K, 19) -> the mean over images of the least sum of pair costs."""
+    ...
+
+
+# %% [markdown]
+# **Predict first.** Shuffle the slots; shuffle the rows of the record. Which of the two changes the loss?
+
+# %%
+from smm_tutorial.set_evaluation import predict_sets
+
+said = predict_sets(trained, test.subset(range(4)))  # what the trained network says
+shuffled = torch.randperm(num_slots, generator=torch.Generator().manual_seed(0))
+loss = set_loss(said, targets[:4])
+torch.testing.assert_close(set_loss(said[:, shuffled], targets[:4]), loss)
+torch.testing.assert_close(set_loss(said, targets[:4][:, shuffled]), loss)
+torch.testing.assert_close(losses.matched_set_loss(said, targets[:4])["loss"], loss)
+in_order = torch.nn.functional.smooth_l1_loss(said, targets[:4], reduction="none").mean(dim=2).sum(dim=1).mean()
+print(f"set loss {loss:.3f}, in any order; row by row {in_order:.3f}")
+
+# %% [markdown]
+# Neither does. And the library's loss, which matches by the Hungarian method, is the same number.
+#
+# ### When the matching jumps
+#
+# A matching is a choice, and choices jump. Does the loss jump, too?
+#
+# **Predict first.** Slot c walks from object 1 to object 2, with all its numbers. Draw the loss on the way.
+
+# %%
+from itertools import permutations
+
+
+def sums_on_the_way(way):
+    """The sum of each of the six matchings, when slot c has gone so far (0 to 1) from object 1 to object 2."""
+    moved = torch.cat([guess[:2], torch.lerp(three[0], three[1], way)[None]])
+    table = pair_costs(moved, three, 1.0)
+    return [sum(table[k, order[k]].item() for k in range(3)) for order in permutations(range(3))]
+
+
+ways = np.linspace(0, 1, 61)
+sums = np.array([sums_on_the_way(way) for way in ways]).T  # (6, 61)
+figure = set_figures.envelope_figure(ways, sums, "way of slot c from object 1 to object 2")
+show(figure, alt="Six curves, the sums of the six matchings; the set loss follows the lowest, first along one and then along "
+     "another, with a bend where they cross.")  # fmt: skip
+orders = list(permutations(range(3)))
+print("matched, first and last:", *(tuple("123"[t] for t in orders[sums[:, at].argmin()]) for at in (0, -1)))
+
+# %% [markdown]
+# Every matching's sum is a smooth curve, and the loss is the lowest of them: it bends where two cross, but it does not
+# jump. So we may treat the matching as given and follow the gradient through its pairs alone: away from the bends, that *is*
+# the gradient.
+#
+# ### Explore it
+#
+# Move slot a over the floor, and make coordinates count more. (Elsewhere: two settings follow.)
+
+# %%
+from smm_tutorial.set_widgets import matching_explorer, with_place
+
+explorer = matching_explorer(guess, three)
+explorer.slider.controls["coordinate_weight"].value = 8.0  # code may move it too
+explorer.show()
+
+# %% [markdown]
+# **Predict first.** Put slot a exactly on object 3. Which object will it be matched with? And if coordinates count eight
+# times?
+
+# %%
+x, y = (3 * three[2, :2]).tolist()
+on_three = with_place(guess, 0, x, y)
+for weight in (1.0, 8.0):
+    show(set_figures.matching_figure(on_three, three, weight), alt=f"Slots and objects from above, slot a on object 3, and the "
+         f"table of pair costs with coordinates counted {weight:g} times; the best matching is ringed.")  # fmt: skip
+    print(f"weight {weight:g}:", [t + 1 for t in best_matching(pair_costs(on_three, three, weight))])
+
+# %% [markdown]
+# By properties a may keep object 3. Once coordinates count eight times it has to leave it, although it stands on it: b
+# stands near object 3 too, and would be too far from object 2. A matching is never about one pair. Keep the weight in mind;
+# it will decide more than this.
+#
+# ## The network
+#
+# The encoder and the slots are those of notebook 05. Where a decoder painted, two small networks read each slot: one
+# says the coordinates, one everything else.
+
+# %%
+images = test.batch(range(4)).images
+with torch.no_grad():
+    noise = trained.start_noise(4, torch.Generator().manual_seed(0))
+    output = trained(images, noise=noise, return_history=True)
+    slots = output.slots.slots  # (B, K, D)
+    places, rest = trained.heads.coordinates(slots), trained.heads.properties(slots)
+said = output.predictions
+torch.testing.assert_close(said[..., :3], torch.tanh(places / 2))  # between -1 and 1
+torch.testing.assert_close(said[..., 10:18], rest[..., 7:15].softmax(dim=2))  # colours; the other groups likewise
+torch.testing.assert_close(said[..., 18], rest[..., 15].sigmoid())
+parts = {"encoder": trained.encoder, "slots": trained.slots, "heads": trained.heads}
+sizes = ", ".join(f"{name} {sum(p.numel() for p in part.parameters()):,}" for name, part in parts.items())
+print(f"images {tuple(images.shape)} -> slots {tuple(slots.shape)} -> sets {tuple(said.shape)}; parameters: {sizes}")
+
+# %% [markdown]
+# All slots start from one learned distribution, so none of them is "the first". That is why a loss in the order of
+# the record could not even be minimised here, and why slots and set losses belong together. There are as many slots as a scene
+# can have objects.
+#
+# ## Train it, live
+#
+# The same loop as in notebook 05; only the loss is another. We watch average precision, which this notebook takes apart
+# below. For now: 1 is perfect, and "at 1" asks the place to be right within one world unit.
+
+# %%
+from smm_tutorial import set_experiments
+from smm_tutorial.set_evaluation import set_scores
+
+LIVE_SCENES = 2_000  # at most: rendering them is what takes longest where none are there yet
+sizes = profile.set_prediction
+live = set_experiments.set_prediction_model(set_experiments.set_prediction_config("mixture", profile), seed=0)
+live_train = set_split(sizes.data, "train", sizes.image_size, min(sizes.scenes, LIVE_SCENES))
+watched = set_split(sizes.data, "test", sizes.image_size, 32)
+snapshots = []
+
+
+def watch(model):
+    predictions = predict_sets(model, watched)
+    snapshots.append(predictions[:2])
+    scores = set_scores(watched, predictions)
+    return {f"ap_{name}": value for name, value in scores["ap"].items()} | {"color": scores["right"]["color"]}
+
+
+run = set_experiments.train_set_prediction(
+    live, live_train, set_experiments.set_training_config(profile, steps=sizes.live_steps),
+    evaluate=watch, evaluate_every=max(1, sizes.live_steps // 8),
+)  # fmt: skip
+print(f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}")
+
+# %%
+curves = {"loss": "loss", "ap_inf": "AP, any distance", "ap_1": "AP at 1"}
+show(plotting.log_figure(run.log, curves), alt="Loss, AP at any distance and AP at 1 of 32 scenes, over the steps.")
+
+# %% [markdown]
+# Two of those scenes as the slots came to them, first as a film. Boxes are predictions that are at least half sure;
+# they are dashed where wrong (another kind of object, or more than one world unit off). A slot keeps its colour; which object
+# it takes is a matter of its random start.
+
+# %%
+from smm_tutorial.average_precision import right_predictions
+
+two = watched.subset(range(2))
+two_targets = set_targets(two.records, sizes.num_slots)
+steps_seen = [entry["step"] for entry in run.log if "ap_inf" in entry]
+frames = [
+    set_figures.sets_figure(two, said, right_predictions(said, two_targets, 1), titles=[f"step {step:,}"] * 2)
+    for step, said in zip(steps_seen, snapshots, strict=True)
+]
+plotting.show_film(frames, alt="Two scenes with predicted boxes, step after step of training.")
+verdicts = right_predictions(snapshots[-1], two_targets, 1)
+figure = set_figures.sets_figure(two, snapshots[-1], verdicts, titles=[f"step {steps_seen[-1]:,}"] * 2)
+show(figure, alt="The last frame of the film: two scenes with predicted boxes, dashed where wrong.")
+
+# %% [markdown]
+# ## The trained one
+#
+# The committed checkpoint is the same program, run longer and on more scenes. Its record says how long, and by which
+# command.
+
+# %%
+minutes, hardware = record["minutes"], record["provenance"]["hardware"]
+print(record["command"])
+print(f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}")
+curves = {"ap_inf": "AP, any distance", "ap_0.5": "AP at 0.5", "ap_0.125": "AP at 0.125"}
+figure = plotting.log_figure(record["validation"], curves)
+show(figure, alt="AP on the validation scenes over the steps of the long run, at any distance, at 0.5 and at 0.125.")
+
+# %%
+predictions = predict_sets(trained, test)  # (M, K, 19)
+right = right_predictions(predictions, targets, 0.5)  # (M, K)
+six = range(6)
+figure = set_figures.sets_figure(test.subset(six), predictions[six], right[six])
+alt = "Six test scenes; each prediction is a box with its properties and how sure it is, dashed and crossed where it is "
+show(figure, alt=alt + "of another kind than the object or more than half a world unit off.")
+sure = predictions[..., 18] >= 0.5
+print(f"predictions that are at least half sure: {sure.sum()}; of them right within 0.5: {right[sure.numpy()].mean():.1%}")
+
+# %% [markdown]
+# ### Where do the slots look?
+#
+# Nobody taught the slots to share out the picture. The loss asks for objects, and to describe an object a slot must gather
+# the inputs that tell of it. Slots have the colours of their boxes.
+
+# %%
+said = output.predictions
+figure = set_figures.sets_figure(test.subset(range(4)), said, right_predictions(said, targets[:4], 0.5), columns=4)
+show(figure, alt="Four test scenes with predicted boxes in their slots' colours.")
+figure = plotting.iterations_figure(images, output.slots.history)
+show(figure, alt="Who holds each input of the same four scenes after each iteration, in the slots' colours.")
+
+# %% [markdown]
+# ### Sure and wrong
+#
+# The most instructive predictions: those that are wrong and sure of themselves.
+
+# %%
+ranking = torch.where(torch.tensor(right), -1.0, predictions[..., 18]).flatten().argsort(descending=True)[:6]
+scenes, numbers = (ranking // num_slots).tolist(), (ranking % num_slots).tolist()
+shown = torch.nn.functional.one_hot(torch.tensor(numbers), num_slots).bool()
+figure = set_figures.sets_figure(test.subset(scenes), predictions[scenes], right[scenes], shown=shown)
+show(figure, alt="The six surest wrong predictions, each alone over its scene.")
+for scene, number in zip(scenes, numbers, strict=True):
+    vector, there = predictions[scene, number], targets[scene][targets[scene, :, 18] == 1]
+    distances = 3 * (there[:, :3] - vector[:3]).norm(dim=1)
+    nearest = distances.argmin()
+    print(f"{vector[18]:.0%} sure: {set_figures.words(vector):27} nearest object: {set_figures.words(there[nearest]):27} "
+          f"{distances[nearest]:.2f} away")  # fmt: skip
+
+# %% [markdown]
+# Three things can be wrong: a property, the place, or that somebody else has said it already. How often is each property
+# right? For each object, look at the nearest prediction that is at least half sure:
+
+# %%
+scores = set_scores(test, predictions)
+print("right:", ", ".join(f"{name} {share:.1%}" for name, share in scores["right"].items()))
+print(f"the nearest prediction lies {scores['distance']:.2f} world units off (median)")
+
+# %% [markdown]
+# ## Average precision, step by step
+#
+# One number for all that. It comes from retrieval: rank *all* predictions of *all* images, the surest first, and walk
+# down the list. First question: which predictions are right?
+
+
+# %%
+@exercise("sets.true_positives")
+def true_positives(alike, distances, threshold):
+    """alike (K, T) boolean, distances (K, T), both sorted by sureness, threshold -> which are right, boolean (K,)."""
+    ...
+
+
+# %% [markdown]
+# Two scenes, at a threshold of half a world unit:
+
+# %%
+def kinds(vectors):
+    """vectors (·, 19) -> the place of the largest number in each of the four groups, (·, 4)."""
+    return torch.stack([vectors[:, group].argmax(dim=1) for group in PROPERTY_SLICES.values()], dim=1)
+
+
+def judge(vectors, objects, threshold):
+    """One image's predictions (K, 19) and real objects (T, 19) -> how sure, sorted, and which are right."""
+    vectors = vectors[vectors[:, 18].argsort(descending=True, stable=True)]
+    alike = (kinds(vectors)[:, None] == kinds(objects)[None]).all(dim=2)  # (K, T)
+    distances = 3 * torch.cdist(vectors[:, :3].double(), objects[:, :3].double())  # (K, T), world units
+    return vectors[:, 18], true_positives(alike, distances, threshold)
+
+
+pair = [judge(predictions[m], targets[m][targets[m, :, 18] == 1], 0.5) for m in range(2)]
+sureness, verdicts = (torch.cat(parts) for parts in zip(*pair, strict=True))
+order = sureness.argsort(descending=True, stable=True)
+num_objects = int(targets[:2, :, 18].sum())
+found = verdicts[order].cumsum(dim=0)
+for rank, place in enumerate(order.tolist(), start=1):
+    print(f"rank {rank:2}: scene {place // num_slots}, {sureness[place]:6.1%} sure, {'right' if verdicts[place] else 'wrong'}, "
+          f"precision {found[rank - 1] / rank:.2f}, recall {found[rank - 1] / num_objects:.2f}")  # fmt: skip
+
+# %% [markdown]
+# *Precision* is the share of right ones so far, *recall* the share of all objects that have been found so far. Walking
+# down the list recall can only rise; precision goes up and down. A threshold on sureness would be one place on this list; AP
+# is the area under the whole curve.
+
+
+# %%
+@exercise("sets.average_precision")
+def average_precision(right, num_targets):
+    """right (M,) boolean, the surest first, and how many objects there were -> AP (float)."""
+    ...
+
+
+# %%
+from smm_tutorial.metrics import average_precision_clevr
+
+ranked = verdicts[order]
+figure = set_figures.precision_recall_figure(ranked.numpy(), num_objects)
+alt = "Precision over recall of the two scenes in three steps: rank by rank, the largest precision to the right, "
+show(figure, alt=alt + "and the area below it.")
+by_hand = average_precision(ranked, num_objects)
+np.testing.assert_allclose(by_hand, average_precision_clevr(predictions[:2], targets[:2], 0.5), atol=1e-6)
+print(f"AP of two scenes by hand: {by_hand:.3f}, as the library has it")
+
+# %% [markdown]
+# Two things in that definition are worth a test.
+#
+# **Predict first.** Every slot is on the list, also those that say "not real". Give each scene four more slots with
+# nonsense. What happens to AP if they are unsure, what if they are sure? And what if all slots are equally sure?
+
+# %%
+def ap(vectors, threshold=0.5):
+    return average_precision_clevr(vectors, targets, threshold)
+
+
+nonsense = torch.rand(len(test), 4, 19, generator=torch.Generator().manual_seed(0))
+nonsense[..., 18] = 0
+unsure, sure_of_it, equally = torch.cat([predictions, nonsense], 1), torch.cat([predictions, nonsense], 1), predictions.clone()
+sure_of_it[:, -4:, 18], equally[..., 18] = 1, 0.5
+print(f"as it is {ap(predictions):.3f}, with unsure nonsense {ap(unsure):.3f}, with sure nonsense {ap(sure_of_it):.3f}, "
+      f"all equally sure {ap(equally):.3f}")  # fmt: skip
+
+# %% [markdown]
+# Nonsense at the end of the list costs nothing: recall does not step there. At its top it costs a lot. So AP also judges
+# whether a network *knows* when it is right, and the list runs over all images at once: a network that is sure in easy
+# scenes and unsure in hard ones is rewarded. That is why the mean of the scenes' APs is another number:
+
+# %%
+alone = [average_precision_clevr(predictions[m : m + 1], targets[m : m + 1], 0.5) for m in range(len(test))]
+print(f"AP of all {len(test)} scenes in one ranking {ap(predictions):.3f}, mean of each scene's AP {np.mean(alone):.3f}")
+
+# %% [markdown]
+# ### Explore it
+#
+# Every scene, every threshold. (Elsewhere: one scene at three thresholds follows.)
+
+# %%
+from smm_tutorial.set_evaluation import THRESHOLDS
+from smm_tutorial.set_widgets import threshold_explorer
+
+shown_scenes = test.subset(range(profile.shown_scenes))
+judged = threshold_explorer(shown_scenes, predictions[: profile.shown_scenes], THRESHOLDS)
+judged.slider.controls["threshold"].value = 0.25
+judged.show()
+
+# %%
+for threshold in (-1, 0.5, 0.125):
+    figure = set_figures.judged_figure(shown_scenes, predictions[: profile.shown_scenes], 1, threshold)
+    limit = "any distance" if threshold == -1 else f"a distance below {threshold:g}"
+    show(figure, alt=f"One scene's predictions at {limit}, wrong ones dashed, and precision over recall of all scenes shown.")
+
+# %% [markdown]
+# ## What strict thresholds measure
+#
+# The field reports AP at distances from 1 world unit down to 0.0625. A small object has a radius of 0.35: at 0.0625 the
+# place must be right to a fifth of that.
+#
+# **Predict first.** Take the true sets and move every object by a random step. Nothing else is wrong. At which step does AP
+# at each threshold begin to fall?
+
+# %%
+from smm_tutorial.mixture_figures import curves_figure
+
+noise = torch.randn(len(test), num_slots, 3, generator=torch.Generator().manual_seed(0))
+steps = np.geomspace(0.01, 1, 25)  # standard deviation along each axis, world units
+by_threshold = {}
+for name, limit in list(THRESHOLDS.items())[1:]:
+    moved = [torch.cat([targets[..., :3] + step / 3 * noise, targets[..., 3:]], dim=2) for step in steps]
+    by_threshold[f"AP at {name}"] = np.array([ap(vectors, limit) for vectors in moved])
+marker = (f"median of the trained network, {scores['distance']:.2f}", scores["distance"] / 1.54)
+figure = curves_figure(steps, by_threshold, "random step along each axis, world units", "AP", marker=marker, log_x=True)
+alt = "AP at five thresholds, falling from 1 to 0 as the random step grows, the strict ones first; "
+show(figure, alt=alt + "a line marks the step with the trained network's median distance.")
+
+# %% [markdown]
+# (A random step of standard deviation $s$ along three axes has a median length of $1.54 s$; hence where the line stands.)
+#
+# Each threshold is a switch: on while steps are well below it, off soon after. Between two networks whose
+# coordinates differ by a third in precision, one such switch can be on and the other off, though they see the same. The same
+# question to the trained network: give it true places, or true properties, and see which it was that it lacked.
+
+# %%
+matched = torch.stack([
+    torch.tensor(linear_sum_assignment(sum(losses.pair_costs(predictions[[m]], targets[[m]]))[0].numpy())[1])
+    for m in range(len(test))
+])  # (M, K)
+true = targets.gather(1, matched[..., None].expand_as(predictions))  # what each slot was matched with
+true_places = torch.cat([true[..., :3], predictions[..., 3:]], dim=2)
+true_properties = torch.cat([predictions[..., :3], true[..., 3:18], predictions[..., 18:]], dim=2)
+versions = {"as it is": predictions, "true places": true_places, "true properties": true_properties}
+print(" " * 16 + "".join(f"{f'AP at {name}':>14}" for name in THRESHOLDS))
+for version, vectors in versions.items():
+    print(f"{version:16}" + "".join(f"{ap(vectors, limit):14.3f}" for limit in THRESHOLDS.values()))
+
+# %% [markdown]
+# Read the columns. Without a limit, properties are all there is to gain. At the strictest thresholds they are hardly
+# worth anything: with perfect properties and its own places the network scores next to what it has, with perfect places it
+# jumps. "AP at 0.125" is a measurement of coordinates with a little of everything else.
+#
+# ## Eight times the coordinates
+#
+# So what does the loss think a coordinate is worth?
+#
+# **Predict first.** One prediction has the wrong colour, another is a quarter of a world unit off. Which costs more, and how
+# many times?
+
+# %%
+right_one = three[:1]
+wrong_colour, off = right_one.clone(), right_one.clone()
+wrong_colour[0, 10:18] = wrong_colour[0, 10:18].roll(1)
+off[0, 0] += 0.25 / 3
+of_colour, of_place = (pair_costs(wrong, right_one, 1.0).item() for wrong in (wrong_colour, off))
+print(f"wrong colour {of_colour:.4f}, off by 0.25: {of_place:.5f}; ratio {of_colour / of_place:.0f}")
+
+# %% [markdown]
+# To the loss a place is nearly nothing: its unit is three world units, and Huber's error squares what is small. A wrong
+# colour is worth as much as hundreds of quarter-unit errors. One number changes that, the weight of the coordinates. It
+# is rarely reported. What share of the gradient that reaches the slots comes from coordinates?
+
+# %%
+def gradient_shares(model, weight, scenes=32):
+    """Shares of the loss, and of the gradient at the slots, that coordinates have against properties."""
+    model_images, model_targets = test.batch(range(scenes)).images, targets[:scenes]
+    with torch.no_grad():
+        slots = model(model_images, noise=model.start_noise(scenes, torch.Generator().manual_seed(0))).slots.slots
+    slots = slots.requires_grad_()
+    parts = losses.pair_costs(model.heads(slots), model_targets, weight)  # coordinates, properties (B, K, K)
+    costs = sum(parts).detach().numpy()
+    rows = torch.tensor(np.array([linear_sum_assignment(cost)[1] for cost in costs]))[..., None]
+    sums = [part.gather(2, rows).sum() for part in parts]
+    sizes = [torch.autograd.grad(part, slots, retain_graph=True)[0].norm() for part in sums]
+    return (sums[0] / sum(sums)).item(), (sizes[0] / sum(sizes)).item()
+
+
+start = set_experiments.set_prediction_model(trained.config, seed=0).eval()
+for name, model in {"untrained": start, "trained": trained}.items():
+    for weight in (1.0, 8.0):
+        of_loss, of_gradient = gradient_shares(model, weight)
+        print(f"{name:9}, weight {weight:g}: coordinates are {of_loss:.0%} of the loss, {of_gradient:.0%} of the gradient")
+
+# %% [markdown]
+# Now the experiment. To see the weight alone, we keep the trained network's slots as they are and train a new *reader*
+# on them: one small network for all 19 numbers, so that places and properties have to share its hidden units. Same slots,
+# same start, same steps; only the weight differs.
+#
+# **Predict first.** What happens to AP without a limit, what at 0.125?
+
+# %%
+def slots_of(data):
+    """What the trained network's slots hold of each scene: (M, K, D)."""
+    generator, found = torch.Generator().manual_seed(0), []
+    for images in data.batch(slice(None)).images.split(64):
+        with torch.no_grad():
+            found.append(trained(images, noise=trained.start_noise(len(images), generator)).slots.slots)
+    return torch.cat(found)
+
+
+class Reader(torch.nn.Module):
+    """Slots (B, K, D) -> sets (B, K, 19), by one hidden layer for everything."""
+
+    def __init__(self, slot_dim, hidden=16):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(slot_dim, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, 19))
+
+    def forward(self, slots):
+        numbers = self.layers(slots)
+        groups = [numbers[..., group].softmax(dim=2) for group in PROPERTY_SLICES.values()]
+        return torch.cat([torch.tanh(numbers[..., :3] / 2), *groups, numbers[..., 18:].sigmoid()], dim=2)
+
+
+# %%
+def read(weight, seed, steps=300):
+    """AP at each threshold of a reader that was trained with this coordinate weight."""
+    torch.manual_seed(seed)
+    reader = Reader(trained.slots.output_dim)
+    optimiser = torch.optim.Adam(reader.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(train_slots), (32,))
+        losses.matched_set_loss(reader(train_slots[chosen]), train_targets[chosen], weight)["loss"].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        schedule.step()
+    with torch.no_grad():
+        said = reader(test_slots)
+    return [ap(said, limit) for limit in THRESHOLDS.values()]
+
+
+train_scenes = set_split("clevr6-whole", "train", size, min(sizes.scenes, 512))
+train_slots, test_slots = slots_of(train_scenes), slots_of(test)
+train_targets = set_targets(train_scenes.records, num_slots)
+WEIGHTS = (1.0, 8.0)
+by_weight = {weight: np.array([read(weight, seed) for seed in range(3)]) for weight in WEIGHTS}  # (3 seeds, thresholds)
+print(" " * 10 + "".join(f"{f'AP at {name}':>16}" for name in THRESHOLDS))
+for weight, values in by_weight.items():
+    cells = (f"{mean:.3f} ± {spread:.3f}" for mean, spread in zip(values.mean(axis=0), values.std(axis=0), strict=True))
+    print(f"weight {weight:g}  " + "".join(f"{text:>16}" for text in cells))
+
+# %% [markdown]
+# PROSE-READER
+#
+# A reader on frozen slots is not a trained network. Here are whole runs with either weight, if their records are there:
+
+# %%
+from smm_tutorial import experiments
+
+WEIGHTED = (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-seed0")
+for name in WEIGHTED:
+    try:
+        kept = experiments.read_record(name)
+    except FileNotFoundError:
+        print(f"skipped, not in data/results: {name} (`smm-tutorial train set-prediction --coordinate-weight 8 --keep`)")
+        continue
+    weight, of_test = kept["training"]["loss"]["coordinate_weight"], next(iter(kept["scores"].values()))["ap"]
+    print(f"weight {weight:g}:", ", ".join(f"AP at {limit} {value:.3f}" for limit, value in of_test.items()))
+
+# %% [markdown]
+# This is the first question to ask of any table of strict APs: *with which coordinate weight?* Two methods compared with
+# different weights have not been compared.
+#
+# ## A metric that looks at one image in 32
+#
+# The second question is: *on which images?* In a metric that is in use, one line is indented too far.
+
+
+# %%
+@exercise("sets.scored_images")
+def scored_images(order, batch_size):
+    """The images' numbers in the order of evaluation -> the list of those that are really scored."""
+    ...
+
+
+# %% [markdown]
+# The code runs, its number looks like an AP, and on average it is not even wrong. What does it cost? Think of our test
+# scenes as all scenes there are, draw as many of them at random, and score them both ways, many times. In a third version each
+# batch is sorted by its number of objects, as loaders do that put alike scenes together.
+#
+# **Predict first.** By what factor will the scores spread more? Where will the third version's mean lie?
+
+# %%
+BATCH, DRAWS = 32, 200
+rng = np.random.default_rng(0)
+object_counts = targets[..., 18].sum(dim=1).numpy()
+estimates = {"all images": [], "first of each batch": [], "first, batches sorted": []}
+for _ in range(DRAWS):
+    drawn = rng.integers(len(test), size=len(test))
+    batches = [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
+    in_order = np.concatenate([batch[object_counts[batch].argsort(kind="stable")] for batch in batches])
+    for name, scored in zip(estimates, (drawn, scored_images(drawn, BATCH), scored_images(in_order, BATCH)), strict=True):
+        estimates[name].append(average_precision_clevr(predictions[scored], targets[scored], 0.5))
+estimates = {name: np.array(values) for name, values in estimates.items()}
+
+# %%
+from smm_tutorial.mixture_figures import seeds_figure
+
+figure = seeds_figure(estimates, f"AP at 0.5, {DRAWS} draws of {len(test)} scenes")
+alt = "Three rows of dots, one dot a draw: all images close together, the first of each batch spread widely, "
+show(figure, alt=alt + "and those of sorted batches shifted to higher AP.")
+for name, values in estimates.items():
+    luckiest = values.reshape(-1, 20).max(axis=1).mean()
+    print(f"{name:22} {values.mean():.3f} ± {values.std():.3f}; the best of 20 draws, on average {luckiest:.3f}")
+print(f"the spread is {estimates['first of each batch'].std() / estimates['all images'].std():.1f} times as large; "
+      f"the square root of {BATCH} is {BATCH**0.5:.1f}")  # fmt: skip
+
+# %% [markdown]
+# PROSE-BATCH
+#
+# ## The released weights at work
+#
+# The authors released one trained set predictor (for real CLEVR, 128 pixels, ten slots). The file comes without a licence,
+# so it is not part of this course; if you fetch it, the library reads it as numbers alone, and we can watch it look at
+# *our* pictures, which it has never seen.
+
+# %%
+from smm_tutorial import paths
+from smm_tutorial.official import load_official_set_predictor
+from smm_tutorial.set_evaluation import average_precisions
+
+WEIGHTS_FILE = paths.downloads_dir() / "official_smm" / "e725.pth"
+if WEIGHTS_FILE.is_file():
+    official, whole = load_official_set_predictor(WEIGHTS_FILE), set_split("clevr-whole", "test", 128, 32)
+    whole_targets = set_targets(whole.records, 10)
+    with torch.no_grad():
+        start_noise = official.start_noise(len(whole), torch.Generator().manual_seed(0))
+        theirs = official(whole.batch(slice(None)).images, noise=start_noise)
+    verdicts = right_predictions(theirs, whole_targets, 0.125)
+    figure = set_figures.sets_figure(whole.subset(range(3)), theirs[:3], verdicts[:3])
+    show(figure, alt="Three of our scenes with the released network's predictions; dashed where wrong at a distance of 0.125.")
+    of_theirs = average_precisions(theirs, whole_targets)
+    print(f"{len(whole)} scenes:", ", ".join(f"AP at {limit} {value:.3f}" for limit, value in of_theirs.items()))
+else:
+    print("skipped: the released weights are not here. Fetch e725.pth (2.6 MB) from github.com/AIRI-Institute/smm and save it "
+          "in the folder official_smm of the course's downloads, data/downloads in a checkout.")  # fmt: skip
+
+# %% [markdown]
+# ## SMM against Slot Attention
+#
+# The paper's claim for this task: better AP at strict thresholds. Every line here is made from the records of runs. First
+# the single runs, then the comparison over seeds, with the coordinate weight equal for all.
+
+# %%
+from IPython.display import Markdown
+
+from smm_tutorial import report
+
+Markdown(report.set_prediction_table())
+
+# %%
+Markdown(report.set_comparison())
+
+# %% [markdown]
+# PROSE-COMPARISON
+#
+# ## Summary
+#
+# - A set has no order, so its loss must first ask who is whom: the matching with the least sum of pair costs.
+# - Greedy matching is not the least; the Hungarian method is, and what it takes away proves it.
+# - The loss is the least of many smooth curves: it bends where the matching changes, and never jumps.
+# - AP ranks all predictions of all images by how sure they are. It asks for properties at any distance, and for coordinates at
+#   strict thresholds.
+# - The loss hardly sees small errors of place. One number, the coordinate weight, decides strict AP: compare with it equal.
+# - Look where a metric returns. One image of each batch gives the same number on average, and a far more random one.
+#
+# ## Further reading
+#
+# - [Locatello et al. 2020](https://arxiv.org/abs/2006.15055): Slot Attention's own experiment on sets, section 4.2; its
+#   appendix has the metric.
+# - [Kirilenko et al. 2024](https://arxiv.org/abs/2311.04640): the same task with the Slot Mixture Module.
+# - [Zhang, Hare and Prügel-Bennett 2019](https://arxiv.org/abs/1906.06565): *Deep Set Prediction Networks*, where this task and
+#   its AP on CLEVR come from.
+# - [Zhang et al. 2022](https://arxiv.org/abs/2111.12193): *Multiset-Equivariant Set Prediction*: what a network must be able to
+#   do if two members of a set may be equal, and much better strict AP.
+# - [Carion et al. 2020](https://arxiv.org/abs/2005.12872), DETR: the same loss, Hungarian matching included, finds objects in
+#   photographs.
+# - [Kuhn 1955](https://doi.org/10.1002/nav.3800020109): the paper that named the Hungarian method, by hand as we did it.
