@@ -544,9 +544,10 @@ for slot in range(log_joint.shape[1]):
 print("slots left:    ", " ".join(f"{count:9d}" for count in slots_by_bic(painted, scene).kept.sum(1)))
 
 # %% [markdown]
-# Each column is a picture. The ground costs tens of thousands of nats to lose, an object a hundred or some hundreds. A slot that
-# paints nothing costs about nothing, and may even be a gain: the others' masks were a little smaller for it. `slots_by_bic`
-# takes away the cheapest, computes the rest again, and stops when the next would cost more than its price. It uses no label.
+# Each column is a picture. The ground costs tens of thousands of nats to lose, an object a hundred or some hundreds. A slot
+# that paints nothing costs about nothing, and may even be a gain: the others' masks were a little smaller for it.
+# `slots_by_bic` takes away the cheapest, computes the rest again, and stops when the next would cost more than its price.
+# It uses no label.
 #
 # **Predict first.** Halves of objects vanish. FG-ARI must rise. Can mBO?
 
@@ -664,8 +665,8 @@ for contrast in (4.0, 0.04):
     alike[name] = adjusted_rand_index(cells[name][1:], cells[name][:-1]).mean().item()
 notes = {name: f"alike: {value:.2f}" for name, value in alike.items()}
 figure = discovery_figures.gallery_figure(pictures, gallery.masks.long(), cells, notes)
-show(figure, alt="Five scenes, their true masks, and the owners of cells before training. With the usual contrast maps differ from "
-     "picture to picture, with little contrast all are the same cells.")  # fmt: skip
+show(figure, alt="Five scenes, their true masks, and the owners of cells before training. With the usual contrast maps differ "
+     "from picture to picture, with little contrast all are the same cells.")  # fmt: skip
 assert alike["contrast 0.04"] > alike["contrast 4"] + 0.3
 
 # %% [markdown]
