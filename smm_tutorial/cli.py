@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a run of its own, or one of a comparison",
     )  # fmt: skip
     sets.add_argument("--coordinate-weight", type=float, default=1.0, help="how often each coordinate counts in the loss")
+    sets.add_argument("--begin-with", help="encoder and slots of a trained model of object discovery, by name or file")
     _add_engine_options(sets)
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint, or what needs no training, on a test split")
@@ -154,7 +155,7 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
 def train_set_prediction(options: argparse.Namespace, command: str) -> None:
     record = _train(options, set_experiments.SetPredictionRun(
         command, options.slots, _profile(options), options.seed, options.steps, _training_options(options), kind=options.kind,
-        coordinate_weight=options.coordinate_weight, learning_rate=options.learning_rate,
+        coordinate_weight=options.coordinate_weight, learning_rate=options.learning_rate, begin_with=options.begin_with,
     ))  # fmt: skip
     print(f"validation split, which is for choosing: AP {record['validation'][-1]['ap_inf']:.1%}")
     print(set_score_table([record]))

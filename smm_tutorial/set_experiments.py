@@ -12,7 +12,7 @@ from torch import nn
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.evaluation_sets import SET_EVALUATION_SETS, set_split
-from smm_tutorial.experiments import kept_beside, load_trained
+from smm_tutorial.experiments import kept_beside, load_discovery, load_trained
 from smm_tutorial.losses import SetLoss
 from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
 from smm_tutorial.named_runs import NamedRun
@@ -40,6 +40,7 @@ def set_prediction_config(slots: str, profile: Profile) -> SetPredictionConfig:
     return SetPredictionConfig(
         slots=module, image_size=sizes.image_size, num_slots=sizes.num_slots, slot_dim=widening * sizes.slot_dim,
         num_iterations=sizes.num_iterations, convolutions=sizes.parts, encoder_channels=sizes.channels,
+        encoder_stride=sizes.stride,
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"} | options,
     )  # fmt: skip
 
@@ -49,6 +50,22 @@ def set_prediction_model(config: SetPredictionConfig, seed: int) -> SetPredictor
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SetPredictor(config)
+
+
+def take_over(model: SetPredictor, what: str) -> None:
+    """Encoder and slots become those of a trained model of object discovery, by name or file; the heads stay new.
+
+    Raises `CheckpointError` where there is no such model, or where its parts have other sizes.
+    """
+    parts = ("encoder.", "slots.")
+    given = {name: tensor for name, tensor in load_discovery(what).model.state_dict().items() if name.startswith(parts)}
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(parts)}
+    if {name: tensor.shape for name, tensor in given.items()} != {name: tensor.shape for name, tensor in wanted.items()}:
+        raise CheckpointError(
+            f"{what} has an encoder or slots of other sizes than this model: begin with one of the same slot module, channels, "
+            "stride and slot_dim"
+        )
+    model.load_state_dict(given, strict=False)
 
 
 def set_data(split: str, profile: Profile) -> SceneImages:
@@ -88,22 +105,25 @@ class SetPredictionRun(NamedRun):
     def __init__(
         self, command: str, slots: str, profile: Profile, seed: int, steps: int | None = None,
         training_options: dict | None = None, *, kind: SetKind = "set-prediction", coordinate_weight: float = 1.0,
-        learning_rate: float | None = None,
+        learning_rate: float | None = None, begin_with: str | None = None,
     ):  # fmt: skip
         """slots: one of `SET_CONTESTANTS`. steps, learning_rate: instead of the profile's. A comparison with a rate of one's
         own is a run of another kind, `set-search`, for the best rate.
 
         training_options: of `TrainingConfig`, instead of the profile's and this hardware's. coordinate_weight: of the loss; one
-        other than 1 is in the name, and compared runs must share it.
+        other than 1 is in the name, and compared runs must share it. begin_with: a trained model of object discovery, see
+        `take_over`; such a run is called `pretrained`.
         """
-        self.coordinate_weight = coordinate_weight
+        self.coordinate_weight, self.begun_with = coordinate_weight, begin_with and Path(begin_with).name
         weight = "" if coordinate_weight == 1 else f"-weight{coordinate_weight:g}"
         rate = {} if learning_rate is None else {"learning_rate": learning_rate}
         kind = "set-search" if kind == "set-comparison" and learning_rate is not None else kind
         named = f"{kind}-{slots}-{profile.set_prediction.data}-{profile.name}{weight}"
-        named += "" if learning_rate is None else f"-rate{learning_rate:g}"
+        named += ("" if learning_rate is None else f"-rate{learning_rate:g}") + ("-pretrained" if begin_with else "")
         training = set_training_config(profile, seed, steps, **rate, **training_options or {})
         model = set_prediction_model(set_prediction_config(slots, profile), seed)
+        if begin_with:
+            take_over(model, begin_with)
         super().__init__(f"{named}-seed{seed}", command, kind, slots, profile.set_prediction.data, profile, model, training)
 
     def prepare(self) -> tuple[Loss, Callable[[nn.Module], dict[str, float]]]:
@@ -118,7 +138,8 @@ class SetPredictionRun(NamedRun):
 
     def choices(self) -> dict:
         loss = {"coordinate_weight": self.coordinate_weight}
-        return {"training": asdict(self.training) | {"loss": loss}, "scenes": self.profile.set_prediction.scenes}
+        training = asdict(self.training) | {"loss": loss, "pretrained": self.begun_with is not None}
+        return {"training": training, "scenes": self.profile.set_prediction.scenes, "begun_with": self.begun_with}
 
 
 def evaluated_set_record(what: str, data: str, root: str | Path | None, seed: int, command: str) -> dict:
