@@ -61,7 +61,7 @@ from smm_tutorial.plotting import show
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.set_targets import set_targets
 
-TRAINED = "set-prediction-mixture-clevr6-whole-laptop-seed0"
+TRAINED = "set-prediction-mixture-clevr6-whole-laptop-pretrained-seed0"
 profile = current_profile()
 trained, record = checkpoints.load(TRAINED)
 size, num_slots = trained.config.image_size, trained.config.num_slots
@@ -739,7 +739,7 @@ for weight, values in by_weight.items():
 # %%
 from smm_tutorial import experiments
 
-WEIGHTED = (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-seed0")
+WEIGHTED = (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0")
 for name in WEIGHTED:
     try:
         kept = experiments.read_record(name)

@@ -89,7 +89,7 @@ def test_scores_need_records():
 def test_predictions_are_repeatable_and_alone_decide_the_scores():
     model, data = run_of("mixture").model.eval(), scenes(count=70)  # more than one batch
     predictions = predict_sets(model, data, seed=3)
-    assert predictions.shape == (70, 6, 19) and torch.equal(predictions, predict_sets(model, data, seed=3))
+    assert predictions.shape == (70, 7, 19) and torch.equal(predictions, predict_sets(model, data, seed=3))
     assert not torch.equal(predictions, predict_sets(model, data, seed=4))
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(predictions, predict_sets(model, data, seed=3))
@@ -130,6 +130,23 @@ def test_compared_runs_share_everything_else_and_names_say_what_is_special():
     states = [run_of("mixture", seed).model.state_dict() for seed in (0, 0, 1)]
     same, other = (all(torch.equal(states[0][key], state[key]) for key in state) for state in states[1:])
     assert same and not other
+
+
+def test_a_run_may_begin_with_what_object_discovery_has_learned(own_data):
+    pixels = experiments.DiscoveryRun("", "mixture", "clevr6", CI, 5).model
+    record = {"name": "pixels", "model": "ObjectDiscovery", "config": asdict(pixels.config)}
+    checkpoints.write(own_data / "checkpoints" / "pixels.safetensors", pixels.state_dict(), record)
+    fresh, begun = run_of("mixture"), run_of("mixture", begin_with="pixels")
+    assert begun.name == "set-prediction-mixture-clevr6-whole-ci-pretrained-seed0"
+    assert begun.choices()["begun_with"] == "pixels" and begun.choices()["training"]["pretrained"]
+    assert not fresh.choices()["training"]["pretrained"]
+    given, before = pixels.state_dict(), fresh.model.state_dict()
+    for name, tensor in begun.model.state_dict().items():
+        assert torch.equal(tensor, before[name] if name.startswith("heads.") else given[name])
+    with pytest.raises(checkpoints.CheckpointError, match="pixels has an encoder or slots of other sizes than this model"):
+        run_of("attention", begin_with="pixels")
+    with pytest.raises(checkpoints.CheckpointError, match="there is no checkpoint 'nothing'"):
+        run_of("mixture", begin_with="nothing")
 
 
 def test_data_are_as_many_as_the_profile_says(monkeypatch):
