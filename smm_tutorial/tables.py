@@ -28,8 +28,7 @@ def comparison_section(kind: str, table: str) -> str:
 def shift_table(kind: str, place: tuple[str, ...]) -> str:
     """One line for each data set that compared models were scored on, one column for each slot module."""
     found = compared(kind)
-    labels = {g.setting: list(dict.fromkeys(label for r in g.records for label in r["scores"])) for g in found}
-    places = [(setting, label) for setting in labels for label in labels[setting]]
+    places = dict.fromkeys((g.setting, label) for g in found for record in g.records for label in record["scores"])
     return by_contestant(found, "scored on", [(setting, label, place, label) for setting, label in places])
 
 

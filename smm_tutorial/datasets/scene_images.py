@@ -103,11 +103,15 @@ class SceneImages:
 
 
 def joined(parts: Sequence[SceneImages]) -> SceneImages:
-    """One data set of all scenes of several that have masks and records, in order; in everything else like the first."""
+    """One data set of all scenes of several that have records, in order; in everything else like the first.
+
+    It has masks if all of them do.
+    """
+    with_masks = all(part.masks is not None for part in parts)
     return replace(
         parts[0],
         images=torch.cat([part.images for part in parts]),
-        masks=torch.cat([part.masks for part in parts]),
+        masks=torch.cat([part.masks for part in parts]) if with_masks else None,
         filenames=[name for part in parts for name in part.filenames],
         records=[record for part in parts for record in part.records],
     )

@@ -139,7 +139,7 @@ def test_the_table_has_a_line_for_each_slot_module(results):
 
 
 def test_shifts_have_a_line_for_each_data_set_and_a_gap_where_nothing_was_scored(results):
-    records = records_of(attention=[0.7, 0.8])
+    records = [record_of("attention", 0, 0.7), record_of("attention", 1, 0.8, stacks=0.2)]
     records += [record_of("mixture", 0, 0.9, **{CROWD: 0.5}), record_of("mixture", 1, 0.8, **{CROWD: 0.4})]
     records += [record_of("mixture-reduced", seed, 0.8, **{CROWD: 0.3}) for seed in (0, 1)]
     records += [record_of("mixture-reduced", 2, 0.8)]
@@ -148,6 +148,7 @@ def test_shifts_have_a_line_for_each_data_set_and_a_gap_where_nothing_was_scored
     assert head == ["trained on", "scored on", "Slot Attention", "SMM, slots reduced", "SMM"]
     assert rows == [
         ["clevr6, ci, 32 px", TEST, "0.750 ± 0.071", "0.800 ± 0.000", "0.850 ± 0.071"],
+        ["clevr6, ci, 32 px", "stacks", "0.200 (one seed)", "–", "–"],
         ["clevr6, ci, 32 px", CROWD, "–", "0.300 ± 0.000 (2 of 3 seeds)", "0.450 ± 0.071"],
     ]
     assert cells(shift_table("comparison", ("mbo",)))[-1][-1] == "0.250 ± 0.071"

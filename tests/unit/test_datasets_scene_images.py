@@ -1,5 +1,7 @@
 """`SceneImages`, `choose_scenes`, resizing, and `datasets.load`'s own messages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets.resizing import AREA, BILINEAR, CROPS, NEAREST, crop_box, fit_pixels, window_of_box
-from smm_tutorial.datasets.scene_images import SceneImages, choose_scenes
+from smm_tutorial.datasets.scene_images import SceneImages, choose_scenes, joined
 
 
 @pytest.fixture
@@ -31,6 +33,13 @@ def test_a_batch_holds_the_chosen_images_as_floats_and_masks_as_integers(data):
     torch.testing.assert_close(batch.images * 255, data.images[[3, 0, 3]].float())
     assert torch.equal(batch.masks, data.masks[[3, 0, 3]].long())
     assert torch.equal(data.batch(torch.tensor([1, 2])).images, data.batch(slice(1, 3)).images)
+
+
+def test_joined_data_have_masks_if_all_parts_do(data):
+    both = joined([data, data.subset([1, 0])])
+    assert len(both) == 7 and torch.equal(both.masks[5:], data.masks[[1, 0]]) and both.filenames[5:] == ["1.png", "0.png"]
+    without = joined([data, replace(data, masks=None)])
+    assert without.masks is None and len(without.records) == 10
 
 
 def test_the_largest_byte_becomes_exactly_one():
