@@ -31,6 +31,8 @@ from smm_tutorial.set_targets import COORDINATE_SCALE, COORDINATES, OBJECT_DIM, 
 
 FRAME_ASPECT = CLEVR_FRAME[1] / CLEVR_FRAME[0]  # width / height of the whole frame, however the picture was squashed
 LETTERS = "abcdefghijkl"  # slots of a matching
+BESIDE = ((-13, 4), (13, 4), (13, -12), (-13, -12))  # points, from a slot's place to its letter
+FLOOR = 4.4  # world units that a panel seen from above reaches to each side: all of the square, turned
 MOST_DRAWN = 4  # slots of which all matchings are drawn, 24 of them
 OUTLINE = [withStroke(linewidth=2.5, foreground="white")]
 PICTURE = 3.3  # inches, the width of a picture with boxes
@@ -259,7 +261,7 @@ def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: flo
     coordinates, properties = (part[0] for part in pair_costs(predictions[None], targets[None], coordinate_weight))
     costs = coordinates + properties  # (K, K)
     matched = linear_sum_assignment(costs.numpy())[1].tolist()
-    figure = Figure(figsize=(7.2, 3.1), layout="constrained")
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
     above, table = figure.subplots(1, 2, width_ratios=(5, 4))
     above.add_patch(turned_square(AREA))
     true, said = ([from_camera(place) for place in (COORDINATE_SCALE * sets[:, COORDINATES]).tolist()] for sets in
@@ -271,8 +273,11 @@ def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: flo
     for k, place in enumerate(said):
         ends = np.array([place, true[matched[k]]])
         above.plot(*ends.T, color=object_color(matched[k]), lw=2)
-        above.text(*place, LETTERS[k], ha="center", va="center", fontsize=9, bbox={"boxstyle": "square,pad=0.2", "fc": "white"})
-    above.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", xticks=[], yticks=[])
+        above.plot(*place, "o", color="black", ms=4)
+        look = {"boxstyle": "square,pad=0.2", "fc": "white"}
+        beside = {"xytext": BESIDE[k % len(BESIDE)], "textcoords": "offset points", "ha": "center"}
+        above.annotate(LETTERS[k], place, **beside, fontsize=9, bbox=look)
+    above.set(xlim=(-FLOOR, FLOOR), ylim=(-FLOOR, FLOOR), aspect="equal", xticks=[], yticks=[])
     above.set_title("from above", fontsize=9)
     draw_costs(table, costs, matched)
     cheapest = ", ".join(f"{LETTERS[k]}→{t + 1}" for k, t in enumerate(costs.argmin(dim=1).tolist()))

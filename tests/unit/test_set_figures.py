@@ -177,8 +177,10 @@ def test_a_drawn_matching_is_the_one_of_the_loss(weight):
     costs = sum(pair_costs(predictions[None], targets[None], weight))[0]
     matched = [round(box.get_x() + 0.45) for box in boxes(table)]
     assert costs[range(3), matched].sum() == pytest.approx(loss.item())
-    for line, t in zip(above.lines, matched, strict=True):
+    for line, dot, t in zip(above.lines[::2], above.lines[1::2], matched, strict=True):
         assert to_rgb(line.get_color()) == pytest.approx(tuple(object_color(t)))
+        assert line.get_xydata()[0].tolist() == dot.get_xydata()[0].tolist()
+        assert line.get_xydata()[1].tolist() == pytest.approx(above.patches[1 + t].center)  # behind the square: the objects
 
 
 # ---------------------------------------------------------------------------------------------------- average precision
