@@ -110,8 +110,8 @@ register(
 
 
 def best_matching(costs: Tensor) -> tuple[int, ...]:
-    slots = range(len(costs))
-    return min(permutations(slots), key=lambda order: sum(costs[k, order[k]].item() for k in slots))
+    table = costs.tolist()
+    return min(permutations(range(len(table))), key=lambda order: sum(row[t] for row, t in zip(table, order, strict=True)))
 
 
 def _matching_nearest(costs: Tensor) -> tuple[int, ...]:
