@@ -756,7 +756,8 @@ Markdown(report.full_comparison())
 # `smm-tutorial train discovery --kind comparison --slots attention --profile laptop --size 48 --steps 6000 --seed 0 --keep`
 # makes a row's run, for the contestants `attention`, `mixture-reduced` and `mixture` and any seed; with `--profile gpu` and
 # without `--size` and `--steps`, the same comparison at 64 pixels on a GPU.
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - An autoencoder with a set of slots as its bottleneck finds objects from pixels alone.

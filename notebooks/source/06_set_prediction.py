@@ -859,7 +859,8 @@ Markdown(report.set_comparison())
 # a row's run, for the contestants `attention`, `attention-wide` (slots of Slot Attention twice as wide, as many numbers as
 # SMM's means and variances), `mixture-reduced` and `mixture`. What there is shows one run, short and small: it knows what it
 # sees far better than where, and at strict thresholds it scores next to nothing.
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - A set has no order, so its loss must first ask who is whom: the matching with the least sum of pair costs.
