@@ -144,6 +144,7 @@ assert scores["mbo"] > 0.5  # what the record says, give or take the few scenes 
 # | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | slots as Gaussian clusters: derived, coded, compared |
 # | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | records, camera, a ray tracer, masks: the data, made by hand |
 # | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained, measured, shown where it fails |
+# | [06 · Set prediction](06_set_prediction.ipynb) | the same slots say what is where: set losses, matching, average precision |
 
 # %% [markdown]
 # ## Summary

@@ -429,9 +429,9 @@ alt = "Shares of sizes and colours that are right, and AP, over the steps of two
 show(figure, alt=alt + "from random weights, and begun with object discovery.")
 
 # %% [markdown]
-# Sizes and materials come soon to both. What sets them apart are colours: from random weights they are no better than chance,
-# begun with object discovery they are on their way. To tell an object's colour, a slot has to hold that object and
-# little else. AP asks for all four properties at once, so after so few steps it is small in both. One seed, and a short run.
+# A thousand steps are few for either. From random weights the network says the likely sizes and materials, and colours
+# hardly better than by chance; begun with object discovery it has begun to see colours, and AP is several times as high,
+# though still low. Shapes neither knows. One seed each.
 #
 # Two of the scenes as the slots of the second run came to them, first as a film. Boxes are predictions that are at least half
 # sure; they are dashed where wrong (in one of the properties, or by more than one world unit). A slot keeps its colour;
@@ -757,9 +757,9 @@ for name, run in {"weight 1": begun, "weight 8": heavy}.items():
     print(f"{name}: {last['distance']:.2f} world units off (median); right: {right_now}; AP {last['AP, any distance']:.3f}")
 
 # %% [markdown]
-# With eight times the weight, places are learned first: they are closer, and colours have hardly begun. AP without a limit asks
-# for all properties and falls. Nothing but one number differs; it decides what a network spends its steps on, and at strict
-# thresholds AP is about places.
+# With eight times the weight places come nearer, and every property is worse, colours most; AP without a limit falls with them.
+# Nothing but one number differs, and it decides what a network spends its steps on. (One seed each; but the difference is
+# large.)
 #
 # Live runs are short, and their strict APs are nothing yet. Here are whole runs with either weight, if their records are
 # there:
@@ -889,8 +889,12 @@ Markdown(report.set_prediction_table())
 Markdown(report.set_comparison())
 
 # %% [markdown]
-# Until there are three seeds of each contestant, this notebook claims nothing about who wins.
-#
+# Where a table is empty, nothing has been trained yet, and this notebook claims nothing about who wins. The command in it makes
+# a row's run, for the contestants `attention`, `attention-wide` (slots of Slot Attention twice as wide, as many numbers as
+# SMM's means and variances), `mixture-reduced` and `mixture`. What there is shows one run, short and small: it knows what it
+# sees far better than where, and at strict thresholds it scores next to nothing.
+
+# %% [markdown]
 # ## Summary
 #
 # - A set has no order, so its loss must first ask who is whom: the matching with the least sum of pair costs.

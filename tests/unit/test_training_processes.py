@@ -13,7 +13,7 @@ from torch import nn
 from torch.multiprocessing import ProcessRaisedException
 from torch.testing import assert_close
 
-from smm_tutorial import checkpoints, cli, datasets, experiments, processes
+from smm_tutorial import checkpoints, cli, datasets, named_runs, processes
 from smm_tutorial.losses import ReconstructionLoss, SetLoss
 from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
 from smm_tutorial.processes import ProcessError, Share
@@ -193,7 +193,7 @@ def test_the_command_line_hands_its_options_to_the_engine_and_a_dead_process_is_
 
     monkeypatch.setenv("SMM_DATA", str(tmp_path))
     monkeypatch.setattr(datasets, "load", lambda name, split, size, **options: toy_scenes(size=size))
-    monkeypatch.setattr(experiments, "fit", dying_fit)
+    monkeypatch.setattr(named_runs, "fit", dying_fit)
     command = "train discovery --profile ci --devices 4 --nodes 2 --precision bf16-mixed --compile default --tensorboard board"
     assert cli.main(command.split()) == 1
     assert "process 1 was killed" in capsys.readouterr().err
