@@ -437,8 +437,9 @@ for before, after in zip(names[1:-1], names[2:], strict=True):
 # the levels above?
 
 # %%
-from smm_tutorial import fidelity, paths, recognition
+from smm_tutorial import fidelity, paths
 from smm_tutorial.report import markdown_table
+from smm_tutorial.set_evaluation import THRESHOLDS
 
 judged = json.loads((paths.results_dir() / f"{fidelity.RECORD}.json").read_text())
 figure = scene_figures.costs_figure(judged)
@@ -485,9 +486,9 @@ print(f"made by: {judged['command']}")
 # **Predict first.** Take ambient light away, or set it by hand. Who minds more, you or the network?
 
 # %%
-rows = [["pictures", "images", *(f"AP at {name}" for name in recognition.THRESHOLDS)]]
+rows = [["pictures", "images", *(f"AP at {name}" for name in THRESHOLDS)]]
 for pictures, scores in judged["recognition"].items():
-    values = [f"{scores[name]:.1%}" for name in recognition.THRESHOLDS]
+    values = [f"{scores[name]:.1%}" for name in THRESHOLDS]
     rows.append([pictures, str(scores["images"]), *values])
 Markdown(markdown_table(rows))
 
