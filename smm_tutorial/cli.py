@@ -186,10 +186,11 @@ def evaluate_model(options: argparse.Namespace, command: str) -> None:
         command = command.replace(shlex.quote(options.root), "PATH")  # where the renders lie here is nobody's business
     if options.what.endswith(".safetensors"):
         command = command.replace(shlex.quote(options.what), Path(options.what).name)  # nor where the checkpoint does
-    if options.what not in experiments.BASELINES and isinstance(experiments.load_trained(options.what).model, SetPredictor):
+    trained = None if options.what in experiments.BASELINES else experiments.load_trained(options.what)
+    if trained and isinstance(trained.model, SetPredictor):
         if options.starts != 1 or options.selection != "all":
             raise ValueError("--starts and --selection choose by what slots paint, and a SetPredictor paints nothing")
-        data = options.data or experiments.load_trained(options.what).record["data"]
+        data = options.data or trained.record["data"]
         record = set_experiments.evaluated_set_record(options.what, data, options.root, options.seed, command)
         table = set_score_table
     else:
