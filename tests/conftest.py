@@ -7,9 +7,19 @@ not depend on who started them.
 import signal
 
 import matplotlib
+import pytest
 from hypothesis import settings
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 matplotlib.use("Agg")
 settings.register_profile("course", deadline=None, derandomize=True)
 settings.load_profile("course")
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    """An empty data folder that the library takes for its own."""
+    for name in ("packs", "checkpoints", "results"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("SMM_DATA", str(tmp_path))
+    return tmp_path

@@ -13,13 +13,10 @@ from tests.toys import toy_scenes
 
 
 @pytest.fixture
-def own_data(tmp_path, monkeypatch):
-    """A data folder of this test's own, with the committed packs in it and toy scenes for `clevr6`."""
-    for name in ("packs", "checkpoints", "results"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("SMM_DATA", str(tmp_path))
+def own_data(data_folder, monkeypatch):
+    """A data folder of this test's own, with toy scenes for `clevr6`."""
     monkeypatch.setattr(datasets, "load", lambda name, split, size, **options: toy_scenes(size=size))
-    return tmp_path
+    return data_folder
 
 
 def test_profile_by_name_by_hardware_and_an_unknown_one(monkeypatch):

@@ -29,13 +29,10 @@ def scenes(count=8, size=64, most=6):
 
 
 @pytest.fixture
-def own_data(tmp_path, monkeypatch):
+def own_data(data_folder, monkeypatch):
     """A data folder of this test's own, and scenes in place of everything that is rendered or read."""
-    for name in ("packs", "checkpoints", "results"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("SMM_DATA", str(tmp_path))
     monkeypatch.setattr(datasets, "load", lambda name, split, size, **options: scenes(size=size))
-    return tmp_path
+    return data_folder
 
 
 def run_of(slots, seed=0, **options):
