@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     models = train.add_subparsers(required=True, metavar="model")
     discovery = models.add_parser("discovery", help="object discovery by reconstruction")
     discovery.set_defaults(run=train_discovery)
-    _add_run_options(discovery, list(experiments.CONTESTANTS))
+    _add_run_options(discovery)
     discovery.add_argument("--data", choices=list(TRAINING_DATA), default="clevr6")
     discovery.add_argument("--size", type=int, help="pixels a side of the images, instead of the profile's")
     purpose = discovery.add_mutually_exclusive_group()
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sets = models.add_parser("set-prediction", help="what is where, learned from scene records")
     sets.set_defaults(run=train_set_prediction)
-    _add_run_options(sets, list(set_experiments.SET_CONTESTANTS))
+    _add_run_options(sets)
     sets.add_argument(
         "--kind", choices=get_args(set_experiments.SetKind), default="set-prediction",
         help="a run of its own, or one of a comparison",
@@ -111,9 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run_options(model: argparse.ArgumentParser, contestants: list[str]) -> None:
+def _add_run_options(model: argparse.ArgumentParser) -> None:
     """What every trained model takes: which run it is, and what is kept of it."""
-    model.add_argument("--slots", choices=contestants, default="mixture")
+    model.add_argument("--slots", choices=list(experiments.CONTESTANTS), default="mixture")
     model.add_argument("--profile", choices=sorted(PROFILES), help="sizes and steps (default: by the hardware)")
     model.add_argument("--seed", type=int, default=0)
     model.add_argument("--steps", type=int, help="instead of the profile's number of steps")

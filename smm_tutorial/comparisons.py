@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from smm_tutorial.evaluation_sets import EVALUATION_SETS, SET_EVALUATION_SETS
 
-#: Every contestant of either task, in the order of tables.
+#: Every contestant, in the order of tables.
 CONTESTANT_TITLES = {
     "attention": "Slot Attention", "attention-wide": "Slot Attention, slots twice as wide",
     "mixture-reduced": "SMM, slots reduced", "mixture": "SMM",
 }  # fmt: skip
 BASELINE = "attention"
+OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # of a network's config, what a contestant is
 LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
 
 
@@ -26,20 +27,18 @@ class Task(NamedTuple):
     """What is compared.
 
     decisive: where the scores lie that decide, and what tables call them. choosing: the score on the validation split that
-    chooses the best seed. own_choices: of a network's config, what a contestant is.
+    chooses the best seed.
     """
 
     decisive: dict[tuple[str, ...], str]
     choosing: str
-    own_choices: set[str]
 
 
 #: By the kind of the records.
 TASKS = {
-    "comparison": Task({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari", {"slots", "slot_options"}),
+    "comparison": Task({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari"),
     "set-comparison": Task(
-        {("ap", "inf"): "AP without a limit", ("ap", "0.5"): "AP at 0.5", ("ap", "0.25"): "AP at 0.25"}, "ap_inf",
-        {"slots", "slot_options", "slot_dim"},
+        {("ap", "inf"): "AP without a limit", ("ap", "0.5"): "AP at 0.5", ("ap", "0.25"): "AP at 0.25"}, "ap_inf"
     ),
 }  # fmt: skip
 
@@ -123,7 +122,7 @@ def groups(records: Iterable[dict]) -> list[Group]:
     first: dict[Setting, dict] = {}
     for group in found:
         for record in group.records:
-            _check_alike(first.setdefault(group.setting, record), record, group.task.own_choices, {"seed", "learning_rate"})
+            _check_alike(first.setdefault(group.setting, record), record, OWN_CHOICES, {"seed", "learning_rate"})
             _check_alike(group.records[0], record, set(), {"seed"})
     return found
 

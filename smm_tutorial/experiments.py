@@ -25,16 +25,17 @@ from smm_tutorial.named_runs import NamedRun
 from smm_tutorial.profiles import PROFILES, Profile
 from smm_tutorial.training import Loss, Run, TrainingConfig, fast_precision, fit
 
-#: The slot modules that are compared, by name: which one, and its options. `mixture-reduced` hands the decoder slots as wide
-#: as Slot Attention's, `mixture` twice as wide ones, means and variances.
-CONTESTANTS: dict[str, tuple[str, dict]] = {
-    "attention": ("attention", {}),
-    "mixture-reduced": ("mixture", {"content": "reduced"}),
-    "mixture": ("mixture", {}),
+#: The slot modules that are compared, in either task, by name: which one, how many times as wide, and its options. A slot of
+#: SMM holds means and variances, two numbers for one of Slot Attention's; `attention-wide` has as many, `mixture-reduced` as few.
+CONTESTANTS: dict[str, tuple[str, int, dict]] = {
+    "attention": ("attention", 1, {}),
+    "attention-wide": ("attention", 2, {}),
+    "mixture-reduced": ("mixture", 1, {"content": "reduced"}),
+    "mixture": ("mixture", 1, {}),
 }
 #: What a contestant's learning rate in a comparison is, as a multiple of the profile's: the best on the validation split in a
-#: short search (`search-*` in `data/results`).
-LEARNING_RATE_FACTORS = {"attention": 2.0, "mixture-reduced": 2.0, "mixture": 1.0}
+#: short search (`search-*` in `data/results`); `attention-wide` takes Slot Attention's.
+LEARNING_RATE_FACTORS = {"attention": 2.0, "attention-wide": 2.0, "mixture-reduced": 2.0, "mixture": 1.0}
 OBJECT_PRICE = 0.001  # see `ReconstructionLoss`; of the order of the squared error that is left when objects are found
 _BARE = {"objective": "squared_error", "price": 0.0, "num_slots": None}
 #: The run with something left out, or `complete`, by name: options of the network, and of the loss. `random-start` has torch's
@@ -64,11 +65,11 @@ def discovery_config(slots: str, profile: Profile, image_size: int | None = None
     parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser grid it learns far more slowly), the papers' from
     8 x 8 cells.
     """
-    sizes, (module, options) = profile.discovery, CONTESTANTS[slots]
+    sizes, (module, widening, options) = profile.discovery, CONTESTANTS[slots]
     size, of_paper = image_size or sizes.image_size, sizes.parts == "paper"
     return DiscoveryConfig(
-        slots=module, image_size=size, num_slots=sizes.num_slots, slot_dim=sizes.slot_dim, num_iterations=4,
-        encoder_channels=sizes.channels, encoder_stride=1 if of_paper else _power_of_two(size / 16),
+        slots=module, image_size=size, num_slots=sizes.num_slots, slot_dim=widening * sizes.slot_dim,
+        num_iterations=4, encoder_channels=sizes.channels, encoder_stride=1 if of_paper else _power_of_two(size / 16),
         convolutions=sizes.parts, decoder="paper" if of_paper else "broadcast",
         decoder_channels=sizes.decoder_channels, decoder_grid=8 if of_paper else size // 4,
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"} | options,

@@ -12,7 +12,7 @@ from torch import nn
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.evaluation_sets import SET_EVALUATION_SETS, set_split
-from smm_tutorial.experiments import kept_beside, load_discovery, load_trained
+from smm_tutorial.experiments import CONTESTANTS, kept_beside, load_discovery, load_trained
 from smm_tutorial.losses import SetLoss
 from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
 from smm_tutorial.named_runs import NamedRun
@@ -20,14 +20,6 @@ from smm_tutorial.profiles import Profile
 from smm_tutorial.set_evaluation import predict_sets, set_scores
 from smm_tutorial.training import Loss, Run, TrainingConfig, fast_precision, fit
 
-#: The slot modules that are compared, by name: which one, how many times as wide, and its options. A slot of SMM holds means
-#: and variances, two numbers for one of Slot Attention's; `attention-wide` has as many, `mixture-reduced` as few.
-SET_CONTESTANTS: dict[str, tuple[str, int, dict]] = {
-    "attention": ("attention", 1, {}),
-    "attention-wide": ("attention", 2, {}),
-    "mixture-reduced": ("mixture", 1, {"content": "reduced"}),
-    "mixture": ("mixture", 1, {}),
-}
 #: What a run is for: to show what the module can do, or to compare contestants that share everything else.
 SetKind = Literal["set-prediction", "set-comparison"]
 WARMUP = 0.05  # of the steps; the papers' one-cycle schedule
@@ -35,8 +27,8 @@ VALIDATION_SCENES = 320
 
 
 def set_prediction_config(slots: str, profile: Profile) -> SetPredictionConfig:
-    """The network of the set-prediction experiments. Everything but the slot module is the same for all `SET_CONTESTANTS`."""
-    sizes, (module, widening, options) = profile.set_prediction, SET_CONTESTANTS[slots]
+    """The network of the set-prediction experiments. Everything but the slot module is the same for all `CONTESTANTS`."""
+    sizes, (module, widening, options) = profile.set_prediction, CONTESTANTS[slots]
     return SetPredictionConfig(
         slots=module, image_size=sizes.image_size, num_slots=sizes.num_slots, slot_dim=widening * sizes.slot_dim,
         num_iterations=sizes.num_iterations, convolutions=sizes.parts, encoder_channels=sizes.channels,
@@ -107,7 +99,7 @@ class SetPredictionRun(NamedRun):
         training_options: dict | None = None, *, kind: SetKind = "set-prediction", coordinate_weight: float = 1.0,
         learning_rate: float | None = None, begin_with: str | None = None,
     ):  # fmt: skip
-        """slots: one of `SET_CONTESTANTS`. steps, learning_rate: instead of the profile's. A comparison with a rate of one's
+        """slots: one of `CONTESTANTS`. steps, learning_rate: instead of the profile's. A comparison with a rate of one's
         own is a run of another kind, `set-search`, for the best rate.
 
         training_options: of `TrainingConfig`, instead of the profile's and this hardware's. coordinate_weight: of the loss; one

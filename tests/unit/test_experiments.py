@@ -36,27 +36,30 @@ def comparison(slots, seed=0, **options):
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
 def test_compared_networks_differ_in_the_slot_module_alone(profile):
     configs = {slots: experiments.discovery_config(slots, profile) for slots in experiments.CONTESTANTS}
-    attention, reduced, mixture = (configs[slots] for slots in ("attention", "mixture-reduced", "mixture"))
-    same = replace(mixture, slots="attention")
-    assert attention == same and reduced == replace(mixture, slot_options=mixture.slot_options | {"content": "reduced"})
-    with torch.device("meta"):
-        attention, reduced, mixture = (experiments.ObjectDiscovery(config) for config in configs.values())
-    assert str(attention.encoder) == str(reduced.encoder) == str(mixture.encoder)
-    assert str(attention.decoder) == str(reduced.decoder) != str(mixture.decoder)
-    assert (attention.slots.output_dim, reduced.slots.output_dim, mixture.slots.output_dim) == tuple(
-        width * profile.discovery.slot_dim for width in (1, 1, 2)
+    attention, wide, reduced, mixture = (
+        configs[slots] for slots in ("attention", "attention-wide", "mixture-reduced", "mixture")
     )
+    assert attention == replace(mixture, slots="attention") and wide == replace(attention, slot_dim=2 * attention.slot_dim)
+    assert reduced == replace(mixture, slot_options=mixture.slot_options | {"content": "reduced"})
+    with torch.device("meta"):
+        models = {slots: experiments.ObjectDiscovery(config) for slots, config in configs.items()}
+    assert len({str(model.encoder) for model in models.values()}) == 1
+    assert str(models["attention"].decoder) == str(models["mixture-reduced"].decoder) != str(models["mixture"].decoder)
+    assert str(models["attention-wide"].decoder) == str(models["mixture"].decoder)
+    assert {slots: model.slots.output_dim // profile.discovery.slot_dim for slots, model in models.items()} == {
+        "attention": 1, "attention-wide": 2, "mixture-reduced": 1, "mixture": 2,
+    }  # fmt: skip
 
 
 def test_compared_runs_share_training_and_loss_but_for_the_learning_rate(monkeypatch):
-    for slots, factor in (("attention", 0.5), ("mixture-reduced", 1.0), ("mixture", 1.0)):
+    for slots, factor in (("attention", 0.5), ("attention-wide", 0.5), ("mixture-reduced", 1.0), ("mixture", 1.0)):
         monkeypatch.setitem(experiments.LEARNING_RATE_FACTORS, slots, factor)
     runs = [comparison(slots) for slots in experiments.CONTESTANTS]
     assert [run.name for run in runs] == [
-        f"comparison-{slots}-clevr6-ci-seed0" for slots in ("attention", "mixture-reduced", "mixture")
+        f"comparison-{slots}-clevr6-ci-seed0" for slots in ("attention", "attention-wide", "mixture-reduced", "mixture")
     ]
     assert all(run.loss_options == runs[0].loss_options for run in runs)
-    assert [run.training.learning_rate for run in runs] == [0.8e-3, 1.6e-3, 1.6e-3]
+    assert [run.training.learning_rate for run in runs] == [0.8e-3, 0.8e-3, 1.6e-3, 1.6e-3]
     assert all(replace(run.training, learning_rate=1.0) == replace(runs[0].training, learning_rate=1.0) for run in runs)
     alone = experiments.DiscoveryRun("", "attention", "clevr6", PROFILES["ci"], 0)
     assert alone.training.learning_rate == 1.6e-3 and alone.name == "discovery-attention-clevr6-ci-seed0"

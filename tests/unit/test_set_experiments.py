@@ -101,7 +101,7 @@ def test_predictions_are_repeatable_and_alone_decide_the_scores():
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
 def test_compared_networks_differ_in_the_slot_module_alone(profile):
-    configs = {slots: set_experiments.set_prediction_config(slots, profile) for slots in set_experiments.SET_CONTESTANTS}
+    configs = {slots: set_experiments.set_prediction_config(slots, profile) for slots in experiments.CONTESTANTS}
     mixture, attention, wide = configs["mixture"], configs["attention"], configs["attention-wide"]
     assert attention == replace(mixture, slots="attention") and wide == replace(attention, slot_dim=2 * attention.slot_dim)
     assert configs["mixture-reduced"] == replace(mixture, slot_options=mixture.slot_options | {"content": "reduced"})
@@ -115,7 +115,7 @@ def test_compared_networks_differ_in_the_slot_module_alone(profile):
 
 
 def test_compared_runs_share_everything_else_and_names_say_what_is_special():
-    runs = [run_of(slots, kind="set-comparison") for slots in set_experiments.SET_CONTESTANTS]
+    runs = [run_of(slots, kind="set-comparison") for slots in experiments.CONTESTANTS]
     assert all(run.choices() == runs[0].choices() for run in runs)
     assert runs[0].training.schedule == "one_cycle" and runs[0].name == "set-comparison-attention-clevr6-whole-ci-seed0"
     weighted = run_of("mixture", 2, coordinate_weight=8.0)
