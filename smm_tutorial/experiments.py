@@ -26,7 +26,7 @@ from smm_tutorial.profiles import PROFILES, Profile
 from smm_tutorial.training import Loss, Run, TrainingConfig, fast_precision, fit
 
 #: The slot modules that are compared, in either task, by name: which one, how many times as wide, and its options. A slot of
-#: SMM holds means and variances, two numbers for one of Slot Attention's; `attention-wide` has as many, `mixture-reduced` as few.
+#: SMM holds means and variances, twice the numbers of Slot Attention's: `attention-wide` has as many, `mixture-reduced` as few.
 CONTESTANTS: dict[str, tuple[str, int, dict]] = {
     "attention": ("attention", 1, {}),
     "attention-wide": ("attention", 2, {}),
