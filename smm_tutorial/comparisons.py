@@ -18,7 +18,10 @@ CONTESTANT_TITLES = {
     "attention": "Slot Attention", "attention-wide": "Slot Attention, slots twice as wide",
     "mixture-reduced": "SMM, slots reduced", "mixture": "SMM",
 }  # fmt: skip
-BASELINE = "attention"
+#: What each contestant is held against: Slot Attention as it is, and with as many numbers in a slot.
+BASELINES = {
+    "attention-wide": ("attention",), "mixture-reduced": ("attention",), "mixture": ("attention", "attention-wide"),
+}  # fmt: skip
 OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # of a network's config, what a contestant is
 LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
 
@@ -174,11 +177,12 @@ def difference_sentence(ours: Group, baseline: Group, place: tuple[str, ...]) ->
 
 
 def difference_sentences(found: list[Group]) -> list[str]:
-    """Every contestant against Slot Attention in its own setting, by each of the scores that decide."""
-    baselines = {group.setting: group for group in found if group.contestant == BASELINE}
+    """Every contestant against its `BASELINES` in its own setting, by each of the scores that decide."""
+    by_place = {(group.setting, group.contestant): group for group in found}
     return [
-        difference_sentence(group, baselines[group.setting], place)
+        difference_sentence(group, by_place[group.setting, baseline], place)
         for group in found
-        if group.contestant != BASELINE and group.setting in baselines
+        for baseline in BASELINES.get(group.contestant, ())
+        if (group.setting, baseline) in by_place
         for place in group.task.decisive
     ]

@@ -141,12 +141,14 @@ def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: 
 def curves_figure(
     x: np.ndarray, curves: Mapping[str, np.ndarray], xlabel: str, ylabel: str, *,
     touching: Sequence[tuple[float, float]] = (), marker: tuple[str, float] | None = None, log_x: bool = False,
+    legend_beside: bool = False,
 ) -> Figure:  # fmt: skip
     """Curves over `x` (M,), by name, told apart by colour and line style.
 
-    touching: places to mark with a dot, numbered from 0. marker: a vertical line, with its name.
+    touching: places to mark with a dot, numbered from 0. marker: a vertical line, with its name. legend_beside: where curves
+    leave no room for it among them.
     """
-    figure = Figure(figsize=(2 * PANEL, 1.15 * PANEL), layout="constrained")
+    figure = Figure(figsize=((2.8 if legend_beside else 2) * PANEL, 1.15 * PANEL), layout="constrained")
     axis = figure.subplots()
     colors = [NEUTRAL, *component_colors(len(curves))]
     for index, (name, values) in enumerate(curves.items()):
@@ -158,7 +160,10 @@ def curves_figure(
     if marker:
         axis.axvline(marker[1], color=EMPHASIS, linestyle=":", label=marker[0])
     axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear")
-    axis.legend(fontsize=9)
+    if legend_beside:
+        figure.legend(fontsize=9, loc="outside right upper")
+    else:
+        axis.legend(fontsize=9)
     axis.grid(alpha=0.3)
     return figure
 

@@ -31,7 +31,7 @@ from smm_tutorial.set_targets import COORDINATE_SCALE, COORDINATES, OBJECT_DIM, 
 
 FRAME_ASPECT = CLEVR_FRAME[1] / CLEVR_FRAME[0]  # width / height of the whole frame, however the picture was squashed
 LETTERS = "abcdefghijkl"  # slots of a matching
-BESIDE = ((-13, 4), (13, 4), (13, -12), (-13, -12))  # points, from a slot's place to its letter
+BESIDE = ((-0.55, 0.3), (0.55, 0.3), (0.55, -0.3), (-0.55, -0.3), (0, 0.6), (0, -0.6))  # from a slot's place to its letter
 FLOOR = 4.4  # world units that a panel seen from above reaches to each side: all of the square, turned
 MOST_DRAWN = 4  # slots of which all matchings are drawn, 24 of them
 OUTLINE = [withStroke(linewidth=2.5, foreground="white")]
@@ -253,6 +253,16 @@ def envelope_figure(places: np.ndarray, sums: np.ndarray, label: str) -> Figure:
     return figure
 
 
+def letter_places(slots: Sequence[tuple[float, float]], objects: Sequence[tuple[float, float]]) -> list[np.ndarray]:
+    """Where each slot's letter goes: beside its place, farthest from the objects' numbers and from the letters before it."""
+    taken = [np.asarray(place) for place in objects]
+    for place in slots:
+        beside = np.asarray(place) + BESIDE
+        nearest = np.linalg.norm(beside[:, None] - np.stack(taken), axis=2).min(axis=1)
+        taken.append(beside[nearest.argmax()])
+    return taken[len(objects) :]
+
+
 def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0) -> Figure:
     """Slots and objects (K, 19) each from above, the best matching as lines, and its cells in the table of pair costs.
 
@@ -269,14 +279,14 @@ def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: flo
     for t, (place, vector) in enumerate(zip(true, targets, strict=True)):
         radius = SIZES[PROPERTIES["size"][vector[PROPERTY_SLICES["size"]].argmax().item()]]
         above.add_patch(Circle(place, radius, color=object_color(t)))
-        above.text(*place, str(t + 1), ha="center", va="center", fontsize=9)
+        above.text(*place, str(t + 1), ha="center", va="center", fontsize=9, zorder=4, path_effects=OUTLINE)
+    letters = letter_places(said, true)
     for k, place in enumerate(said):
         ends = np.array([place, true[matched[k]]])
         above.plot(*ends.T, color=object_color(matched[k]), lw=2)
         above.plot(*place, "o", color="black", ms=4)
         look = {"boxstyle": "square,pad=0.2", "fc": "white"}
-        beside = {"xytext": BESIDE[k % len(BESIDE)], "textcoords": "offset points", "ha": "center"}
-        above.annotate(LETTERS[k], place, **beside, fontsize=9, bbox=look)
+        above.text(*letters[k], LETTERS[k], ha="center", va="center", fontsize=9, bbox=look)
     above.set(xlim=(-FLOOR, FLOOR), ylim=(-FLOOR, FLOOR), aspect="equal", xticks=[], yticks=[])
     above.set_title("from above", fontsize=9)
     draw_costs(table, costs, matched)

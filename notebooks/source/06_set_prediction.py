@@ -671,7 +671,8 @@ by_threshold = {
 }
 median_length = chi(3).median()  # of a step with standard deviation 1 along three axes
 marker = (f"median of the trained network, {scores['distance']:.2f}", scores["distance"] / median_length)
-figure = curves_figure(steps, by_threshold, "random step along each axis, world units", "AP", marker=marker, log_x=True)
+label = "random step along each axis, world units"
+figure = curves_figure(steps, by_threshold, label, "AP", marker=marker, log_x=True, legend_beside=True)
 alt = "AP at five thresholds, falling from 1 to 0 as the random step grows, the strict ones first; "
 show(figure, alt=alt + "a line marks the step with the trained network's median distance.")
 print(f"a step has a median length of {median_length:.2f} of its standard deviation along one axis: so the line stands there")
@@ -761,21 +762,17 @@ for name, run in {"weight 1": begun, "weight 8": heavy}.items():
 # Nothing but one number differs, and it decides what a network spends its steps on. (One seed each; but the difference is
 # large.)
 #
-# Live runs are short, and their strict APs are nothing yet. Here are whole runs with either weight, if their records are
-# there:
+# Live runs are short, and their strict APs are nothing yet. Here are whole runs with either weight, on the same beginning:
 
 # %%
 from smm_tutorial import experiments
 
-WEIGHTED = (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0")
-for name in WEIGHTED:
-    try:
-        kept = experiments.read_record(name)
-    except FileNotFoundError:
-        print(f"skipped, not in data/results: {name} (`smm-tutorial train set-prediction --coordinate-weight 8 --keep`)")
-        continue
-    weight, of_test = kept["training"]["loss"]["coordinate_weight"], next(iter(kept["scores"].values()))["ap"]
-    print(f"weight {weight:g}:", ", ".join(f"AP at {limit} {value:.3f}" for limit, value in of_test.items()))
+for name in (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0"):
+    kept = experiments.read_record(name)
+    of_test = kept["scores"]["clevr6-whole, test"]
+    right_now = ", ".join(f"{part} {share:.0%}" for part, share in of_test["right"].items())
+    print(f"weight {kept['training']['loss']['coordinate_weight']:g}: {of_test['distance']:.2f} off; right: {right_now}; AP at",
+          ", ".join(f"{limit} {value:.3f}" for limit, value in of_test["ap"].items()))  # fmt: skip
 
 # %% [markdown]
 # This is the first question to ask of any table of strict APs: *with which coordinate weight?* Two methods compared with

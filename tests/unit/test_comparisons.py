@@ -83,9 +83,12 @@ def test_one_or_two_seeds_show_nothing(mixture):
     assert first.endswith(f"+0.300 ({len(mixture)} and 3 seeds): nothing is shown before both have 3 seeds.")
 
 
-def test_every_contestant_is_held_against_slot_attention_alone():
-    found = sentences(mixture=[0.9, 0.8], mixture_reduced=[0.8, 0.7], attention=[0.6, 0.5])
-    assert [line.split(" minus Slot Attention, ")[0] for line in found] == ["SMM, slots reduced"] * 2 + ["SMM"] * 2
+def test_every_contestant_is_held_against_slot_attention_and_smm_against_its_wider_slots_too():
+    found = sentences(mixture=[0.9, 0.8], mixture_reduced=[0.8, 0.7], attention_wide=[0.7, 0.6], attention=[0.6, 0.5])
+    wide = "Slot Attention, slots twice as wide"
+    pairs = [(wide, "Slot Attention"), ("SMM, slots reduced", "Slot Attention"), ("SMM", "Slot Attention"), ("SMM", wide)]
+    expected = [f"{ours} minus {baseline}, {score} on" for ours, baseline in pairs for score in ("FG-ARI", "mBO")]
+    assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
     assert sentences(mixture=[0.9, 0.8]) == []
 
 

@@ -22,6 +22,7 @@ from smm_tutorial.set_figures import (
     envelope_figure,
     judged_figure,
     label_places,
+    letter_places,
     matching_figure,
     object_color,
     permutations_figure,
@@ -181,6 +182,14 @@ def test_a_drawn_matching_is_the_one_of_the_loss(weight):
         assert to_rgb(line.get_color()) == pytest.approx(tuple(object_color(t)))
         assert line.get_xydata()[0].tolist() == dot.get_xydata()[0].tolist()
         assert line.get_xydata()[1].tolist() == pytest.approx(above.patches[1 + t].center)  # behind the square: the objects
+
+
+def test_a_letter_hides_no_number_and_no_other_letter():
+    objects = [(0.0, 0.0), (0.5, 0.3), (-2.0, 1.0)]
+    letters = letter_places([(0.0, 0.0), (0.0, 0.0), (-2.0, 1.3)], objects)
+    for at, letter in enumerate(letters):
+        others = [*objects, *letters[:at]]
+        assert min(np.hypot(*(letter - other)) for other in others) > 0.4  # two digits of 9 points apart
 
 
 # ---------------------------------------------------------------------------------------------------- average precision
