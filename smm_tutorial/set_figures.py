@@ -35,6 +35,7 @@ BESIDE = ((-0.55, 0.3), (0.55, 0.3), (0.55, -0.3), (-0.55, -0.3), (0, 0.6), (0, 
 FLOOR = 4.4  # world units that a panel seen from above reaches to each side: all of the square, turned
 MOST_DRAWN = 4  # slots of which all matchings are drawn, 24 of them
 OUTLINE = [withStroke(linewidth=2.5, foreground="white")]
+COMPARED_COLORS = (5, 2, 1, 6)  # of contestants: blue and light blue, orange and vermilion
 PICTURE = 3.3  # inches, the width of a picture with boxes
 LABEL = (0.27, 0.115)  # width and height of a label, as fractions of such a picture
 
@@ -359,4 +360,27 @@ def judged_figure(data: SceneImages, predictions: Tensor, scene: int, threshold:
     area.set(xlabel="recall", ylabel="precision", xlim=(-0.05, 1.05), ylim=(-0.05, 1.1))
     area.set_title(f"all {len(data)} scenes: AP {total:.3f}", fontsize=9)
     area.grid(alpha=0.3)
+    return figure
+
+
+def compared_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """AP over distance thresholds, by contestant: a line through the means over seeds, and a dot for each seed.
+
+    scores: for each contestant the AP of each of its seeds by threshold, as in `set_evaluation.THRESHOLDS`.
+    """
+    figure = Figure(figsize=(6.6, 3.2), layout="constrained")
+    axis = figure.subplots()
+    names: list[str] = []
+    for number, (contestant, seeds) in enumerate(scores.items()):
+        names = list(seeds[0])
+        values = np.array([[seed[name] for name in names] for seed in seeds])  # (seeds, thresholds)
+        places = np.arange(len(names)) + 0.09 * (number - (len(scores) - 1) / 2)  # side by side
+        color = SLOT_COLORS[COMPARED_COLORS[number % len(COMPARED_COLORS)]]
+        label = f"{contestant} ({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
+        axis.plot(places, values.mean(axis=0), color=color, lw=1.8, label=label)
+        axis.plot(places, values.T, "o", color=color, ms=4, alpha=0.8)
+    axis.set(xlabel="nearer than, in world units", ylabel="AP", xticks=range(len(names)), ylim=(-0.02, None))
+    axis.set_xticklabels("any distance" if name == "inf" else name for name in names)
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
     return figure

@@ -19,6 +19,7 @@ from smm_tutorial.scenes.masks import scene_masks
 from smm_tutorial.set_figures import (
     FRAME_ASPECT,
     Reduction,
+    compared_figure,
     envelope_figure,
     judged_figure,
     label_places,
@@ -244,3 +245,14 @@ def test_the_threshold_explorer_draws_the_static_figure_of_each_scene_and_thresh
     explorer.slider.controls["scene"].value = 3
     explorer.slider.controls["threshold"].value = 0.25
     assert explorer.picture.value == picture_of(judged_figure(DATA, predictions, 3, 0.25))
+
+
+def test_compared_seeds_are_dots_around_the_line_of_their_mean():
+    scores = {"one": [{"inf": 0.5, "1": 0.3}, {"inf": 0.7, "1": 0.1}], "other": [{"inf": 0.2, "1": 0.1}]}
+    figure = compared_figure(scores)
+    axis = figure.axes[0]
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.6, 0.2])
+    assert [line.get_ydata().tolist() for line in axis.lines[1:3]] == [[0.5, 0.3], [0.7, 0.1]]
+    assert axis.lines[0].get_xdata().tolist() == axis.lines[1].get_xdata().tolist() != axis.lines[3].get_xdata().tolist()
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["one (2 seeds)", "other (1 seed)"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["any distance", "1"]
