@@ -16,6 +16,7 @@ from smm_tutorial.tables import (
     compared,
     comparison_section,
     markdown_table,
+    search_table,
     training_cell,
     training_of_all_cell,
 )
@@ -84,19 +85,6 @@ def by_size_table() -> str:
     return _by_class("object covers", "by_size", "overlap")
 
 
-def search_table() -> str:
-    """FG-ARI and mBO on the validation split by learning rate, of the runs that sought the best."""
-    records = [experiments.read_record(path.stem) for path in sorted(paths.results_dir().glob("search-*.json"))]
-    rows = [["slot module", "learning rate", "FG-ARI, validation", "mBO, validation", "seed", "training"]]
-    order = list(CONTESTANT_TITLES)
-    for record in sorted(records, key=lambda r: (order.index(r["contestant"]), r["training"]["learning_rate"])):
-        last, training = record["validation"][-1], record["training"]
-        scores = [f"{last[name]:.3f}" for name in ("fg_ari", "mbo")]
-        chosen = [CONTESTANT_TITLES[record["contestant"]], f"{training['learning_rate']:g}"]
-        rows.append([*chosen, *scores, str(training["seed"]), training_cell(record)])
-    return markdown_table(rows)
-
-
 def comparison() -> str:
     """`comparison_table`, what its differences say, and how each slot module does on other data."""
     return comparison_section("comparison", comparison_table())
@@ -108,7 +96,8 @@ def full_comparison() -> str:
         return NO_COMPARISON
     tables = {
         "FG-ARI by objects in view": by_objects_table("fg_ari"), "mBO by objects in view": by_objects_table("mbo"),
-        "Mean best overlap by the size of objects": by_size_table(), "The search for the learning rates": search_table(),
+        "Mean best overlap by the size of objects": by_size_table(),
+        "The search for the learning rates": search_table("search", {"fg_ari": "FG-ARI", "mbo": "mBO"}),
     }  # fmt: skip
     return "\n\n".join([comparison(), *(f"{title}:\n\n{table}" for title, table in tables.items())])
 

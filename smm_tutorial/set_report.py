@@ -3,7 +3,15 @@
 from smm_tutorial import experiments, paths
 from smm_tutorial.comparisons import CONTESTANT_TITLES
 from smm_tutorial.set_evaluation import THRESHOLDS
-from smm_tutorial.tables import cell, compared, comparison_section, markdown_table, training_cell, training_of_all_cell
+from smm_tutorial.tables import (
+    cell,
+    compared,
+    comparison_section,
+    markdown_table,
+    search_table,
+    training_cell,
+    training_of_all_cell,
+)
 
 NO_RUNS = "No run has been trained yet: `smm-tutorial train set-prediction --keep`."
 NO_COMPARISON = (
@@ -48,3 +56,8 @@ def set_comparison_table() -> str:
 def set_comparison() -> str:
     """`set_comparison_table`, what its differences say, and how each slot module does on other data."""
     return comparison_section("set-comparison", set_comparison_table())
+
+
+def set_search_table() -> str:
+    """The search for the learning rates of compared runs."""
+    return search_table("set-search", {"ap_inf": "AP", "ap_0.5": "AP at 0.5"})

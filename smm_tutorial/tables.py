@@ -1,5 +1,7 @@
 """What the tables of every experiment share: Markdown, compared runs by contestant, how long training took."""
 
+from collections.abc import Mapping
+
 from smm_tutorial import comparisons, experiments, paths
 from smm_tutorial.comparisons import CONTESTANT_TITLES, TASKS, Group, at
 
@@ -51,6 +53,22 @@ def cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
     if spread.seeds == 1:
         return f"{spread} (one seed)"
     return str(spread) if spread.seeds == len(group.records) else f"{spread} ({spread.seeds} of {len(group.records)} seeds)"
+
+
+def search_table(kind: str, scores: Mapping[str, str]) -> str:
+    """Scores on the validation split by learning rate, of the runs that sought the best.
+
+    kind: `search` | `set-search`. scores: titles of columns, by the names of what is logged.
+    """
+    records = [experiments.read_record(path.stem) for path in sorted(paths.results_dir().glob(f"{kind}-*.json"))]
+    titles = (f"{title}, validation" for title in scores.values())
+    rows = [["slot module", "learning rate", *titles, "seed", "training"]]
+    order = list(CONTESTANT_TITLES)
+    for record in sorted(records, key=lambda r: (order.index(r["contestant"]), r["training"]["learning_rate"])):
+        last, training = record["validation"][-1], record["training"]
+        chosen = [CONTESTANT_TITLES[record["contestant"]], f"{training['learning_rate']:g}"]
+        rows.append([*chosen, *(f"{last[name]:.3f}" for name in scores), str(training["seed"]), training_cell(record)])
+    return markdown_table(rows)
 
 
 def training_cell(record: dict) -> str:

@@ -114,8 +114,15 @@ def test_compared_networks_differ_in_the_slot_module_alone(profile):
     }  # fmt: skip
 
 
-def test_compared_runs_share_everything_else_and_names_say_what_is_special():
+def test_compared_runs_share_everything_but_the_learning_rate_and_names_say_what_is_special(monkeypatch):
+    for slots, factor in (("attention", 1.0), ("attention-wide", 1.0), ("mixture-reduced", 0.5), ("mixture", 0.5)):
+        monkeypatch.setitem(set_experiments.SET_LEARNING_RATE_FACTORS, slots, factor)
     runs = [run_of(slots, kind="set-comparison") for slots in experiments.CONTESTANTS]
+    rate = CI.set_prediction.learning_rate
+    assert [run.training.learning_rate for run in runs] == [rate, rate, rate / 2, rate / 2]
+    assert run_of("mixture").training.learning_rate == rate
+    for run in runs:
+        run.training = replace(run.training, learning_rate=rate)
     assert all(run.choices() == runs[0].choices() for run in runs)
     assert runs[0].training.schedule == "one_cycle" and runs[0].name == "set-comparison-attention-clevr6-whole-ci-seed0"
     weighted = run_of("mixture", 2, coordinate_weight=8.0)
@@ -242,7 +249,7 @@ def test_a_comparison_of_sets_in_words_and_numbers(own_data, capsys):
     assert "| 0.900 ± 0.100 | 0.900 ± 0.100 |" in lines[-1] and "| 3 | 2 | 20 steps" in lines[-1]
     where = "clevr6-whole, test (clevr6-whole, ci, 64 px)"
     assert f"SMM minus Slot Attention, AP at 0.25 on {where}: +0.300 ± 0.141 (3 and 3 seeds): beyond the spread" in out
-    assert len([line for line in out.splitlines() if line.startswith("- ")]) == 2 * len(TASKS["set-comparison"].decisive)
+    assert len([line for line in out.splitlines() if line.startswith("- ")]) == 3 * len(TASKS["set-comparison"].decisive)
 
 
 def test_runs_with_other_coordinate_weights_are_not_compared():
