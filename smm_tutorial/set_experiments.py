@@ -22,9 +22,6 @@ from smm_tutorial.training import Loss, Run, TrainingConfig, fast_precision, fit
 
 #: What a run is for: to show what the module can do, or to compare contestants that share everything else.
 SetKind = Literal["set-prediction", "set-comparison"]
-#: As `experiments.LEARNING_RATE_FACTORS`, for compared runs of this task (`set-search-*` in `data/results`): what was not
-#: searched takes the rate of its kind.
-SET_LEARNING_RATE_FACTORS = {"attention": 1.0, "attention-wide": 1.0, "mixture-reduced": 0.5, "mixture": 0.5}
 WARMUP = 0.05  # of the steps; the papers' one-cycle schedule
 VALIDATION_SCENES = 320
 
@@ -102,8 +99,8 @@ class SetPredictionRun(NamedRun):
         training_options: dict | None = None, *, kind: SetKind = "set-prediction", coordinate_weight: float = 1.0,
         learning_rate: float | None = None, begin_with: str | None = None,
     ):  # fmt: skip
-        """slots: one of `CONTESTANTS`. steps, learning_rate: instead of the profile's, of which a comparison takes the
-        contestant's multiple. A comparison with a rate of one's own is a run of another kind, `set-search`, for the best rate.
+        """slots: one of `CONTESTANTS`. steps, learning_rate: instead of the profile's. Compared runs share the rate; one
+        with a rate of its own is a run of another kind, `set-search`, that asks whether another rate would be better.
 
         training_options: of `TrainingConfig`, instead of the profile's and this hardware's. coordinate_weight: of the loss; one
         other than 1 is in the name, and compared runs must share it. begin_with: a trained model of object discovery, see
@@ -111,12 +108,11 @@ class SetPredictionRun(NamedRun):
         """
         self.coordinate_weight, self.begun_with = coordinate_weight, begin_with and Path(begin_with).name
         weight = "" if coordinate_weight == 1 else f"-weight{coordinate_weight:g}"
-        factor = SET_LEARNING_RATE_FACTORS[slots] if kind == "set-comparison" else 1.0
-        rate = factor * profile.set_prediction.learning_rate if learning_rate is None else learning_rate
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
         kind = "set-search" if kind == "set-comparison" and learning_rate is not None else kind
         named = f"{kind}-{slots}-{profile.set_prediction.data}-{profile.name}{weight}"
         named += ("" if learning_rate is None else f"-rate{learning_rate:g}") + ("-pretrained" if begin_with else "")
-        training = set_training_config(profile, seed, steps, learning_rate=rate, **training_options or {})
+        training = set_training_config(profile, seed, steps, **rate, **training_options or {})
         model = set_prediction_model(set_prediction_config(slots, profile), seed)
         if begin_with:
             take_over(model, begin_with)

@@ -885,11 +885,37 @@ Markdown(report.set_prediction_table())
 # %%
 Markdown(report.set_comparison())
 
+# %%
+from smm_tutorial import tables
+
+groups = tables.compared("set-comparison")
+seeds = {group.title: [run["scores"][group.setting.test_label]["ap"] for run in group.records] for group in groups}
+figure = set_figures.compared_figure(seeds)
+show(figure, alt="AP on test scenes over distance thresholds, a line and a dot for each seed for every slot module.")
+
 # %% [markdown]
-# Where a table is empty, nothing has been trained yet, and this notebook claims nothing about who wins. The command in it makes
-# a row's run, for the contestants `attention`, `attention-wide` (slots of Slot Attention twice as wide, as many numbers as
-# SMM's means and variances), `mixture-reduced` and `mixture`. What there is shows one run, short and small: it knows what it
-# sees far better than where, and at strict thresholds it scores next to nothing.
+# TEXT1
+
+# %%
+three_scenes = test.subset(range(3))
+for group in groups:
+    best_seed, _ = checkpoints.load(group.best["name"])
+    said = predict_sets(best_seed, three_scenes)
+    verdicts = right_predictions(said, targets[:3], 1)
+    titles = [f"{group.title}: right within 1, {int(right_now.sum())}" for right_now in verdicts]
+    figure = set_figures.sets_figure(three_scenes, said, verdicts, titles=titles)
+    show(figure, alt=f"Three test scenes with what the best seed of {group.title} predicts, dashed where wrong.")
+
+# %% [markdown]
+# TEXT2
+
+# %%
+from smm_tutorial import set_report
+
+Markdown(set_report.set_search_table())
+
+# %% [markdown]
+# TEXT3
 
 # %% [markdown]
 # ## Summary
