@@ -16,6 +16,7 @@ from smm_tutorial.tables import (
     compared,
     comparison_section,
     markdown_table,
+    read_records,
     search_table,
     training_cell,
     training_of_all_cell,
@@ -42,17 +43,14 @@ def score_table(records: Iterable[dict]) -> str:
 
 def discovery_table() -> str:
     """Object discovery: what needs no training first, then every trained model."""
-    names = sorted(path.stem for path in paths.results_dir().glob("discovery-*.json"))
-    records = [experiments.read_record(name) for name in names]
-    return score_table(sorted(records, key=lambda record: ("training" in record, record["name"])))
+    return score_table(sorted(read_records("discovery-*"), key=lambda record: ("training" in record, record["name"])))
 
 
 def variants_table() -> str:
     """The short runs with something left out, `complete` first."""
-    records = [experiments.read_record(path.stem) for path in paths.results_dir().glob("variant-*.json")]
     order = list(experiments.VARIANTS)
     rows = [["variant", *SCORE_TITLES.values(), "mBO of the decoder's masks", "training"]]
-    for record in sorted(records, key=lambda record: order.index(record["variant"])):
+    for record in sorted(read_records("variant-*"), key=lambda record: order.index(record["variant"])):
         (scores,) = record["scores"].values()
         values = [f"{scores[name]:.3f}" for name in SCORE_TITLES] + [f"{scores['decoder_masks']['mbo']:.3f}"]
         rows.append([record["variant"], *values, training_cell(record)])
@@ -97,7 +95,7 @@ def full_comparison() -> str:
     tables = {
         "FG-ARI by objects in view": by_objects_table("fg_ari"), "mBO by objects in view": by_objects_table("mbo"),
         "Mean best overlap by the size of objects": by_size_table(),
-        "The search for the learning rates": search_table("search", {"fg_ari": "FG-ARI", "mbo": "mBO"}),
+        "The search for the learning rates": search_table(read_records("search-*"), {"fg_ari": "FG-ARI", "mbo": "mBO"}),
     }  # fmt: skip
     return "\n\n".join([comparison(), *(f"{title}:\n\n{table}" for title, table in tables.items())])
 

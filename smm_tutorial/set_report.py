@@ -1,6 +1,5 @@
 """Tables of set prediction, made from the records in `data/results` and from nothing else."""
 
-from smm_tutorial import experiments, paths
 from smm_tutorial.comparisons import CONTESTANT_TITLES
 from smm_tutorial.set_evaluation import THRESHOLDS
 from smm_tutorial.tables import (
@@ -8,6 +7,7 @@ from smm_tutorial.tables import (
     compared,
     comparison_section,
     markdown_table,
+    read_records,
     search_table,
     training_cell,
     training_of_all_cell,
@@ -23,7 +23,7 @@ PRECISION_TITLES = {name: "AP" if name == "inf" else f"AP at {name}" for name in
 
 def set_prediction_table() -> str:
     """One line for each trained model and data set that it was scored on; AP in percent."""
-    records = [experiments.read_record(path.stem) for path in sorted(paths.results_dir().glob("set-prediction-*.json"))]
+    records = read_records("set-prediction-*")
     return set_score_table(records) if records else NO_RUNS
 
 
@@ -59,5 +59,12 @@ def set_comparison() -> str:
 
 
 def set_search_table() -> str:
-    """The search for the learning rates of compared runs."""
-    return search_table("set-search", {"ap_inf": "AP", "ap_0.5": "AP at 0.5"})
+    """The search for a better learning rate, beside the compared runs of the same slot modules and seeds."""
+    searched = read_records("set-search-*")
+    sought = {_started_as(record) for record in searched}
+    beside = [record for group in compared("set-comparison") for record in group.records if _started_as(record) in sought]
+    return search_table(searched + beside, {"ap_inf": "AP", "ap_0.5": "AP at 0.5"})
+
+
+def _started_as(record: dict) -> tuple:
+    return record["contestant"], record["data"], record["profile"], record["training"]["seed"]

@@ -14,7 +14,7 @@ def markdown_table(rows: list[list[str]]) -> str:
 
 def compared(kind: str) -> list[Group]:
     """The compared runs in `data/results`, of a key of `comparisons.TASKS`."""
-    return comparisons.groups(experiments.read_record(path.stem) for path in paths.results_dir().glob(f"{kind}-*.json"))
+    return comparisons.groups(read_records(f"{kind}-*"))
 
 
 def comparison_section(kind: str, table: str) -> str:
@@ -55,12 +55,13 @@ def cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
     return str(spread) if spread.seeds == len(group.records) else f"{spread} ({spread.seeds} of {len(group.records)} seeds)"
 
 
-def search_table(kind: str, scores: Mapping[str, str]) -> str:
-    """Scores on the validation split by learning rate, of the runs that sought the best.
+def read_records(pattern: str) -> list[dict]:
+    """The records in `data/results` whose names match, by name."""
+    return [experiments.read_record(path.stem) for path in sorted(paths.results_dir().glob(f"{pattern}.json"))]
 
-    kind: `search` | `set-search`. scores: titles of columns, by the names of what is logged.
-    """
-    records = [experiments.read_record(path.stem) for path in sorted(paths.results_dir().glob(f"{kind}-*.json"))]
+
+def search_table(records: list[dict], scores: Mapping[str, str]) -> str:
+    """Scores on the validation split by learning rate, of runs that seek the best. scores: titles, by the names in the log."""
     titles = (f"{title}, validation" for title in scores.values())
     rows = [["slot module", "learning rate", *titles, "seed", "training"]]
     order = list(CONTESTANT_TITLES)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smm_tutorial import checkpoints, cli, comparisons, datasets, experiments, report, set_experiments
+from smm_tutorial import checkpoints, cli, comparisons, datasets, experiments, report, set_experiments, set_report
 from smm_tutorial.comparisons import TASKS
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.evaluation_sets import SET_EVALUATION_SETS, set_split
@@ -243,6 +243,19 @@ def test_a_comparison_of_sets_in_words_and_numbers(own_data, capsys):
     where = "clevr6-whole, test (clevr6-whole, ci, 64 px)"
     assert f"SMM minus Slot Attention, AP at 0.25 on {where}: +0.300 ± 0.141 (3 and 3 seeds): beyond the spread" in out
     assert len([line for line in out.splitlines() if line.startswith("- ")]) == 3 * len(TASKS["set-comparison"].decisive)
+
+
+def test_a_search_stands_beside_the_compared_run_that_it_would_better(own_data):
+    for slots, seed, ap in (("mixture", 0, 0.5), ("mixture", 1, 0.6), ("attention", 0, 0.7)):
+        experiments.write_record(record_of(slots, seed, ap) | {"validation": [{"ap_inf": ap, "ap_0.5": ap / 2}]})
+    searched = run_of("mixture", kind="set-comparison", learning_rate=1e-4)
+    other = {"name": searched.name, "kind": "set-search", **searched.choices(), "validation": [{"ap_inf": 0.4, "ap_0.5": 0.1}]}
+    experiments.write_record(record_of("mixture", 0, 0.4) | other)
+    _, _, *lines = set_report.set_search_table().splitlines()
+    rate = f"{CI.set_prediction.learning_rate:g}"
+    assert [line.split(" | ")[:4] for line in lines] == [
+        ["| SMM", "0.0001", "0.400", "0.100"], ["| SMM", rate, "0.500", "0.250"],
+    ]  # fmt: skip
 
 
 def test_runs_with_other_coordinate_weights_are_not_compared():
