@@ -3,13 +3,10 @@
 import json
 from itertools import groupby
 
-import pytest
-
 from smm_tutorial import paths, report
-from smm_tutorial.comparisons import TASKS
 from smm_tutorial.experiments import LEARNING_RATE_FACTORS
 from smm_tutorial.profiles import PROFILES
-from smm_tutorial.set_experiments import SET_LEARNING_RATE_FACTORS
+from smm_tutorial.tables import read_records
 from tests.gates.project import ROOT
 
 PROGRAMS = ("smm-tutorial", "python -m smm_tutorial", "python -m tests.benchmarks")
@@ -30,17 +27,21 @@ def test_every_record_says_what_made_it():
             assert any(program in command for program in PROGRAMS)
 
 
-@pytest.mark.parametrize(
-    ("task", "search", "part", "factors"),
-    [
-        ("comparison", "search", "discovery", LEARNING_RATE_FACTORS),
-        ("set-comparison", "set-search", "set_prediction", SET_LEARNING_RATE_FACTORS),
-    ],
-)
-def test_compared_runs_take_the_best_rate_of_the_search_which_lies_between_worse_ones(task, search, part, factors):
-    found = [json.loads(path.read_text()) for path in sorted(paths.results_dir().glob(f"{search}-*.json"))]
-    for slots, records in groupby(sorted(found, key=lambda r: r["contestant"]), lambda r: r["contestant"]):
-        by_rate = {r["training"]["learning_rate"]: r["validation"][-1][TASKS[task].choosing] for r in records}
+
+def test_compared_runs_of_discovery_take_the_best_rate_of_the_search_which_lies_between_worse_ones():
+    found = sorted(read_records("search-*"), key=lambda record: record["contestant"])
+    for slots, records in groupby(found, lambda record: record["contestant"]):
+        by_rate = {record["training"]["learning_rate"]: record["validation"][-1]["fg_ari"] for record in records}
         best = max(by_rate, key=by_rate.__getitem__)
-        assert best == factors[slots] * getattr(PROFILES["laptop"], part).learning_rate
+        assert best == LEARNING_RATE_FACTORS[slots] * PROFILES["laptop"].discovery.learning_rate
         assert min(by_rate) < best < max(by_rate), f"{slots}: the search ends at its best rate"
+
+
+def test_no_searched_rate_of_set_prediction_is_better_than_the_one_that_compared_runs_share():
+    compared = {(r["contestant"], r["training"]["seed"]): r for r in read_records("set-comparison-*")}
+    searched = read_records("set-search-*")
+    assert searched
+    for record in searched:
+        other = compared[record["contestant"], record["training"]["seed"]]
+        assert record["step"] == other["step"] and record["training"]["learning_rate"] != other["training"]["learning_rate"]
+        assert record["validation"][-1]["ap_inf"] < other["validation"][-1]["ap_inf"], record["name"]
