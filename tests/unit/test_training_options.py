@@ -238,6 +238,9 @@ def test_weight_decay_is_decoupled_from_the_gradient():
         ({"schedule": "one_cycle", "warmup_steps": 12}, "warmup_steps must be between 1 and steps = 12"),
         ({"precision": "bf16"}, "precision must be one of '32-true', 'bf16-mixed', '16-mixed', got 'bf16'"),
         ({"compile": "fast"}, "compile must be one of 'none', 'default', got 'fast'"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
+        ({"learning_rate": -1e-3}, "learning_rate must be a number above 0, got -0.001"),
+        ({"clip_norm": 0.0}, "clip_norm must be a number above 0, got 0.0"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1, or None for no average, got 1.0"),
     ],
 )
