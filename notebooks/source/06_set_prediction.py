@@ -775,7 +775,8 @@ for name in (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-pretra
 # %% [markdown]
 # Now places are nearer, and it is paid for with every property, shapes and colours most. AP at any distance falls by nearly
 # half; the strict APs, which the weight was to buy, stay where they were, for a prediction must have everything right at once.
-# (One seed each; but the differences are large.) One number decides what a network spends its steps on.
+# (On Blender's pictures, in a table below, they gain a little. One seed each.) One number decides what a network spends its
+# steps on.
 #
 # So this is the first question to ask of any table of strict APs: *with which coordinate weight?* Two methods compared with
 # different weights have not been compared.
