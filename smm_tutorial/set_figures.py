@@ -31,11 +31,12 @@ from smm_tutorial.set_targets import COORDINATE_SCALE, COORDINATES, OBJECT_DIM, 
 
 FRAME_ASPECT = CLEVR_FRAME[1] / CLEVR_FRAME[0]  # width / height of the whole frame, however the picture was squashed
 LETTERS = "abcdefghijkl"  # slots of a matching
-BESIDE = ((-0.55, 0.3), (0.55, 0.3), (0.55, -0.3), (-0.55, -0.3), (0, 0.6), (0, -0.6))  # from a slot's place to its letter
+#: World units, from a slot's place to its letter.
+BESIDE = ((-0.55, 0.3), (0.55, 0.3), (0.55, -0.3), (-0.55, -0.3), (0, 0.6), (0, -0.6))
 FLOOR = 4.4  # world units that a panel seen from above reaches to each side: all of the square, turned
 MOST_DRAWN = 4  # slots of which all matchings are drawn, 24 of them
 OUTLINE = [withStroke(linewidth=2.5, foreground="white")]
-COMPARED_COLORS = (5, 2, 1, 6)  # of contestants: blue and light blue, orange and vermilion
+COMPARED_COLORS = (5, 2, 1, 6)  # of compared contestants, in their order; the first two, blue and light blue, are kin
 PICTURE = 3.3  # inches, the width of a picture with boxes
 LABEL = (0.27, 0.115)  # width and height of a label, as fractions of such a picture
 
@@ -370,9 +371,8 @@ def compared_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Figu
     """
     figure = Figure(figsize=(6.6, 3.2), layout="constrained")
     axis = figure.subplots()
-    names: list[str] = []
+    names = list(next(iter(scores.values()))[0])
     for number, (contestant, seeds) in enumerate(scores.items()):
-        names = list(seeds[0])
         values = np.array([[seed[name] for name in names] for seed in seeds])  # (seeds, thresholds)
         places = np.arange(len(names)) + 0.09 * (number - (len(scores) - 1) / 2)  # side by side
         color = SLOT_COLORS[COMPARED_COLORS[number % len(COMPARED_COLORS)]]

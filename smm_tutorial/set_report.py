@@ -61,10 +61,11 @@ def set_comparison() -> str:
 def set_search_table() -> str:
     """The search for a better learning rate, beside the compared runs of the same slot modules and seeds."""
     searched = read_records("set-search-*")
-    sought = {_started_as(record) for record in searched}
-    beside = [record for group in compared("set-comparison") for record in group.records if _started_as(record) in sought]
+    sought = {started_as(record) for record in searched}
+    beside = [record for group in compared("set-comparison") for record in group.records if started_as(record) in sought]
     return search_table(searched + beside, {"ap_inf": "AP", "ap_0.5": "AP at 0.5"})
 
 
-def _started_as(record: dict) -> tuple:
+def started_as(record: dict) -> tuple[str, str, str, int]:
+    """What a search shares with the compared run that it would better: slot module, data, profile, seed."""
     return record["contestant"], record["data"], record["profile"], record["training"]["seed"]

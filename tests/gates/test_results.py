@@ -6,6 +6,7 @@ from itertools import groupby
 from smm_tutorial import paths, report
 from smm_tutorial.experiments import LEARNING_RATE_FACTORS
 from smm_tutorial.profiles import PROFILES
+from smm_tutorial.set_report import started_as
 from smm_tutorial.tables import read_records
 from tests.gates.project import ROOT
 
@@ -27,7 +28,6 @@ def test_every_record_says_what_made_it():
             assert any(program in command for program in PROGRAMS)
 
 
-
 def test_compared_runs_of_discovery_take_the_best_rate_of_the_search_which_lies_between_worse_ones():
     found = sorted(read_records("search-*"), key=lambda record: record["contestant"])
     for slots, records in groupby(found, lambda record: record["contestant"]):
@@ -38,10 +38,10 @@ def test_compared_runs_of_discovery_take_the_best_rate_of_the_search_which_lies_
 
 
 def test_no_searched_rate_of_set_prediction_is_better_than_the_one_that_compared_runs_share():
-    compared = {(r["contestant"], r["training"]["seed"]): r for r in read_records("set-comparison-*")}
+    compared = {started_as(record): record for record in read_records("set-comparison-*")}
     searched = read_records("set-search-*")
     assert searched
     for record in searched:
-        other = compared[record["contestant"], record["training"]["seed"]]
+        other = compared[started_as(record)]
         assert record["step"] == other["step"] and record["training"]["learning_rate"] != other["training"]["learning_rate"]
         assert record["validation"][-1]["ap_inf"] < other["validation"][-1]["ap_inf"], record["name"]
