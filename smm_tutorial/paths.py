@@ -15,7 +15,9 @@ PACKAGE = Path(__file__).resolve().parent
 def repository_root() -> Path | None:
     """The checkout this library is imported from, or None when it was installed from a wheel."""
     project_file = PACKAGE.parent / "pyproject.toml"
-    if project_file.is_file() and 'name = "smm-tutorial"' in project_file.read_text(encoding="utf-8"):
+    if project_file.is_file() and 'name = "smm-tutorial"' in project_file.read_text(
+        encoding="utf-8"
+    ):
         return PACKAGE.parent
     return None
 

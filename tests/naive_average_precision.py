@@ -10,8 +10,14 @@ GROUPS = ((3, 5), (5, 7), (7, 10), (10, 18))
 
 def naive_average_precision(predictions, targets, distance_threshold):
     """Nested lists or arrays, (B, K, 19) and (B, T, 19) -> float."""
-    ranking = [(image, slot) for image in range(len(predictions)) for slot in range(len(predictions[image]))]
-    ranking.sort(key=lambda at: -predictions[at[0]][at[1]][18])  # Python's sort keeps the order of equals
+    ranking = [
+        (image, slot)
+        for image in range(len(predictions))
+        for slot in range(len(predictions[image]))
+    ]
+    ranking.sort(
+        key=lambda at: -predictions[at[0]][at[1]][18]
+    )  # Python's sort keeps the order of equals
     num_targets = sum(target[18] for image in targets for target in image)
     claimed, right = set(), 0
     recalls, precisions = [0.0], [0.0]
@@ -23,7 +29,9 @@ def naive_average_precision(predictions, targets, distance_threshold):
                 distance = 3 * math.dist(prediction[:3], target[:3])
                 if distance < best_distance:
                     best, best_distance = (image, index), distance
-        close = best is not None and (distance_threshold == -1 or best_distance < distance_threshold)
+        close = best is not None and (
+            distance_threshold == -1 or best_distance < distance_threshold
+        )
         if close and best not in claimed:
             claimed.add(best)
             right += 1

@@ -8,14 +8,17 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from smm_tutorial.datasets.tfrecords import framed
+from smm_tutorial.datasets.transfer.tfrecords import framed
 from smm_tutorial.scenes import random_scene
 
 CLEVR_COUNT = 12
 MASKED_OBJECTS = [3, 6, 4, 10, 5, 3]  # of each example of the made-up file
 TEX_HEIGHT, TEX_WIDTH = 24, 32
 CLEVR_SCENES = {
-    split: [random_scene(np.random.default_rng([i, len(split)]), 3, 5, image_index=i, split=split) for i in range(CLEVR_COUNT)]
+    split: [
+        random_scene(np.random.default_rng([i, len(split)]), 3, 5, image_index=i, split=split)
+        for i in range(CLEVR_COUNT)
+    ]
     for split in ("train", "val")
 }
 
@@ -44,7 +47,10 @@ def clevr_archive(images):
             archive.writestr(f"CLEVR_v1.0/{name}", content)
         archive.writestr("CLEVR_v1.0/questions/CLEVR_train_questions.json", bytes(1_000_000))
         for split, scenes in CLEVR_SCENES.items():
-            content = {"info": {"license": "CC BY"}, "scenes": [scene.to_record() for scene in scenes]}
+            content = {
+                "info": {"license": "CC BY"},
+                "scenes": [scene.to_record() for scene in scenes],
+            }
             name = f"CLEVR_v1.0/scenes/CLEVR_{split}_scenes.json"
             archive.writestr(name, json.dumps(content), compress_type=zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
@@ -87,7 +93,10 @@ def masked_scene(index, image=None, entities=None):
         entities = (np.arange(11)[:, None, None] == blocks) * np.uint8(255)
     if image is None:
         image = generator.integers(0, 256, (30, 40, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    codes = {name: [bytes([code]) for code in generator.integers(0, 4, 11)] for name in ("size", "material", "shape", "color")}
+    codes = {
+        name: [bytes([code]) for code in generator.integers(0, 4, 11)]
+        for name in ("size", "material", "shape", "color")
+    }
     return {
         "image": image.tobytes(),
         "mask": entities.tobytes(),
@@ -108,7 +117,9 @@ def tex_image(index):
 
 
 def tex_mask(index):
-    return np.random.default_rng(1000 + index).integers(0, 3 + index % 4, (TEX_HEIGHT, TEX_WIDTH), dtype=np.uint8)
+    return np.random.default_rng(1000 + index).integers(
+        0, 3 + index % 4, (TEX_HEIGHT, TEX_WIDTH), dtype=np.uint8
+    )
 
 
 def tex_png(pixels, palette=False):
@@ -128,7 +139,11 @@ def tex_members(indices, variant="full"):
     for index in indices:
         stem = f"clevrtex_{variant}/{index // 10}/CLEVRTEX_{variant}_{index:06d}"
         objects = [{"material": "poliigon", "shape": "cube", "size": 0.9}] * (2 + index % 4)
-        found[f"{stem}.png"] = tex_png(np.dstack([tex_image(index), np.full((TEX_HEIGHT, TEX_WIDTH), 255, np.uint8)]))
+        found[f"{stem}.png"] = tex_png(
+            np.dstack([tex_image(index), np.full((TEX_HEIGHT, TEX_WIDTH), 255, np.uint8)])
+        )
         found[f"{stem}_flat.png"] = tex_png(tex_mask(index), palette=index % 2 == 0)
-        found[f"{stem}.json"] = json.dumps({"ground_material": "tiles", "objects": objects}).encode()
+        found[f"{stem}.json"] = json.dumps(
+            {"ground_material": "tiles", "objects": objects}
+        ).encode()
     return found

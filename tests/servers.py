@@ -12,7 +12,7 @@ import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from smm_tutorial.datasets.download import Patience
+from smm_tutorial.datasets.transfer.remote_file import Patience
 
 IMPATIENT = Patience(tries=3, connecting=2.0, reading=0.4, first_wait=0.01, longest_wait=0.02)
 
@@ -64,7 +64,9 @@ class FileServer:
         self._server = _QuietServer(("127.0.0.1", 0), self._handler())
 
     def __enter__(self) -> FileServer:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *exception) -> None:
@@ -77,7 +79,11 @@ class FileServer:
     def bytes_sent_for(self, path: str) -> int:
         """How much of a file was asked for, all requests together."""
         length = len(self.files[path])
-        return sum((length if stop is None else min(stop, length)) - start for p, start, stop in self.asked if p == path)
+        return sum(
+            (length if stop is None else min(stop, length)) - start
+            for p, start, stop in self.asked
+            if p == path
+        )
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -109,7 +115,11 @@ class FileServer:
         stop = int(asked[2]) + 1 if asked and asked[2] else None
         with self.lock:
             self.asked.append((path, start, stop))
-            fault = self.faults[path].pop(0) if self.faults.get(path) else self.always.get(path, Fault())
+            fault = (
+                self.faults[path].pop(0)
+                if self.faults.get(path)
+                else self.always.get(path, Fault())
+            )
         if fault.stall:
             time.sleep(fault.stall)
         if fault.status is not None or path not in self.files:
@@ -149,7 +159,9 @@ class FileServer:
 def zipped(members: dict[str, bytes], packed: bool = False) -> bytes:
     """A zip file of these members, in this order."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(
+        buffer, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    ) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return buffer.getvalue()

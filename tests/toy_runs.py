@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-from smm_tutorial.experiments import discovery_model
-from smm_tutorial.losses import ReconstructionLoss
-from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
-from smm_tutorial.training import TrainingConfig
+from smm_tutorial.discovery.loss import ReconstructionLoss
+from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.discovery.recipe import discovery_model
+from smm_tutorial.training.config import TrainingConfig
 from tests.toys import toy_scenes
 
 CONFIG = TrainingConfig(steps=12, batch_size=4, warmup_steps=3, seed=1)
@@ -21,7 +21,10 @@ Incident = Literal["none", "killed", "interrupted"]
 
 def tiny_model(seed: int = 0) -> ObjectDiscovery:
     return discovery_model(
-        DiscoveryConfig(image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder_channels=8), seed
+        DiscoveryConfig(
+            image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder_channels=8
+        ),
+        seed,
     )
 
 

@@ -18,4 +18,6 @@ def toy_scenes(count: int = 12, size: int = 16, seed: int = 0) -> SceneImages:
             color = torch.randint(0, 256, (3, 1, 1), generator=generator, dtype=torch.uint8)
             images[index, :, y : y + side, x : x + side] = color
             masks[index, y : y + side, x : x + side] = label
-    return SceneImages(images, [f"{i}.png" for i in range(count)], "toy", "train", "CC0", masks=masks)
+    return SceneImages(
+        images, [f"{i}.png" for i in range(count)], "toy", "train", "CC0", masks=masks
+    )

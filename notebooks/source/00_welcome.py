@@ -31,11 +31,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -56,8 +76,15 @@ import torch
 
 from smm_tutorial.profiles import current_profile
 
-print(f"Python {platform.python_version()}, numpy {numpy.__version__}, torch {torch.__version__}")
-print("GPU:", torch.cuda.get_device_name() if torch.cuda.is_available() else "none, and none is needed")
+print(
+    f"Python {platform.python_version()}, numpy {numpy.__version__}, torch {torch.__version__}"
+)
+print(
+    "GPU:",
+    torch.cuda.get_device_name()
+    if torch.cuda.is_available()
+    else "none, and none is needed",
+)
 print("profile:", current_profile().name)
 
 # %% [markdown]
@@ -68,18 +95,28 @@ print("profile:", current_profile().name)
 # with at most six objects each. They are small, so that a laptop can learn from them.
 
 # %%
-from smm_tutorial import checkpoints, datasets, plotting
-from smm_tutorial.plotting import show
+from smm_tutorial import checkpoints, datasets, figures
+from smm_tutorial.figures.display import show
 
 model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
 images, masks = scenes.batch(slice(0, 6))
-print(f"{len(scenes)} test scenes; a batch of images is {tuple(images.shape)}, values in [0, 1]")
+print(
+    f"{len(scenes)} test scenes; a batch of images is {tuple(images.shape)}, values in [0, 1]"
+)
 
 # %%
-rows = [[plotting.displayable(image) for image in images], [plotting.color_map(mask) for mask in masks]]
-figure = plotting.panels(rows, [f"scene {index}" for index in range(6)], "Scenes and their true masks")
-show(figure, alt="Top: six small CLEVR pictures. Below each, its true mask, one colour an object and grey for the ground.")
+rows = [
+    [figures.displayable(image) for image in images],
+    [figures.color_map(mask) for mask in masks],
+]
+figure = figures.panels(
+    rows, [f"scene {index}" for index in range(6)], "Scenes and their true masks"
+)
+show(
+    figure,
+    alt="Top: six small CLEVR pictures. Below each, its true mask, one colour an object and grey for the ground.",
+)
 
 # %% [markdown]
 # ## A model that was never told what an object is
@@ -97,8 +134,11 @@ with torch.no_grad():
     noise = model.start_noise(len(images), torch.Generator().manual_seed(0))
     output = model(images, noise=noise, return_history=True)
 
-figure = plotting.decomposition_figure(images, output)
-show(figure, alt="Six scenes taken apart: one slot paints the ground, most others one object each; a few share one.")
+figure = figures.decomposition_figure(images, output)
+show(
+    figure,
+    alt="Six scenes taken apart: one slot paints the ground, most others one object each; a few share one.",
+)
 
 # %% [markdown]
 # ## How it gets there
@@ -107,8 +147,11 @@ show(figure, alt="Six scenes taken apart: one slot paints the ground, most other
 # slots, slots move to what they hold. Here are the shares, cell by cell of a 16 x 16 grid, after each round.
 
 # %%
-figure = plotting.iterations_figure(images, output.slots.history)
-show(figure, alt="For six scenes, the owner of each feature cell after each iteration: blurred at first, then by object.")
+figure = figures.iterations_figure(images, output.slots.history)
+show(
+    figure,
+    alt="For six scenes, the owner of each feature cell after each iteration: blurred at first, then by object.",
+)
 
 # %% [markdown]
 # ## How good is that?
@@ -120,15 +163,19 @@ show(figure, alt="For six scenes, the owner of each feature cell after each iter
 # %%
 from IPython.display import Markdown
 
-from smm_tutorial import evaluation, report
+from smm_tutorial import discovery, report
 
 Markdown(report.discovery_table())
 
 # %%
 shown = scenes.subset(range(current_profile().shown_scenes))
-scores = evaluation.score(shown, evaluation.segment(model, shown))
-print(f"scored now on {scores['images']} test scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}")
-assert scores["mbo"] > 0.5  # what the record says, give or take the few scenes of this profile
+scores = discovery.score(shown, discovery.segment(model, shown))
+print(
+    f"scored now on {scores['images']} test scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}"
+)
+assert (
+    scores["mbo"] > 0.5
+)  # what the record says, give or take the few scenes of this profile
 
 # %% [markdown]
 # Read the table with care. The model trained for half an hour on one CPU core, at 32 pixels, with one seed; nothing here

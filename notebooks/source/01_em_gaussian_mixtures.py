@@ -32,11 +32,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -53,8 +73,8 @@ install_missing()  # leaves torch and numpy as they are
 import numpy as np
 
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.mixture_figures import points_figure
-from smm_tutorial.plotting import show
+from smm_tutorial.figures.clustering import points_figure
+from smm_tutorial.figures.display import show
 
 
 def three_groups(rng):
@@ -64,11 +84,16 @@ def three_groups(rng):
     spreads = np.array([[0.35, 2.0], [0.35, 2.0], [0.9, 0.9]])
     cosine, sine = np.cos(np.pi / 6), np.sin(np.pi / 6)
     tilt = np.array([[cosine, -sine], [sine, cosine]])
-    return centres[groups] + (spreads[groups] * rng.normal(size=(300, 2))) @ tilt, groups
+    return centres[groups] + (
+        spreads[groups] * rng.normal(size=(300, 2))
+    ) @ tilt, groups
 
 
 points, groups = three_groups(np.random.default_rng(0))
-show(points_figure(points), alt="Grey points: two narrow parallel bands rising to the right, and a round cloud at the right.")
+show(
+    points_figure(points),
+    alt="Grey points: two narrow parallel bands rising to the right, and a round cloud at the right.",
+)
 
 # %% [markdown]
 # Your eye sees three groups at once. Throughout the notebook there are $N$ points $x_n$ with $D$ features, and $K$
@@ -80,14 +105,17 @@ show(points_figure(points), alt="Grey points: two narrow parallel bands rising t
 # points. Here is such a run, from three points as a start.
 
 # %%
-from smm_tutorial.mixture_figures import steps_figure
-from smm_tutorial.mixtures import KMeans
+from smm_tutorial.figures.clustering import steps_figure
+from smm_tutorial.clustering import KMeans
 
 start = points[[0, 60, 250]]
 k_means = KMeans(3, init=start).fit(points)
 shown = [0, 1, 3, k_means.n_iter_]
 figure = steps_figure(points, {f"iteration {t}": k_means.history_[t] for t in shown})
-show(figure, alt="Four panels of k-means. In the last, the cloud is one group, and the two sticks are cut across into two.")
+show(
+    figure,
+    alt="Four panels of k-means. In the last, the cloud is one group, and the two sticks are cut across into two.",
+)
 
 # %% [markdown]
 # It ends with the sticks cut *across*: a border between two means is a straight line halfway, and k-means has no way
@@ -116,7 +144,9 @@ for step in k_means.history_:
     np.testing.assert_allclose(step.means, means)
     np.testing.assert_array_equal(step.labels, labels)
     means = mean_of_each(points, labels, 3)
-print(f"by hand = the library, at the start and after each of {k_means.n_iter_} iterations")
+print(
+    f"by hand = the library, at the start and after each of {k_means.n_iter_} iterations"
+)
 
 # %% [markdown]
 # ### Why it ends
@@ -134,7 +164,9 @@ print(f"by hand = the library, at the start and after each of {k_means.n_iter_} 
 anywhere, middle = np.array([2.0, -7.0]), points.mean(axis=0)
 about_anywhere = np.sum((points - anywhere) ** 2)
 about_middle = np.sum((points - middle) ** 2)
-np.testing.assert_allclose(about_anywhere, about_middle + len(points) * np.sum((middle - anywhere) ** 2))
+np.testing.assert_allclose(
+    about_anywhere, about_middle + len(points) * np.sum((middle - anywhere) ** 2)
+)
 
 inertias = [step.inertia for step in k_means.history_]
 assert (np.diff(inertias) <= 0).all()
@@ -157,20 +189,28 @@ print("inertia:", " ".join(f"{inertia:.0f}" for inertia in inertias))
 # **Predict first.** What happens to the means as $T$ grows very large? And as it tends to zero?
 
 # %%
-from smm_tutorial.mixture_figures import temperature_figure
+from smm_tutorial.figures.clustering import temperature_figure
 
-for temperature, seen in ((0.5, "firm groups, most shares near 1"), (3.0, "the means draw together, most points in doubt")):
+for temperature, seen in (
+    (0.5, "firm groups, most shares near 1"),
+    (3.0, "the means draw together, most points in doubt"),
+):
     figure = temperature_figure(points, start, temperature)
-    show(figure, alt=f"Soft k-means at temperature {temperature} and a histogram of each point's largest share: {seen}.")
+    show(
+        figure,
+        alt=f"Soft k-means at temperature {temperature} and a histogram of each point's largest share: {seen}.",
+    )
 
 # %% [markdown]
 # Colours mix where points are in doubt; a circle's radius is $\sqrt T$. Move the temperature yourself (a running
 # notebook shows a slider here; on a page that only displays notebooks, the pictures above must do):
 
 # %%
-from smm_tutorial import widgets
+from smm_tutorial import widgets, results
 
-slider = widgets.temperature_slider(points, start, temperatures=np.geomspace(0.05, 12, 16))
+slider = widgets.temperature_slider(
+    points, start, temperatures=np.geomspace(0.05, 12, 16)
+)
 slider.show()
 
 
@@ -185,9 +225,11 @@ def soft_assignment(points, means, temperature):
 # Again the loop, and again the library does the same. At a low temperature it *is* k-means:
 
 # %%
-from smm_tutorial.mixtures import SoftKMeans
+from smm_tutorial.clustering import SoftKMeans
 
-soft = SoftKMeans(3, temperature=1.0, means_init=start, tol=1e-10, max_iter=200).fit(points)
+soft = SoftKMeans(3, temperature=1.0, means_init=start, tol=1e-10, max_iter=200).fit(
+    points
+)
 means = start
 for step in soft.history_:
     np.testing.assert_allclose(step.means, means)
@@ -216,19 +258,29 @@ print("by hand = the library; at temperature 1e-6 it ends where k-means does")
 melting_point = np.linalg.eigvalsh(np.cov(points.T, bias=True)).max()
 spreads = {}
 for factor in (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.01, 1.1, 1.3, 1.6):
-    hot = SoftKMeans(3, temperature=factor * melting_point, means_init=start, tol=0, max_iter=2000).fit(points)
-    spreads[factor * melting_point] = np.linalg.norm(hot.means_ - hot.means_.mean(axis=0), axis=1).max()
+    hot = SoftKMeans(
+        3, temperature=factor * melting_point, means_init=start, tol=0, max_iter=2000
+    ).fit(points)
+    spreads[factor * melting_point] = np.linalg.norm(
+        hot.means_ - hot.means_.mean(axis=0), axis=1
+    ).max()
     assert (spreads[factor * melting_point] > 0.1) == (factor < 1)
 print(f"melting point: {melting_point:.2f}")
 
 # %%
-from smm_tutorial.mixture_figures import curves_figure
+from smm_tutorial.figures.charts import curves_figure
 
 figure = curves_figure(
-    np.array(list(spreads)), {"soft k-means, three means": np.array(list(spreads.values()))}, "temperature",
-    "farthest mean from the middle", marker=("largest eigenvalue of S", melting_point),
-)  # fmt: skip
-show(figure, alt="The means' distance from their middle falls as temperature rises, and is zero beyond the marked eigenvalue.")
+    np.array(list(spreads)),
+    {"soft k-means, three means": np.array(list(spreads.values()))},
+    "temperature",
+    "farthest mean from the middle",
+    marker=("largest eigenvalue of S", melting_point),
+)
+show(
+    figure,
+    alt="The means' distance from their middle falls as temperature rises, and is zero beyond the marked eigenvalue.",
+)
 
 # %% [markdown]
 # One number that you must choose decides how many groups you can see. Better to *learn* it, one for each group, and
@@ -246,11 +298,15 @@ show(figure, alt="The means' distance from their middle falls as temperature ris
 # depend on $k$ cancels, and they are the shares of soft k-means: $T$ was a variance all along. A cell to check:
 
 # %%
-from smm_tutorial.mixtures import Parameters, e_step
+from smm_tutorial.clustering import Parameters, e_step
 
-same_for_all = Parameters(weights=np.full(3, 1 / 3), means=start, covariances=np.full(3, 1.0))  # one variance each
+same_for_all = Parameters(
+    weights=np.full(3, 1 / 3), means=start, covariances=np.full(3, 1.0)
+)  # one variance each
 _, responsibilities = e_step(points, same_for_all, "spherical")
-np.testing.assert_allclose(responsibilities, soft_assignment(points, start, temperature=1.0))
+np.testing.assert_allclose(
+    responsibilities, soft_assignment(points, start, temperature=1.0)
+)
 print("equal weights, variance T: responsibilities = shares of soft k-means")
 
 # %% [markdown]
@@ -271,7 +327,11 @@ line = np.concatenate([rng.normal(-2, 1, 40), rng.normal(2.5, 1, 60)])  # (100,)
 
 def log_joint_1d(mean):
     """log p(x, k) (100, 2): one group at -2, the other at `mean`, variances 1, weights 1/2."""
-    return np.log(0.5) - 0.5 * np.log(2 * np.pi) - 0.5 * (line[:, None] - [-2.0, mean]) ** 2
+    return (
+        np.log(0.5)
+        - 0.5 * np.log(2 * np.pi)
+        - 0.5 * (line[:, None] - [-2.0, mean]) ** 2
+    )
 
 
 def log_likelihood_1d(mean):
@@ -313,8 +373,12 @@ for _ in range(1000):
     bound = lower_bound(log_joint_1d(0.5), q)
     assert gap > 0
     np.testing.assert_allclose(bound + gap, log_likelihood_1d(0.5))
-np.testing.assert_allclose(lower_bound(log_joint_1d(0.5), truth), log_likelihood_1d(0.5))
-print(f"log-likelihood {log_likelihood_1d(0.5):.4f} = bound {bound:.4f} + KL {gap:.4f} for the last random shares")
+np.testing.assert_allclose(
+    lower_bound(log_joint_1d(0.5), truth), log_likelihood_1d(0.5)
+)
+print(
+    f"log-likelihood {log_likelihood_1d(0.5):.4f} = bound {bound:.4f} + KL {gap:.4f} for the last random shares"
+)
 
 # %% [markdown]
 # Now the picture. For shares fixed at the responsibilities of the current mean, the bound is a parabola in $\mu$. Its
@@ -326,15 +390,26 @@ curves = {"log-likelihood": np.array([log_likelihood_1d(mean) for mean in grid])
 visited = [-3.5]
 for t in range(3):
     q = shares_1d(visited[-1])  # E step: the bound touches
-    curves[f"bound that touches at {t}"] = np.array([lower_bound(log_joint_1d(mean), q) for mean in grid])
+    curves[f"bound that touches at {t}"] = np.array(
+        [lower_bound(log_joint_1d(mean), q) for mean in grid]
+    )
     visited.append(q[:, 1] @ line / q[:, 1].sum())  # M step: to its top
-    assert (curves[f"bound that touches at {t}"] <= curves["log-likelihood"] + 1e-12).all()
+    assert (
+        curves[f"bound that touches at {t}"] <= curves["log-likelihood"] + 1e-12
+    ).all()
     assert log_likelihood_1d(visited[-1]) > log_likelihood_1d(visited[-2])
 
 dots = [(mean, log_likelihood_1d(mean)) for mean in visited]
-figure = curves_figure(grid, curves, "mean of the second group", "nats a point", touching=dots)
-figure.axes[0].set_ylim(curves["log-likelihood"].min() - 1, curves["log-likelihood"].max() + 0.5)
-show(figure, alt="A log-likelihood curve, three parabolas below it that touch it at dots, and dots 0 to 3 climbing it.")
+figure = curves_figure(
+    grid, curves, "mean of the second group", "nats a point", touching=dots
+)
+figure.axes[0].set_ylim(
+    curves["log-likelihood"].min() - 1, curves["log-likelihood"].max() + 0.5
+)
+show(
+    figure,
+    alt="A log-likelihood curve, three parabolas below it that touch it at dots, and dots 0 to 3 climbing it.",
+)
 
 # %% [markdown]
 # Where they touch, they also have the same slope (two curves, one never above the other, cannot cross). So if the
@@ -344,10 +419,17 @@ show(figure, alt="A log-likelihood curve, three parabolas below it that touch it
 step = 1e-5
 for mean in (-3.5, 0.5, 2.0):
     q = shares_1d(mean)
-    slope = (log_likelihood_1d(mean + step) - log_likelihood_1d(mean - step)) / (2 * step)
-    bound_slope = (lower_bound(log_joint_1d(mean + step), q) - lower_bound(log_joint_1d(mean - step), q)) / (2 * step)
+    slope = (log_likelihood_1d(mean + step) - log_likelihood_1d(mean - step)) / (
+        2 * step
+    )
+    bound_slope = (
+        lower_bound(log_joint_1d(mean + step), q)
+        - lower_bound(log_joint_1d(mean - step), q)
+    ) / (2 * step)
     np.testing.assert_allclose(bound_slope, slope, rtol=1e-6)
-    print(f"at {mean:4.1f}: slope of the log-likelihood {slope:7.4f}, of the bound {bound_slope:7.4f}")
+    print(
+        f"at {mean:4.1f}: slope of the log-likelihood {slope:7.4f}, of the bound {bound_slope:7.4f}"
+    )
 
 # %% [markdown]
 # ## Log-sum-exp
@@ -357,6 +439,7 @@ for mean in (-3.5, 0.5, 2.0):
 #
 # **Predict first.** The second group is nearer by far. What will be printed for a point at 60?
 
+
 # %%
 def naive_responsibilities(point):
     joint = np.exp(-0.5 * (point - np.array([-2.0, 2.5])) ** 2)  # (2,)
@@ -365,10 +448,15 @@ def naive_responsibilities(point):
 
 with np.errstate(invalid="ignore"):
     for point in (6.0, 30.0, 60.0):
-        print(f"point at {point:4.0f}:", *(f"{share:.1e}" for share in naive_responsibilities(point)))
+        print(
+            f"point at {point:4.0f}:",
+            *(f"{share:.1e}" for share in naive_responsibilities(point)),
+        )
 for kind in (np.float64, np.float32):
     smallest = np.finfo(kind).smallest_subnormal
-    print(f"{kind.__name__}: a density is zero beyond {np.sqrt(-2 * np.log(float(smallest))):.0f} standard deviations")
+    print(
+        f"{kind.__name__}: a density is zero beyond {np.sqrt(-2 * np.log(float(smallest))):.0f} standard deviations"
+    )
 
 # %% [markdown]
 # Both densities have underflowed to zero, and 0/0 is not a number. One such point turns every mean into NaN. Many
@@ -388,7 +476,7 @@ def log_sum_exp(values):
 # %%
 from scipy.special import logsumexp
 
-from smm_tutorial.mixtures import normalise
+from smm_tutorial.clustering import normalise
 
 log_joint = -0.5 * (np.array([6.0, 30.0, 60.0])[:, None] - [-2.0, 2.5]) ** 2  # (3, 2)
 log_totals = log_sum_exp(log_joint)
@@ -434,6 +522,7 @@ def m_step_diagonal(points, shares):
 # %% [markdown]
 # Is it the maximum? Push weights, means and variances about at random: the bound must never be higher.
 
+
 # %%
 def log_joint_diagonal(points, weights, means, variances):
     """log p(x, k) (N, K)."""
@@ -441,13 +530,19 @@ def log_joint_diagonal(points, weights, means, variances):
     return np.log(weights) - 0.5 * (squares + np.log(2 * np.pi * variances)).sum(axis=2)
 
 
-shares = rng.dirichlet([1, 1, 1], size=len(points))  # any will do: the M step holds for all
+shares = rng.dirichlet(
+    [1, 1, 1], size=len(points)
+)  # any will do: the M step holds for all
 weights, means, variances = m_step_diagonal(points, shares)
 best = lower_bound(log_joint_diagonal(points, weights, means, variances), shares)
 for size in (1e-3, 1e-2, 1e-1, 1):
     for _ in range(50):
         others = weights * np.exp(size * rng.normal(size=3))
-        near = others / others.sum(), means + size * rng.normal(size=(3, 2)), variances * np.exp(size * rng.normal(size=(3, 2)))
+        near = (
+            others / others.sum(),
+            means + size * rng.normal(size=(3, 2)),
+            variances * np.exp(size * rng.normal(size=(3, 2))),
+        )
         assert lower_bound(log_joint_diagonal(points, *near), shares) < best
 print("200 other parameters, near and far: all below the M step's")
 
@@ -459,7 +554,11 @@ print("200 other parameters, near and far: all below the M step's")
 # **Predict first.** Can the log-likelihood ever fall from one iteration to the next?
 
 # %%
-weights, means, variances = np.full(3, 1 / 3), start, np.tile(points.var(axis=0), (3, 1))
+weights, means, variances = (
+    np.full(3, 1 / 3),
+    start,
+    np.tile(points.var(axis=0), (3, 1)),
+)
 by_hand = []
 for _ in range(31):
     log_joint = log_joint_diagonal(points, weights, means, variances)
@@ -470,18 +569,28 @@ for _ in range(31):
 
 rises = np.diff([entry[0] for entry in by_hand])
 assert (rises > -1e-12).all()
-print(f"from {by_hand[0][0]:.4f} to {by_hand[-1][0]:.4f} nats in 30 iterations; the smallest rise was {rises.min():.1e}")
+print(
+    f"from {by_hand[0][0]:.4f} to {by_hand[-1][0]:.4f} nats in 30 iterations; the smallest rise was {rises.min():.1e}"
+)
 
 # %% [markdown]
 # The library's `GaussianMixtureEM` from the same start, step for step. (`precisions` are inverse covariances,
 # `reg_covar` is a floor that we come to below.)
 
 # %%
-from smm_tutorial.mixtures import GaussianMixtureEM
+from smm_tutorial.clustering import GaussianMixtureEM
 
-diagonal_start = dict(weights_init=np.full(3, 1 / 3), means_init=start, precisions_init=np.tile(1 / points.var(axis=0), (3, 1)))
-diagonal = GaussianMixtureEM(3, covariance_type="diag", tol=0, reg_covar=0, max_iter=30, **diagonal_start).fit(points)
-for step, (bound, weights, means, variances) in zip(diagonal.history_, by_hand, strict=True):
+diagonal_start = dict(
+    weights_init=np.full(3, 1 / 3),
+    means_init=start,
+    precisions_init=np.tile(1 / points.var(axis=0), (3, 1)),
+)
+diagonal = GaussianMixtureEM(
+    3, covariance_type="diag", tol=0, reg_covar=0, max_iter=30, **diagonal_start
+).fit(points)
+for step, (bound, weights, means, variances) in zip(
+    diagonal.history_, by_hand, strict=True
+):
     np.testing.assert_allclose(step.lower_bound, bound, rtol=1e-10)
     np.testing.assert_allclose(step.weights, weights, rtol=1e-8)
     np.testing.assert_allclose(step.means, means, rtol=1e-8)
@@ -497,19 +606,26 @@ print("by hand = the library, at the start and after each of 30 iterations")
 # $\Sigma = L L^\top$: the first is $\lVert L^{-1}(x - \mu) \rVert^2$, the second $2 \sum_i \log L_{ii}$.
 
 # %%
-from smm_tutorial.mixtures import log_gaussians
+from smm_tutorial.clustering import log_gaussians
 
 
 def log_gaussian(points, mean, covariance):
     """log N(x | mean, covariance) of points (N, D) -> (N,)."""
     factor = np.linalg.cholesky(covariance)  # (D, D)
     whitened = np.linalg.solve(factor, (points - mean).T)  # (D, N)
-    return -0.5 * (whitened**2).sum(axis=0) - np.log(np.diag(factor)).sum() - 0.5 * len(mean) * np.log(2 * np.pi)
+    return (
+        -0.5 * (whitened**2).sum(axis=0)
+        - np.log(np.diag(factor)).sum()
+        - 0.5 * len(mean) * np.log(2 * np.pi)
+    )
 
 
 stick = points[groups == 0]
 mean, covariance = stick.mean(axis=0), np.cov(stick.T, bias=True)
-ours, theirs = log_gaussian(points, mean, covariance), log_gaussians(points, mean[None], covariance[None], "full")[:, 0]
+ours, theirs = (
+    log_gaussian(points, mean, covariance),
+    log_gaussians(points, mean[None], covariance[None], "full")[:, 0],
+)
 np.testing.assert_allclose(ours, theirs)
 print("one full Gaussian by hand = the library's log_gaussians")
 
@@ -518,17 +634,29 @@ print("one full Gaussian by hand = the library's log_gaussians")
 
 # %%
 wide = np.linalg.inv(np.cov(points.T))
-full_start = dict(weights_init=np.full(3, 1 / 3), means_init=start, precisions_init=np.tile(wide, (3, 1, 1)))
-full = GaussianMixtureEM(3, covariance_type="full", tol=1e-7, max_iter=200, **full_start).fit(points)
+full_start = dict(
+    weights_init=np.full(3, 1 / 3),
+    means_init=start,
+    precisions_init=np.tile(wide, (3, 1, 1)),
+)
+full = GaussianMixtureEM(
+    3, covariance_type="full", tol=1e-7, max_iter=200, **full_start
+).fit(points)
 shown = [0, 5, 15, full.n_iter_]
 figure = steps_figure(points, {f"iteration {t}": full.history_[t] for t in shown})
-show(figure, alt="EM with full covariances: three ellipses as wide as the data shrink and turn until each lies on one group.")
+show(
+    figure,
+    alt="EM with full covariances: three ellipses as wide as the data shrink and turn until each lies on one group.",
+)
 
 # %%
-from smm_tutorial.mixture_figures import em_step_figure
+from smm_tutorial.figures.clustering import em_step_figure
 
 figure = em_step_figure(full.history_, 5)
-show(figure, alt="After five iterations: half-formed ellipses, and a dot low on the curve of the bound, before its steep rise.")
+show(
+    figure,
+    alt="After five iterations: half-formed ellipses, and a dot low on the curve of the bound, before its steep rise.",
+)
 stepper = widgets.em_stepper(full.history_)
 stepper.show()
 stepper.slider.value = 10  # as your mouse would
@@ -540,7 +668,11 @@ stepper.slider.value = 10  # as your mouse would
 # %%
 from sklearn.metrics import adjusted_rand_score
 
-found = {"k-means": k_means.labels_, "EM, diagonal": diagonal.predict(points), "EM, full": full.predict(points)}
+found = {
+    "k-means": k_means.labels_,
+    "EM, diagonal": diagonal.predict(points),
+    "EM, full": full.predict(points),
+}
 for name, labels in found.items():
     print(f"{name:13} ARI {adjusted_rand_score(groups, labels):.2f}")
 
@@ -554,15 +686,24 @@ for name, labels in found.items():
 # points and on 300 fresh ones.
 
 # %%
-from smm_tutorial.mixtures import COVARIANCE_TYPES
+from smm_tutorial.clustering import COVARIANCE_TYPES
 
 fresh, _ = three_groups(np.random.default_rng(1))
 fitted = {}
 for kind in COVARIANCE_TYPES:
-    fitted[kind] = GaussianMixtureEM(3, covariance_type=kind, tol=1e-7, max_iter=500, means_init=start).fit(points)
-    print(f"{kind:9} {fitted[kind].score(points):.3f} nats a point, {fitted[kind].score(fresh):.3f} on fresh points")
-figure = steps_figure(points, {kind: model.history_[-1] for kind, model in fitted.items()})
-show(figure, alt="Full: an ellipse on each group. Tied: three equal tilted ellipses. Diagonal, spherical: sticks mixed.")
+    fitted[kind] = GaussianMixtureEM(
+        3, covariance_type=kind, tol=1e-7, max_iter=500, means_init=start
+    ).fit(points)
+    print(
+        f"{kind:9} {fitted[kind].score(points):.3f} nats a point, {fitted[kind].score(fresh):.3f} on fresh points"
+    )
+figure = steps_figure(
+    points, {kind: model.history_[-1] for kind, model in fitted.items()}
+)
+show(
+    figure,
+    alt="Full: an ellipse on each group. Tied: three equal tilted ellipses. Diagonal, spherical: sticks mixed.",
+)
 
 # %% [markdown]
 # *Tied* comes second: it may lean, but the round cloud must lean with the sticks. Which one to choose depends on what you
@@ -580,18 +721,35 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-precisions = {"full": full_start["precisions_init"], "tied": wide, "diag": diagonal_start["precisions_init"],
-              "spherical": 1 / np.full(3, points.var())}  # fmt: skip
+precisions = {
+    "full": full_start["precisions_init"],
+    "tied": wide,
+    "diag": diagonal_start["precisions_init"],
+    "spherical": 1 / np.full(3, points.var()),
+}
 for kind in COVARIANCE_TYPES:
-    same = dict(covariance_type=kind, tol=0, max_iter=10, random_state=0) | full_start | {"precisions_init": precisions[kind]}
+    same = (
+        dict(covariance_type=kind, tol=0, max_iter=10, random_state=0)
+        | full_start
+        | {"precisions_init": precisions[kind]}
+    )
     history = GaussianMixtureEM(3, **same).fit(points).history_
     for t in range(1, 11):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # we stop it early on purpose
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # we stop it early on purpose
             theirs = GaussianMixture(3, **(same | {"max_iter": t})).fit(points)
-        np.testing.assert_allclose(history[t].lower_bound, theirs.score(points), rtol=0, atol=1e-8)
+        np.testing.assert_allclose(
+            history[t].lower_bound, theirs.score(points), rtol=0, atol=1e-8
+        )
         for name in ("weights", "means", "covariances"):
-            np.testing.assert_allclose(getattr(history[t], name), getattr(theirs, f"{name}_"), rtol=0, atol=1e-6)
+            np.testing.assert_allclose(
+                getattr(history[t], name),
+                getattr(theirs, f"{name}_"),
+                rtol=0,
+                atol=1e-6,
+            )
     print(f"{kind:9} equal after each of 10 iterations")
 
 # %% [markdown]
@@ -600,6 +758,7 @@ for kind in COVARIANCE_TYPES:
 # The bound only ever climbs, so EM finds *a* top, not *the* top. Five groups now, and four ways to start, 30 seeds each.
 #
 # **Predict first.** "Starting from k-means is best": true here?
+
 
 # %%
 def five_groups(rng, count):
@@ -610,7 +769,9 @@ def five_groups(rng, count):
 
 
 many = five_groups(np.random.default_rng(1), 400)
-whole = np.tile(np.linalg.inv(np.cov(many.T)), (5, 1, 1))  # every component starts as wide as all points
+whole = np.tile(
+    np.linalg.inv(np.cov(many.T)), (5, 1, 1)
+)  # every component starts as wide as all points
 
 
 def fit_five(**how):
@@ -618,31 +779,64 @@ def fit_five(**how):
 
 
 # %%
-from smm_tutorial.mixtures import k_means_plus_plus
+from smm_tutorial.clustering import k_means_plus_plus
 
-runs = {name: [] for name in ("random points, wide", "random points, narrow", "k-means++ points, wide", "k-means clusters")}
+runs = {
+    name: []
+    for name in (
+        "random points, wide",
+        "random points, narrow",
+        "k-means++ points, wide",
+        "k-means clusters",
+    )
+}
 for seed in range(30):
     rng = np.random.default_rng(seed)
-    drawn, apart = many[rng.choice(len(many), 5, replace=False)], k_means_plus_plus(many, 5, rng)
+    drawn, apart = (
+        many[rng.choice(len(many), 5, replace=False)],
+        k_means_plus_plus(many, 5, rng),
+    )
     equal = dict(weights_init=np.full(5, 0.2))
-    runs["random points, wide"].append(fit_five(**equal, means_init=drawn, precisions_init=whole))
-    runs["random points, narrow"].append(fit_five(**equal, means_init=drawn, precisions_init=100 * whole))
-    runs["k-means++ points, wide"].append(fit_five(**equal, means_init=apart, precisions_init=whole))
+    runs["random points, wide"].append(
+        fit_five(**equal, means_init=drawn, precisions_init=whole)
+    )
+    runs["random points, narrow"].append(
+        fit_five(**equal, means_init=drawn, precisions_init=100 * whole)
+    )
+    runs["k-means++ points, wide"].append(
+        fit_five(**equal, means_init=apart, precisions_init=whole)
+    )
     runs["k-means clusters"].append(fit_five(random_state=seed))
-ends = {name: np.array([model.score(many) for model in models]) for name, models in runs.items()}
+ends = {
+    name: np.array([model.score(many) for model in models])
+    for name, models in runs.items()
+}
 best = max(values.max() for values in ends.values())
 for name, values in ends.items():
     reached = (values > best - 1e-3).sum()
-    print(f"{name:23} {reached:2d} of 30 reach the best; the worst ends {best - values.min():.3f} nats below")
+    print(
+        f"{name:23} {reached:2d} of 30 reach the best; the worst ends {best - values.min():.3f} nats below"
+    )
 
 # %%
-from smm_tutorial.mixture_figures import seeds_figure
+from smm_tutorial.figures.charts import seeds_figure
 
 figure = seeds_figure(ends, "nats a point at the end")
-show(figure, alt="Final log-likelihoods of 30 seeds for four starts. Most reach the best, narrow starts seldom do.")
-everyone = sorted((model for models in runs.values() for model in models), key=lambda model: model.score(many))
-figure = steps_figure(many, {"best": everyone[-1].history_[-1], "worst": everyone[0].history_[-1]})
-show(figure, alt="Left: an ellipse on each of five groups. Right, the worst: one covers three groups, three share one.")
+show(
+    figure,
+    alt="Final log-likelihoods of 30 seeds for four starts. Most reach the best, narrow starts seldom do.",
+)
+everyone = sorted(
+    (model for models in runs.values() for model in models),
+    key=lambda model: model.score(many),
+)
+figure = steps_figure(
+    many, {"best": everyone[-1].history_[-1], "worst": everyone[0].history_[-1]}
+)
+show(
+    figure,
+    alt="Left: an ellipse on each of five groups. Right, the worst: one covers three groups, three share one.",
+)
 
 # %% [markdown]
 # Tops differ by tenths of a nat a point, and the bad ones look alike: one component holds several groups while others
@@ -662,11 +856,18 @@ show(figure, alt="Left: an ellipse on each of five groups. Right, the worst: one
 sizes = 10.0 ** -np.arange(0, 9)
 likelihoods = []
 for size in sizes:
-    spike = Parameters(np.array([0.01, 0.99]), np.array([points[0], points.mean(axis=0)]), np.array([size**2, points.var()]))
+    spike = Parameters(
+        np.array([0.01, 0.99]),
+        np.array([points[0], points.mean(axis=0)]),
+        np.array([size**2, points.var()]),
+    )
     likelihoods.append(e_step(points, spike, "spherical")[0].mean())
 per_decade = np.diff(likelihoods)[-4:]
 np.testing.assert_allclose(per_decade, 2 * np.log(10) / len(points), rtol=1e-3)  # D = 2
-print("nats a point for a spike of 1e-2, 1e-4, 1e-6, 1e-8:", " ".join(f"{likelihoods[i]:.3f}" for i in (2, 4, 6, 8)))
+print(
+    "nats a point for a spike of 1e-2, 1e-4, 1e-6, 1e-8:",
+    " ".join(f"{likelihoods[i]:.3f}" for i in (2, 4, 6, 8)),
+)
 
 # %% [markdown]
 # Does that happen in practice? Take 60 points and ask for more and more components, with no floor under the variances.
@@ -678,7 +879,9 @@ for count in (3, 6, 12):
     refused = []
     for seed in range(20):
         try:
-            GaussianMixtureEM(count, reg_covar=0, max_iter=300, random_state=seed).fit(few)
+            GaussianMixtureEM(count, reg_covar=0, max_iter=300, random_state=seed).fit(
+                few
+            )
         except ValueError as error:
             refused.append(str(error))
     print(f"{count:2d} components: {len(refused):2d} of 20 starts collapse")
@@ -693,12 +896,24 @@ print("\n".join(refused[-1].split(": ")))
 
 # %%
 for floor in (1e-6, 0.1):
-    models = [GaussianMixtureEM(12, reg_covar=floor, max_iter=300, random_state=seed).fit(few) for seed in range(20)]
-    thinnest = [np.sqrt(np.linalg.eigvalsh(model.covariances_).min()) for model in models]
-    trained, tested = [model.score(few) for model in models], [model.score(unseen) for model in models]
-    print(f"floor {floor:.0e}: the thinnest component is {np.median(thinnest):.3f} wide (median of 20 seeds)")
+    models = [
+        GaussianMixtureEM(12, reg_covar=floor, max_iter=300, random_state=seed).fit(few)
+        for seed in range(20)
+    ]
+    thinnest = [
+        np.sqrt(np.linalg.eigvalsh(model.covariances_).min()) for model in models
+    ]
+    trained, tested = (
+        [model.score(few) for model in models],
+        [model.score(unseen) for model in models],
+    )
+    print(
+        f"floor {floor:.0e}: the thinnest component is {np.median(thinnest):.3f} wide (median of 20 seeds)"
+    )
     for where, scores in (("its points", trained), ("fresh points", tested)):
-        print(f"    {np.mean(scores):6.2f} ± {np.std(scores):.2f} nats a point on {where}")
+        print(
+            f"    {np.mean(scores):6.2f} ± {np.std(scores):.2f} nats a point on {where}"
+        )
 
 # %% [markdown]
 # A floor far below the data's scale keeps the program alive but not the model honest: spikes raise the likelihood of
@@ -728,15 +943,26 @@ fresh = five_groups(np.random.default_rng(2), 400)
 counts = np.arange(1, 10)
 chosen = []
 for count in counts:
-    models = [GaussianMixtureEM(count, tol=1e-5, max_iter=300, random_state=seed).fit(many) for seed in range(5)]
-    chosen.append(min(models, key=lambda model: model.bic(many)))  # the best of five starts
+    models = [
+        GaussianMixtureEM(count, tol=1e-5, max_iter=300, random_state=seed).fit(many)
+        for seed in range(5)
+    ]
+    chosen.append(
+        min(models, key=lambda model: model.bic(many))
+    )  # the best of five starts
     ours = bic_of_full_mixture(len(many) * chosen[-1].score(many), len(many), count, 2)
     np.testing.assert_allclose(ours, chosen[-1].bic(many))
-curves = {"BIC / 2N, lower is better": np.array([model.bic(many) for model in chosen]) / (2 * len(many)),
-          "- nats on its points": -np.array([model.score(many) for model in chosen]),
-          "- nats on fresh points": -np.array([model.score(fresh) for model in chosen])}  # fmt: skip
+curves = {
+    "BIC / 2N, lower is better": np.array([model.bic(many) for model in chosen])
+    / (2 * len(many)),
+    "- nats on its points": -np.array([model.score(many) for model in chosen]),
+    "- nats on fresh points": -np.array([model.score(fresh) for model in chosen]),
+}
 figure = curves_figure(counts, curves, "components", "nats a point")
-show(figure, alt="BIC falls until five components, then rises. The fit keeps improving on its own points, not on fresh ones.")
+show(
+    figure,
+    alt="BIC falls until five components, then rises. The fit keeps improving on its own points, not on fresh ones.",
+)
 print("BIC chooses", counts[curves["BIC / 2N, lower is better"].argmin()], "components")
 
 # %% [markdown]
@@ -752,7 +978,7 @@ print("BIC chooses", counts[curves["BIC / 2N, lower is better"].argmin()], "comp
 # %%
 import torch
 
-from smm_tutorial import datasets, plotting
+from smm_tutorial import datasets, figures
 
 scenes = datasets.load("clevr6", split="test", size=32).subset(range(12))
 
@@ -776,47 +1002,74 @@ mixture = GaussianMixtureEM(7, reg_covar=1e-4, max_iter=50, random_state=0).fit(
 print(f"{len(pixels)} points, {pixels.shape[1]} features; {mixture.n_iter_} iterations")
 
 iterations = [0, 2, 5, 10, mixture.n_iter_]
-labels = [torch.from_numpy(mixture.history_[t].responsibilities.argmax(axis=1).reshape(32, 32)) for t in iterations]
-row = [plotting.displayable(scenes.images[1] / 255), *(plotting.color_map(label) for label in labels)]
+labels = [
+    torch.from_numpy(
+        mixture.history_[t].responsibilities.argmax(axis=1).reshape(32, 32)
+    )
+    for t in iterations
+]
+row = [
+    figures.displayable(scenes.images[1] / 255),
+    *(figures.color_map(label) for label in labels),
+]
 titles = ["input", *(f"iteration {t}" for t in iterations), "true"]
-figure = plotting.panels([[*row, plotting.color_map(scenes.masks[1])]], titles)
-show(figure, alt="A scene, its segments over the iterations, and the true masks: vivid objects stand out, the ground is split.")
+figure = figures.panels([[*row, figures.color_map(scenes.masks[1])]], titles)
+show(
+    figure,
+    alt="A scene, its segments over the iterations, and the true masks: vivid objects stand out, the ground is split.",
+)
 
 # %% [markdown]
 # The colours of segments and of true masks are numbered apart: compare shapes. Nobody told it what an object is, and yet
 # objects of a strong colour come out. Two things of one colour share a component; the ground, a ramp of greys, takes
 # several. Now all twelve scenes. The library has the
-# same few lines as `evaluation.segment_pixels`; first, that they agree.
+# same few lines as `discovery.segment_pixels`; first, that they agree.
 
 # %%
-from smm_tutorial import evaluation, experiments
+from smm_tutorial import discovery
 
 
 def segment_by_hand(image, columns=slice(None), kind="full"):
     """An image (3, 32, 32) -> the component (32, 32) of each pixel; `columns` are the features to use."""
     features = pixels_as_points(image)[:, columns]
-    model = GaussianMixtureEM(7, covariance_type=kind, reg_covar=1e-4, max_iter=50, random_state=0).fit(features)
+    model = GaussianMixtureEM(
+        7, covariance_type=kind, reg_covar=1e-4, max_iter=50, random_state=0
+    ).fit(features)
     return torch.from_numpy(model.predict(features).reshape(32, 32))
 
 
-segmentation = torch.stack([segment_by_hand(image) for image in scenes.images])  # (12, 32, 32)
-assert torch.equal(segmentation, evaluation.segment_pixels(scenes, num_clusters=7))
-images = [plotting.displayable(image) for image in scenes.batch(slice(0, 6)).images]
-maps = ([plotting.color_map(one) for one in several[:6]] for several in (scenes.masks, segmentation))
-figure = plotting.panels([images, *maps], [f"scene {index}" for index in range(6)], "scene, true masks, mixture's segments")
-show(figure, alt="Six scenes, true masks, segments. Many objects share a segment with others; the ground falls into several.")
+segmentation = torch.stack(
+    [segment_by_hand(image) for image in scenes.images]
+)  # (12, 32, 32)
+assert torch.equal(segmentation, discovery.segment_pixels(scenes, num_clusters=7))
+images = [figures.displayable(image) for image in scenes.batch(slice(0, 6)).images]
+maps = (
+    [figures.color_map(one) for one in several[:6]]
+    for several in (scenes.masks, segmentation)
+)
+figure = figures.panels(
+    [images, *maps],
+    [f"scene {index}" for index in range(6)],
+    "scene, true masks, mixture's segments",
+)
+show(
+    figure,
+    alt="Six scenes, true masks, segments. Many objects share a segment with others; the ground falls into several.",
+)
 
 # %% [markdown]
 # Two scores, both 1 at best. *FG-ARI*: the ARI over pixels of true objects only, so the ground counts for nothing. *mBO*,
 # mean best overlap: for each true object the best intersection over union of any segment, averaged.
 
 # %%
-from smm_tutorial.metrics import foreground_ari, mean_best_overlap
+from smm_tutorial.metrics.segmentation import foreground_ari, mean_best_overlap
 
 true = scenes.masks.long()
 fg_ari, mbo = foreground_ari(true, segmentation), mean_best_overlap(true, segmentation)
 for name, values in (("FG-ARI", fg_ari), ("mBO", mbo)):
-    print(f"{name:6} {' '.join(f'{value:5.2f}' for value in values)}   mean {values.mean():.2f}, spread {values.std():.2f}")
+    print(
+        f"{name:6} {' '.join(f'{value:5.2f}' for value in values)}   mean {values.mean():.2f}, spread {values.std():.2f}"
+    )
 
 # %% [markdown]
 # Scenes differ a lot. The worst one by FG-ARI, and what each ingredient is worth: colour without place, place without
@@ -825,14 +1078,25 @@ for name, values in (("FG-ARI", fg_ari), ("mBO", mbo)):
 # %%
 worst = fg_ari.argmin().item()
 maps = {"true": true[[worst]], "mixture": segmentation[[worst]]}
-figure = plotting.comparison_figure(scenes.batch([worst]).images, maps)
-show(figure, alt="The scene with the lowest FG-ARI: input, true masks, and the segments; one of them holds two objects.")
+figure = figures.comparison_figure(scenes.batch([worst]).images, maps)
+show(
+    figure,
+    alt="The scene with the lowest FG-ARI: input, true masks, and the segments; one of them holds two objects.",
+)
 
-ingredients = {"colour and place, full": (slice(None), "full"), "colour and place, diag": (slice(None), "diag"),
-               "colour only, full": (slice(0, 3), "full"), "place only, full": (slice(3, 5), "full")}  # fmt: skip
+ingredients = {
+    "colour and place, full": (slice(None), "full"),
+    "colour and place, diag": (slice(None), "diag"),
+    "colour only, full": (slice(0, 3), "full"),
+    "place only, full": (slice(3, 5), "full"),
+}
 for name, (columns, kind) in ingredients.items():
-    maps = torch.stack([segment_by_hand(image, columns, kind) for image in scenes.images])
-    print(f"{name:23} FG-ARI {foreground_ari(true, maps).mean():.2f}, mBO {mean_best_overlap(true, maps).mean():.2f}")
+    maps = torch.stack(
+        [segment_by_hand(image, columns, kind) for image in scenes.images]
+    )
+    print(
+        f"{name:23} FG-ARI {foreground_ari(true, maps).mean():.2f}, mBO {mean_best_overlap(true, maps).mean():.2f}"
+    )
 
 # %% [markdown]
 # Look at the last line. "Place only" has not even seen the colours! It cuts every picture into the same kind of seven
@@ -844,10 +1108,12 @@ for name, (columns, kind) in ingredients.items():
 # Twelve scenes are few. The committed record holds all 320 of the test split, one start each:
 
 # %%
-record = experiments.read_record("discovery-pixels")
+record = results.read_record("discovery-pixels")
 scores = record["scores"]["clevr6, test"]
 print(f"{scores['command']}")
-print(f"{scores['images']} scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}")
+print(
+    f"{scores['images']} scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}"
+)
 
 # %% [markdown]
 # **This is the number that the rest of the course improves.** The algorithm will stay nearly what it is here: shares by

@@ -33,11 +33,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -55,17 +75,30 @@ import numpy as np
 import torch
 
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.plotting import show
-from smm_tutorial.slot_figures import SetStep, sets_figure, stick_sets
+from smm_tutorial.figures.display import show
+from smm_tutorial.figures.slots import SetStep, point_sets_figure
+from smm_tutorial.datasets.point_sets import stick_sets
 
-torch.set_default_dtype(torch.float64)  # sixteen digits, to compare by hand and library closely
+torch.set_default_dtype(
+    torch.float64
+)  # sixteen digits, to compare by hand and library closely
 train_sets, groups = stick_sets(np.random.default_rng(0), 1024)  # (1024, 64, 2), (64,)
 test_sets, _ = stick_sets(np.random.default_rng(1), 64)
 true_shares = torch.nn.functional.one_hot(torch.tensor(groups)).double()  # (N, K)
 true_means = true_shares.T @ test_sets / true_shares.sum(dim=0)[:, None]  # (64, K, 2)
 
-panels = [(f"set {i}", test_sets[i].numpy(), SetStep(true_means[i].numpy(), true_shares.numpy())) for i in range(4)]
-show(sets_figure(panels), alt="Four sets of points, each four sticks leaning to the left, in four colours, at other places.")
+panels = [
+    (
+        f"set {i}",
+        test_sets[i].numpy(),
+        SetStep(true_means[i].numpy(), true_shares.numpy()),
+    )
+    for i in range(4)
+]
+show(
+    point_sets_figure(panels),
+    alt="Four sets of points, each four sticks leaning to the left, in four colours, at other places.",
+)
 
 # %% [markdown]
 # Nobody hands out the colours: a method sees 64 grey points. One set can teach it little about shapes. A thousand sets
@@ -93,10 +126,21 @@ def soft_k_means(points, means, temperature, iterations):
 points, start = test_sets[3], test_sets[3, [3, 20, 40, 60]]  # (64, 2), (4, 2)
 panels = []
 for iterations in (0, 1, 30):
-    means, _ = soft_k_means(points, start, 0.3, iterations) if iterations else (start, None)
+    means, _ = (
+        soft_k_means(points, start, 0.3, iterations) if iterations else (start, None)
+    )
     _, shares = soft_k_means_step(points, means, 0.3)
-    panels.append((f"after {iterations} iterations", points.numpy(), SetStep(means.numpy(), shares.numpy())))
-show(sets_figure(panels), alt="Soft k-means on one set, from one point of each stick. In the end it cuts across sticks.")
+    panels.append(
+        (
+            f"after {iterations} iterations",
+            points.numpy(),
+            SetStep(means.numpy(), shares.numpy()),
+        )
+    )
+show(
+    point_sets_figure(panels),
+    alt="Soft k-means on one set, from one point of each stick. In the end it cuts across sticks.",
+)
 
 # %% [markdown]
 # Soft k-means cuts sticks across, as it did in notebook 01, although every stick was given a mean to start with. (What
@@ -146,12 +190,17 @@ print("dot product with bias = distance, at three temperatures")
 # *bare* dot product $x^\top \mu_k$? (Set $x^\top \mu_1 = x^\top \mu_2$.)
 
 # %%
-from smm_tutorial.slot_figures import length_figure
+from smm_tutorial.figures.slots import length_figure
 
-others, corners = test_sets[1], true_means[1]  # another set, (64, 2), and the middles of its sticks, (4, 2)
-show(length_figure(others.numpy(), corners.numpy(), 1.0, temperature=0.3),
-     alt="Territories of four slots. By distance each slot lies in its own. By bare dot product they are wedges that meet at "
-     "zero, the ring, and the slot near zero owns next to nothing.")  # fmt: skip
+others, corners = (
+    test_sets[1],
+    true_means[1],
+)  # another set, (64, 2), and the middles of its sticks, (4, 2)
+show(
+    length_figure(others.numpy(), corners.numpy(), 1.0, temperature=0.3),
+    alt="Territories of four slots. By distance each slot lies in its own. By bare dot product they are wedges that meet at "
+    "zero, the ring, and the slot near zero owns next to nothing.",
+)
 
 # %% [markdown]
 # The border is $x^\top (\mu_1 - \mu_2) = 0$: a line *through zero*, the ring, wherever the slots are. Territories are
@@ -175,16 +224,21 @@ assert_close(odds, ((lengths[0] - lengths[1]) / (2 * temperature)).expand(64))
 print(f"log odds of slots 0 and 1 differ by {odds[0]:.3f} for each of 64 inputs")
 
 equal = 2 * slots / slots.norm(dim=1, keepdim=True)  # all of length 2
-assert_close((others @ equal.T / temperature).softmax(dim=1), soft_k_means_step(others, equal, temperature)[1])
+assert_close(
+    (others @ equal.T / temperature).softmax(dim=1),
+    soft_k_means_step(others, equal, temperature)[1],
+)
 print("slots of equal length: dot product = distance")
 
 # %% [markdown]
 # Make one slot longer and watch (a running notebook shows a slider):
 
 # %%
-from smm_tutorial import slot_widgets
+from smm_tutorial import widgets
 
-slider = slot_widgets.length_slider(others.numpy(), corners.numpy(), np.geomspace(0.25, 4, 9))
+slider = widgets.length_slider(
+    others.numpy(), corners.numpy(), np.geomspace(0.25, 4, 9)
+)
 slider.show()
 slider.slider.value = 4.0  # as your mouse would
 
@@ -209,8 +263,13 @@ features = torch.randn(1000, 32, generator=torch.Generator().manual_seed(0)) * 5
 assert_close(layer_norm(features).norm(dim=1), torch.full((1000,), np.sqrt(32)))
 assert_close(layer_norm(features, eps=1e-5), torch.nn.LayerNorm(32)(features))
 left = layer_norm(points).round().unique(dim=0)
-print(f"32 features: every length is {layer_norm(features).norm(dim=1).mean():.4f}, the root of 32")
-print(f"2 features: {len(points)} points become {len(left)}:", *(tuple(int(v) for v in row) for row in left))
+print(
+    f"32 features: every length is {layer_norm(features).norm(dim=1).mean():.4f}, the root of 32"
+)
+print(
+    f"2 features: {len(points)} points become {len(left)}:",
+    *(tuple(int(v) for v in row) for row in left),
+)
 
 # %% [markdown]
 # Two values: is $x$ or $y$ larger? All else is gone. LayerNorm takes two dimensions away, and of two it leaves none
@@ -227,11 +286,19 @@ print(f"2 features: {len(points)} points become {len(left)}:", *(tuple(int(v) fo
 # %%
 generator = torch.Generator().manual_seed(1)
 for width in (4, 64, 1024):
-    queries, keys = (layer_norm(torch.randn(count, width, generator=generator)) for count in (5, 2000))
+    queries, keys = (
+        layer_norm(torch.randn(count, width, generator=generator))
+        for count in (5, 2000)
+    )
     logits = keys @ queries.T  # (2000, 5)
-    firmest = [(logits / scale).softmax(dim=1).max(dim=1).values.mean() for scale in (1, np.sqrt(width))]
-    print(f"D = {width:4}: dot products spread by {logits.std():4.1f}; a mean largest share of {firmest[0]:.2f}, "
-          f"divided by the root of D {firmest[1]:.2f}")  # fmt: skip
+    firmest = [
+        (logits / scale).softmax(dim=1).max(dim=1).values.mean()
+        for scale in (1, np.sqrt(width))
+    ]
+    print(
+        f"D = {width:4}: dot products spread by {logits.std():4.1f}; a mean largest share of {firmest[0]:.2f}, "
+        f"divided by the root of D {firmest[1]:.2f}"
+    )
 
 # %% [markdown]
 # Undivided, 1,024 features make every choice hard before anything is learned, and a hard softmax has no gradient.
@@ -256,19 +323,27 @@ def attend(queries, keys):
 # 2. Stick 3 has no slot.
 
 # %%
-from smm_tutorial.slot_figures import shares_figure
+from smm_tutorial.figures.slots import shares_figure
 
 places = points[[2, 9, 20, 40]]  # (4, 2)
-logits = -torch.cdist(points, places).square() / (2 * 0.3)  # (N, K), distances for now: the plane is easy to draw
+logits = -torch.cdist(points, places).square() / (
+    2 * 0.3
+)  # (N, K), distances for now: the plane is easy to draw
 over_slots, over_inputs = logits.softmax(dim=1), logits.softmax(dim=0)
 assert_close(over_slots.sum(dim=1), torch.ones(64))
 assert_close(over_inputs.sum(dim=0), torch.ones(4))
 most = over_inputs / over_inputs.max()
-show(shares_figure({"softmax over slots": over_slots.numpy(), "over inputs, scaled": most.numpy()}),
-     alt="Two tables of 64 inputs by four slots. Over slots every row holds a dark cell. Over inputs the rows of one "
-     "stick are all pale: no slot looks there.")  # fmt: skip
+show(
+    shares_figure(
+        {"softmax over slots": over_slots.numpy(), "over inputs, scaled": most.numpy()}
+    ),
+    alt="Two tables of 64 inputs by four slots. Over slots every row holds a dark cell. Over inputs the rows of one "
+    "stick are all pale: no slot looks there.",
+)
 for name, shares in (("over slots", over_slots), ("over inputs", over_inputs)):
-    print(f"softmax {name:11}: stick 3 gets {shares[groups == 3].sum() / shares.sum():.0%} of all attention")
+    print(
+        f"softmax {name:11}: stick 3 gets {shares[groups == 3].sum() / shares.sum():.0%} of all attention"
+    )
 
 # %% [markdown]
 # Over slots every input is held by somebody, also those of stick 3, a quarter of them all. Over inputs nobody need
@@ -278,12 +353,14 @@ for name, shares in (("over slots", over_slots), ("over inputs", over_inputs)):
 # sticks will have a slot?
 
 # %%
-from smm_tutorial.slot_figures import drawn_points
+from smm_tutorial.datasets.point_sets import drawn_points
 
 
 def run_in_the_plane(points, means, temperature, axis, iterations=30):
     for _ in range(iterations):
-        shares = (-torch.cdist(points, means).square() / (2 * temperature)).softmax(dim=axis)  # axis 1: slots, 0: inputs
+        shares = (-torch.cdist(points, means).square() / (2 * temperature)).softmax(
+            dim=axis
+        )  # axis 1: slots, 0: inputs
         means = shares.T @ points / shares.sum(dim=0)[:, None]
     return means, shares
 
@@ -293,21 +370,37 @@ def sticks_with_a_slot(means, index):
     return len(torch.cdist(means, true_means[index]).argmin(dim=1).unique())
 
 
-starts = drawn_points(test_sets, 4, torch.Generator().manual_seed(0))  # (64, 4, 2): four points of each set
+starts = drawn_points(
+    test_sets, 4, torch.Generator().manual_seed(0)
+)  # (64, 4, 2): four points of each set
 for temperature in (0.1, 0.3, 1.0):
     for name, axis in (("slots compete", 1), ("nobody competes", 0)):
-        ends = [run_in_the_plane(p, s, temperature, axis)[0] for p, s in zip(test_sets, starts, strict=True)]
-        found = np.array([sticks_with_a_slot(end, index) for index, end in enumerate(ends)])
-        print(f"T = {temperature}, {name:15}: {found.mean():.1f} of 4 sticks have a slot, spread {found.std():.1f} (64 sets)")
+        ends = [
+            run_in_the_plane(p, s, temperature, axis)[0]
+            for p, s in zip(test_sets, starts, strict=True)
+        ]
+        found = np.array(
+            [sticks_with_a_slot(end, index) for index, end in enumerate(ends)]
+        )
+        print(
+            f"T = {temperature}, {name:15}: {found.mean():.1f} of 4 sticks have a slot, spread {found.std():.1f} (64 sets)"
+        )
 
 # %%
 panels = []
 for name, axis in (("start", None), ("slots compete", 1), ("nobody competes", 0)):
-    means, shares = (places, over_slots) if axis is None else run_in_the_plane(points, places, 0.3, axis)
+    means, shares = (
+        (places, over_slots)
+        if axis is None
+        else run_in_the_plane(points, places, 0.3, axis)
+    )
     shares = shares / shares.sum(dim=1, keepdim=True)  # for the colours
     panels.append((name, points.numpy(), SetStep(means.numpy(), shares.numpy())))
-show(sets_figure(panels), alt="Three panels: at the start two slots are on one stick. With competition the four spread "
-     "over the set. Without, slots meet in the same place.")  # fmt: skip
+show(
+    point_sets_figure(panels),
+    alt="Three panels: at the start two slots are on one stick. With competition the four spread "
+    "over the set. Without, slots meet in the same place.",
+)
 
 # %% [markdown]
 # Without competition a slot cannot know that another one is there already. Each climbs to a place where points are
@@ -356,7 +449,7 @@ print("every input twice: means stay, sums double")
 # %%
 from sklearn.metrics import adjusted_rand_score
 
-from smm_tutorial.slot_figures import stick_map
+from smm_tutorial.datasets.point_sets import stick_map
 
 to_round = torch.tensor(np.linalg.inv(stick_map()))  # W (2, 2)
 
@@ -366,24 +459,39 @@ def agreement(labels):
     return np.array([adjusted_rand_score(groups, one) for one in labels])
 
 
-for name, metric, temperature in (("as it is", torch.eye(2), 0.3), ("sticks made round", to_round, 1.0)):
-    labels = [soft_k_means(p @ metric.T, s @ metric.T, temperature, 30)[1].argmax(dim=1).numpy()
-              for p, s in zip(test_sets, starts, strict=True)]  # fmt: skip
+for name, metric, temperature in (
+    ("as it is", torch.eye(2), 0.3),
+    ("sticks made round", to_round, 1.0),
+):
+    labels = [
+        soft_k_means(p @ metric.T, s @ metric.T, temperature, 30)[1]
+        .argmax(dim=1)
+        .numpy()
+        for p, s in zip(test_sets, starts, strict=True)
+    ]
     scores = agreement(labels)
     right = (scores > 0.9).sum()
-    print(f"{name:18} mean {scores.mean():.2f}, spread {scores.std():.2f}; above 0.9 in {right} of 64 sets")
+    print(
+        f"{name:18} mean {scores.mean():.2f}, spread {scores.std():.2f}; above 0.9 in {right} of 64 sets"
+    )
 
 # %%
-from smm_tutorial.slot_figures import territories_figure
+from smm_tutorial.figures.slots import territories_figure
 
 slots = true_means[3]  # the middles of the sticks
 territories = {
-    "plain distance": lambda x: soft_k_means_step(torch.tensor(x), slots, 0.3)[1].numpy(),
-    "sticks made round": lambda x: soft_k_means_step(torch.tensor(x) @ to_round.T, slots @ to_round.T, 1.0)[1].numpy(),
+    "plain distance": lambda x: soft_k_means_step(torch.tensor(x), slots, 0.3)[
+        1
+    ].numpy(),
+    "sticks made round": lambda x: soft_k_means_step(
+        torch.tensor(x) @ to_round.T, slots @ to_round.T, 1.0
+    )[1].numpy(),
 }
-show(territories_figure(points.numpy(), slots.numpy(), territories),
-     alt="Territories of four slots in the middle of their sticks. Plain: borders cut sticks. With the metric: borders "
-     "run along the sticks.")  # fmt: skip
+show(
+    territories_figure(points.numpy(), slots.numpy(), territories),
+    alt="Territories of four slots in the middle of their sticks. Plain: borders cut sticks. With the metric: borders "
+    "run along the sticks.",
+)
 
 # %% [markdown]
 # The right metric helps a lot and is not enough: from a poor start, soft k-means ends in a local optimum in any
@@ -399,7 +507,7 @@ show(territories_figure(points.numpy(), slots.numpy(), territories),
 # **Predict first.** Does $z$ change where the slots end, or only when?
 
 # %%
-from smm_tutorial.mixture_figures import curves_figure
+from smm_tutorial.figures.charts import curves_figure
 
 resting = soft_k_means(points, start, 0.3, 2000)[0]
 distances = {}
@@ -409,11 +517,18 @@ for kept in (0.0, 0.5, 0.9):
         far.append((means - resting).norm().item())
         means = kept * means + (1 - kept) * soft_k_means_step(points, means, 0.3)[0]
     distances[f"keeps {kept:.0%} of the old place"] = np.log10(np.maximum(far, 1e-12))
-    print(f"z = {kept}: {np.argmax(np.array(far) < 1e-3)} iterations to within 0.001 of the end")
+    print(
+        f"z = {kept}: {np.argmax(np.array(far) < 1e-3)} iterations to within 0.001 of the end"
+    )
 
 # %%
-figure = curves_figure(np.arange(400), distances, "iteration", "log10 of the distance to the end")
-show(figure, alt="Three falling lines: the more of the old place a step keeps, the slower the slots come to the same end.")
+figure = curves_figure(
+    np.arange(400), distances, "iteration", "log10 of the distance to the end"
+)
+show(
+    figure,
+    alt="Three falling lines: the more of the old place a step keeps, the slower the slots come to the same end.",
+)
 
 # %% [markdown]
 # Only when, here: where a step changes nothing, $\mu = \bar x$, whatever $z$ is. Slot Attention lets a *gated
@@ -473,13 +588,23 @@ assert (distance_of_two(0 * long_axis, 1.0) == 0).all()
 apart = distance_of_two(1e-8 * long_axis, 1.0)
 growth = apart[3] / apart[2]
 assert abs(growth / (variances[-1] / 1.0) - 1) < 1e-4
-print(f"apart by a factor of {growth:.4f} more in each iteration; largest eigenvalue / temperature = {variances[-1]:.4f}")
+print(
+    f"apart by a factor of {growth:.4f} more in each iteration; largest eigenvalue / temperature = {variances[-1]:.4f}"
+)
 
 # %%
-curves = {f"temperature {t}": np.log10(distance_of_two(1e-8 * long_axis, t)) for t in (1.0, 2.0, 4.0)}
-figure = curves_figure(np.arange(80), curves, "iteration", "log10 of the distance of two slots")
-show(figure, alt="Distances of two slots that start 2e-8 apart: straight lines up on a log scale, then flat, the colder the "
-     "steeper.")  # fmt: skip
+curves = {
+    f"temperature {t}": np.log10(distance_of_two(1e-8 * long_axis, t))
+    for t in (1.0, 2.0, 4.0)
+}
+figure = curves_figure(
+    np.arange(80), curves, "iteration", "log10 of the distance of two slots"
+)
+show(
+    figure,
+    alt="Distances of two slots that start 2e-8 apart: straight lines up on a log scale, then flat, the colder the "
+    "steeper.",
+)
 
 # %% [markdown]
 # This is the melting point of notebook 01 again: near the middle a difference $\delta$ becomes $S \delta / T$ in each
@@ -496,9 +621,15 @@ show(figure, alt="Distances of two slots that start 2e-8 apart: straight lines u
 for name in ("m + s * noise", "torch.normal(m, s)"):
     m, s = torch.zeros(8, requires_grad=True), torch.ones(8, requires_grad=True)
     noise = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
-    starting = m + s * noise if name.startswith("m +") else torch.normal(m.expand(4, 8), s.expand(4, 8))
+    starting = (
+        m + s * noise
+        if name.startswith("m +")
+        else torch.normal(m.expand(4, 8), s.expand(4, 8))
+    )
     starting.square().sum().backward()
-    print(f"{name:18}: size of the gradient of m {m.grad.norm():4.1f}, of s {s.grad.norm():4.1f}")
+    print(
+        f"{name:18}: size of the gradient of m {m.grad.norm():4.1f}, of s {s.grad.norm():4.1f}"
+    )
 
 # %% [markdown]
 # ## Slot Attention, by hand
@@ -514,19 +645,35 @@ def normalised(x, w, name):
 def slot_attention(inputs, slots, w, iterations):
     """inputs (B, N, D_in), slots to start from (B, K, D) -> slots (B, K, D), shares (B, N, K)."""
     inputs = normalised(inputs, w, "norm_inputs")
-    keys, values = inputs @ w["to_keys.weight"].T, inputs @ w["to_values.weight"].T  # (B, N, D)
-    gru = [w[f"update.gru.{part}_{of}"] for part in ("weight", "bias") for of in ("ih", "hh")]
+    keys, values = (
+        inputs @ w["to_keys.weight"].T,
+        inputs @ w["to_values.weight"].T,
+    )  # (B, N, D)
+    gru = [
+        w[f"update.gru.{part}_{of}"]
+        for part in ("weight", "bias")
+        for of in ("ih", "hh")
+    ]
     for _ in range(iterations):
-        queries = normalised(slots, w, "norm_means") @ w["to_queries.weight"].T  # (B, K, D)
+        queries = (
+            normalised(slots, w, "norm_means") @ w["to_queries.weight"].T
+        )  # (B, K, D)
         shares = attend(queries, keys)  # (B, N, K)
-        slots = gru_step(weighted_mean(shares, values), slots, *gru)  # (B, K, D): the state is the slot before LayerNorm
-        hidden = normalised(slots, w, "update.norm") @ w["update.mlp.0.weight"].T + w["update.mlp.0.bias"]
-        slots = slots + hidden.relu() @ w["update.mlp.2.weight"].T + w["update.mlp.2.bias"]
+        slots = gru_step(
+            weighted_mean(shares, values), slots, *gru
+        )  # (B, K, D): the state is the slot before LayerNorm
+        hidden = (
+            normalised(slots, w, "update.norm") @ w["update.mlp.0.weight"].T
+            + w["update.mlp.0.bias"]
+        )
+        slots = (
+            slots + hidden.relu() @ w["update.mlp.2.weight"].T + w["update.mlp.2.bias"]
+        )
     return slots, shares
 
 
 # %%
-from smm_tutorial.slots import SlotAttention
+from smm_tutorial.slots.attention import SlotAttention
 
 torch.manual_seed(0)
 module = SlotAttention(num_slots=5, input_dim=12, slot_dim=16, num_iterations=3)
@@ -550,7 +697,7 @@ print("by hand = the library's SlotAttention, after each of 3 iterations")
 # Attention. (We set LayerNorm's `eps` to 0: with $10^{-5}$, lengths are $\sqrt D$ only nearly.)
 
 # %%
-from smm_tutorial.mixtures import SoftKMeans
+from smm_tutorial.clustering import SoftKMeans
 
 bare = SlotAttention(5, 32, 32, projections="identity", update="none")
 bare.norm_inputs.eps = bare.norm_means.eps = 0.0
@@ -560,29 +707,50 @@ history = bare(inputs, num_iterations=6, noise=noise, return_history=True).histo
 
 points_32 = layer_norm(inputs[0]).numpy()
 for state in history:
-    model = SoftKMeans(5, temperature=np.sqrt(32), means_init=layer_norm(slots).numpy(), tol=0, max_iter=1).fit(points_32)
-    assert_close(state.responsibilities[0], torch.tensor(model.history_[0].responsibilities))
+    model = SoftKMeans(
+        5,
+        temperature=np.sqrt(32),
+        means_init=layer_norm(slots).numpy(),
+        tol=0,
+        max_iter=1,
+    ).fit(points_32)
+    assert_close(
+        state.responsibilities[0], torch.tensor(model.history_[0].responsibilities)
+    )
     assert_close(state.means[0].detach(), torch.tensor(model.means_))
     slots = torch.tensor(model.means_)
-print(f"temperature {np.sqrt(32):.3f}: SlotAttention = SoftKMeans on normalised features, in each of 6 iterations")
+print(
+    f"temperature {np.sqrt(32):.3f}: SlotAttention = SoftKMeans on normalised features, in each of 6 iterations"
+)
 
 # %% [markdown]
 # And the other half of the claim: without LayerNorm on the slots, lengths differ, and the bare dot product is *not*
 # soft k-means. With the missing biases put in it is again.
 
 # %%
-loose = SlotAttention(5, 32, 32, projections="identity", update="none", normalisation="none")
+loose = SlotAttention(
+    5, 32, 32, projections="identity", update="none", normalisation="none"
+)
 far = 3 * torch.randn(1, 5, 32)
 with torch.no_grad():
-    loose.start.mean.zero_(), loose.start.log_scale.zero_()  # start exactly at the noise
-    attention = loose(inputs, num_iterations=1, noise=far).responsibilities[0]  # (200, 5)
-clustering = SoftKMeans(5, temperature=np.sqrt(32), means_init=far[0].numpy(), max_iter=0).fit(inputs[0].numpy())
+    (
+        loose.start.mean.zero_(),
+        loose.start.log_scale.zero_(),
+    )  # start exactly at the noise
+    attention = loose(inputs, num_iterations=1, noise=far).responsibilities[
+        0
+    ]  # (200, 5)
+clustering = SoftKMeans(
+    5, temperature=np.sqrt(32), means_init=far[0].numpy(), max_iter=0
+).fit(inputs[0].numpy())
 expected = torch.tensor(clustering.history_[0].responsibilities)
 biases = -far[0].square().sum(dim=1) / (2 * np.sqrt(32))
 assert (attention - expected).abs().max() > 0.5
 assert_close((attention.log() + biases).softmax(dim=1), expected)
 same = (attention.argmax(dim=1) == expected.argmax(dim=1)).sum()
-print(f"bare dot product: {same} of 200 inputs have the same favourite slot; with biases: all shares are equal")
+print(
+    f"bare dot product: {same} of 200 inputs have the same favourite slot; with biases: all shares are equal"
+)
 
 # %% [markdown]
 # Fewer favourites agree than chance would give, one in five: far from all inputs, the bare product prefers the longest
@@ -609,10 +777,18 @@ assert_close(inputs_shuffled.slots, plain.slots)
 assert_close(inputs_shuffled.responsibilities, plain.responsibilities[:, of_inputs])
 assert_close(slots_shuffled.slots, plain.slots[:, of_slots])
 assert_close(slots_shuffled.responsibilities, plain.responsibilities[:, :, of_slots])
-tables = {"as they are": plain, "inputs shuffled": inputs_shuffled, "starts shuffled": slots_shuffled}
-show(shares_figure({name: one.responsibilities[0].numpy() for name, one in tables.items()}),
-     alt="Three tables of 12 inputs by 5 slots: the second has the rows of the first in another order, the third its "
-     "columns.")  # fmt: skip
+tables = {
+    "as they are": plain,
+    "inputs shuffled": inputs_shuffled,
+    "starts shuffled": slots_shuffled,
+}
+show(
+    shares_figure(
+        {name: one.responsibilities[0].numpy() for name, one in tables.items()}
+    ),
+    alt="Three tables of 12 inputs by 5 slots: the second has the rows of the first in another order, the third its "
+    "columns.",
+)
 
 # %% [markdown]
 # It holds for any weights, so for trained ones too: it is a property of the program. One thing follows at once. Equal
@@ -642,18 +818,28 @@ class SetModel(torch.nn.Module):
 
     def __init__(self, attention=SlotAttention, width=32):
         super().__init__()
-        self.embed = torch.nn.Sequential(torch.nn.Linear(2, width), torch.nn.ReLU(), torch.nn.Linear(width, width))
-        self.attention = attention(num_slots=4, input_dim=width, slot_dim=width, num_iterations=3)
+        self.embed = torch.nn.Sequential(
+            torch.nn.Linear(2, width), torch.nn.ReLU(), torch.nn.Linear(width, width)
+        )
+        self.attention = attention(
+            num_slots=4, input_dim=width, slot_dim=width, num_iterations=3
+        )
         self.decode = torch.nn.Linear(width, 6)
 
     def forward(self, points, starts, iterations=None):
         inputs, noise = self.embed(points), self.embed(starts)  # (B, N, D), (B, K, D)
-        return self.attention(inputs, iterations, starts.shape[1], noise, return_history=True)
+        return self.attention(
+            inputs, iterations, starts.shape[1], noise, return_history=True
+        )
 
     def gaussians(self, slots):
         """slots (B, K, D) -> means (B, K, 2), lower triangular factors (B, K, 2, 2), log weights (B, K)."""
-        mean, log_diagonal, lower, logit = self.decode(slots).split((2, 2, 1, 1), dim=-1)
-        factors = torch.diag_embed(log_diagonal.exp()) + lower[..., None] * torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+        mean, log_diagonal, lower, logit = self.decode(slots).split(
+            (2, 2, 1, 1), dim=-1
+        )
+        factors = torch.diag_embed(log_diagonal.exp()) + lower[
+            ..., None
+        ] * torch.tensor([[0.0, 0.0], [1.0, 0.0]])
         return mean, factors, logit[..., 0].log_softmax(dim=-1)
 
     def loss(self, points, slots):
@@ -665,10 +851,14 @@ def train(model, choose_starts, seed, steps=400, batch=16):
     """Adam on fresh batches of training sets; `choose_starts(points, generator)` -> starts (B, K, 2)."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=6e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 6e-3, total_steps=steps, pct_start=0.1
+    )
     losses = []
     for _ in range(steps):
-        points = train_sets[torch.randint(len(train_sets), (batch,), generator=generator)]
+        points = train_sets[
+            torch.randint(len(train_sets), (batch,), generator=generator)
+        ]
         loss = model.loss(points, model(points, choose_starts(points, generator)).slots)
         optimizer.zero_grad()
         loss.backward()
@@ -703,48 +893,87 @@ def seeded(seed, attention=SlotAttention):
 seeds = range(3)
 untrained, trained = [seeded(seed) for seed in seeds], [seeded(seed) for seed in seeds]
 losses = [train(model, four_points, seed) for seed, model in enumerate(trained)]
-curves = {f"seed {seed}": run.reshape(-1, 10).mean(axis=1) for seed, run in enumerate(losses)}
-figure = curves_figure(np.arange(5, 400, 10), curves, "training step", "nats a point, negative")
-show(figure, alt="The loss of three seeds over 400 steps: it falls fast at first, then slowly, much alike in all three.")
+curves = {
+    f"seed {seed}": run.reshape(-1, 10).mean(axis=1) for seed, run in enumerate(losses)
+}
+figure = curves_figure(
+    np.arange(5, 400, 10), curves, "training step", "nats a point, negative"
+)
+show(
+    figure,
+    alt="The loss of three seeds over 400 steps: it falls fast at first, then slowly, much alike in all three.",
+)
 
 # %%
-from smm_tutorial.mixtures import KMeans
+from smm_tutorial.clustering import KMeans
 
 
 def k_means_labels(sets, starts, metric):
     """Sets (B, N, 2), starts (B, K, 2), metric W (2, 2) -> labels (B, N)."""
     pairs = zip((sets @ metric.T).numpy(), (starts @ metric.T).numpy(), strict=True)
-    return [KMeans(len(start), init=start).fit(points).labels_ for points, start in pairs]
+    return [
+        KMeans(len(start), init=start).fit(points).labels_ for points, start in pairs
+    ]
 
 
 def slot_labels(model, starts, sets=test_sets, iterations=None):
     with torch.no_grad():
-        return model(sets, starts, iterations).responsibilities.argmax(dim=2).numpy()  # (B, N)
+        return (
+            model(sets, starts, iterations).responsibilities.argmax(dim=2).numpy()
+        )  # (B, N)
 
 
-test_starts = [drawn_points(test_sets, 4, torch.Generator().manual_seed(100 + seed)) for seed in seeds]
-best_of_ten = [min((KMeans(4, random_state=r).fit(p.numpy()) for r in range(10)), key=lambda m: m.inertia_).labels_
-               for p in test_sets]  # fmt: skip
+test_starts = [
+    drawn_points(test_sets, 4, torch.Generator().manual_seed(100 + seed))
+    for seed in seeds
+]
+best_of_ten = [
+    min(
+        (KMeans(4, random_state=r).fit(p.numpy()) for r in range(10)),
+        key=lambda m: m.inertia_,
+    ).labels_
+    for p in test_sets
+]
 results = {
-    "k-means": [agreement(k_means_labels(test_sets, s, torch.eye(2))).mean() for s in test_starts],
-    "k-means, sticks made round": [agreement(k_means_labels(test_sets, s, to_round)).mean() for s in test_starts],
-    "Slot Attention, untrained": [agreement(slot_labels(m, s)).mean() for m, s in zip(untrained, test_starts, strict=True)],
-    "Slot Attention, trained": [agreement(slot_labels(m, s)).mean() for m, s in zip(trained, test_starts, strict=True)],
+    "k-means": [
+        agreement(k_means_labels(test_sets, s, torch.eye(2))).mean()
+        for s in test_starts
+    ],
+    "k-means, sticks made round": [
+        agreement(k_means_labels(test_sets, s, to_round)).mean() for s in test_starts
+    ],
+    "Slot Attention, untrained": [
+        agreement(slot_labels(m, s)).mean()
+        for m, s in zip(untrained, test_starts, strict=True)
+    ],
+    "Slot Attention, trained": [
+        agreement(slot_labels(m, s)).mean()
+        for m, s in zip(trained, test_starts, strict=True)
+    ],
 }
 
 # %% tags=["nbval-ignore-output"]
-from smm_tutorial.mixture_figures import seeds_figure
+from smm_tutorial.figures.charts import seeds_figure
 
 for name, values in results.items():
-    print(f"{name:27} {np.mean(values):.2f}, from {min(values):.2f} to {max(values):.2f} (3 seeds)")
+    print(
+        f"{name:27} {np.mean(values):.2f}, from {min(values):.2f} to {max(values):.2f} (3 seeds)"
+    )
 print(f"{'k-means, best of ten starts':27} {agreement(best_of_ten).mean():.2f}")
-assert min(results["Slot Attention, trained"]) > max(*results["k-means"], agreement(best_of_ten).mean())
-assert np.mean(results["Slot Attention, trained"]) > np.mean(results["k-means, sticks made round"]) - 0.15
+assert min(results["Slot Attention, trained"]) > max(
+    *results["k-means"], agreement(best_of_ten).mean()
+)
+assert (
+    np.mean(results["Slot Attention, trained"])
+    > np.mean(results["k-means, sticks made round"]) - 0.15
+)
 assert max(results["Slot Attention, untrained"]) < min(results["k-means"])
 named = {name: np.array(values) for name, values in results.items()}
-show(seeds_figure(named, "agreement with the true sticks (adjusted Rand index)"),
-     alt="One row a method, three dots each. Untrained Slot Attention is lowest, then k-means; trained Slot Attention is "
-     "far above both, near k-means with the hand-made metric.")  # fmt: skip
+show(
+    seeds_figure(named, "agreement with the true sticks (adjusted Rand index)"),
+    alt="One row a method, three dots each. Untrained Slot Attention is lowest, then k-means; trained Slot Attention is "
+    "far above both, near k-means with the hand-made metric.",
+)
 
 # %% [markdown]
 # Trained, it is far above k-means from the same starts and above the best of ten, for every seed, on sets that it has
@@ -764,7 +993,9 @@ def learned_sharing(model, queries_from):
 
     def sharing(places):
         with torch.no_grad():
-            keys = module.to_keys(module.norm_inputs(model.embed(torch.tensor(places)[None])))
+            keys = module.to_keys(
+                module.norm_inputs(model.embed(torch.tensor(places)[None]))
+            )
             queries = module.to_queries(module.norm_means(queries_from))
             return attend(queries, keys)[0].numpy()
 
@@ -777,11 +1008,19 @@ with torch.no_grad():
     before_last = watched(points[None], watched_start).history[-2].means
     said = watched.gaussians(before_last)[0][0]
 plain = KMeans(4, init=start.numpy()).fit(points.numpy())
-both = {"k-means": lambda x: np.eye(4)[plain.predict(x)], "Slot Attention, trained": learned_sharing(watched, before_last)}
+both = {
+    "k-means": lambda x: np.eye(4)[plain.predict(x)],
+    "Slot Attention, trained": learned_sharing(watched, before_last),
+}
 figure = territories_figure(points.numpy(), said.numpy(), both)
-figure.axes[0].collections[1].set_offsets(plain.cluster_centers_)  # k-means has crosses of its own
-show(figure, alt="Territories for one set. k-means: borders halfway between means cut sticks. Trained Slot Attention: "
-     "borders run along the sticks.")  # fmt: skip
+figure.axes[0].collections[1].set_offsets(
+    plain.cluster_centers_
+)  # k-means has crosses of its own
+show(
+    figure,
+    alt="Territories for one set. k-means: borders halfway between means cut sticks. Trained Slot Attention: "
+    "borders run along the sticks.",
+)
 
 # %% [markdown]
 # The borders run along the sticks, as with the hand-made metric. Nobody mentioned a tilt: it was the cheapest way to
@@ -792,7 +1031,7 @@ show(figure, alt="Territories for one set. k-means: borders halfway between mean
 # what each slot says.
 
 # %%
-from smm_tutorial.slot_figures import slot_step_figure
+from smm_tutorial.figures.slots import slot_step_figure
 
 
 def steps_of(model, points, start, iterations):
@@ -802,17 +1041,27 @@ def steps_of(model, points, start, iterations):
         steps = []
         for state in history:
             means, factors, _ = model.gaussians(state.means)
-            covariances = torch.linalg.inv(factors.mT @ factors)  # A^T A is the inverse covariance
-            steps.append(SetStep(*(x[0].numpy() for x in (means, state.responsibilities, covariances))))
+            covariances = torch.linalg.inv(
+                factors.mT @ factors
+            )  # A^T A is the inverse covariance
+            steps.append(
+                SetStep(
+                    *(
+                        x[0].numpy()
+                        for x in (means, state.responsibilities, covariances)
+                    )
+                )
+            )
     return steps
 
 
 steps = steps_of(watched, points, start, iterations=6)
 for iteration in (1, 3):
-    show(slot_step_figure(points.numpy(), steps, iteration),
-         alt=f"Iteration {iteration}: points in their slots' colours, an ellipse for each slot, and the table of shares."
-    )  # fmt: skip
-stepper = slot_widgets.slot_stepper(points.numpy(), steps)
+    show(
+        slot_step_figure(points.numpy(), steps, iteration),
+        alt=f"Iteration {iteration}: points in their slots' colours, an ellipse for each slot, and the table of shares.",
+    )
+stepper = widgets.slot_stepper(points.numpy(), steps)
 stepper.show()
 stepper.slider.value = 6
 
@@ -826,16 +1075,24 @@ stepper.slider.value = 6
 def kept_by_the_gate(model, starts):
     """The gate z in each of three iterations on the test sets: three tensors (B K, D)."""
     calls, gru = [], model.attention.update.gru
-    listening = gru.register_forward_hook(lambda cell, arguments, result: calls.append(arguments))
+    listening = gru.register_forward_hook(
+        lambda cell, arguments, result: calls.append(arguments)
+    )
     slot_labels(model, starts)
     listening.remove()
     from_input, from_state = gru.weight_ih.chunk(3)[1], gru.weight_hh.chunk(3)[1]
     bias = gru.bias_ih.chunk(3)[1] + gru.bias_hh.chunk(3)[1]
-    return [(update @ from_input.T + state @ from_state.T + bias).sigmoid().detach() for update, state in calls]
+    return [
+        (update @ from_input.T + state @ from_state.T + bias).sigmoid().detach()
+        for update, state in calls
+    ]
 
 
 for seed, (model, s) in enumerate(zip(trained, test_starts, strict=True)):
-    shown = (f"{z.mean():.2f} ({z.quantile(0.1):.2f} to {z.quantile(0.9):.2f})" for z in kept_by_the_gate(model, s))
+    shown = (
+        f"{z.mean():.2f} ({z.quantile(0.1):.2f} to {z.quantile(0.9):.2f})"
+        for z in kept_by_the_gate(model, s)
+    )
     print(f"seed {seed}: z in iterations 1, 2, 3:", ", ".join(shown))
 
 # %% [markdown]
@@ -862,10 +1119,14 @@ def mean_of_seeds(sets, truth, slots, iterations=None):
 
 
 for iterations in (1, 2, 3, 5, 10):
-    print(f"4 sticks, 4 slots, {iterations:2} iterations: {mean_of_seeds(test_sets, groups, 4, iterations)}")
+    print(
+        f"4 sticks, 4 slots, {iterations:2} iterations: {mean_of_seeds(test_sets, groups, 4, iterations)}"
+    )
 for sticks, slots in ((3, 3), (5, 5), (4, 6)):
     sets, truth = stick_sets(np.random.default_rng(3), 64, groups=sticks)
-    print(f"{sticks} sticks, {slots} slots,  3 iterations: {mean_of_seeds(sets, truth, slots)}")
+    print(
+        f"{sticks} sticks, {slots} slots,  3 iterations: {mean_of_seeds(sets, truth, slots)}"
+    )
 
 # %% [markdown]
 # One iteration is too few for this network; beyond the three of its training little changes, and it does not run away:
@@ -880,12 +1141,21 @@ halves = {}
 for slots in (4, 6):
     found = []
     for seed, model in enumerate(trained):
-        labels = slot_labels(model, drawn_points(test_sets, slots, torch.Generator().manual_seed(200 + seed)))
+        labels = slot_labels(
+            model,
+            drawn_points(test_sets, slots, torch.Generator().manual_seed(200 + seed)),
+        )
         both = [homogeneity_completeness_v_measure(groups, one)[:2] for one in labels]
-        found.append([np.mean([len(np.unique(one)) for one in labels]), *np.mean(both, axis=0)])
+        found.append(
+            [np.mean([len(np.unique(one)) for one in labels]), *np.mean(both, axis=0)]
+        )
     halves[slots] = held, pure, whole = np.mean(found, axis=0)
-    print(f"{slots} slots: {held:.1f} hold a point; slots pure {pure:.2f}, sticks whole {whole:.2f} (means of 3 seeds)")
-assert halves[6][1] > halves[4][1] and halves[6][2] < halves[4][2] and halves[6][0] > 4.5
+    print(
+        f"{slots} slots: {held:.1f} hold a point; slots pure {pure:.2f}, sticks whole {whole:.2f} (means of 3 seeds)"
+    )
+assert (
+    halves[6][1] > halves[4][1] and halves[6][2] < halves[4][2] and halves[6][0] > 4.5
+)
 
 # %% [markdown]
 # Spare slots do not stay empty. They make slots purer, since two sticks must share one less often, and they cut
@@ -905,7 +1175,9 @@ class NoCompetition(SlotAttention):
     """As in ordinary attention: each slot hands one unit out over the inputs, and slots ignore each other."""
 
     def attend(self, queries, keys):
-        return (queries @ keys.mT / math.sqrt(self.slot_dim)).log_softmax(dim=2)  # (B, K, N), now over inputs
+        return (queries @ keys.mT / math.sqrt(self.slot_dim)).log_softmax(
+            dim=2
+        )  # (B, K, N), now over inputs
 
 
 def one_point_for_all(points, generator):
@@ -932,27 +1204,59 @@ for name in ("no competition", "identical starts"):
 def judged(model, choose_starts, seed):
     """Four means over the test sets: see the titles below. A point belongs to the Gaussian that explains it best."""
     with torch.no_grad():
-        out = model(test_sets, choose_starts(test_sets, torch.Generator().manual_seed(100 + seed)))
-        slots, weights = out.slots, out.responsibilities / out.responsibilities.sum(dim=1, keepdim=True)
-        seen = torch.special.entr(weights).sum(dim=1).exp()  # (B, K): e to the entropy; equal weights on n inputs give n
+        out = model(
+            test_sets,
+            choose_starts(test_sets, torch.Generator().manual_seed(100 + seed)),
+        )
+        slots, weights = (
+            out.slots,
+            out.responsibilities / out.responsibilities.sum(dim=1, keepdim=True),
+        )
+        seen = (
+            torch.special.entr(weights).sum(dim=1).exp()
+        )  # (B, K): e to the entropy; equal weights on n inputs give n
         means = model.gaussians(slots)[0]  # (B, K, 2)
-        best = log_joint(test_sets, *model.gaussians(slots)).argmax(dim=2).numpy()  # (B, N)
-        found = np.mean([sticks_with_a_slot(one, index) for index, one in enumerate(means)])
-        return model.loss(test_sets, slots).item(), found, agreement(best).mean(), seen.mean().item()
+        best = (
+            log_joint(test_sets, *model.gaussians(slots)).argmax(dim=2).numpy()
+        )  # (B, N)
+        found = np.mean(
+            [sticks_with_a_slot(one, index) for index, one in enumerate(means)]
+        )
+        return (
+            model.loss(test_sets, slots).item(),
+            found,
+            agreement(best).mean(),
+            seen.mean().item(),
+        )
 
 
 # %% tags=["nbval-ignore-output"]
-titles = ("loss, nats", "sticks with a slot", "agreement", "inputs that a slot looks at")
+titles = (
+    "loss, nats",
+    "sticks with a slot",
+    "agreement",
+    "inputs that a slot looks at",
+)
 table = {}
 for name, (models, choose_starts) in variants.items():
-    table[name] = np.array([judged(model, choose_starts, seed) for seed, model in enumerate(models)])  # (3 seeds, 4)
+    table[name] = np.array(
+        [judged(model, choose_starts, seed) for seed, model in enumerate(models)]
+    )  # (3 seeds, 4)
     print(name)
     for title, values in zip(titles, table[name].T, strict=True):
-        print(f"    {title:27} {values.mean():.2f}, from {values.min():.2f} to {values.max():.2f}")
-spread = torch.stack([p.T.cov(correction=0) for p in test_sets])  # (64, 2, 2): one Gaussian for each set
-print(f"one Gaussian for each set: loss {(1 + np.log(2 * np.pi) + 0.5 * torch.linalg.slogdet(spread)[1]).mean():.2f}")
+        print(
+            f"    {title:27} {values.mean():.2f}, from {values.min():.2f} to {values.max():.2f}"
+        )
+spread = torch.stack(
+    [p.T.cov(correction=0) for p in test_sets]
+)  # (64, 2, 2): one Gaussian for each set
+print(
+    f"one Gaussian for each set: loss {(1 + np.log(2 * np.pi) + 0.5 * torch.linalg.slogdet(spread)[1]).mean():.2f}"
+)
 for harmed in ("no competition", "identical starts"):
-    assert (table[harmed][:, 0] > table["as it is"][:, 0].max() + 0.2).all() and (table[harmed][:, 3] > 48).all()
+    assert (table[harmed][:, 0] > table["as it is"][:, 0].max() + 0.2).all() and (
+        table[harmed][:, 3] > 48
+    ).all()
 assert table["as it is"][:, 1].max() < 4
 
 # %%
@@ -960,12 +1264,25 @@ panels = []
 for name, (models, choose_starts) in variants.items():
     for seed, model in enumerate(models):
         with torch.no_grad():
-            begin = choose_starts(test_sets[3:4], torch.Generator().manual_seed(100 + seed))[0]
+            begin = choose_starts(
+                test_sets[3:4], torch.Generator().manual_seed(100 + seed)
+            )[0]
         step = steps_of(model, points, begin, 3)[-1]
-        shares = step.responsibilities / step.responsibilities.sum(axis=1, keepdims=True)  # for the colours
-        panels.append((f"{name}, seed {seed}", points.numpy(), SetStep(step.means, shares, step.covariances)))
-show(sets_figure(panels, columns=3), alt="Three rows of three seeds. As it is: an ellipse on each stick, or nearly. "
-     "Without competition: wide ellipses lie over each other. Identical starts: all four ellipses are one.")  # fmt: skip
+        shares = step.responsibilities / step.responsibilities.sum(
+            axis=1, keepdims=True
+        )  # for the colours
+        panels.append(
+            (
+                f"{name}, seed {seed}",
+                points.numpy(),
+                SetStep(step.means, shares, step.covariances),
+            )
+        )
+show(
+    point_sets_figure(panels, columns=3),
+    alt="Three rows of three seeds. As it is: an ellipse on each stick, or nearly. "
+    "Without competition: wide ellipses lie over each other. Identical starts: all four ellipses are one.",
+)
 
 # %% [markdown]
 # Each of the two alone ruins everything, and both end in the same place: all slots say *one* Gaussian for the whole
@@ -993,8 +1310,17 @@ worst = agreement(labels).argsort()[:4]
 panels = []
 for index in worst:
     step = steps_of(watched, test_sets[index], test_starts[best_seed][index], 3)[-1]
-    panels.append((f"set {index}: {agreement(labels[index : index + 1])[0]:.2f}", test_sets[index].numpy(), step))
-show(sets_figure(panels), alt="The four worst sets: one slot holds two sticks, and another stick is shared by two slots.")
+    panels.append(
+        (
+            f"set {index}: {agreement(labels[index : index + 1])[0]:.2f}",
+            test_sets[index].numpy(),
+            step,
+        )
+    )
+show(
+    point_sets_figure(panels),
+    alt="The four worst sets: one slot holds two sticks, and another stick is shared by two slots.",
+)
 
 # %% [markdown]
 # The same failure as in notebook 01: two groups in one slot while two slots share a third. Competition and learning
@@ -1005,17 +1331,21 @@ show(sets_figure(panels), alt="The four worst sets: one slot holds two sticks, a
 # **Predict first.** Turn all sticks by 30, 60, 90 degrees. Where will k-means overtake?
 
 # %% tags=["nbval-ignore-output"]
-from smm_tutorial.slot_figures import STICK_TILT
+from smm_tutorial.datasets.point_sets import STICK_TILT
 
 for degrees in (0, 30, 60, 90):
-    sets, _ = stick_sets(np.random.default_rng(4), 64, tilt=STICK_TILT + np.deg2rad(degrees))
+    sets, _ = stick_sets(
+        np.random.default_rng(4), 64, tilt=STICK_TILT + np.deg2rad(degrees)
+    )
     ours, theirs = [], []
     for seed, model in enumerate(trained):
         s = drawn_points(sets, 4, torch.Generator().manual_seed(300 + seed))
         ours.append(agreement(slot_labels(model, s, sets)).mean())
         theirs.append(agreement(k_means_labels(sets, s, torch.eye(2))).mean())
-    print(f"turned by {degrees:2}: Slot Attention {np.mean(ours):.2f} ± {np.std(ours):.2f}, k-means {np.mean(theirs):.2f} ± "
-          f"{np.std(theirs):.2f}")  # fmt: skip
+    print(
+        f"turned by {degrees:2}: Slot Attention {np.mean(ours):.2f} ± {np.std(ours):.2f}, k-means {np.mean(theirs):.2f} ± "
+        f"{np.std(theirs):.2f}"
+    )
     assert degrees not in (60, 90) or max(ours) < min(theirs)
 
 # %% [markdown]

@@ -33,11 +33,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -61,17 +81,26 @@ import numpy as np
 import torch
 
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.metrics import adjusted_rand_index
-from smm_tutorial.mixture_module_figures import CLOUD_KINDS, clusterings_figure, mixture_step, two_clouds
-from smm_tutorial.plotting import show
-from smm_tutorial.slots import SlotAttention, SlotMixture
+from smm_tutorial.metrics.segmentation import adjusted_rand_index
+from smm_tutorial.datasets.point_sets import CLOUD_KINDS, two_clouds
+from smm_tutorial.figures.slot_mixture import clusterings_figure
+from smm_tutorial.slots.as_mixture import mixture_step
+from smm_tutorial.figures.display import show
+from smm_tutorial.slots.attention import SlotAttention
+from smm_tutorial.slots.mixture import SlotMixture
 
-PLAIN = {"projections": "identity", "normalisation": "none", "update": "none"}  # nothing neural is left
+PLAIN = {
+    "projections": "identity",
+    "normalisation": "none",
+    "update": "none",
+}  # nothing neural is left
 
 
 def plain_mixture(variance, **options):
     """A SlotMixture of two slots in the plane without neural parts: it clusters, from exactly the noise it is given."""
-    module = SlotMixture(2, 2, 2, num_iterations=50, variance_floor=1e-4, **PLAIN, **options).double()
+    module = SlotMixture(
+        2, 2, 2, num_iterations=50, variance_floor=1e-4, **PLAIN, **options
+    ).double()
     with torch.no_grad():
         module.start.mean.zero_()
         module.start.log_scale.zero_()
@@ -91,7 +120,9 @@ def plain_mixture(variance, **options):
 # %%
 def ari(groups, responsibilities):
     """True groups (N,), responsibilities (1, N, K) -> the ARI of the hard assignment."""
-    return adjusted_rand_index(torch.tensor(groups)[None, None], responsibilities.argmax(2)[:, None]).item()
+    return adjusted_rand_index(
+        torch.tensor(groups)[None, None], responsibilities.argmax(2)[:, None]
+    ).item()
 
 
 scores = {kind: {"soft k-means": [], "mixture": []} for kind in CLOUD_KINDS}
@@ -99,14 +130,23 @@ shown = {}
 for seed in range(10):
     for kind in CLOUD_KINDS:
         points, groups = two_clouds(kind, np.random.default_rng(seed))
-        inputs, start = torch.tensor(points)[None], torch.tensor(points[[0, 1]])[None]  # one point of each group
+        inputs, start = (
+            torch.tensor(points)[None],
+            torch.tensor(points[[0, 1]])[None],
+        )  # one point of each group
         fixed = {"variances": "fixed", "weights": "fixed"}
-        soft = [plain_mixture(t, **fixed)(inputs, noise=start, return_history=True) for t in np.geomspace(0.02, 2, 7)]
+        soft = [
+            plain_mixture(t, **fixed)(inputs, noise=start, return_history=True)
+            for t in np.geomspace(0.02, 2, 7)
+        ]
         soft = max(soft, key=lambda out: ari(groups, out.responsibilities))
         mixture = plain_mixture(1.0)(inputs, noise=start, return_history=True)
         scores[kind]["soft k-means"].append(ari(groups, soft.responsibilities))
         scores[kind]["mixture"].append(ari(groups, mixture.responsibilities))
-        steps = {name: mixture_step(inputs, out.history[-1]) for name, out in (("soft k-means", soft), ("mixture", mixture))}
+        steps = {
+            name: mixture_step(inputs, out.history[-1])
+            for name, out in (("soft k-means", soft), ("mixture", mixture))
+        }
         shown.setdefault(kind, (points, groups, steps))
 
 # %%
@@ -114,7 +154,13 @@ alt = "Four sets by three panels. Groups apart: both right. Core and halo, uprig
 alt += "sees one group, the mixture finds both. Tilted cross: neither finds the sticks."
 show(clusterings_figure(shown), alt=alt)
 for kind, both in scores.items():
-    print(f"{kind:12}", *(f"  {name} {np.mean(values):5.2f} ± {np.std(values):.2f}" for name, values in both.items()))
+    print(
+        f"{kind:12}",
+        *(
+            f"  {name} {np.mean(values):5.2f} ± {np.std(values):.2f}"
+            for name, values in both.items()
+        ),
+    )
 
 # %% [markdown]
 # Read it row by row; the numbers are ten sets each.
@@ -148,15 +194,21 @@ def sets(question, count, generator, points=48):
         centres = 3 * uniform - 1.5
     if question == "how wide, concentric":
         centres = 0.25 * normal[:, :1].expand(-1, 2, -1)
-        spreads = torch.stack([0.05 + 0.2 * uniform[:, 0, :1], 0.4 + 0.4 * uniform[:, 1, :1]], dim=1)
+        spreads = torch.stack(
+            [0.05 + 0.2 * uniform[:, 0, :1], 0.4 + 0.4 * uniform[:, 1, :1]], dim=1
+        )
     group = torch.arange(points) % 2
-    inputs = centres[:, group] + spreads[:, group] * torch.randn(count, points, 2, generator=generator)
+    inputs = centres[:, group] + spreads[:, group] * torch.randn(
+        count, points, 2, generator=generator
+    )
     return inputs, centres if question.startswith("where") else spreads
 
 
 def matched_error(said, true):
     """Mean square error (count,) under the better of the two ways to match two answers with two groups."""
-    straight, crossed = ((said - other).square().mean(dim=(1, 2)) for other in (true, true.flip(1)))
+    straight, crossed = (
+        (said - other).square().mean(dim=(1, 2)) for other in (true, true.flip(1))
+    )
     return torch.minimum(straight, crossed)
 
 
@@ -167,14 +219,22 @@ def matched_error(said, true):
 
 
 # %%
-def train(module_class, question, seed, prepare=lambda inputs: inputs, steps=200, **options):
+def train(
+    module_class, question, seed, prepare=lambda inputs: inputs, steps=200, **options
+):
     """Train a module and its head; the root mean square error on 1,000 fresh sets."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     inputs, true = sets(question, 1000, torch.Generator().manual_seed(1000))
-    how = {"start": "per_slot", "normalisation": "none", "initialisation": "clustering"} | options
+    how = {
+        "start": "per_slot",
+        "normalisation": "none",
+        "initialisation": "clustering",
+    } | options
     slots = module_class(2, prepare(inputs).shape[2], 8, 3, **how)
-    head = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, true.shape[2]))
+    head = torch.nn.Sequential(
+        torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, true.shape[2])
+    )
     parameters = [*slots.parameters(), *head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps)
@@ -186,7 +246,9 @@ def train(module_class, question, seed, prepare=lambda inputs: inputs, steps=200
         optimiser.zero_grad()
         schedule.step()
     with torch.no_grad():
-        return matched_error(head(slots(prepare(inputs)).slots), true).mean().sqrt().item()
+        return (
+            matched_error(head(slots(prepare(inputs)).slots), true).mean().sqrt().item()
+        )
 
 
 # %%
@@ -201,25 +263,45 @@ def error_of_a_constant(question):
 # The figure shows error relative to that constant: 1 means that nothing about the set was learned, 0 is perfect.
 
 # %% tags=["nbval-ignore-output"]
-QUESTIONS = ("where, anywhere", "where, nearly known", "how wide", "how wide, concentric")
-MODULES = {"Slot Attention": (SlotAttention, {}), "SMM": (SlotMixture, {"content": "reduced", "variance_floor": 1e-4})}
+QUESTIONS = (
+    "where, anywhere",
+    "where, nearly known",
+    "how wide",
+    "how wide, concentric",
+)
+MODULES = {
+    "Slot Attention": (SlotAttention, {}),
+    "SMM": (SlotMixture, {"content": "reduced", "variance_floor": 1e-4}),
+}
 relative = {question: {} for question in QUESTIONS}
 for question in QUESTIONS:
     for name, (module_class, options) in MODULES.items():
-        errors = np.array([train(module_class, question, seed, **options) for seed in range(5)])
+        errors = np.array(
+            [train(module_class, question, seed, **options) for seed in range(5)]
+        )
         relative[question][name] = values = errors / error_of_a_constant(question)
         each = " ".join(f"{value:.2f}" for value in np.sort(values))
-        print(f"{question:21} {name:15} {values.mean():.2f} ± {values.std():.2f}   seeds: {each}")
+        print(
+            f"{question:21} {name:15} {values.mean():.2f} ± {values.std():.2f}   seeds: {each}"
+        )
 
 # %%
-from smm_tutorial.mixture_module_figures import modules_figure
+from smm_tutorial.figures.slot_mixture import modules_figure
 
-figure = modules_figure(relative, "error relative to the constant answer, one dot a seed")
+figure = modules_figure(
+    relative, "error relative to the constant answer, one dot a seed"
+)
 alt = "Error of five seeds by question and module: for spreads the SMM is lower, for places anywhere both are alike; "
 show(figure, alt=alt + "for nearly known places some seeds of the SMM stay near 1.")
 
-means = {question: {name: values.mean() for name, values in both.items()} for question, both in relative.items()}
-assert abs(means["where, anywhere"]["SMM"] - means["where, anywhere"]["Slot Attention"]) < 0.1  # as good
+means = {
+    question: {name: values.mean() for name, values in both.items()}
+    for question, both in relative.items()
+}
+assert (
+    abs(means["where, anywhere"]["SMM"] - means["where, anywhere"]["Slot Attention"])
+    < 0.1
+)  # as good
 for question in ("how wide", "how wide, concentric"):
     assert means[question]["SMM"] < means[question]["Slot Attention"] - 0.05
 
@@ -249,8 +331,18 @@ def with_squares(inputs):
 
 
 wide = error_of_a_constant("how wide")
-with_help = np.array([train(SlotAttention, "how wide", seed, prepare=with_squares) for seed in range(5)]) / wide
-print(f"Slot Attention that is also given the squares: {with_help.mean():.2f} ± {with_help.std():.2f}")
+with_help = (
+    np.array(
+        [
+            train(SlotAttention, "how wide", seed, prepare=with_squares)
+            for seed in range(5)
+        ]
+    )
+    / wide
+)
+print(
+    f"Slot Attention that is also given the squares: {with_help.mean():.2f} ± {with_help.std():.2f}"
+)
 assert with_help.mean() < means["how wide"]["Slot Attention"] - 0.05
 
 # %% [markdown]
@@ -285,9 +377,12 @@ assert with_help.mean() < means["how wide"]["Slot Attention"] - 0.05
 # **Predict first.** Who owns a key at the common mean? Who owns one at 4?
 
 # %%
-from smm_tutorial.mixture_module_figures import density_figure
+from smm_tutorial.figures.slot_mixture import density_figure
 
-show(density_figure(), alt="Two bell curves at 0: the narrow slot is higher and owns the middle, the wide one owns both sides.")
+show(
+    density_figure(),
+    alt="Two bell curves at 0: the narrow slot is higher and owns the middle, the wide one owns both sides.",
+)
 
 # %% [markdown]
 # Above, weight times density; below, the responsibilities: at each key the two heights, divided by their sum. A narrow
@@ -300,15 +395,18 @@ show(density_figure(), alt="Two bell curves at 0: the narrow slot is higher and 
 # the picture without it follows.)
 
 # %%
-from smm_tutorial import mixture_module_widgets
+from smm_tutorial import widgets
 
-explorer = mixture_module_widgets.density_explorer()
+explorer = widgets.density_explorer()
 explorer.slider.controls["distance"].value = 1.0  # code may move the sliders too
 explorer.show()
 
 # %%
 figure = density_figure(log_determinant=False)
-show(figure, alt="Without the log-determinant both curves peak alike: the wide slot lies above everywhere and owns every key.")
+show(
+    figure,
+    alt="Without the log-determinant both curves peak alike: the wide slot lies above everywhere and owns every key.",
+)
 
 # %% [markdown]
 # Without it, a wide slot beats a narrow one on *every* key but the mean itself: nothing pays for being wide. Cores
@@ -329,9 +427,16 @@ def border_radius(narrow, wide, weight, dim):
 for dim in (1, 2, 8, 32):
     radius = border_radius(1.0, 9.0, 0.3, dim)
     on_border = torch.full((dim,), radius / math.sqrt(dim), dtype=torch.float64)
-    log_densities = [torch.distributions.Normal(0.0, s).log_prob(on_border).sum().item() for s in (1.0, 3.0)]
-    np.testing.assert_allclose(math.log(0.3) + log_densities[0], math.log(0.7) + log_densities[1])
-    print(f"{dim:2d} features: the core ends at {radius:.2f}, that is {radius / math.sqrt(dim):.2f} in each feature")
+    log_densities = [
+        torch.distributions.Normal(0.0, s).log_prob(on_border).sum().item()
+        for s in (1.0, 3.0)
+    ]
+    np.testing.assert_allclose(
+        math.log(0.3) + log_densities[0], math.log(0.7) + log_densities[1]
+    )
+    print(
+        f"{dim:2d} features: the core ends at {radius:.2f}, that is {radius / math.sqrt(dim):.2f} in each feature"
+    )
 
 # %% [markdown]
 # A weight is heard once, the log-variance once *a feature*: in many features the core's small weight hardly matters any
@@ -356,11 +461,23 @@ def log_responsibilities(queries, keys, variances, log_weights):
 
 # %%
 generator = torch.Generator().manual_seed(0)
-queries, keys = torch.randn(1, 2, 3, generator=generator), torch.randn(1, 5, 3, generator=generator)
+queries, keys = (
+    torch.randn(1, 2, 3, generator=generator),
+    torch.randn(1, 5, 3, generator=generator),
+)
 log_weights = torch.tensor([[0.3, 0.7]]).log()
-gamma = log_responsibilities(queries, keys, torch.ones(1, 2, 3), log_weights).exp()  # (1, 5, 2)
-print("an input's responsibilities sum to", *(f"{total:.3f}" for total in gamma.sum(dim=2)[0]))
-print("a slot's add up to               ", *(f"{total:.3f}" for total in gamma.sum(dim=1)[0]), " of 5 inputs")
+gamma = log_responsibilities(
+    queries, keys, torch.ones(1, 2, 3), log_weights
+).exp()  # (1, 5, 2)
+print(
+    "an input's responsibilities sum to",
+    *(f"{total:.3f}" for total in gamma.sum(dim=2)[0]),
+)
+print(
+    "a slot's add up to               ",
+    *(f"{total:.3f}" for total in gamma.sum(dim=1)[0]),
+    " of 5 inputs",
+)
 
 # %% [markdown]
 # Inputs are shared out; a slot may get many or hardly any. What a slot got *is* its weight:
@@ -383,13 +500,19 @@ def weights_and_means(gamma, values):
 
 # %%
 rng = np.random.default_rng(3)
-two_groups = np.concatenate([rng.normal([-2, 0], 0.3, (150, 2)), rng.normal([2, 0], 0.3, (50, 2))])
+two_groups = np.concatenate(
+    [rng.normal([-2, 0], 0.3, (150, 2)), rng.normal([2, 0], 0.3, (50, 2))]
+)
 inputs = torch.tensor(two_groups)[None]
 start = torch.tensor(two_groups[[0, 160]])[None]
-five_starts = torch.cat([start, torch.tensor([[[0.0, 9.0], [0.0, -9.0], [9.0, 9.0]]])], dim=1)  # three far from any point
+five_starts = torch.cat(
+    [start, torch.tensor([[[0.0, 9.0], [0.0, -9.0], [9.0, 9.0]]])], dim=1
+)  # three far from any point
 five = plain_mixture(0.2)(inputs, num_iterations=60, num_slots=5, noise=five_starts)
 print("weights:", *(f"{weight:.3f}" for weight in five.weights[0]))
-assert five.weights[0, 2:].max() < 0.01 and torch.allclose(five.weights[0, :2], torch.tensor([0.75, 0.25]).double(), atol=0.01)
+assert five.weights[0, 2:].max() < 0.01 and torch.allclose(
+    five.weights[0, :2], torch.tensor([0.75, 0.25]).double(), atol=0.01
+)
 
 # %% [markdown]
 # Two weights are about the groups' sizes. The three spare slots hold one point each, 1/200: the collapse of notebook 01,
@@ -405,11 +528,15 @@ assert five.weights[0, 2:].max() < 0.01 and torch.allclose(five.weights[0, :2], 
 torch.manual_seed(0)
 module = SlotMixture(4, 6, 8).double()
 old, proposed = torch.randn(1, 4, 8).double(), torch.randn(1, 4, 8).double()
-gated = module.update.gru(proposed[0], old[0])[None]  # (1, 4, 8); its state is the old mean, its input the weighted mean
+gated = module.update.gru(proposed[0], old[0])[
+    None
+]  # (1, 4, 8); its state is the old mean, its input the weighted mean
 by_hand = gated + module.update.mlp(module.update.norm(gated))
 torch.testing.assert_close(module.update(proposed, old), by_hand)
 print("update by hand = the library; untrained, it ends", end=" ")
-print(f"{(by_hand - proposed).norm() / (old - proposed).norm():.1f} times as far from the weighted mean as it began")
+print(
+    f"{(by_hand - proposed).norm() / (old - proposed).norm():.1f} times as far from the weighted mean as it began"
+)
 
 # %% [markdown]
 # So the mean is *not* where EM would put it, and before training not even near. That raises a question which the paper's
@@ -421,13 +548,17 @@ print(f"{(by_hand - proposed).norm() / (old - proposed).norm():.1f} times as far
 # shares; the update has moved the mean.
 
 # %%
-from smm_tutorial.mixture_module_figures import two_variances_figure
+from smm_tutorial.figures.slot_mixture import two_variances_figure
 
 values = np.random.default_rng(0).normal(1.0, 0.6, 40)
 shares = np.random.default_rng(1).dirichlet(np.full(40, 3.0))
 figure = two_variances_figure(values, shares, updated_mean=2.2)
 alt = "Left: values around 1, the slot's mean at 2.2; about the weighted mean the Gaussian there is too narrow to reach them, "
-show(figure, alt=alt + "about the updated mean it covers them. Right: the mean square about a place is a parabola.")
+show(
+    figure,
+    alt=alt
+    + "about the updated mean it covers them. Right: the mean square about a place is a parabola.",
+)
 
 # %% [markdown]
 # Both Gaussians sit on the slot's mean. The one with the variance about the *weighted* mean (solid) leaves most
@@ -448,18 +579,29 @@ def variance_about(gamma, values, means):
 
 
 # %%
-gamma, data = torch.tensor(shares)[None, :, None], torch.tensor(values)[None, :, None]  # (1, 40, 1) each
+gamma, data = (
+    torch.tensor(shares)[None, :, None],
+    torch.tensor(values)[None, :, None],
+)  # (1, 40, 1) each
 _, weighted_mean = weights_and_means(gamma, data)
 about_weighted = variance_about(gamma, data, weighted_mean).item()
 about_updated = variance_about(gamma, data, torch.full((1, 1, 1), 2.2).double()).item()
-np.testing.assert_allclose(about_updated, about_weighted + (weighted_mean.item() - 2.2) ** 2)
+np.testing.assert_allclose(
+    about_updated, about_weighted + (weighted_mean.item() - 2.2) ** 2
+)
 
 candidates = np.geomspace(0.05, 20, 2001)
-expected_log_density = [-0.5 * (about_updated / s + np.log(2 * np.pi * s)) for s in candidates]
+expected_log_density = [
+    -0.5 * (about_updated / s + np.log(2 * np.pi * s)) for s in candidates
+]
 best = candidates[np.argmax(expected_log_density)]
 np.testing.assert_allclose(best, about_updated, rtol=0.004)  # the grid's step
-lost = max(expected_log_density) + 0.5 * (about_updated / about_weighted + np.log(2 * np.pi * about_weighted))
-print(f"about the weighted mean {about_weighted:.2f}, about the updated {about_updated:.2f}; the best of a grid {best:.2f}")
+lost = max(expected_log_density) + 0.5 * (
+    about_updated / about_weighted + np.log(2 * np.pi * about_weighted)
+)
+print(
+    f"about the weighted mean {about_weighted:.2f}, about the updated {about_updated:.2f}; the best of a grid {best:.2f}"
+)
 print(f"the variance about the weighted mean would cost {lost:.2f} nats a value")
 
 # %% [markdown]
@@ -478,13 +620,19 @@ def slot_mixture_by_hand(module, inputs, noise, iterations=3):
     keys, values = module.to_keys(inputs), module.to_values(inputs)  # (B, N, D)
     means = module.start.mean + module.start.log_scale.exp() * noise  # (B, K, D)
     variances = module.start_log_variance.exp().expand_as(means)  # (B, K, D)
-    log_weights = torch.full_like(means[..., 0], -math.log(means.shape[1]))  # (B, K), all 1 / K
+    log_weights = torch.full_like(
+        means[..., 0], -math.log(means.shape[1])
+    )  # (B, K), all 1 / K
     for _ in range(iterations):
         queries = module.to_queries(module.norm_means(means))
-        gamma = log_responsibilities(queries, keys, variances, log_weights).exp()  # E-step, (B, N, K)
+        gamma = log_responsibilities(
+            queries, keys, variances, log_weights
+        ).exp()  # E-step, (B, N, K)
         weights, weighted_means = weights_and_means(gamma, values)  # M-step
         means = module.update(weighted_means, means)  # GRU and MLP
-        variances = variance_about(gamma, values, means).clamp_min(module.variance_floor)  # equation 7
+        variances = variance_about(gamma, values, means).clamp_min(
+            module.variance_floor
+        )  # equation 7
         log_weights = weights.log()
     return torch.cat([means, variances], dim=2), gamma, weights
 
@@ -495,7 +643,13 @@ out = module(inputs, noise=noise)
 torch.testing.assert_close(slots, out.slots)
 torch.testing.assert_close(gamma, out.responsibilities)
 torch.testing.assert_close(weights, out.weights)
-print("by hand = smm_tutorial.slots.SlotMixture:", tuple(out.slots.shape), "slots,", tuple(gamma.shape), "responsibilities")
+print(
+    "by hand = smm_tutorial.slots.mixture.SlotMixture:",
+    tuple(out.slots.shape),
+    "slots,",
+    tuple(gamma.shape),
+    "responsibilities",
+)
 
 # %% [markdown]
 # Two lines in it are practice rather than paper. The *floor* under the variances stops components from collapsing, as
@@ -509,22 +663,31 @@ print("by hand = smm_tutorial.slots.SlotMixture:", tuple(out.slots.shape), "slot
 # two halves, or find the core at once?
 
 # %%
-from smm_tutorial.mixture_module_figures import slot_step_figure
-from smm_tutorial.slots import SlotState
+from smm_tutorial.figures.slot_mixture import mixture_slots_figure
+from smm_tutorial.slots.base import SlotState
 
 points, _ = two_clouds("concentric", np.random.default_rng(0))
 inputs, start = torch.tensor(points)[None], torch.tensor(points[[0, 1]])[None]
 mixture = plain_mixture(1.0)
 history = mixture(inputs, noise=start, num_iterations=30, return_history=True).history
-at_start = SlotState(start, history[0].responsibilities, torch.ones_like(start), torch.full((1, 2), 0.5))
+at_start = SlotState(
+    start, history[0].responsibilities, torch.ones_like(start), torch.full((1, 2), 0.5)
+)
 steps = [mixture_step(inputs, state) for state in (at_start, *history)]
 for iteration in (0, 30):
     name = f"After {iteration} iterations"
-    seen = "one slot is the core, the other the halo." if iteration else "two slots side by side, both of variance 1."
-    show(slot_step_figure(steps, iteration), alt=f"{name}: {seen} Beside it the curves of weights and of standard deviations.")
+    seen = (
+        "one slot is the core, the other the halo."
+        if iteration
+        else "two slots side by side, both of variance 1."
+    )
+    show(
+        mixture_slots_figure(steps, iteration),
+        alt=f"{name}: {seen} Beside it the curves of weights and of standard deviations.",
+    )
 
 # %%
-stepper = mixture_module_widgets.slot_stepper(steps)
+stepper = widgets.mixture_slot_stepper(steps)
 stepper.slider.value = 5
 stepper.show()
 
@@ -541,19 +704,29 @@ stepper.show()
 # with diagonal covariances, *step for step*.
 
 # %%
-from smm_tutorial.mixtures import GaussianMixtureEM
+from smm_tutorial.clustering import GaussianMixtureEM
 
-equal_start = dict(weights_init=[0.5, 0.5], means_init=points[[0, 1]], precisions_init=np.ones((2, 2)))
-em = GaussianMixtureEM(2, covariance_type="diag", tol=0, reg_covar=0, max_iter=30, **equal_start).fit(points)
+equal_start = dict(
+    weights_init=[0.5, 0.5], means_init=points[[0, 1]], precisions_init=np.ones((2, 2))
+)
+em = GaussianMixtureEM(
+    2, covariance_type="diag", tol=0, reg_covar=0, max_iter=30, **equal_start
+).fit(points)
 for state, theirs in zip([at_start, *history], em.history_, strict=True):
     np.testing.assert_allclose(state.means[0].detach(), theirs.means, atol=1e-10)
-    np.testing.assert_allclose(state.variances[0].detach(), theirs.covariances, atol=1e-10)
+    np.testing.assert_allclose(
+        state.variances[0].detach(), theirs.covariances, atol=1e-10
+    )
     np.testing.assert_allclose(state.weights[0].detach(), theirs.weights, atol=1e-10)
-print(f"SlotMixture = GaussianMixtureEM, at the start and after each of {len(history)} iterations")
+print(
+    f"SlotMixture = GaussianMixtureEM, at the start and after each of {len(history)} iterations"
+)
 bounds = [step.lower_bound for step in steps]
 np.testing.assert_allclose(bounds, [entry.lower_bound for entry in em.history_])
 assert (np.diff(bounds) > -1e-12).all()
-print(f"and so the log-likelihood of a point never falls: from {bounds[0]:.3f} to {bounds[-1]:.3f} nats")
+print(
+    f"and so the log-likelihood of a point never falls: from {bounds[0]:.3f} to {bounds[-1]:.3f} nats"
+)
 
 # %% [markdown]
 # With the neural parts *on*, nothing climbs for sure: the update may go anywhere, and keys and values differ. What
@@ -576,9 +749,20 @@ def gradient_norms(module, loss):
     """The gradient's norm of the start's parameters and of some others, by name."""
     module.zero_grad()
     loss.backward()
-    names = ("start.mean", "start.log_scale", "start_log_variance", "to_keys.weight", "update.gru.weight_ih")
+    names = (
+        "start.mean",
+        "start.log_scale",
+        "start_log_variance",
+        "to_keys.weight",
+        "update.gru.weight_ih",
+    )
     parameters = dict(module.named_parameters())
-    return {name: 0.0 if parameters[name].grad is None else parameters[name].grad.norm().item() for name in names}
+    return {
+        name: 0.0
+        if parameters[name].grad is None
+        else parameters[name].grad.norm().item()
+        for name in names
+    }
 
 
 torch.manual_seed(0)
@@ -592,11 +776,17 @@ def last_step_after_detach(module, inputs, noise):
     with torch.no_grad():
         before = module(inputs, num_iterations=2, noise=noise)
     means, variances = before.means.detach(), before.variances.detach()
-    keys, values = module.to_keys(module.norm_inputs(inputs)), module.to_values(module.norm_inputs(inputs))
+    keys, values = (
+        module.to_keys(module.norm_inputs(inputs)),
+        module.to_values(module.norm_inputs(inputs)),
+    )
     queries = module.to_queries(module.norm_means(means))
     gamma = log_responsibilities(queries, keys, variances, before.weights.log()).exp()
     means = module.update(weights_and_means(gamma, values)[1], means)
-    return torch.cat([means, variance_about(gamma, values, means).clamp_min(module.variance_floor)], dim=2)
+    return torch.cat(
+        [means, variance_about(gamma, values, means).clamp_min(module.variance_floor)],
+        dim=2,
+    )
 
 
 # %% [markdown]
@@ -620,19 +810,32 @@ everything.load_state_dict(module.state_dict())
 detached = last_step_after_detach(module, inputs, noise)
 straight_through = module(inputs, noise=noise).slots
 through_all = everything(inputs, noise=noise).slots
-torch.testing.assert_close(detached, straight_through)  # forward, all three are the same
+torch.testing.assert_close(
+    detached, straight_through
+)  # forward, all three are the same
 torch.testing.assert_close(through_all, straight_through)
 
 norms = {
     "plain detach": gradient_norms(module, (detached - target).square().mean()),
-    "straight-through": gradient_norms(module, (straight_through - target).square().mean()),
+    "straight-through": gradient_norms(
+        module, (straight_through - target).square().mean()
+    ),
     "all steps": gradient_norms(everything, (through_all - target).square().mean()),
 }
-print(f"{'':17}", *(f"{name.removesuffix('.weight'):>20}" for name in norms["all steps"]))
+print(
+    f"{'':17}", *(f"{name.removesuffix('.weight'):>20}" for name in norms["all steps"])
+)
 for name, values in norms.items():
     print(f"{name:17}", *(f"{value:20.4f}" for value in values.values()))
-assert norms["plain detach"]["start.mean"] == norms["plain detach"]["start_log_variance"] == 0
-assert norms["straight-through"]["start.mean"] > 0 and norms["straight-through"]["start_log_variance"] > 0
+assert (
+    norms["plain detach"]["start.mean"]
+    == norms["plain detach"]["start_log_variance"]
+    == 0
+)
+assert (
+    norms["straight-through"]["start.mean"] > 0
+    and norms["straight-through"]["start_log_variance"] > 0
+)
 
 # %% [markdown]
 # With the plain detach nothing of the start learns: mean, noise scale and variance stay where they were initialised.
@@ -640,17 +843,30 @@ assert norms["straight-through"]["start.mean"] > 0 and norms["straight-through"]
 # differs.) What does the shortcut cost, and save? Compare directions with the full gradient, and count what is kept.
 
 # %%
-from smm_tutorial.mixture_module_figures import bytes_kept_for_backward
+from smm_tutorial.training.memory import bytes_kept_for_backward
 
 
 def flat_gradient(module, iterations, names):
     module.zero_grad()
-    (module(inputs, noise=noise, num_iterations=iterations).slots - target).square().mean().backward()
-    return torch.cat([parameter.grad.flatten() for name, parameter in module.named_parameters() if names in name])
+    (
+        module(inputs, noise=noise, num_iterations=iterations).slots - target
+    ).square().mean().backward()
+    return torch.cat(
+        [
+            parameter.grad.flatten()
+            for name, parameter in module.named_parameters()
+            if names in name
+        ]
+    )
 
 
 def kilobytes_kept(module, iterations):
-    return bytes_kept_for_backward(lambda: module(inputs, noise=noise, num_iterations=iterations)) / 1000
+    return (
+        bytes_kept_for_backward(
+            lambda: module(inputs, noise=noise, num_iterations=iterations)
+        )
+        / 1000
+    )
 
 
 print("cosine of last-step and full gradient | kB kept for backward")
@@ -659,8 +875,10 @@ for iterations in (1, 3, 7):
     for names in ("to_", "update.", "start"):
         last, full = (flat_gradient(m, iterations, names) for m in (module, everything))
         cosines.append(torch.cosine_similarity(last, full, dim=0).item())
-    print(f"{iterations} iterations: keys, values, queries {cosines[0]:.2f}, update {cosines[1]:.2f}, start {cosines[2]:.2f} |"
-          f" last step {kilobytes_kept(module, iterations):.0f}, all {kilobytes_kept(everything, iterations):.0f}")  # fmt: skip
+    print(
+        f"{iterations} iterations: keys, values, queries {cosines[0]:.2f}, update {cosines[1]:.2f}, start {cosines[2]:.2f} |"
+        f" last step {kilobytes_kept(module, iterations):.0f}, all {kilobytes_kept(everything, iterations):.0f}"
+    )
 
 # %% [markdown]
 # One iteration: the same thing. Three: roughly the same direction. Seven: for keys, values and queries the shortcut points
@@ -678,17 +896,25 @@ for iterations in (1, 3, 7):
 
 # %%
 B, N, K, D = 16, 32 * 32, 7, 64
-print(f"one tensor of B N K D numbers: {4 * B * N * K * D / 1e6:.0f} MB; one of B N K: {4 * B * N * K / 1e6:.1f} MB")
+print(
+    f"one tensor of B N K D numbers: {4 * B * N * K * D / 1e6:.0f} MB; one of B N K: {4 * B * N * K / 1e6:.1f} MB"
+)
 
 torch.manual_seed(0)
 large = SlotMixture(K, D, D)
 picture_features, picture_noise = torch.randn(B, N, D), torch.randn(B, K, D)
 bill = {
-    "broadcast": bytes_kept_for_backward(lambda: slot_mixture_by_hand(large, picture_features, picture_noise)),
-    "matrix form": bytes_kept_for_backward(lambda: large(picture_features, noise=picture_noise)),
+    "broadcast": bytes_kept_for_backward(
+        lambda: slot_mixture_by_hand(large, picture_features, picture_noise)
+    ),
+    "matrix form": bytes_kept_for_backward(
+        lambda: large(picture_features, noise=picture_noise)
+    ),
 }
 for name, count in bill.items():
-    print(f"{name:12} keeps {count / 1e6:6.0f} MB for the backward pass of three iterations")
+    print(
+        f"{name:12} keeps {count / 1e6:6.0f} MB for the backward pass of three iterations"
+    )
 
 # %% [markdown]
 # The cure is algebra. Expand the square and sort by who depends on what:
@@ -720,20 +946,30 @@ def variance_by_products(gamma, values, means):
 
 
 generator = torch.Generator().manual_seed(1)
-queries, keys = (torch.randn(2, count, 16, generator=generator).double() for count in (5, 50))
-variances, log_weights = torch.rand(2, 5, 16, generator=generator).double() + 0.5, torch.zeros(2, 5).double()
+queries, keys = (
+    torch.randn(2, count, 16, generator=generator).double() for count in (5, 50)
+)
+variances, log_weights = (
+    torch.rand(2, 5, 16, generator=generator).double() + 0.5,
+    torch.zeros(2, 5).double(),
+)
 quadratic, cross, constant = expand_square(queries, keys, variances)
 fast = (quadratic + cross + (constant + log_weights)[:, None]).log_softmax(dim=2)
 slow = log_responsibilities(queries, keys, variances, log_weights)
 torch.testing.assert_close(fast, slow, atol=1e-10, rtol=0)
 torch.testing.assert_close(
-    variance_by_products(slow.exp(), keys, queries), variance_about(slow.exp(), keys, queries), atol=1e-10, rtol=0
+    variance_by_products(slow.exp(), keys, queries),
+    variance_about(slow.exp(), keys, queries),
+    atol=1e-10,
+    rtol=0,
 )
 
 in_float64 = SlotMixture(K, D, D).double()
 features, start = torch.randn(2, 256, D).double(), torch.randn(2, K, D).double()
 slots, *_ = slot_mixture_by_hand(in_float64, features, start)
-torch.testing.assert_close(slots, in_float64(features, noise=start).slots, atol=1e-10, rtol=0)
+torch.testing.assert_close(
+    slots, in_float64(features, noise=start).slots, atol=1e-10, rtol=0
+)
 print("E-step, variance and the whole module: matrix form = broadcast form to 1e-10")
 
 # %% [markdown]
@@ -752,11 +988,15 @@ def seconds(forward):
 
 
 forms = {
-    "broadcast": lambda: slot_mixture_by_hand(large, picture_features[:4], picture_noise[:4])[0],
+    "broadcast": lambda: slot_mixture_by_hand(
+        large, picture_features[:4], picture_noise[:4]
+    )[0],
     "matrix form": lambda: large(picture_features[:4], noise=picture_noise[:4]).slots,
 }
 rounds = [{name: seconds(forward) for name, forward in forms.items()} for _ in range(3)]
-ratio = min(one["broadcast"] for one in rounds) / min(one["matrix form"] for one in rounds)
+ratio = min(one["broadcast"] for one in rounds) / min(
+    one["matrix form"] for one in rounds
+)
 print(f"the matrix form is {ratio:.0f} times as fast here")
 
 # %%
@@ -774,7 +1014,7 @@ print("at least 2 times as fast, and at most a fifth of the memory")
 # responsibility? And if you first subtract the inputs' mean?
 
 # %%
-from smm_tutorial.mixture_module_figures import errors_figure
+from smm_tutorial.figures.slot_mixture import errors_figure
 
 
 def by_products(queries, keys, variances):
@@ -788,29 +1028,43 @@ def centred(queries, keys, variances):
 
 
 def broadcast(queries, keys, variances):
-    return log_responsibilities(queries, keys, variances, torch.zeros(variances.shape[:2])).exp()
+    return log_responsibilities(
+        queries, keys, variances, torch.zeros(variances.shape[:2])
+    ).exp()
 
 
 # %%
 offsets = [0.1, 1, 3, 10, 30, 100, 300, 1000, 3000]
-methods = {"expanded square": by_products, "expanded square, centred first": centred, "broadcast": broadcast}
+methods = {
+    "expanded square": by_products,
+    "expanded square, centred first": centred,
+    "broadcast": broadcast,
+}
 errors = {name: [] for name in methods}
 for offset in offsets:
     generator = torch.Generator().manual_seed(0)
-    queries, keys = (torch.randn(1, count, 8, generator=generator) + offset for count in (4, 200))  # float32
+    queries, keys = (
+        torch.randn(1, count, 8, generator=generator) + offset for count in (4, 200)
+    )  # float32
     variances = torch.ones(1, 4, 8)
     exact = broadcast(queries.double(), keys.double(), variances.double())
     for name, method in methods.items():
-        errors[name].append((method(queries, keys, variances) - exact).abs().max().item())
+        errors[name].append(
+            (method(queries, keys, variances) - exact).abs().max().item()
+        )
 
 # %%
 epsilon = torch.finfo(torch.float32).eps
-figure = errors_figure(offsets, errors, [epsilon * max(offset, 1) ** 2 for offset in offsets])
+figure = errors_figure(
+    offsets, errors, [epsilon * max(offset, 1) ** 2 for offset in offsets]
+)
 alt = "Error against distance from zero: the expanded square's grows with its square until it is 1, "
 show(figure, alt=alt + "the centred one and the broadcast form stay near 1e-6.")
 assert errors["expanded square"][-1] > 0.1  # responsibilities that mean nothing
 assert max(errors["expanded square, centred first"]) < 1e-4
-print("at 3000 the expanded square is useless in float32; centred first, every error is below 1e-4")
+print(
+    "at 3000 the expanded square is useless in float32; centred first, every error is below 1e-4"
+)
 
 # %% [markdown]
 # Around 300 the expanded square is wrong in the second digit of a responsibility; around 3000 it is noise. Subtracting the
@@ -832,14 +1086,25 @@ print("at 3000 the expanded square is useless in float32; centred first, every e
 
 # %%
 rng = np.random.default_rng(3)
-data = torch.tensor(np.concatenate([rng.normal([-2, 0], 0.3, (150, 2)), rng.normal([2, 0], 0.3, (50, 2))]))[None]
-means, ones = torch.tensor([[[-2.0, 0.0], [2.0, 0.0]]]).double(), torch.ones(1, 2, 2).double()
+data = torch.tensor(
+    np.concatenate(
+        [rng.normal([-2, 0], 0.3, (150, 2)), rng.normal([2, 0], 0.3, (50, 2))]
+    )
+)[None]
+means, ones = (
+    torch.tensor([[[-2.0, 0.0], [2.0, 0.0]]]).double(),
+    torch.ones(1, 2, 2).double(),
+)
 gamma = log_responsibilities(means, data, ones, torch.zeros(1, 2).double()).exp()
 normalised_first = gamma / gamma.sum(dim=1, keepdim=True)
 print("paper:   weights", *(f"{weight:.2f}" for weight in gamma.mean(dim=1)[0]))
 as_released = normalised_first.sum(dim=1)[0] / 2  # 1 for each slot; over 2 slots
 torch.testing.assert_close(as_released, torch.full((2,), 0.5).double())
-print("release: weights", *(f"{weight:.2f}" for weight in as_released), "whatever the data")
+print(
+    "release: weights",
+    *(f"{weight:.2f}" for weight in as_released),
+    "whatever the data",
+)
 
 # %% [markdown]
 # 150 points and 50, and both weigh one half. (A second class in the release sums the right thing, but the weights were not
@@ -855,15 +1120,21 @@ print("release: weights", *(f"{weight:.2f}" for weight in as_released), "whateve
 # %%
 def released_responsibilities(queries, keys, variances):
     """(B, K, D), (B, N, D), (B, K, D) -> (B, N, K): exp(-d) + 1e-8 with d = sum of squares over variance, by sqrt(D)."""
-    distance = ((keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]).sum(dim=3) / math.sqrt(keys.shape[2])
+    distance = ((keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]).sum(
+        dim=3
+    ) / math.sqrt(keys.shape[2])
     likeness = torch.exp(-distance) + 1e-8
     return likeness / likeness.sum(dim=2, keepdim=True)
 
 
 same_mean, equal_weights = torch.zeros(1, 2, 2).double(), torch.zeros(1, 2).double()
 core_and_halo = torch.tensor([[[1.0, 1.0], [9.0, 9.0]]]).double()
-along = torch.tensor([[[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [2.0, 0.0], [5.0, 0.0], [20.0, 0.0]]]).double()
-paper = log_responsibilities(same_mean, along, core_and_halo, equal_weights).exp()[0, :, 0]
+along = torch.tensor(
+    [[[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [2.0, 0.0], [5.0, 0.0], [20.0, 0.0]]]
+).double()
+paper = log_responsibilities(same_mean, along, core_and_halo, equal_weights).exp()[
+    0, :, 0
+]
 released = released_responsibilities(same_mean, along, core_and_halo)[0, :, 0]
 print("distance from the mean ", *(f"{place:6.1f}" for place in along[0, :, 0]))
 print("core's share, paper    ", *(f"{share:6.2f}" for share in paper))
@@ -880,13 +1151,21 @@ assert released.max() <= 0.5 < paper.max()
 # %%
 D = 64
 generator = torch.Generator().manual_seed(0)
-queries, keys = (0.5 * torch.randn(1, count, D, generator=generator).double() for count in (5, 20))
+queries, keys = (
+    0.5 * torch.randn(1, count, D, generator=generator).double() for count in (5, 20)
+)
 ones = torch.ones(1, 5, D).double()
 scaled = released_responsibilities(queries, keys, ones)
-temperature = torch.full((1, 5, D), math.sqrt(D) / 2).double()  # -d / sqrt(D) = -d / (2 s)
-ours = log_responsibilities(queries, keys, temperature, torch.zeros(1, 5).double()).exp()
+temperature = torch.full(
+    (1, 5, D), math.sqrt(D) / 2
+).double()  # -d / sqrt(D) = -d / (2 s)
+ours = log_responsibilities(
+    queries, keys, temperature, torch.zeros(1, 5).double()
+).exp()
 torch.testing.assert_close(scaled, ours, atol=1e-3, rtol=0)  # up to the 1e-8
-print(f"the release's scale at D = {D}: as if all variances were {math.sqrt(D) / 2:.0f} times as large")
+print(
+    f"the release's scale at D = {D}: as if all variances were {math.sqrt(D) / 2:.0f} times as large"
+)
 
 # %% [markdown]
 # ### 3. Mean and variance share a LayerNorm
@@ -896,18 +1175,28 @@ print(f"the release's scale at D = {D}: as if all variances were {math.sqrt(D) /
 
 # %%
 torch.manual_seed(0)
-shared_norm, own_norm, project = torch.nn.LayerNorm(16), torch.nn.LayerNorm(8), torch.nn.Linear(8, 8, bias=False)
+shared_norm, own_norm, project = (
+    torch.nn.LayerNorm(16),
+    torch.nn.LayerNorm(8),
+    torch.nn.Linear(8, 8, bias=False),
+)
 mean, log_sigma = torch.randn(8), torch.zeros(8)
 
 
 def mean_query(log_sigma, shared):
-    normalised = shared_norm(torch.cat([mean, log_sigma]))[:8] if shared else own_norm(mean)
+    normalised = (
+        shared_norm(torch.cat([mean, log_sigma]))[:8] if shared else own_norm(mean)
+    )
     return project(normalised)
 
 
 for shared in (True, False):
-    moved = (mean_query(log_sigma - 2, shared) - mean_query(log_sigma, shared)).norm() / mean_query(log_sigma, shared).norm()
-    print(f"sigma shrinks to {math.exp(-2):.2f} of itself, shared LayerNorm {shared}: the mean's query moves by {moved:.0%}")
+    moved = (
+        mean_query(log_sigma - 2, shared) - mean_query(log_sigma, shared)
+    ).norm() / mean_query(log_sigma, shared).norm()
+    print(
+        f"sigma shrinks to {math.exp(-2):.2f} of itself, shared LayerNorm {shared}: the mean's query moves by {moved:.0%}"
+    )
 
 # %% [markdown]
 # ### 4. One step more, and a start that does not learn
@@ -920,7 +1209,9 @@ for shared in (True, False):
 inputs = torch.tensor(points)[None]
 for T in (3, 7, 15):
     change = steps[T + 1].responsibilities - steps[T].responsibilities
-    print(f"T = {T:2d}: one more step changes a responsibility by {np.abs(change).max():.2f} at most")
+    print(
+        f"T = {T:2d}: one more step changes a responsibility by {np.abs(change).max():.2f} at most"
+    )
 
 # %% [markdown]
 # Early on a lot: when you compare results, count the release's setting of $T$ as $T + 1$.
@@ -933,7 +1224,9 @@ for T in (3, 7, 15):
 
 # %%
 torch.manual_seed(0)
-layer = torch.nn.TransformerEncoderLayer(d_model=8, nhead=2, dim_feedforward=16, dropout=0.0, batch_first=True)
+layer = torch.nn.TransformerEncoderLayer(
+    d_model=8, nhead=2, dim_feedforward=16, dropout=0.0, batch_first=True
+)
 tokens, sets_of_inputs = torch.randn(1, 2, 8), torch.randn(2, 30, 8)
 
 
@@ -956,10 +1249,18 @@ print("one set in another order: the same start")
 
 # %%
 for factor in (1.0, 1.1):
-    same_means = dict(weights_init=[0.5, 0.5], means_init=np.zeros((2, 2)), precisions_init=[[1, 1], [1 / factor, 1 / factor]])
-    twins = GaussianMixtureEM(2, covariance_type="diag", tol=0, max_iter=100, **same_means).fit(points)
+    same_means = dict(
+        weights_init=[0.5, 0.5],
+        means_init=np.zeros((2, 2)),
+        precisions_init=[[1, 1], [1 / factor, 1 / factor]],
+    )
+    twins = GaussianMixtureEM(
+        2, covariance_type="diag", tol=0, max_iter=100, **same_means
+    ).fit(points)
     first, second = np.sqrt(twins.covariances_.mean(axis=1))
-    print(f"variances 1 and {factor}  ->  standard deviations {first:.2f} and {second:.2f}")
+    print(
+        f"variances 1 and {factor}  ->  standard deviations {first:.2f} and {second:.2f}"
+    )
 
 # %% [markdown]
 # Means cannot break this tie, widths can.
@@ -970,10 +1271,15 @@ for factor in (1.0, 1.1):
 # distances by 3. Forget the factor and a threshold means something else:
 
 # %%
-true, said = torch.tensor([1.5, -0.6, 0.7]) / 3, torch.tensor([1.8, -0.6, 0.7]) / 3  # in the network's units
+true, said = (
+    torch.tensor([1.5, -0.6, 0.7]) / 3,
+    torch.tensor([1.8, -0.6, 0.7]) / 3,
+)  # in the network's units
 distance = (true - said).norm().item()
 for threshold in (0.5, 0.25, 0.125):
-    print(f"threshold {threshold:5.3f}: with the factor {3 * distance < threshold!s:5}  without it {distance < threshold}")
+    print(
+        f"threshold {threshold:5.3f}: with the factor {3 * distance < threshold!s:5}  without it {distance < threshold}"
+    )
 
 # %% [markdown]
 # ### 7. and 8. What runs, and on how much
@@ -983,12 +1289,14 @@ for threshold in (0.5, 0.25, 0.125):
 # pictures.
 
 # %%
-from smm_tutorial import checkpoints, datasets, evaluation
+from smm_tutorial import checkpoints, datasets, discovery
 
 model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
-scenes = datasets.load("clevr6", split="test", size=model.config.image_size).subset(range(16))
-owners = evaluation.segment(model, scenes)  # the slot that owns each pixel, (16, 32, 32)
-assert evaluation.score(scenes, owners)["fg_ari"] > 0.6
+scenes = datasets.load("clevr6", split="test", size=model.config.image_size).subset(
+    range(16)
+)
+owners = discovery.segment(model, scenes)  # the slot that owns each pixel, (16, 32, 32)
+assert discovery.score(scenes, owners)["fg_ari"] > 0.6
 print(f"it runs: owners of pixels {tuple(owners.shape)}, FG-ARI on these above 0.6")
 
 # %% [markdown]
@@ -1000,7 +1308,9 @@ rng = np.random.default_rng(0)
 for pictures in (192, 15_000):
     draws = rng.binomial(pictures, 0.5, size=1000) / pictures
     low, high = np.quantile(draws, [0.025, 0.975])
-    print(f"{pictures:6d} pictures: 95% of evaluations lie between {100 * low:.1f}% and {100 * high:.1f}%")
+    print(
+        f"{pictures:6d} pictures: 95% of evaluations lie between {100 * low:.1f}% and {100 * high:.1f}%"
+    )
 
 # %% [markdown]
 # CLEVR's validation split has 15,000 pictures. With 192, differences of a few points between methods say nothing.

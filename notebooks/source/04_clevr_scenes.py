@@ -32,11 +32,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -65,9 +85,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from smm_tutorial import datasets, scene_figures
+from smm_tutorial import datasets, figures
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.plotting import color_map, displayable, show
+from smm_tutorial.figures.palette import color_map
+from smm_tutorial.figures.pictures import displayable
+from smm_tutorial.figures.display import show
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.masks import scene_masks
@@ -84,7 +106,12 @@ print(test)
 # %%
 record = test.records[34]
 print(json.dumps(record["objects"][2], indent=1))
-print("the scene:", {key: record[key] for key in ("image_filename", "camera")}, "and", sorted(set(record) - {"objects"}))
+print(
+    "the scene:",
+    {key: record[key] for key in ("image_filename", "camera")},
+    "and",
+    sorted(set(record) - {"objects"}),
+)
 
 # %% [markdown]
 # Shape, size, material and colour are words; `3d_coords` is the centre in world units, with the floor at height 0;
@@ -98,9 +125,13 @@ print("the scene:", {key: record[key] for key in ("image_filename", "camera")}, 
 scene = Scene.from_record(record)
 assert scene.to_record() == record  # nothing is lost on the way
 whole = render([scene], 120, 160, samples=4)
-figure = scene_figures.scene_figure(scene, whole.images[0], whole.masks[0])
+figure = figures.scene_figure(scene, whole.images[0], whole.masks[0])
 alt = "A scene of five objects three times: the rendered picture, with a number on each object; its mask, one colour an "
-show(figure, alt=alt + "object on grey; and from above, as discs in a square that is turned, camera below.")
+show(
+    figure,
+    alt=alt
+    + "object on grey; and from above, as discs in a square that is turned, camera below.",
+)
 
 # %% [markdown]
 # Colour means the same object in all three. The dotted circles on the right are the distance that CLEVR keeps between
@@ -115,7 +146,10 @@ show(figure, alt=alt + "object on grey; and from above, as discs in a square tha
 
 
 # %%
-RIGHT, BEHIND = np.array([0.65631, 0.75449]), np.array([-0.75449, 0.65631])  # on the floor, as the camera sees it
+RIGHT, BEHIND = (
+    np.array([0.65631, 0.75449]),
+    np.array([-0.75449, 0.65631]),
+)  # on the floor, as the camera sees it
 
 
 def keep_distance(places, radii):
@@ -134,8 +168,13 @@ def keep_distance(places, radii):
 generator = np.random.default_rng(0)
 for count in (3, 6, 10):
     draws = 20_000
-    places, radii = generator.uniform(-3, 3, (draws, count, 2)), generator.choice([0.35, 0.7], (draws, count))
-    print(f"{count:2} objects: {keep_distance(places, radii).mean():7.3%} of {draws:,} throws obey")
+    places, radii = (
+        generator.uniform(-3, 3, (draws, count, 2)),
+        generator.choice([0.35, 0.7], (draws, count)),
+    )
+    print(
+        f"{count:2} objects: {keep_distance(places, radii).mean():7.3%} of {draws:,} throws obey"
+    )
 
 # %% [markdown]
 # Throwing all at once and hoping is hopeless for ten. CLEVR's generator therefore places one object at a time, tries up to
@@ -145,27 +184,46 @@ for count in (3, 6, 10):
 # `random_scene` does all of that, from a generator with a seed. Do its scenes obey?
 
 # %%
-mine = [random_scene(np.random.default_rng(seed), min_objects=5, max_objects=10) for seed in range(3)]
+mine = [
+    random_scene(np.random.default_rng(seed), min_objects=5, max_objects=10)
+    for seed in range(3)
+]
 again = random_scene(np.random.default_rng(0), min_objects=5, max_objects=10)
 assert again == mine[0]  # the seed says everything
 for drawn in mine:
     places = np.array([[item.position[:2] for item in drawn.objects]])
-    assert keep_distance(places, np.array([[item.radius for item in drawn.objects]])).all()
+    assert keep_distance(
+        places, np.array([[item.radius for item in drawn.objects]])
+    ).all()
 
 images = render(mine, 120, 160, samples=4).images
-named = [(f"{len(one.objects)} objects", displayable(i)) for one, i in zip(mine, images, strict=True)]
-figure = scene_figures.pictures_figure(named, columns=3)
-show(figure, alt="Three new random scenes of solids on a grey floor, each with its number of objects above it.")
+named = [
+    (f"{len(one.objects)} objects", displayable(i))
+    for one, i in zip(mine, images, strict=True)
+]
+figure = figures.pictures_figure(named, columns=3)
+show(
+    figure,
+    alt="Three new random scenes of solids on a grey floor, each with its number of objects above it.",
+)
 
 # %% [markdown]
 # Sizes are drawn with equal chances. **Predict first.** Are they still half and half in crowded scenes?
 
 # %%
-drawn = [random_scene(np.random.default_rng(seed), *bounds) for bounds in ((3, 4), (9, 10)) for seed in range(100)]
+drawn = [
+    random_scene(np.random.default_rng(seed), *bounds)
+    for bounds in ((3, 4), (9, 10))
+    for seed in range(100)
+]
 for few_or_many in (drawn[:100], drawn[100:]):
-    small = np.array([item.size == "small" for one in few_or_many for item in one.objects])
+    small = np.array(
+        [item.size == "small" for one in few_or_many for item in one.objects]
+    )
     error = np.sqrt(small.mean() * (1 - small.mean()) / len(small))
-    print(f"{len(small):4} objects in 100 scenes: {small.mean():.0%} ± {error:.0%} small ones (standard error)")
+    print(
+        f"{len(small):4} objects in 100 scenes: {small.mean():.0%} ± {error:.0%} small ones (standard error)"
+    )
 
 # %% [markdown]
 # ## The camera
@@ -210,9 +268,15 @@ from smm_tutorial.scenes import camera as camera_room
 
 points = np.array([item.position for item in scene.objects])
 by_hand = project(points, position, axes, 320, 480)
-for found, noted in zip(by_hand, [item.pixel_coords for item in scene.objects], strict=True):
+for found, noted in zip(
+    by_hand, [item.pixel_coords for item in scene.objects], strict=True
+):
     print("by hand {:6.2f} {:6.2f} {:.6f}   record {} {} {}".format(*found, *noted))
-library = camera_room.project(points, position, aspect=480 / 320) * [480, 320, 1]  # it counts in shares of the frame
+library = camera_room.project(points, position, aspect=480 / 320) * [
+    480,
+    320,
+    1,
+]  # it counts in shares of the frame
 torch.testing.assert_close(torch.tensor(by_hand), torch.tensor(library))
 
 # %% [markdown]
@@ -226,7 +290,9 @@ torch.testing.assert_close(torch.tensor(by_hand), torch.tensor(library))
 for count in (1, 2, 3, 5):
     seen = replace(scene, camera=None, objects=scene.objects[:count])
     error = np.linalg.norm(camera_room.camera_position(seen) - position)
-    print(f"from {count} of the objects: the camera is found to {error:.4f} world units")
+    print(
+        f"from {count} of the objects: the camera is found to {error:.4f} world units"
+    )
 assert error < 1e-3
 
 # %% [markdown]
@@ -240,17 +306,33 @@ assert error < 1e-3
 
 # %%
 HEIGHT, WIDTH = 120, 160
-columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)  # (H, W), centres of pixels
+columns, rows = np.meshgrid(
+    np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5
+)  # (H, W), centres of pixels
 focal = WIDTH * 35 / 32
-local = np.stack([(columns - WIDTH / 2) / focal, (HEIGHT / 2 - rows) / focal, -np.ones_like(rows)], axis=2)
+local = np.stack(
+    [(columns - WIDTH / 2) / focal, (HEIGHT / 2 - rows) / focal, -np.ones_like(rows)],
+    axis=2,
+)
 directions = local @ axes.T  # (H, W, 3), in the world
 directions /= np.linalg.norm(directions, axis=2, keepdims=True)
 
-frame, centres = camera_room.Frame.of_image(HEIGHT, WIDTH), camera_room.subpixel_offsets(1)
-library = camera_room.camera_rays(HEIGHT, WIDTH, frame, centres).squeeze(1) @ torch.tensor(axes).T
+frame, centres = (
+    camera_room.Frame.of_image(HEIGHT, WIDTH),
+    camera_room.subpixel_offsets(1),
+)
+library = (
+    camera_room.camera_rays(HEIGHT, WIDTH, frame, centres).squeeze(1)
+    @ torch.tensor(axes).T
+)
 torch.testing.assert_close(torch.tensor(directions).flatten(0, 1), library)
-there_and_back = project(position + 9 * directions[30, 100][None], position, axes, HEIGHT, WIDTH)
-print("pixel (row 30, column 100) sends a ray, which projects to column, row, depth:", there_and_back[0].round(6))
+there_and_back = project(
+    position + 9 * directions[30, 100][None], position, axes, HEIGHT, WIDTH
+)
+print(
+    "pixel (row 30, column 100) sends a ray, which projects to column, row, depth:",
+    there_and_back[0].round(6),
+)
 
 # %% [markdown]
 # ### Your turn: where a ray meets a sphere
@@ -266,14 +348,20 @@ def ray_sphere(origin, directions, center, radius):
 
 
 # %%
-balls = replace(scene, objects=tuple(replace(item, shape="sphere") for item in scene.objects))
+balls = replace(
+    scene, objects=tuple(replace(item, shape="sphere") for item in scene.objects)
+)
 distances = np.stack(
     [
-        ray_sphere(position, directions.reshape(-1, 3), np.array(item.position), item.radius).reshape(HEIGHT, WIDTH)
+        ray_sphere(
+            position, directions.reshape(-1, 3), np.array(item.position), item.radius
+        ).reshape(HEIGHT, WIDTH)
         for item in balls.objects
     ]
 )  # (K, H, W)
-print(f"{np.isfinite(distances).mean():.1%} of all pairs of a ray and an object meet: most of the work is for nothing")
+print(
+    f"{np.isfinite(distances).mean():.1%} of all pairs of a ray and an object meet: most of the work is for nothing"
+)
 
 
 # %% [markdown]
@@ -294,7 +382,9 @@ mask = nearest_hit(distances)
 library = scene_masks(balls, HEIGHT, WIDTH)
 different = (torch.tensor(mask) != library).sum().item()
 print(f"{different} of {mask.size:,} pixels differ from the library's mask")
-assert different <= 5  # it counts in float32: a ray that just grazes a ball may fall on either side
+assert (
+    different <= 5
+)  # it counts in float32: a ray that just grazes a ball may fall on either side
 
 # %% [markdown]
 # ### Your turn: light
@@ -321,9 +411,16 @@ centers = np.array([[0.0, 0.0, 0.0], *(item.position for item in balls.objects)]
 normals = np.where(mask[:, :, None] > 0, points - centers, [0.0, 0.0, 1.0])
 normals /= np.linalg.norm(normals, axis=2, keepdims=True)
 
-panels = {"distance": nearest, "normals (as colours)": (normals + 1) / 2, "mask": color_map(torch.tensor(mask))}
-figure = scene_figures.pictures_figure(panels.items(), columns=3)
-show(figure, alt="Distance, brighter further away; normals as colours, smooth over each ball; and the mask of five balls.")
+panels = {
+    "distance": nearest,
+    "normals (as colours)": (normals + 1) / 2,
+    "mask": color_map(torch.tensor(mask)),
+}
+figure = figures.pictures_figure(panels.items(), columns=3)
+show(
+    figure,
+    alt="Distance, brighter further away; normals as colours, smooth over each ball; and the mask of five balls.",
+)
 
 # %% [markdown]
 # A matt surface throws back its colour's share of the light, alike to all sides (Lambert's law: colour / π). Four lamps add
@@ -336,19 +433,35 @@ from smm_tutorial.scenes.records import COLORS
 flat_points, flat_normals = points.reshape(-1, 3), normals.reshape(-1, 3)
 light = np.zeros((HEIGHT * WIDTH, 3))
 for name, color in lighting.LAMP_COLORS.items():
-    received = irradiance(flat_points, flat_normals, np.array(scene.lamps[name]), lighting.LAMP_INTENSITIES[name])
+    received = irradiance(
+        flat_points,
+        flat_normals,
+        np.array(scene.lamps[name]),
+        lighting.LAMP_INTENSITIES[name],
+    )
     light += received[:, None] * color
-sun = lighting.SUN_DISTANCE * np.array(lighting.SUN_DIRECTION)  # so far away that its rays are parallel
-light += irradiance(flat_points, flat_normals, sun, lighting.SUN_IRRADIANCE * lighting.SUN_DISTANCE**2)[:, None]
+sun = lighting.SUN_DISTANCE * np.array(
+    lighting.SUN_DIRECTION
+)  # so far away that its rays are parallel
+light += irradiance(
+    flat_points, flat_normals, sun, lighting.SUN_IRRADIANCE * lighting.SUN_DISTANCE**2
+)[:, None]
 
-paint = np.array([[0.8 * 255] * 3, *(COLORS[item.color] for item in balls.objects)])[mask.ravel()] / 255
+paint = (
+    np.array([[0.8 * 255] * 3, *(COLORS[item.color] for item in balls.objects)])[
+        mask.ravel()
+    ]
+    / 255
+)
 matt = paint / np.pi * light
 
 
 def srgb(light):
     """Light (...), cut to 0..1, as an image file encodes it."""
     light = light.clip(0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clip(1e-4) ** (1 / 2.4) - 0.055)
+    return np.where(
+        light <= 0.0031308, 12.92 * light, 1.055 * light.clip(1e-4) ** (1 / 2.4) - 0.055
+    )
 
 
 # %% [markdown]
@@ -357,27 +470,47 @@ def srgb(light):
 # %%
 from smm_tutorial.scenes.effects import Effects
 
-PLAIN = Effects(shadows="none", ambient="none", reflections="none", bounces=0, backdrop="flat", edges="sharp")
+PLAIN = Effects(
+    shadows="none",
+    ambient="none",
+    reflections="none",
+    bounces=0,
+    backdrop="flat",
+    edges="sharp",
+)
 library = render([balls], HEIGHT, WIDTH, effects=PLAIN)
 theirs = library.images[0].permute(1, 2, 0).double().numpy()
 same = mask == library.masks[0].numpy()
 for what, place in (("ground", same & (mask == 0)), ("balls", same & (mask > 0))):
     levels = 255 * abs(srgb(matt).reshape(HEIGHT, WIDTH, 3) - theirs)[place]
-    print(f"{what:6}: by hand differs by {levels.mean():5.2f} of 255 levels in the mean, {levels.max():.2f} at most")
+    print(
+        f"{what:6}: by hand differs by {levels.mean():5.2f} of 255 levels in the mean, {levels.max():.2f} at most"
+    )
 
 # %% [markdown]
 # The ground is right, the balls are not: CLEVR's rubber is not quite matt. It has a thin clear layer that turns part of the
 # light away, the more, the more you look along the surface. That share is one line of the library:
 
 # %%
-cosines = torch.tensor(-(flat_normals * directions.reshape(-1, 3)).sum(axis=1))  # between normal and line of sight
+cosines = torch.tensor(
+    -(flat_normals * directions.reshape(-1, 3)).sum(axis=1)
+)  # between normal and line of sight
 share = np.where(mask.ravel() > 0, materials.rubber_body(cosines).numpy(), 1.0)
 by_hand = srgb(matt * share[:, None]).reshape(HEIGHT, WIDTH, 3)
-torch.testing.assert_close(torch.tensor(by_hand[same]), torch.tensor(theirs[same]), atol=0.5 / 255, rtol=0)
-print(f"now the largest difference anywhere is {255 * abs(by_hand - theirs)[same].max():.2f} of 255 levels")
+torch.testing.assert_close(
+    torch.tensor(by_hand[same]), torch.tensor(theirs[same]), atol=0.5 / 255, rtol=0
+)
+print(
+    f"now the largest difference anywhere is {255 * abs(by_hand - theirs)[same].max():.2f} of 255 levels"
+)
 
-figure = scene_figures.pictures_figure([("by hand", by_hand), ("library, no effects", theirs)], columns=2, width=2.8)
-show(figure, alt="The same five balls twice, by hand and by the library: matt, without any shadow, on a grey floor.")
+figure = figures.pictures_figure(
+    [("by hand", by_hand), ("library, no effects", theirs)], columns=2, width=2.8
+)
+show(
+    figure,
+    alt="The same five balls twice, by hand and by the library: matt, without any shadow, on a grey floor.",
+)
 
 # %% [markdown]
 # A ray tracer, in a handful of cells. And it looks wrong: the balls float, for nothing shades anything.
@@ -401,22 +534,34 @@ STEPS = {
     "+ rough mirrors": {"reflections": "glossy", "bounces": 2},
 }
 effects = PLAIN
-flat = np.array([(110, 110, 110), *(COLORS[item.color] for item in scene.objects)])[scene_masks(scene, 120, 160)] / 255
-ladder = {"flat colour": flat, "+ lamps": displayable(render([scene], 120, 160, effects=effects).images[0])}
+flat = (
+    np.array([(110, 110, 110), *(COLORS[item.color] for item in scene.objects)])[
+        scene_masks(scene, 120, 160)
+    ]
+    / 255
+)
+ladder = {
+    "flat colour": flat,
+    "+ lamps": displayable(render([scene], 120, 160, effects=effects).images[0]),
+}
 for name, change in STEPS.items():
     effects = replace(effects, **change)
     ladder[name] = displayable(render([scene], 120, 160, effects=effects).images[0])
 assert effects == Effects()  # everything is on now
-ladder["+ 16 rays a pixel"] = displayable(render([scene], 120, 160, samples=16).images[0])
+ladder["+ 16 rays a pixel"] = displayable(
+    render([scene], 120, 160, samples=16).images[0]
+)
 
 # %%
 alt = "Ten pictures of one scene: flat colours; lamps; hard, then soft shadows; round edges; a brighter far floor; ambient "
 alt += "light that lifts every dark side; mirrors on the metal cube and ball; rough mirrors; smooth outlines."
-show(scene_figures.pictures_figure(ladder.items(), columns=5, width=2.1), alt=alt)
+show(figures.pictures_figure(ladder.items(), columns=5, width=2.1), alt=alt)
 names = list(ladder)
 for before, after in zip(names[1:-1], names[2:], strict=True):
     change = abs(ladder[after] - ladder[before]) * 255
-    print(f"{after:18} changes a channel by {change.mean():5.2f} of 255 levels, by more than 10 in {(change > 10).mean():4.0%}")
+    print(
+        f"{after:18} changes a channel by {change.mean():5.2f} of 255 levels, by more than 10 in {(change > 10).mean():4.0%}"
+    )
 
 # %% [markdown]
 # Ambient light changes most, though it has no shadow or highlight to point at: it lifts every side that no lamp reaches.
@@ -438,24 +583,34 @@ for before, after in zip(names[1:-1], names[2:], strict=True):
 
 # %%
 from smm_tutorial import fidelity, paths
-from smm_tutorial.report import markdown_table
-from smm_tutorial.set_evaluation import THRESHOLDS
+from smm_tutorial.results import markdown_table
+from smm_tutorial.set_prediction.scores import THRESHOLDS
 
 judged = json.loads((paths.results_dir() / f"{fidelity.RECORD}.json").read_text())
-figure = scene_figures.costs_figure(judged)
+figure = figures.costs_figure(judged)
 alt = "Bars of dB lost against Blender: most without ambient light, reflections or shadows, or with lamps at their nominal "
-show(figure, alt=alt + "places or a flat backdrop; least with one bounce, one rough ray or hard shadows.")
+show(
+    figure,
+    alt=alt
+    + "places or a flat backdrop; least with one bounce, one rough ray or hard shadows.",
+)
 
 # %%
 from IPython.display import Markdown
 
-Markdown(fidelity.table(judged))
+Markdown(fidelity.effects_table(judged))
 
 # %%
 complete = judged["scores"]["all effects"]
-print(f"compared: {judged['data']}; our images {judged['size'][1]} x {judged['size'][0]}, {judged['samples']} rays a pixel")
-print(f"ambient light fitted on: {judged['fitted_on']}; the table's PSNR: the {complete['held out']['images']} others")
-print(f"PSNR on the others {complete['held out']['image']}, on all scenes {complete['all']['image']}")
+print(
+    f"compared: {judged['data']}; our images {judged['size'][1]} x {judged['size'][0]}, {judged['samples']} rays a pixel"
+)
+print(
+    f"ambient light fitted on: {judged['fitted_on']}; the table's PSNR: the {complete['held out']['images']} others"
+)
+print(
+    f"PSNR on the others {complete['held out']['image']}, on all scenes {complete['all']['image']}"
+)
 print(f"the worst of the others: {complete['held out']['worst_image']}")
 print(f"made by: {judged['command']}")
 
@@ -505,16 +660,21 @@ Markdown(markdown_table(rows))
 # %%
 import ipywidgets
 
-from smm_tutorial.widgets import FigureSlider
+from smm_tutorial.widgets.controls import FigureSlider
 
-slider = ipywidgets.IntSlider(0, 0, 345, step=15, description="turn", continuous_update=False)
-turner = FigureSlider(slider, lambda turn: scene_figures.lamp_figure(scene, [turn]))
+slider = ipywidgets.IntSlider(
+    0, 0, 345, step=15, description="turn", continuous_update=False
+)
+turner = FigureSlider(slider, lambda turn: figures.lamp_figure(scene, [turn]))
 slider.value = 120  # code may move it too
 turner.show()
 
 # %%
-figure = scene_figures.lamp_figure(scene, [0, 90, 180, 270])
-show(figure, alt="One scene under its brightest lamp, turned by 0, 90, 180 and 270 degrees: shadows and bright spots move.")
+figure = figures.lamp_figure(scene, [0, 90, 180, 270])
+show(
+    figure,
+    alt="One scene under its brightest lamp, turned by 0, 90, 180 and 270 degrees: shadows and bright spots move.",
+)
 
 # %% [markdown]
 # ### Edit a scene
@@ -523,7 +683,7 @@ show(figure, alt="One scene under its brightest lamp, turned by 0, 90, 180 and 2
 # what else changes: shadows, mirrors, and the colour that a bright object throws on the floor around it.
 
 # %%
-from smm_tutorial.scene_widgets import SceneEditor
+from smm_tutorial.widgets.scenes import SceneEditor
 
 editor = SceneEditor(scene)
 editor.controls["color"].value = "yellow"  # code may edit too
@@ -531,12 +691,20 @@ editor.controls["material"].value = "metal"
 editor.show()
 
 # %%
-changed = scene_figures.edited(scene, 1, color="yellow", material="metal", x=0.0)
-assert editor.scene.objects[0].color == "yellow" and scene.objects[0] != changed.objects[0]  # the original stays as it was
-for one, what in ((scene, "as recorded"), (changed, "edited: yellow, of metal, and moved")):
-    figure = scene_figures.editor_figure(one, 1)
+changed = figures.edited(scene, 1, color="yellow", material="metal", x=0.0)
+assert (
+    editor.scene.objects[0].color == "yellow" and scene.objects[0] != changed.objects[0]
+)  # the original stays as it was
+for one, what in (
+    (scene, "as recorded"),
+    (changed, "edited: yellow, of metal, and moved"),
+):
+    figure = figures.editor_figure(one, 1)
     figure.suptitle(what, fontsize=10)
-    show(figure, alt=f"A scene of five objects, {what}: the picture with object 1 marked, and from above.")
+    show(
+        figure,
+        alt=f"A scene of five objects, {what}: the picture with object 1 marked, and from above.",
+    )
 
 # %% [markdown]
 # ## Masks from a record alone
@@ -547,22 +715,41 @@ for one, what in ((scene, "as recorded"), (changed, "edited: yellow, of metal, a
 # %%
 shown = {}
 for index in (34, 17, 29, 55):
-    labels = scene_masks(Scene.from_record(test.records[index]), 64, 64, window=PAPER_CROP)
+    labels = scene_masks(
+        Scene.from_record(test.records[index]), 64, 64, window=PAPER_CROP
+    )
     picture = displayable(test.images[index] / 255)
     tinted = picture.mean(axis=2, keepdims=True) * 0.6 + color_map(labels) * 0.6
     shown[f"scene {index}"] = picture
-    shown[f"scene {index}, masks"] = np.where(labels[..., None] > 0, tinted.clip(0, 1), picture)
-figure = scene_figures.pictures_figure(shown.items(), columns=4, width=1.8)
-show(figure, alt="Four pictures of the pack, each beside itself with every object tinted: the tints end at the outlines.")
+    shown[f"scene {index}, masks"] = np.where(
+        labels[..., None] > 0, tinted.clip(0, 1), picture
+    )
+figure = figures.pictures_figure(shown.items(), columns=4, width=1.8)
+show(
+    figure,
+    alt="Four pictures of the pack, each beside itself with every object tinted: the tints end at the outlines.",
+)
 
 # %%
 few = range(current_profile().shown_scenes)
-computed = torch.stack([scene_masks(Scene.from_record(test.records[i]), 64, 64, window=PAPER_CROP) for i in few])
+computed = torch.stack(
+    [
+        scene_masks(Scene.from_record(test.records[i]), 64, 64, window=PAPER_CROP)
+        for i in few
+    ]
+)
 different = computed != test.masks[: len(few)]
-print(f"{different.sum()} of {different.numel():,} pixels of {len(few)} scenes differ from the pack's masks")
+print(
+    f"{different.sum()} of {different.numel():,} pixels of {len(few)} scenes differ from the pack's masks"
+)
 assert different.float().mean() < 1e-3
-overlaps = {name: judged["scores"][name]["mask_overlap"] for name in ("all effects", "sharp edges")}
-print("overlap with Blender's masks (intersection over union), from the record:", overlaps)
+overlaps = {
+    name: judged["scores"][name]["mask_overlap"]
+    for name in ("all effects", "sharp edges")
+}
+print(
+    "overlap with Blender's masks (intersection over union), from the record:", overlaps
+)
 
 # %% [markdown]
 # The pack's masks are these masks. (Another processor may round a ray at an outline to the other side.) Against Blender's
@@ -570,22 +757,33 @@ print("overlap with Blender's masks (intersection over union), from the record:"
 #
 # The same over a *real* picture needs a real picture. If you have fetched some (see below), this cell shows them:
 
+
 # %%
 def real_pictures(count):
     """Official pictures with masks from their records, or None where none has been fetched."""
     try:
-        return datasets.load("clevr", split="val", size=128, crop="paper", masks=True, limit=count)
+        return datasets.load(
+            "clevr", split="val", size=128, crop="paper", masks=True, limit=count
+        )
     except datasets.DatasetError:
         return None
 
 
 if real := real_pictures(4):
-    shown = [(name, displayable(image / 255)) for name, image in zip(real.filenames, real.images, strict=True)]
+    shown = [
+        (name, displayable(image / 255))
+        for name, image in zip(real.filenames, real.images, strict=True)
+    ]
     shown += [("its masks", color_map(labels.long())) for labels in real.masks]
-    figure = scene_figures.pictures_figure(shown, columns=len(real))
-    show(figure, alt="Pictures of CLEVR v1.0 in the paper's crop, and below each the masks computed from its record.")
+    figure = figures.pictures_figure(shown, columns=len(real))
+    show(
+        figure,
+        alt="Pictures of CLEVR v1.0 in the paper's crop, and below each the masks computed from its record.",
+    )
 else:
-    print("no CLEVR v1.0 here yet: `smm-tutorial data download clevr --split val --count 4` fetches four pictures")
+    print(
+        "no CLEVR v1.0 here yet: `smm-tutorial data download clevr --split val --count 4` fetches four pictures"
+    )
 
 # %% [markdown]
 # ## What the pack holds
@@ -601,16 +799,22 @@ print(f"{provenance['description']}; {provenance['licence']}; {provenance['comma
 for split, entry in provenance["files"].items():
     digest = hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest()
     assert digest == entry["sha256"]
-    print(f"{split:5} {entry['count']:5,} scenes, {entry['bytes'] / 1e6:.1f} MB, sha256 {digest[:12]}... as stated")
+    print(
+        f"{split:5} {entry['count']:5,} scenes, {entry['bytes'] / 1e6:.1f} MB, sha256 {digest[:12]}... as stated"
+    )
 
 # %%
 some = [Scene.from_record(record) for record in test.records[:4]]
 ours = render(some, 64, 64, samples=4, window=PAPER_CROP).images
 levels = 255 * (ours - test.batch(slice(0, 4)).images).abs()
-print(f"rendered again from their records: {levels.mean():.2f} of 255 levels off in the mean, {levels.max():.0f} at most")
+print(
+    f"rendered again from their records: {levels.mean():.2f} of 255 levels off in the mean, {levels.max():.0f} at most"
+)
 assert levels.mean() < 0.5  # half a level is what whole numbers cost
 for split in provenance["files"]:
-    counts = [len(one["objects"]) for one in datasets.load("clevr6", split=split).records]
+    counts = [
+        len(one["objects"]) for one in datasets.load("clevr6", split=split).records
+    ]
     print(f"{split:5} scenes of 3, 4, 5, 6 objects:", np.bincount(counts)[3:])
 
 # %% [markdown]
@@ -621,12 +825,20 @@ for split in provenance["files"]:
 
 # %%
 small = datasets.load("clevr6", split="test", size=32)
-sizes = {"64 x 64": scene_figures.object_pixels(test), "32 x 32": scene_figures.object_pixels(small)}
-figure = scene_figures.sizes_figure(sizes)
-show(figure, alt="Shares of objects by pixels: at 64 x 64 most have 32 to 511, at 32 x 32 most 8 to 127; a few have none.")
+sizes = {
+    "64 x 64": figures.object_pixels(test),
+    "32 x 32": figures.object_pixels(small),
+}
+figure = figures.sizes_figure(sizes)
+show(
+    figure,
+    alt="Shares of objects by pixels: at 64 x 64 most have 32 to 511, at 32 x 32 most 8 to 127; a few have none.",
+)
 for name, pixels in sizes.items():
     fewer, none = (pixels < 16).mean(), (pixels == 0).mean()
-    print(f"{name}: median {np.median(pixels):.0f} pixels; below 16: {fewer:.0%}; none at all: {none:.1%}")
+    print(
+        f"{name}: median {np.median(pixels):.0f} pixels; below 16: {fewer:.0%}; none at all: {none:.1%}"
+    )
 
 # %% [markdown]
 # At 32 x 32, an encoder that halves the image once has less than four cells for each of a third of the objects. Keep that in
@@ -645,11 +857,19 @@ def shrink_mask(mask, factor):
 
 # %%
 mask = test.masks[34]
-torch.testing.assert_close(torch.tensor(shrink_mask(mask.numpy(), 2)), small.masks[34])  # as the library does
+torch.testing.assert_close(
+    torch.tensor(shrink_mask(mask.numpy(), 2)), small.masks[34]
+)  # as the library does
 means = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0].round().long()
 nearest = torch.tensor(shrink_mask(mask.numpy(), 4))
-panels = {"64 x 64": mask, "nearest, 16 x 16": nearest, "mean of labels, 16 x 16": means}
-figure = scene_figures.pictures_figure([(name, color_map(labels.long())) for name, labels in panels.items()], columns=3)
+panels = {
+    "64 x 64": mask,
+    "nearest, 16 x 16": nearest,
+    "mean of labels, 16 x 16": means,
+}
+figure = figures.pictures_figure(
+    [(name, color_map(labels.long())) for name, labels in panels.items()], columns=3
+)
 alt = "One mask three times: whole; small by nearest neighbour; small by means, where objects have rims in others' colours."
 show(figure, alt=alt)
 
@@ -664,18 +884,23 @@ show(figure, alt=alt)
 # **Predict first.** The crop keeps less than half of the picture. What share of the objects does it cut, or drop?
 
 # %%
-from smm_tutorial.datasets.rendered import OFFICIAL_WINDOW
+from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 
 wide = Scene.from_record(test.records[17])
-figure = scene_figures.crop_figure(wide, {"paper's crop": (PAPER_CROP, "-"), "CLEVR v1.0's images": (OFFICIAL_WINDOW, ":")})
+figure = figures.crop_figure(
+    wide,
+    {"paper's crop": (PAPER_CROP, "-"), "CLEVR v1.0's images": (OFFICIAL_WINDOW, ":")},
+)
 alt = "The whole frame with the crop drawn in; the crop, in which a large cube is cut by the right edge; and its mask."
 show(figure, alt=alt)
 
 # %%
-found = scene_figures.cut_objects([Scene.from_record(test.records[i]) for i in few])
+found = figures.cut_objects([Scene.from_record(test.records[i]) for i in few])
 kept = np.array([one.inside / one.whole for one in found])
-print(f"{len(found)} objects of {len(few)} test scenes: {(kept == 1).mean():.0%} whole, "
-      f"{((kept > 0) & (kept < 1)).mean():.0%} cut, {(kept == 0).mean():.1%} gone")  # fmt: skip
+print(
+    f"{len(found)} objects of {len(few)} test scenes: {(kept == 1).mean():.0%} whole, "
+    f"{((kept > 0) & (kept < 1)).mean():.0%} cut, {(kept == 0).mean():.1%} gone"
+)
 top, left, bottom, right = PAPER_CROP
 print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area")
 
@@ -695,13 +920,21 @@ print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area
 # The library knows the addresses of other people's data sets, and fetches the *first* images of each instead of all.
 
 # %%
-from smm_tutorial.datasets.sources import SOURCES
+from smm_tutorial.datasets.others.sources import SOURCES
 
 masks_of = {"clevr": "no; computed from the records"}
 rows = [["name", "whole", "masks", "licence", "cite"]]
 for name, source in SOURCES.items():
     title = f"[{source.title}]({source.homepage}) `{name}`"
-    rows.append([title, source.whole, masks_of.get(name, "yes"), source.licence, source.citation])
+    rows.append(
+        [
+            title,
+            source.whole,
+            masks_of.get(name, "yes"),
+            source.licence,
+            source.citation,
+        ]
+    )
 Markdown(markdown_table(rows))
 
 # %% [markdown]
@@ -728,8 +961,22 @@ Markdown(markdown_table(rows))
 print("a download of clevr brings", SOURCES["clevr"].fetches)
 batch = test.batch([0, 1, 2])
 print(test, "|", "licence", test.licence)
-print("images", tuple(batch.images.shape), batch.images.dtype, "| masks", tuple(batch.masks.shape), batch.masks.dtype)
-print("one of", len(test.filenames), "file names:", test.filenames[0], "| one record:", sorted(test.records[0]))
+print(
+    "images",
+    tuple(batch.images.shape),
+    batch.images.dtype,
+    "| masks",
+    tuple(batch.masks.shape),
+    batch.masks.dtype,
+)
+print(
+    "one of",
+    len(test.filenames),
+    "file names:",
+    test.filenames[0],
+    "| one record:",
+    sorted(test.records[0]),
+)
 try:
     datasets.load("clevr6", split="train", max_object=3)
 except ValueError as error:
@@ -755,8 +1002,11 @@ pictures = []
 for name, draw in VARIANTS.items():
     strange = [draw(np.random.default_rng(seed)) for seed in range(4)]
     images = render(strange, 90, 120, samples=4).images
-    pictures += [(f"{name}: {len(s.objects)} objects", displayable(i)) for s, i in zip(strange, images, strict=True)]
-figure = scene_figures.pictures_figure(pictures, columns=4)
+    pictures += [
+        (f"{name}: {len(s.objects)} objects", displayable(i))
+        for s, i in zip(strange, images, strict=True)
+    ]
+figure = figures.pictures_figure(pictures, columns=4)
 alt = "Four scenes each of five kinds: colours of CoGenT's condition B; 11 to 16 objects close together; towers; a framed "
 show(figure, alt=alt + "mirror behind the objects; patterns on objects and ground.")
 
@@ -768,15 +1018,35 @@ for camouflage in ("none", "ground"):
     one = textured_scene(np.random.default_rng(5), camouflage=camouflage)
     drawn = render([one], 90, 120, samples=4)
     name = f"camouflage: {camouflage}"
-    pictures += [(name, displayable(drawn.images[0])), ("its mask", color_map(drawn.masks[0]))]
-figure = scene_figures.pictures_figure(pictures, columns=4)
-show(figure, alt="A textured scene and one in camouflage, each with its mask: without the mask the second is hard to read.")
+    pictures += [
+        (name, displayable(drawn.images[0])),
+        ("its mask", color_map(drawn.masks[0])),
+    ]
+figure = figures.pictures_figure(pictures, columns=4)
+show(
+    figure,
+    alt="A textured scene and one in camouflage, each with its mask: without the mask the second is hard to read.",
+)
 
 # %%
 for condition in "AB":
-    drawn = [cogent_scene(np.random.default_rng(seed), condition=condition) for seed in range(60)]
+    drawn = [
+        cogent_scene(np.random.default_rng(seed), condition=condition)
+        for seed in range(60)
+    ]
     for shape in ("cube", "cylinder"):
-        print(condition, f"{shape:8}", sorted({item.color for one in drawn for item in one.objects if item.shape == shape}))
+        print(
+            condition,
+            f"{shape:8}",
+            sorted(
+                {
+                    item.color
+                    for one in drawn
+                    for item in one.objects
+                    if item.shape == shape
+                }
+            ),
+        )
 
 # %% [markdown]
 # More scenes of CLEVR's own kind are rendered when you ask for them, and then kept:
@@ -784,11 +1054,13 @@ for condition in "AB":
 # same goes for the strange ones:
 
 # %%
-from smm_tutorial.datasets.rendered import VARIANTS as RENDERED
+from smm_tutorial.datasets.own.rendered import VARIANTS as RENDERED
 
 for name, look in RENDERED.items():
     objects = f"{look.min_objects:2} to {look.max_objects:2} objects"
-    print(f"{name:26} {objects}, {look.height} x {look.width} pixels, {look.samples} rays for each")
+    print(
+        f"{name:26} {objects}, {look.height} x {look.width} pixels, {look.samples} rays for each"
+    )
 
 # %% [markdown]
 # What a trained model makes of them is measured in [notebook 05](05_object_discovery.ipynb).
@@ -798,9 +1070,9 @@ for name, look in RENDERED.items():
 # What this library promises of its data, what was measured, and whether the promise holds (`smm-tutorial report data`):
 
 # %%
-from smm_tutorial import data_report
+from smm_tutorial import fidelity
 
-Markdown(data_report.table())
+Markdown(fidelity.data_table())
 
 # %% [markdown]
 # Rates are those of the machine that measured them (its record says which); everything else should be the same on yours.

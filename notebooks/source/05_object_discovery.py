@@ -33,11 +33,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -57,18 +77,25 @@ install_missing()  # leaves torch and numpy as they are
 # %%
 import torch
 
-from smm_tutorial import checkpoints, datasets, discovery_figures, evaluation, experiments, plotting
+from smm_tutorial import checkpoints, datasets, figures, discovery, results
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.plotting import show
+from smm_tutorial.figures.display import show
 from smm_tutorial.profiles import current_profile
 
 profile = current_profile()
 trained, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 size = trained.config.image_size
-train, test = (datasets.load("clevr6", split=split, size=size) for split in ("train", "test"))
-print(f"profile {profile.name}; {len(train)} training and {len(test)} test scenes of {size} x {size} pixels")
-show(discovery_figures.architecture_figure(trained), alt="Image, encoder, inputs, slot module, slots, decoder, paintings and "
-     "logits, mixture, image again; each with its shape or its number of parameters.")  # fmt: skip
+train, test = (
+    datasets.load("clevr6", split=split, size=size) for split in ("train", "test")
+)
+print(
+    f"profile {profile.name}; {len(train)} training and {len(test)} test scenes of {size} x {size} pixels"
+)
+show(
+    figures.architecture_figure(trained),
+    alt="Image, encoder, inputs, slot module, slots, decoder, paintings and "
+    "logits, mixture, image again; each with its shape or its number of parameters.",
+)
 
 # %% [markdown]
 # ## Encoder: from pixels to inputs
@@ -77,13 +104,16 @@ show(discovery_figures.architecture_figure(trained), alt="Image, encoder, inputs
 # place.
 
 # %%
-from smm_tutorial.networks import BroadcastDecoder, ConvEncoder
+from smm_tutorial.networks.decoders import BroadcastDecoder
+from smm_tutorial.networks.encoders import ConvEncoder
 
 images, masks = test.batch(slice(0, 6))
 torch.manual_seed(0)
 encoder = ConvEncoder(image_size=size, channels=32, stride=2)
 inputs = encoder(images)
-print(f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: one of each cell of a {size // 2} x {size // 2} grid")
+print(
+    f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: one of each cell of a {size // 2} x {size // 2} grid"
+)
 
 # %% [markdown]
 # ## Slots
@@ -93,12 +123,24 @@ print(f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: one of eac
 # twice as wide as a mean.
 
 # %%
-from smm_tutorial.slots import SlotMixture
+from smm_tutorial.slots.mixture import SlotMixture
 
-slots = SlotMixture(num_slots=7, input_dim=32, slot_dim=48, initialisation="clustering", normalisation="inputs")
-out = slots(inputs, noise=torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0)))
-print(f"slots {tuple(out.slots.shape)}, responsibilities {tuple(out.responsibilities.shape)}")
-torch.testing.assert_close(out.responsibilities.sum(dim=2), torch.ones(inputs.shape[:2]))  # over slots
+slots = SlotMixture(
+    num_slots=7,
+    input_dim=32,
+    slot_dim=48,
+    initialisation="clustering",
+    normalisation="inputs",
+)
+out = slots(
+    inputs, noise=torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0))
+)
+print(
+    f"slots {tuple(out.slots.shape)}, responsibilities {tuple(out.responsibilities.shape)}"
+)
+torch.testing.assert_close(
+    out.responsibilities.sum(dim=2), torch.ones(inputs.shape[:2])
+)  # over slots
 
 # %% [markdown]
 # ## Decoder: every slot paints alone
@@ -107,7 +149,9 @@ torch.testing.assert_close(out.responsibilities.sum(dim=2), torch.ones(inputs.sh
 # how much the slot wants each pixel.
 
 # %%
-decoder = BroadcastDecoder(slot_dim=slots.output_dim, image_size=size, channels=32, grid=size // 4)
+decoder = BroadcastDecoder(
+    slot_dim=slots.output_dim, image_size=size, channels=32, grid=size // 4
+)
 painted = decoder(out.slots.flatten(0, 1)).unflatten(0, (6, 7))
 paintings, logits = painted[:, :, :3], painted[:, :, 3]
 print(f"paintings {tuple(paintings.shape)}, logits {tuple(logits.shape)}")
@@ -138,7 +182,10 @@ with torch.no_grad():
 shares = output.slots.weights  # (B, K), sum to 1
 logits = painted[:, :, 3] + shares.log()[:, :, None, None]
 torch.testing.assert_close(compose(painted[:, :, :3], logits), output.reconstruction)
-print("shares of the first scene:", " ".join(f"{share:.2f}" for share in shares[0].sort(descending=True).values))
+print(
+    "shares of the first scene:",
+    " ".join(f"{share:.2f}" for share in shares[0].sort(descending=True).values),
+)
 
 # %% [markdown]
 # ## What to minimise
@@ -149,12 +196,20 @@ print("shares of the first scene:", " ".join(f"{share:.2f}" for share in shares[
 # squared error? Has any slot understood the pixel?
 
 # %%
-pixel, paints, masks_half = torch.tensor(0.5), torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])
+pixel, paints, masks_half = (
+    torch.tensor(0.5),
+    torch.tensor([0.0, 1.0]),
+    torch.tensor([0.5, 0.5]),
+)
 scale = trained.config.pixel_scale
-print(f"squared error of the mixture: {(pixel - (masks_half * paints).sum()).square():.2f}")
+print(
+    f"squared error of the mixture: {(pixel - (masks_half * paints).sum()).square():.2f}"
+)
 densities = torch.distributions.Normal(paints, scale).log_prob(pixel).exp()
 print(f"density of the pixel under the mixture: {(masks_half * densities).sum():.6f}")
-print(f"density if one slot painted it grey:    {torch.distributions.Normal(0.5, scale).log_prob(pixel).exp():.6f}")
+print(
+    f"density if one slot painted it grey:    {torch.distributions.Normal(0.5, scale).log_prob(pixel).exp():.6f}"
+)
 
 # %% [markdown]
 # Squared error is content with blends: two slots that are both wrong can be right together. Read the decoder as what it
@@ -169,17 +224,26 @@ print(f"density if one slot painted it grey:    {torch.distributions.Normal(0.5,
 # pixel has a say.
 
 # %%
-from smm_tutorial.losses import ReconstructionLoss
-from smm_tutorial.training import step_generator
+from smm_tutorial.discovery.loss import ReconstructionLoss
+from smm_tutorial.training.loop import step_generator
 
 squares = (output.reconstructions - images[:, None]).square().sum(dim=2)  # (B, K, H, W)
 log_joint = output.masks.log() - squares / (2 * scale**2)
-torch.testing.assert_close(output.responsibilities(images), log_joint.softmax(dim=1), atol=1e-4, rtol=1e-3)
+torch.testing.assert_close(
+    output.responsibilities(images), log_joint.softmax(dim=1), atol=1e-4, rtol=1e-3
+)
 by_hand = -(2 * scale**2 / 3) * log_joint.logsumexp(dim=1).mean()
-print(f"the loss of these six scenes by hand: {by_hand:.5f}; their squared error: "
-      f"{(output.reconstruction - images).square().mean():.5f}")  # fmt: skip
-in_training = ReconstructionLoss(trained, train, batch_size=16)(trained, step_generator(0, 0), step=0)
-print("sixteen training scenes:", ", ".join(f"{name} {value:.5f}" for name, value in in_training.items()))
+print(
+    f"the loss of these six scenes by hand: {by_hand:.5f}; their squared error: "
+    f"{(output.reconstruction - images).square().mean():.5f}"
+)
+in_training = ReconstructionLoss(trained, train, batch_size=16)(
+    trained, step_generator(0, 0), step=0
+)
+print(
+    "sixteen training scenes:",
+    ", ".join(f"{name} {value:.5f}" for name, value in in_training.items()),
+)
 
 # %% [markdown]
 # ## Before training: why the start matters
@@ -192,19 +256,31 @@ print("sixteen training scenes:", ", ".join(f"{name} {value:.5f}" for name, valu
 # with torch's random weights and once started as plain clustering (keys and values one rotation, the update nearly
 # the weighted mean). How many slots will be left in each?
 
+
 # %%
 def weights_over_iterations(initialisation, normalisation):
     torch.manual_seed(0)
-    module = SlotMixture(7, 32, 48, initialisation=initialisation, normalisation=normalisation)
+    module = SlotMixture(
+        7, 32, 48, initialisation=initialisation, normalisation=normalisation
+    )
     noise = torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        history = module(inputs, noise=noise, num_iterations=4, return_history=True).history
-    return torch.stack([state.weights.sort(dim=1, descending=True).values.mean(dim=0) for state in history])
+        history = module(
+            inputs, noise=noise, num_iterations=4, return_history=True
+        ).history
+    return torch.stack(
+        [
+            state.weights.sort(dim=1, descending=True).values.mean(dim=0)
+            for state in history
+        ]
+    )
 
 
 for initialisation, normalisation in (("random", "layer"), ("clustering", "inputs")):
     print(f"start: {initialisation}")
-    for step, weights in enumerate(weights_over_iterations(initialisation, normalisation), start=1):
+    for step, weights in enumerate(
+        weights_over_iterations(initialisation, normalisation), start=1
+    ):
         print(f"  iteration {step}:", " ".join(f"{weight:.2f}" for weight in weights))
 
 # %% [markdown]
@@ -221,33 +297,47 @@ for initialisation, normalisation in (("random", "layer"), ("clustering", "input
 # to cut it in two; with one too few, a slot per object is the best that can be had.
 
 # %%
-from smm_tutorial.training import TrainingConfig, fast_precision
+from smm_tutorial.training.config import TrainingConfig, fast_precision
 
 steps = profile.discovery.live_steps
-config = experiments.discovery_config("mixture", profile)
-live = experiments.discovery_model(config, seed=0)
-live_train, live_test = (datasets.load("clevr6", split=split, size=config.image_size) for split in ("train", "test"))
+config = discovery.discovery_config("mixture", profile)
+live = discovery.discovery_model(config, seed=0)
+live_train, live_test = (
+    datasets.load("clevr6", split=split, size=config.image_size)
+    for split in ("train", "test")
+)
 watched = live_test.subset(range(32))
 snapshots = []
 
 
 def watch(model):
-    owners = evaluation.segment(model, watched)
+    owners = discovery.segment(model, watched)
     snapshots.append(owners[:5])
-    return evaluation.score(watched, owners)
+    return discovery.score(watched, owners)
 
 
-run = experiments.train_discovery(
-    live, live_train,
-    TrainingConfig(steps, profile.discovery.batch_size, profile.discovery.learning_rate, min(300, steps // 4),
-                   precision=fast_precision()),
+run = discovery.train_discovery(
+    live,
+    live_train,
+    TrainingConfig(
+        steps,
+        profile.discovery.batch_size,
+        profile.discovery.learning_rate,
+        min(300, steps // 4),
+        precision=fast_precision(),
+    ),
     loss_options={"num_slots": profile.discovery.train_slots},
-    evaluate=watch, evaluate_every=max(1, steps // 8),
-)  # fmt: skip
-print(f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}")
+    evaluate=watch,
+    evaluate_every=max(1, steps // 8),
+)
+print(
+    f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}"
+)
 
 # %%
-figure = plotting.log_figure(run.log, {"fg_ari": "FG-ARI, 32 test scenes", "mbo": "mBO, 32 test scenes"})
+figure = figures.log_figure(
+    run.log, {"fg_ari": "FG-ARI, 32 test scenes", "mbo": "mBO, 32 test scenes"}
+)
 show(figure, alt="FG-ARI and mBO on 32 test scenes over the steps of the live run.")
 
 # %% [markdown]
@@ -258,12 +348,17 @@ show(figure, alt="FG-ARI and mBO on 32 test scenes over the steps of the live ru
 steps_seen = [entry["step"] for entry in run.log if "fg_ari" in entry]
 frames = dict(zip(steps_seen, snapshots, strict=True))
 pictures = live_test.batch(range(5)).images
-plotting.show_film(
-    discovery_figures.training_frames(pictures, frames),
+figures.show_film(
+    figures.training_frames(pictures, frames),
     alt="Five scenes and the owners of their pixels, step after step of training: stains at first, then objects.",
 )
-figure = plotting.comparison_figure(pictures, {f"{step:,}": owners for step, owners in frames.items()})
-show(figure, alt="The frames of the film side by side: five scenes, the owners of their pixels at each step shown.")
+figure = figures.comparison_figure(
+    pictures, {f"{step:,}": owners for step, owners in frames.items()}
+)
+show(
+    figure,
+    alt="The frames of the film side by side: five scenes, the owners of their pixels at each step shown.",
+)
 
 # %% [markdown]
 # ## The trained one
@@ -273,7 +368,9 @@ show(figure, alt="The frames of the film side by side: five scenes, the owners o
 # %%
 minutes, hardware = record["minutes"], record["provenance"]["hardware"]
 print(record["command"])
-print(f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}")
+print(
+    f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}"
+)
 
 # %% [markdown]
 # ### Who paints the ground?
@@ -286,16 +383,35 @@ print(f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CP
 # **Predict first.** The price never looks at objects. What will it do to FG-ARI, to mBO, to ARI with background?
 
 # %%
-curves = {"owned": "share outside the largest slot", "fg_ari": "FG-ARI", "mbo": "mBO", "ari": "ARI with background"}
-figure = plotting.log_figure(record["validation"], curves)
-show(figure, alt="Four curves over training, on the validation scenes: share outside the largest slot, FG-ARI, mBO and ARI.")
+curves = {
+    "owned": "share outside the largest slot",
+    "fg_ari": "FG-ARI",
+    "mbo": "mBO",
+    "ari": "ARI with background",
+}
+figure = figures.log_figure(record["validation"], curves)
+show(
+    figure,
+    alt="Four curves over training, on the validation scenes: share outside the largest slot, FG-ARI, mBO and ARI.",
+)
 
 # %%
 quarter = record["step"] // 4
 for entry in record["validation"]:
-    if entry["step"] in (1000, quarter // 1000 * 1000, 2 * quarter, 3 * quarter // 1000 * 1000, record["step"]):
-        print(f"step {entry['step']:6,}:", ", ".join(f"{title} {entry[name]:.2f}" for name, title in curves.items()))
-print(f"share of true objects in the training scenes: {(train.masks > 0).float().mean():.2f}")
+    if entry["step"] in (
+        1000,
+        quarter // 1000 * 1000,
+        2 * quarter,
+        3 * quarter // 1000 * 1000,
+        record["step"],
+    ):
+        print(
+            f"step {entry['step']:6,}:",
+            ", ".join(f"{title} {entry[name]:.2f}" for name, title in curves.items()),
+        )
+print(
+    f"share of true objects in the training scenes: {(train.masks > 0).float().mean():.2f}"
+)
 
 # %% [markdown]
 # The price counts from a quarter of the run on. You do not see it in these curves: single readings swing more than it moves
@@ -317,7 +433,7 @@ from IPython.display import Markdown
 
 from smm_tutorial import report
 
-Markdown(report.variants_table())
+Markdown(discovery.variants_table())
 
 # %% [markdown]
 # A thousand steps are few: no run is finished, and these are the first differences to show. Without shares, or with a spare
@@ -329,8 +445,11 @@ Markdown(report.variants_table())
 # ## What each slot paints
 
 # %%
-figure = plotting.decomposition_figure(images, output)
-show(figure, alt="Six test scenes: input, reconstruction, owner of each pixel, and what each slot paints through its mask.")
+figure = figures.decomposition_figure(images, output)
+show(
+    figure,
+    alt="Six test scenes: input, reconstruction, owner of each pixel, and what each slot paints through its mask.",
+)
 
 # %% [markdown]
 # Read a row: the reconstruction is a little soft, as an average is. In the third column every object should have a
@@ -344,34 +463,54 @@ show(figure, alt="Six test scenes: input, reconstruction, owner of each pixel, a
 # change with the place of its pixels. No labels, no retraining.
 
 # %%
-from smm_tutorial import slot_surgery
+from smm_tutorial import discovery
 
-directions, explained = slot_surgery.position_directions(trained, train.subset(range(256)))
-print(f"{explained:.0%} of what differs between objects' slots is where they are, and that along two straight lines")
+directions, explained = discovery.position_directions(trained, train.subset(range(256)))
+print(
+    f"{explained:.0%} of what differs between objects' slots is where they are, and that along two straight lines"
+)
 
 # %% [markdown]
 # **Predict first.** Add the line for "right" to one slot, times a tenth of the picture, and paint. Does the object move? By
 # as much as asked? What becomes of its neighbours?
 
 # %%
-from smm_tutorial.slots import SlotOutput
+from smm_tutorial.slots.base import SlotOutput
 
 few_images = test.batch(range(16)).images
 with torch.no_grad():
-    few = trained(few_images, noise=trained.start_noise(16, torch.Generator().manual_seed(0)))
-held, _ = slot_surgery.object_slots(few, few_images)
-before, travelled, others = slot_surgery.mask_centres(few.masks), [], []
+    few = trained(
+        few_images, noise=trained.start_noise(16, torch.Generator().manual_seed(0))
+    )
+held, _ = discovery.object_slots(few, few_images)
+before, travelled, others = discovery.mask_centres(few.masks), [], []
 for scene, number in held.nonzero().tolist():
     alone = SlotOutput(few.slots.slots[[scene]], few.slots.responsibilities[[scene]])
     with torch.no_grad():
-        after = trained.decode(slot_surgery.moved(alone, (0, number), down=0.0, right=0.1, directions=directions))
-    travelled.append(slot_surgery.mask_centres(after.masks[0, number])[1] - before[scene, number, 1])
-    changes = (after.reconstructions[0] - few.reconstructions[scene]).abs().amax(dim=(1, 2, 3))  # (K,)
+        after = trained.decode(
+            discovery.moved(
+                alone, (0, number), down=0.0, right=0.1, directions=directions
+            )
+        )
+    travelled.append(
+        discovery.mask_centres(after.masks[0, number])[1] - before[scene, number, 1]
+    )
+    changes = (
+        (after.reconstructions[0] - few.reconstructions[scene])
+        .abs()
+        .amax(dim=(1, 2, 3))
+    )  # (K,)
     others.append(changes[torch.arange(len(changes)) != number].max())
 travelled = torch.stack(travelled)
-low, middle, high = travelled[travelled.isfinite()].quantile(torch.tensor([0.1, 0.5, 0.9]))
-print(f"{len(travelled)} objects asked to move right by 0.10: the middle one moves {middle:.3f}, most {low:.3f} to {high:.3f}")
-print(f"the paintings of all other slots change by at most {torch.stack(others).max():.4f}")
+low, middle, high = travelled[travelled.isfinite()].quantile(
+    torch.tensor([0.1, 0.5, 0.9])
+)
+print(
+    f"{len(travelled)} objects asked to move right by 0.10: the middle one moves {middle:.3f}, most {low:.3f} to {high:.3f}"
+)
+print(
+    f"the paintings of all other slots change by at most {torch.stack(others).max():.4f}"
+)
 
 # %% [markdown]
 # It moves by about what was asked. A slot's numbers are not made for this; that they are so orderly is a gift of the decoder,
@@ -379,23 +518,36 @@ print(f"the paintings of all other slots change by at most {torch.stack(others).
 # operations follow.)
 
 # %%
-from smm_tutorial.discovery_widgets import operating_table
+from smm_tutorial.widgets.discovery import operating_table
 
 pair = images[:2]
 with torch.no_grad():
-    whole = trained(pair, noise=trained.start_noise(2, torch.Generator().manual_seed(0)))
-patient = slot_surgery.object_slots(whole, pair)[0][0].nonzero()[0].item()  # the first scene's first object
+    whole = trained(
+        pair, noise=trained.start_noise(2, torch.Generator().manual_seed(0))
+    )
+patient = (
+    discovery.object_slots(whole, pair)[0][0].nonzero()[0].item()
+)  # the first scene's first object
 table = operating_table(trained, pair, whole, directions, patient)
 table.slider.controls["operation"].value = "move"  # code may operate too
 table.slider.controls["right"].value = 0.15
 table.show()
 
 # %%
-for operation, shift in (("drop", {}), ("swap", {}), ("move", {"right": 0.2, "down": 0.1})):
-    after, numbers = discovery_figures.operate(trained, whole, operation, patient, directions, **shift)
+for operation, shift in (
+    ("drop", {}),
+    ("swap", {}),
+    ("move", {"right": 0.2, "down": 0.1}),
+):
+    after, numbers = figures.operate(
+        trained, whole, operation, patient, directions, **shift
+    )
     title = f"{operation} slot {patient} of the first scene"
-    figure = discovery_figures.surgery_figure(pair, whole, after, numbers, title)
-    show(figure, alt=f"Two scenes, what their slots paint, and the same after the operation: {title}.")
+    figure = figures.surgery_figure(pair, whole, after, numbers, title)
+    show(
+        figure,
+        alt=f"Two scenes, what their slots paint, and the same after the operation: {title}.",
+    )
 
 # %% [markdown]
 # Dropped, the object is gone and the ground behind it is painted as if it had never been there: a guess, for nobody saw that
@@ -415,21 +567,42 @@ def attention_map(responsibilities, size):
 
 
 # %%
-figure = plotting.iterations_figure(images, output.slots.history)
-show(figure, alt="Owner of each feature cell after each iteration, mixed by responsibility, for six scenes.")
+figure = figures.iterations_figure(images, output.slots.history)
+show(
+    figure,
+    alt="Owner of each feature cell after each iteration, mixed by responsibility, for six scenes.",
+)
 
 # %%
-from smm_tutorial.metrics import adjusted_rand_index, foreground_ari, mean_best_overlap
+from smm_tutorial.metrics.segmentation import (
+    adjusted_rand_index,
+    foreground_ari,
+    mean_best_overlap,
+)
 
 for step, state in enumerate(output.slots.history, start=1):
     cells = attention_map(state.responsibilities, size)
-    fg_ari, mbo = foreground_ari(masks, cells).mean(), mean_best_overlap(masks, cells).mean()
-    print(f"iteration {step}: responsibilities score FG-ARI {fg_ari:.2f}, mBO {mbo:.2f} on these six scenes")
-ground = torch.stack([cell[mask == 0].mode().values for cell, mask in zip(cells, masks, strict=True)])
-print(f"object pixels that lie in the ground's cells: {(cells == ground[:, None, None])[masks > 0].float().mean():.0%}")
-owners = {"decoder's masks": output.segmentation, "pixels' E-step": output.responsibilities(images).argmax(dim=1)}
+    fg_ari, mbo = (
+        foreground_ari(masks, cells).mean(),
+        mean_best_overlap(masks, cells).mean(),
+    )
+    print(
+        f"iteration {step}: responsibilities score FG-ARI {fg_ari:.2f}, mBO {mbo:.2f} on these six scenes"
+    )
+ground = torch.stack(
+    [cell[mask == 0].mode().values for cell, mask in zip(cells, masks, strict=True)]
+)
+print(
+    f"object pixels that lie in the ground's cells: {(cells == ground[:, None, None])[masks > 0].float().mean():.0%}"
+)
+owners = {
+    "decoder's masks": output.segmentation,
+    "pixels' E-step": output.responsibilities(images).argmax(dim=1),
+}
 for name, owner in owners.items():
-    print(f"{name}: FG-ARI {foreground_ari(masks, owner).mean():.2f}, mBO {mean_best_overlap(masks, owner).mean():.2f}")
+    print(
+        f"{name}: FG-ARI {foreground_ari(masks, owner).mean():.2f}, mBO {mean_best_overlap(masks, owner).mean():.2f}"
+    )
 
 # %% [markdown]
 # Each round still gains, the third most. The grid is coarse, a cell is two pixels wide, and many pixels of objects lie in
@@ -447,9 +620,18 @@ true = torch.zeros(1, 12, 12, dtype=torch.long)
 true[0, 4:8, 1:5], true[0, 4:8, 7:11] = 1, 2
 halves = (torch.arange(12) >= 6).long().expand(1, 12, 12)
 
-figure = plotting.panels([[plotting.color_map(true[0]), plotting.color_map(halves[0])]], ["true", "halves"])
-show(figure, alt="Left: two small squares on grey. Right: the picture cut into two halves, each containing a square.")
-for name, metric in (("FG-ARI", foreground_ari), ("ARI", adjusted_rand_index), ("mBO", mean_best_overlap)):
+figure = figures.panels(
+    [[figures.color_map(true[0]), figures.color_map(halves[0])]], ["true", "halves"]
+)
+show(
+    figure,
+    alt="Left: two small squares on grey. Right: the picture cut into two halves, each containing a square.",
+)
+for name, metric in (
+    ("FG-ARI", foreground_ari),
+    ("ARI", adjusted_rand_index),
+    ("mBO", mean_best_overlap),
+):
     print(f"{name:6} {metric(true, halves).item():.2f}")
 assert foreground_ari(true, halves) == 1
 
@@ -466,10 +648,15 @@ def best_overlap(true, predicted):
 
 
 # %%
-segmentation = evaluation.segment(trained, test.subset(range(16)))
+segmentation = discovery.segment(trained, test.subset(range(16)))
 truth = test.masks[:16].long()
-by_hand = torch.tensor([best_overlap(t, s) for t, s in zip(truth, segmentation, strict=True)], dtype=torch.float64)
-torch.testing.assert_close(by_hand, mean_best_overlap(truth, segmentation), atol=1e-5, rtol=0)
+by_hand = torch.tensor(
+    [best_overlap(t, s) for t, s in zip(truth, segmentation, strict=True)],
+    dtype=torch.float64,
+)
+torch.testing.assert_close(
+    by_hand, mean_best_overlap(truth, segmentation), atol=1e-5, rtol=0
+)
 print("sixteen scenes: by hand equals the library")
 
 # %% [markdown]
@@ -487,10 +674,12 @@ Markdown(report.discovery_table())
 # masks alone, before the pixel has its say:
 
 # %%
-record_of_results = experiments.read_record(record["name"])
+record_of_results = results.read_record(record["name"])
 for label, scores in record_of_results["scores"].items():
     alone = scores["decoder_masks"]
-    print(f"{label}: FG-ARI {alone['fg_ari']:.3f}, mBO {alone['mbo']:.3f} by the decoder's masks alone")
+    print(
+        f"{label}: FG-ARI {alone['fg_ari']:.3f}, mBO {alone['mbo']:.3f} by the decoder's masks alone"
+    )
 
 # %% [markdown]
 # And this model, scored now, on as many scenes as the profile allows. One seed is one sample: the table of a
@@ -498,8 +687,13 @@ for label, scores in record_of_results["scores"].items():
 
 # %%
 shown = test.subset(range(profile.shown_scenes))
-scores = evaluation.score(shown, segmentation := evaluation.segment(trained, shown))
-print(", ".join(f"{report.SCORE_TITLES[name]} {scores[name]:.3f}" for name in report.SCORE_TITLES))
+scores = discovery.score(shown, segmentation := discovery.segment(trained, shown))
+print(
+    ", ".join(
+        f"{discovery.SCORE_TITLES[name]} {scores[name]:.3f}"
+        for name in discovery.SCORE_TITLES
+    )
+)
 
 # %% [markdown]
 # ### Several starts
@@ -512,7 +706,7 @@ print(", ".join(f"{report.SCORE_TITLES[name]} {scores[name]:.3f}" for name in re
 
 # %%
 for starts in (1, 2, 4, 8):
-    several = evaluation.score(shown, evaluation.segment(trained, shown, starts=starts))
+    several = discovery.score(shown, discovery.segment(trained, shown, starts=starts))
     print(f"best of {starts}: FG-ARI {several['fg_ari']:.3f}, mBO {several['mbo']:.3f}")
 
 # %% [markdown]
@@ -527,9 +721,11 @@ for starts in (1, 2, 4, 8):
 # pixels. How many numbers does a slot choose? A decoder has no such count; we say five, two for where and three for the colour.
 
 # %%
-from smm_tutorial.slot_selection import price_of_a_slot, slots_by_bic
+from smm_tutorial.discovery.slot_selection import price_of_a_slot, slots_by_bic
 
-print(f"price of a slot at {trained.config.image_size} pixels a side: {price_of_a_slot(*shown.size):.1f} nats")
+print(
+    f"price of a slot at {trained.config.image_size} pixels a side: {price_of_a_slot(*shown.size):.1f} nats"
+)
 scene = shown.batch(slice(0, 6)).images
 noise = trained.start_noise(6, torch.Generator().manual_seed(0))
 with torch.no_grad():
@@ -537,11 +733,18 @@ with torch.no_grad():
 log_joint = painted.log_joint(scene)
 for slot in range(log_joint.shape[1]):
     others = [k for k in range(log_joint.shape[1]) if k != slot]
-    masks = painted.log_masks[:, others].log_softmax(dim=1)  # what is left of the masks is shared out anew
+    masks = painted.log_masks[:, others].log_softmax(
+        dim=1
+    )  # what is left of the masks is shared out anew
     without = masks + (log_joint - painted.log_masks)[:, others]
-    loss = (log_joint.logsumexp(1) - without.logsumexp(1)).sum((1, 2))  # nats of each picture
+    loss = (log_joint.logsumexp(1) - without.logsumexp(1)).sum(
+        (1, 2)
+    )  # nats of each picture
     print(f"without slot {slot}:", " ".join(f"{value:9.1f}" for value in loss))
-print("slots left:    ", " ".join(f"{count:9d}" for count in slots_by_bic(painted, scene).kept.sum(1)))
+print(
+    "slots left:    ",
+    " ".join(f"{count:9d}" for count in slots_by_bic(painted, scene).kept.sum(1)),
+)
 
 # %% [markdown]
 # Each column is a picture. The ground costs tens of thousands of nats to lose, an object a hundred or some hundreds. A slot
@@ -554,8 +757,12 @@ print("slots left:    ", " ".join(f"{count:9d}" for count in slots_by_bic(painte
 # %%
 for starts in (1, 8):
     for selection in ("all", "bic"):
-        chosen = evaluation.score(shown, evaluation.segment(trained, shown, starts=starts, selection=selection))
-        print(f"{starts} starts, {selection}: FG-ARI {chosen['fg_ari']:.3f}, mBO {chosen['mbo']:.3f}, ARI {chosen['ari']:.3f}")
+        chosen = discovery.score(
+            shown, discovery.segment(trained, shown, starts=starts, selection=selection)
+        )
+        print(
+            f"{starts} starts, {selection}: FG-ARI {chosen['fg_ari']:.3f}, mBO {chosen['mbo']:.3f}, ARI {chosen['ari']:.3f}"
+        )
 
 # %% [markdown]
 # Both rise. With both remedies of notebook 01, several starts and a price, the same network finds clearly more objects whole;
@@ -572,8 +779,12 @@ for starts in (1, 8):
 
 # %%
 for count in (4, 5, 6, 7, 8, 10):
-    by_count = evaluation.score(shown, evaluation.segment(trained, shown, num_slots=count))
-    print(f"{count:2} slots: FG-ARI {by_count['fg_ari']:.3f}, mBO {by_count['mbo']:.3f}")
+    by_count = discovery.score(
+        shown, discovery.segment(trained, shown, num_slots=count)
+    )
+    print(
+        f"{count:2} slots: FG-ARI {by_count['fg_ari']:.3f}, mBO {by_count['mbo']:.3f}"
+    )
 
 # %% [markdown]
 # With too few, objects have to share a slot, and both metrics fall. With one more, mBO still rises, since the best
@@ -588,10 +799,14 @@ for count in (4, 5, 6, 7, 8, 10):
 # %%
 overlap = mean_best_overlap(shown.masks.long(), segmentation)
 worst = overlap.argsort()[:4]
-figure = plotting.comparison_figure(
-    shown.batch(worst).images, {"true": shown.masks[worst].long(), "slots": segmentation[worst]}
+figure = figures.comparison_figure(
+    shown.batch(worst).images,
+    {"true": shown.masks[worst].long(), "slots": segmentation[worst]},
 )
-show(figure, alt="The four test scenes with the lowest mBO: input, true masks, and the slots' masks.")
+show(
+    figure,
+    alt="The four test scenes with the lowest mBO: input, true masks, and the slots' masks.",
+)
 print("their mBO:", " ".join(f"{value:.2f}" for value in overlap[worst]))
 
 # %% [markdown]
@@ -607,7 +822,9 @@ for t, s in zip(shown.masks.long(), segmentation, strict=True):
 sizes, overlaps = torch.tensor(sizes), torch.tensor(overlaps)
 for group in sizes.argsort().chunk(4):
     low, high = sizes[group].min(), sizes[group].max()
-    print(f"{low:4d} to {high:4d} pixels: mean best overlap {overlaps[group].mean():.2f} ({len(group)} objects)")
+    print(
+        f"{low:4d} to {high:4d} pixels: mean best overlap {overlaps[group].mean():.2f} ({len(group)} objects)"
+    )
 
 # %% [markdown]
 # ## How it fails
@@ -621,13 +838,18 @@ gallery = datasets.load("clevr6", split="test", size=32).subset(range(5))
 owners, notes = {}, {}
 for name in FAILURES:
     failed, its_record = checkpoints.load(f"variant-{name}-mixture-clevr6-laptop-seed0")
-    owners[name] = evaluation.segment(failed, gallery)
+    owners[name] = discovery.segment(failed, gallery)
     scores = next(iter(its_record["scores"].values()))
     notes[name] = f"{scores['fg_ari']:.2f} / {scores['mbo']:.2f}"
     print(its_record["command"])
-figure = discovery_figures.gallery_figure(gallery.batch(slice(None)).images, gallery.masks.long(), owners, notes)
-show(figure, alt="Five scenes and their true masks; three columns of failures, with FG-ARI and mBO on all test scenes: a few "
-     "slots that take all, ground cut into regions, and masks like noise.")  # fmt: skip
+figure = figures.gallery_figure(
+    gallery.batch(slice(None)).images, gallery.masks.long(), owners, notes
+)
+show(
+    figure,
+    alt="Five scenes and their true masks; three columns of failures, with FG-ARI and mBO on all test scenes: a few "
+    "slots that take all, ground cut into regions, and masks like noise.",
+)
 
 # %% [markdown]
 # - **One slot takes all** (`random-start`). You see one slot with nearly everything, and others that never own a pixel. In
@@ -655,18 +877,27 @@ from dataclasses import replace
 pictures = gallery.batch(slice(None)).images
 cells, alike = {}, {}
 for contrast in (4.0, 0.04):
-    loud = replace(experiments.discovery_config("mixture", profile, image_size=32), contrast=contrast)
-    untrained = experiments.discovery_model(loud, seed=0)
-    noise = untrained.start_noise(1, torch.Generator().manual_seed(0)).expand(len(pictures), -1, -1)
+    loud = replace(
+        discovery.discovery_config("mixture", profile, image_size=32), contrast=contrast
+    )
+    untrained = discovery.discovery_model(loud, seed=0)
+    noise = untrained.start_noise(1, torch.Generator().manual_seed(0)).expand(
+        len(pictures), -1, -1
+    )
     with torch.no_grad():
-        found = untrained.find_slots(pictures, noise=noise).responsibilities.argmax(dim=2)
+        found = untrained.find_slots(pictures, noise=noise).responsibilities.argmax(
+            dim=2
+        )
     name = f"contrast {contrast:g}"
-    cells[name] = evaluation.enlarged(found, gallery.size)
+    cells[name] = discovery.enlarged(found, gallery.size)
     alike[name] = adjusted_rand_index(cells[name][1:], cells[name][:-1]).mean().item()
 notes = {name: f"alike: {value:.2f}" for name, value in alike.items()}
-figure = discovery_figures.gallery_figure(pictures, gallery.masks.long(), cells, notes)
-show(figure, alt="Five scenes, their true masks, and the owners of cells before training. With the usual contrast maps differ "
-     "from picture to picture, with little contrast all are the same cells.")  # fmt: skip
+figure = figures.gallery_figure(pictures, gallery.masks.long(), cells, notes)
+show(
+    figure,
+    alt="Five scenes, their true masks, and the owners of cells before training. With the usual contrast maps differ "
+    "from picture to picture, with little contrast all are the same cells.",
+)
 assert alike["contrast 0.04"] > alike["contrast 4"] + 0.3
 
 # %% [markdown]
@@ -684,15 +915,28 @@ small_set = test.subset(range(32))
 for count in counts:
     noise = trained.start_noise(32, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        one = trained(small_set.batch(slice(None)).images, noise=noise, num_iterations=count)
-    scores = evaluation.score(small_set, one.responsibilities(small_set.batch(slice(None)).images).argmax(dim=1))
+        one = trained(
+            small_set.batch(slice(None)).images, noise=noise, num_iterations=count
+        )
+    scores = discovery.score(
+        small_set,
+        one.responsibilities(small_set.batch(slice(None)).images).argmax(dim=1),
+    )
     by_iterations["FG-ARI"].append(scores["fg_ari"])
     by_iterations["mBO"].append(scores["mbo"])
 curves = {metric: {"SMM": values} for metric, values in by_iterations.items()}
-figure = discovery_figures.curve_figure(curves, counts, "iterations", mark=4)
-show(figure, alt="FG-ARI and mBO of 32 test scenes by the number of iterations, with a mark at the four that it trained with.")
+figure = figures.curve_figure(curves, counts, "iterations", mark=4)
+show(
+    figure,
+    alt="FG-ARI and mBO of 32 test scenes by the number of iterations, with a mark at the four that it trained with.",
+)
 for metric, values in by_iterations.items():
-    print(metric, ", ".join(f"{count}: {value:.2f}" for count, value in zip(counts, values, strict=True)))
+    print(
+        metric,
+        ", ".join(
+            f"{count}: {value:.2f}" for count, value in zip(counts, values, strict=True)
+        ),
+    )
 
 # %% [markdown]
 # One round is far too few, and so are two. From four on nothing much changes: this model has found a place to rest, and far
@@ -707,14 +951,35 @@ for metric, values in by_iterations.items():
 # **Predict first.** Which will be hardest? More objects than it ever saw, or textures?
 
 # %%
-Markdown(report.markdown_table(
-    [["scenes", "images", "slots", "FG-ARI", "mBO", "ARI with background", "merged", "split", "missed"]]
-    + [
-        [label, str(scores["images"]), str(scores["num_slots"]),
-         *(f"{scores[name]:.2f}" for name in ("fg_ari", "mbo", "ari", "merged", "split", "missed"))]
-        for label, scores in record_of_results["scores"].items()
-    ]
-))  # fmt: skip
+Markdown(
+    results.markdown_table(
+        [
+            [
+                "scenes",
+                "images",
+                "slots",
+                "FG-ARI",
+                "mBO",
+                "ARI with background",
+                "merged",
+                "split",
+                "missed",
+            ]
+        ]
+        + [
+            [
+                label,
+                str(scores["images"]),
+                str(scores["num_slots"]),
+                *(
+                    f"{scores[name]:.2f}"
+                    for name in ("fg_ari", "mbo", "ari", "merged", "split", "missed")
+                ),
+            ]
+            for label, scores in record_of_results["scores"].items()
+        ]
+    )
+)
 
 # %% [markdown]
 # - The pairs of colour and shape of CoGenT's condition B score as the test split does. That had to be: this model trained on

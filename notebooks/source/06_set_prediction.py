@@ -33,11 +33,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -54,13 +74,13 @@ install_missing()  # leaves torch and numpy as they are
 import numpy as np
 import torch
 
-from smm_tutorial import checkpoints, plotting, set_figures
+from smm_tutorial import checkpoints, figures
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.evaluation_sets import set_split
+from smm_tutorial.datasets.named_sets import set_split
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.plotting import show
+from smm_tutorial.figures.display import show
 from smm_tutorial.profiles import current_profile
-from smm_tutorial.set_targets import set_targets
+from smm_tutorial.set_prediction.targets import set_targets
 
 TRAINED = "set-prediction-mixture-clevr6-whole-laptop-pretrained-seed0"
 profile = current_profile()
@@ -68,9 +88,14 @@ trained, record = checkpoints.load(TRAINED)
 size, num_slots = trained.config.image_size, trained.config.num_slots
 test = set_split("clevr6-whole", "test", size, min(320, 4 * profile.shown_scenes))
 targets = set_targets(test.records, num_slots)  # (M, K, 19)
-print(f"profile {profile.name}; {len(test)} test scenes of {size} x {size} pixels, targets {tuple(targets.shape)}")
-figure = set_figures.sets_figure(test.subset(range(3)), targets[:3])
-show(figure, alt="Three scenes with a box around each object, and its size, colour, material and shape beside the box.")
+print(
+    f"profile {profile.name}; {len(test)} test scenes of {size} x {size} pixels, targets {tuple(targets.shape)}"
+)
+figure = figures.sets_figure(test.subset(range(3)), targets[:3])
+show(
+    figure,
+    alt="Three scenes with a box around each object, and its size, colour, material and shape beside the box.",
+)
 
 # %% [markdown]
 # The network sees each picture squeezed into a square; we draw it in its true proportions. A cross marks the centre of an
@@ -82,8 +107,13 @@ show(figure, alt="Three scenes with a box around each object, and its size, colo
 
 # %%
 few = int(targets[..., 18].sum(dim=1).argmin())
-figure = set_figures.vectors_figure({f"test scene {few}: its objects, and padding": targets[few]})
-show(figure, alt="A table: a row an object, columns x, y, z, then sizes, materials, shapes, colours and real; last rows empty.")
+figure = figures.vectors_figure(
+    {f"test scene {few}: its objects, and padding": targets[few]}
+)
+show(
+    figure,
+    alt="A table: a row an object, columns x, y, z, then sizes, materials, shapes, colours and real; last rows empty.",
+)
 
 # %% [markdown]
 # ### A set has no order
@@ -99,7 +129,9 @@ said = targets[few, :real].roll(1, dims=0)
 by_row = torch.nn.functional.smooth_l1_loss(said, targets[few, :real])
 average = targets[few, :real].mean(dim=0).expand(real, -1)
 by_row_of_average = torch.nn.functional.smooth_l1_loss(average, targets[few, :real])
-print(f"row by row: all right, in another order {by_row:.3f}; the average object, {real} times {by_row_of_average:.3f}")
+print(
+    f"row by row: all right, in another order {by_row:.3f}; the average object, {real} times {by_row_of_average:.3f}"
+)
 
 # %% [markdown]
 # The perfect answer in another order is punished more than saying the same blurred object again and again. A network
@@ -112,7 +144,7 @@ print(f"row by row: all right, in another order {by_row:.3f}; the average object
 
 # %%
 from smm_tutorial.scenes import random_scene
-from smm_tutorial.set_targets import PROPERTY_SLICES
+from smm_tutorial.set_prediction.targets import PROPERTY_SLICES
 
 three = set_targets([random_scene(np.random.default_rng(7), 3, 3)], 3)[0]  # (3, 19)
 generator = torch.Generator().manual_seed(44)
@@ -120,13 +152,24 @@ guess = three[torch.randperm(3, generator=generator)].clone()
 guess[:, :3] += 0.25 * torch.randn(3, 3, generator=generator)
 guess[:, :2] = guess[:, :2].clamp(-1, 1)
 for group in PROPERTY_SLICES.values():
-    guess[:, group] = (guess[:, group] + torch.randn(guess[:, group].shape, generator=generator)).softmax(dim=1)
+    guess[:, group] = (
+        guess[:, group] + torch.randn(guess[:, group].shape, generator=generator)
+    ).softmax(dim=1)
 guess[:, 18] = (1 + torch.randn(3, generator=generator)).sigmoid()
-figure = set_figures.vectors_figure({"objects": three, "slots": guess}, rows={"objects": "123", "slots": "abc"})
-show(figure, alt="Two tables of three rows and 19 columns: the objects 1 to 3, crisp, and what slots a to c say, blurred.")
-for name, vector in zip(("object 1", "object 2", "object 3", "slot a", "slot b", "slot c"), (*three, *guess), strict=True):
+figure = figures.vectors_figure(
+    {"objects": three, "slots": guess}, rows={"objects": "123", "slots": "abc"}
+)
+show(
+    figure,
+    alt="Two tables of three rows and 19 columns: the objects 1 to 3, crisp, and what slots a to c say, blurred.",
+)
+for name, vector in zip(
+    ("object 1", "object 2", "object 3", "slot a", "slot b", "slot c"),
+    (*three, *guess),
+    strict=True,
+):
     x, y, z = (3 * vector[:3]).tolist()
-    print(f"{name}: {set_figures.words(vector):26} at ({x:5.2f}, {y:5.2f}, {z:5.2f})")
+    print(f"{name}: {figures.words(vector):26} at ({x:5.2f}, {y:5.2f}, {z:5.2f})")
 
 # %% [markdown]
 # Who is slot a? It stands where object 2 does, and looks like object 1. So let us put a price on every pair.
@@ -140,12 +183,17 @@ def pair_costs(predictions, targets, coordinate_weight):
 
 
 # %%
-from smm_tutorial import losses
+from smm_tutorial import discovery
 
 costs = pair_costs(guess, three, 1.0)
-torch.testing.assert_close(costs, sum(losses.pair_costs(guess[None], three[None]))[0])  # coordinates + properties
+torch.testing.assert_close(
+    costs, sum(set_prediction.pair_costs(guess[None], three[None]))[0]
+)  # coordinates + properties
 for letter, row in zip("abc", costs.tolist(), strict=True):
-    print(f"slot {letter}:", "  ".join(f"object {t}: {cost:.3f}" for t, cost in enumerate(row, start=1)))
+    print(
+        f"slot {letter}:",
+        "  ".join(f"object {t}: {cost:.3f}" for t, cost in enumerate(row, start=1)),
+    )
 
 # %% [markdown]
 # ## Who is whom
@@ -156,8 +204,13 @@ for letter, row in zip("abc", costs.tolist(), strict=True):
 # **Predict first.** Object 1 goes to a, which pays least for it; then c takes what is left. Is that the best sum?
 
 # %%
-alt = "Six ways to join slots a, b, c with objects 1, 2, 3, each with its sum of costs; "
-show(set_figures.permutations_figure(costs), alt=alt + "the least, a with 2, b with 3 and c with 1, is framed.")
+alt = (
+    "Six ways to join slots a, b, c with objects 1, 2, 3, each with its sum of costs; "
+)
+show(
+    figures.permutations_figure(costs),
+    alt=alt + "the least, a with 2, b with 3 and c with 1, is framed.",
+)
 
 # %% [markdown]
 # It is not: c pays far more for any other object than a does. Taking the best pair first is *greedy*, and the sum does
@@ -190,7 +243,7 @@ print(f"greedy {greedy:.3f}, best {best:.3f}: {best_matching(costs)}")
 # in each row and each column? Is there a matching of zeros?
 
 # %%
-from smm_tutorial.set_figures import Reduction
+from smm_tutorial.figures.set_prediction import Reduction
 
 row_least = costs.min(dim=1, keepdim=True).values  # (K, 1)
 less_rows = costs - row_least
@@ -203,16 +256,25 @@ assert (lines[less_columns == 0] > 0).all()  # two lines cover all zeros
 step = less_columns[lines == 0].min()  # the least number without a line
 last = less_columns - step * (lines == 0) + step * (lines == 2)
 chosen = (1, 2, 0)
-assert all(last[k, t] == 0 for k, t in enumerate(chosen)) and chosen == best_matching(costs)
+assert all(last[k, t] == 0 for k, t in enumerate(chosen)) and chosen == best_matching(
+    costs
+)
 
 # %%
-figure = set_figures.reductions_figure([
-    Reduction("costs", costs), Reduction("less each row's least", less_rows),
-    Reduction("less each column's", less_columns, rows=(1,), columns=(0,)),
-    Reduction(f"{step:.3f} moved", last), Reduction("the best matching", costs, chosen=chosen),
-])  # fmt: skip
-show(figure, alt="Five tables of three rows and columns: costs; less each row's least; less each column's, with lines through "
-     "row b and column 1; the same after the last step, with zeros to match along; the costs with a2, b3, c1 ringed.")
+figure = figures.reductions_figure(
+    [
+        Reduction("costs", costs),
+        Reduction("less each row's least", less_rows),
+        Reduction("less each column's", less_columns, rows=(1,), columns=(0,)),
+        Reduction(f"{step:.3f} moved", last),
+        Reduction("the best matching", costs, chosen=chosen),
+    ]
+)
+show(
+    figure,
+    alt="Five tables of three rows and columns: costs; less each row's least; less each column's, with lines through "
+    "row b and column 1; the same after the last step, with zeros to match along; the costs with a2, b3, c1 ringed.",
+)
 taken = row_least.sum() + column_least.sum() + 2 * step - step
 print(f"taken away in all: {taken:.3f}; the least sum: {best:.3f}")
 torch.testing.assert_close(taken, best)
@@ -240,7 +302,9 @@ for count in (3, 5, 7, 8):
     between = time.perf_counter()
     found = tuple(linear_sum_assignment(table.numpy())[1].tolist())
     assert tried == found
-    print(f"{count} slots: all matchings {between - started:7.3f} s, Hungarian {time.perf_counter() - between:.5f} s")
+    print(
+        f"{count} slots: all matchings {between - started:7.3f} s, Hungarian {time.perf_counter() - between:.5f} s"
+    )
 print(f"10 slots have {math.factorial(10):,} matchings")
 
 # %% [markdown]
@@ -261,15 +325,23 @@ def set_loss(predictions, targets):
 # **Predict first.** Shuffle the slots; shuffle the rows of the record. Which of the two changes the loss?
 
 # %%
-from smm_tutorial.set_evaluation import predict_sets
+from smm_tutorial.set_prediction.scores import predict_sets
 
-said, true = predict_sets(trained, test.subset(range(2))), targets[:2]  # what a trained network says
+said, true = (
+    predict_sets(trained, test.subset(range(2))),
+    targets[:2],
+)  # what a trained network says
 shuffled = torch.randperm(num_slots, generator=torch.Generator().manual_seed(0))
 loss = set_loss(said, true)
 torch.testing.assert_close(set_loss(said[:, shuffled], true), loss)
 torch.testing.assert_close(set_loss(said, true[:, shuffled]), loss)
-torch.testing.assert_close(losses.matched_set_loss(said, true)["loss"], loss)
-in_order = torch.nn.functional.smooth_l1_loss(said, true, reduction="none").mean(dim=2).sum(dim=1).mean()
+torch.testing.assert_close(set_prediction.matched_set_loss(said, true)["loss"], loss)
+in_order = (
+    torch.nn.functional.smooth_l1_loss(said, true, reduction="none")
+    .mean(dim=2)
+    .sum(dim=1)
+    .mean()
+)
 print(f"set loss {loss:.3f}, in any order; row by row {in_order:.3f}")
 
 # %% [markdown]
@@ -289,16 +361,25 @@ def sums_on_the_way(way):
     """The sum of each of the six matchings, when slot c has gone so far (0 to 1) from object 1 to object 2."""
     moved = torch.cat([guess[:2], torch.lerp(three[0], three[1], way)[None]])
     table = pair_costs(moved, three, 1.0)
-    return [sum(table[k, order[k]].item() for k in range(3)) for order in permutations(range(3))]
+    return [
+        sum(table[k, order[k]].item() for k in range(3))
+        for order in permutations(range(3))
+    ]
 
 
 ways = np.linspace(0, 1, 61)
 sums = np.array([sums_on_the_way(way) for way in ways]).T  # (6, 61)
-figure = set_figures.envelope_figure(ways, sums, "way of slot c from object 1 to object 2")
-show(figure, alt="Six curves, the sums of the six matchings; the set loss follows the lowest, first along one and then along "
-     "another, with a bend where they cross.")  # fmt: skip
+figure = figures.envelope_figure(ways, sums, "way of slot c from object 1 to object 2")
+show(
+    figure,
+    alt="Six curves, the sums of the six matchings; the set loss follows the lowest, first along one and then along "
+    "another, with a bend where they cross.",
+)
 orders = list(permutations(range(3)))
-print("matched, first and last:", *(tuple("123"[t] for t in orders[sums[:, at].argmin()]) for at in (0, -1)))
+print(
+    "matched, first and last:",
+    *(tuple("123"[t] for t in orders[sums[:, at].argmin()]) for at in (0, -1)),
+)
 
 # %% [markdown]
 # Every matching's sum is a smooth curve, and the loss is the lowest of them: it bends where two cross, but it does not
@@ -310,7 +391,7 @@ print("matched, first and last:", *(tuple("123"[t] for t in orders[sums[:, at].a
 # Move slot a over the floor, and make coordinates count more. (Elsewhere: two settings follow.)
 
 # %%
-from smm_tutorial.set_widgets import matching_explorer, with_place
+from smm_tutorial.widgets.set_prediction import matching_explorer, with_place
 
 explorer = matching_explorer(guess, three)
 explorer.slider.controls["coordinate_weight"].value = 8.0  # code may move it too
@@ -324,9 +405,15 @@ explorer.show()
 x, y = (3 * three[2, :2]).tolist()
 on_three = with_place(guess, 0, x, y)
 for weight in (1.0, 8.0):
-    show(set_figures.matching_figure(on_three, three, weight), alt=f"Slots and objects from above, slot a on object 3, and the "
-         f"table of pair costs with coordinates counted {weight:g} times; the best matching is ringed.")  # fmt: skip
-    print(f"weight {weight:g}:", [t + 1 for t in best_matching(pair_costs(on_three, three, weight))])
+    show(
+        figures.matching_figure(on_three, three, weight),
+        alt=f"Slots and objects from above, slot a on object 3, and the "
+        f"table of pair costs with coordinates counted {weight:g} times; the best matching is ringed.",
+    )
+    print(
+        f"weight {weight:g}:",
+        [t + 1 for t in best_matching(pair_costs(on_three, three, weight))],
+    )
 
 # %% [markdown]
 # By properties a may keep object 3. Once coordinates count eight times it has to leave it, although it stands on it: b
@@ -347,11 +434,18 @@ with torch.no_grad():
     places, rest = trained.heads.coordinates(slots), trained.heads.properties(slots)
 said = output.predictions
 torch.testing.assert_close(said[..., :3], torch.tanh(places / 2))  # between -1 and 1
-torch.testing.assert_close(said[..., 10:18], rest[..., 7:15].softmax(dim=2))  # colours; the other groups likewise
+torch.testing.assert_close(
+    said[..., 10:18], rest[..., 7:15].softmax(dim=2)
+)  # colours; the other groups likewise
 torch.testing.assert_close(said[..., 18], rest[..., 15].sigmoid())
 parts = {"encoder": trained.encoder, "slots": trained.slots, "heads": trained.heads}
-sizes = ", ".join(f"{name} {sum(p.numel() for p in part.parameters()):,}" for name, part in parts.items())
-print(f"images {tuple(images.shape)} -> slots {tuple(slots.shape)} -> sets {tuple(said.shape)}; parameters: {sizes}")
+sizes = ", ".join(
+    f"{name} {sum(p.numel() for p in part.parameters()):,}"
+    for name, part in parts.items()
+)
+print(
+    f"images {tuple(images.shape)} -> slots {tuple(slots.shape)} -> sets {tuple(said.shape)}; parameters: {sizes}"
+)
 
 # %% [markdown]
 # All slots start from one learned distribution, so none of them is "the first". That is why a loss in the order of
@@ -367,8 +461,12 @@ print(f"images {tuple(images.shape)} -> slots {tuple(slots.shape)} -> sets {tupl
 
 # %%
 blind = targets.flatten(0, 1).mean(dim=0).expand_as(targets)
-print(f"all slots say the average row: {losses.matched_set_loss(blind, targets)['loss']:.3f}")
-print(f"the trained network:           {losses.matched_set_loss(predict_sets(trained, test), targets)['loss']:.3f}")
+print(
+    f"all slots say the average row: {set_prediction.matched_set_loss(blind, targets)['loss']:.3f}"
+)
+print(
+    f"the trained network:           {set_prediction.matched_set_loss(predict_sets(trained, test), targets)['loss']:.3f}"
+)
 
 # %% [markdown]
 # Training begins near that answer, and it is slow to get away from it. As long as all slots say nearly the same, it is
@@ -383,47 +481,72 @@ print(f"the trained network:           {losses.matched_set_loss(predict_sets(tra
 # know? (One in eight colours is right by chance.)
 
 # %%
-from smm_tutorial import set_experiments
-from smm_tutorial.set_evaluation import set_scores
+from smm_tutorial import set_prediction
+from smm_tutorial.set_prediction.scores import set_scores
 
 DISCOVERED, LIVE_SCENES = "discovery-mixture-clevr6-laptop-48px-seed0", 1_024
-scenes = set_split("clevr6-whole", "train", size, min(profile.set_prediction.scenes, LIVE_SCENES))
+scenes = set_split(
+    "clevr6-whole", "train", size, min(profile.set_prediction.scenes, LIVE_SCENES)
+)
 watched = test.subset(range(32))
-plan = set_experiments.set_training_config(profile, steps=profile.set_prediction.live_steps)
+plan = set_prediction.set_training_config(
+    profile, steps=profile.set_prediction.live_steps
+)
 
 
 def train(begin_with=None, coordinate_weight=1.0):
     """Trains a network of the trained one's sizes -> its run, and what it said of the first two watched scenes meanwhile."""
-    live, said = set_experiments.set_prediction_model(trained.config, seed=0), []
+    live, said = set_prediction.set_prediction_model(trained.config, seed=0), []
     if begin_with:
-        set_experiments.take_over(live, begin_with)
+        set_prediction.take_over(live, begin_with)
 
     def watch(model):
         said.append(predict_sets(model, watched))
         scores = set_scores(watched, said[-1])
-        return {"AP, any distance": scores["ap"]["inf"], "distance": scores["distance"]} | scores["right"]
+        return {
+            "AP, any distance": scores["ap"]["inf"],
+            "distance": scores["distance"],
+        } | scores["right"]
 
     every = max(1, plan.steps // 5)
-    return set_experiments.train_set_prediction(
-        live, scenes, plan, coordinate_weight=coordinate_weight, evaluate=watch, evaluate_every=every
+    return set_prediction.train_set_prediction(
+        live,
+        scenes,
+        plan,
+        coordinate_weight=coordinate_weight,
+        evaluate=watch,
+        evaluate_every=every,
     ), said
 
 
 # %%
 (scratch, _), (begun, said) = train(), train(DISCOVERED)
-for name, run in {"from random weights": scratch, "begun with object discovery": begun}.items():
+for name, run in {
+    "from random weights": scratch,
+    "begun with object discovery": begun,
+}.items():
     last = run.log[-1]
     right_now = ", ".join(f"{part} {last[part]:.0%}" for part in PROPERTY_SLICES)
-    print(f"{name}: {run.step} steps in {run.seconds:.0f} s; AP {last['AP, any distance']:.3f}; right: {right_now}")
+    print(
+        f"{name}: {run.step} steps in {run.seconds:.0f} s; AP {last['AP, any distance']:.3f}; right: {right_now}"
+    )
 
 # %%
-from smm_tutorial.discovery_figures import curve_figure
+from smm_tutorial.figures.charts import curve_figure
 
-entries = {name: [entry for entry in run.log if "color" in entry] for name, run in
-           (("from random weights", scratch), ("begun with object discovery", begun))}  # fmt: skip
+entries = {
+    name: [entry for entry in run.log if "color" in entry]
+    for name, run in (
+        ("from random weights", scratch),
+        ("begun with object discovery", begun),
+    )
+}
 steps_seen = [entry["step"] for entry in entries["from random weights"]]
 shown_parts = ("size", "color", "AP, any distance")
-curves = {part: {name: [entry[part] for entry in log] for name, log in entries.items()} for part in shown_parts}
+curves = {
+    part: {name: [entry[part] for entry in log] for name, log in entries.items()}
+    for part in shown_parts
+}
 figure = curve_figure(curves, steps_seen, "training step", mark=plan.steps)
 alt = "Shares of sizes and colours that are right, and AP, over the steps of two runs: "
 show(figure, alt=alt + "from random weights, and begun with object discovery.")
@@ -438,18 +561,30 @@ show(figure, alt=alt + "from random weights, and begun with object discovery.")
 # which object it takes is a matter of its random start.
 
 # %%
-from smm_tutorial.average_precision import right_predictions
+from smm_tutorial.set_prediction.average_precision import right_predictions
 
 two = watched.subset(range(2))
 frames = [
-    set_figures.sets_figure(two, now[:2], right_predictions(now[:2], targets[:2], 1), titles=[f"step {step:,}"] * 2)
+    figures.sets_figure(
+        two,
+        now[:2],
+        right_predictions(now[:2], targets[:2], 1),
+        titles=[f"step {step:,}"] * 2,
+    )
     for step, now in zip(steps_seen, said, strict=True)
 ]
-plotting.show_film(frames, alt="Two scenes with predicted boxes, step after step of training.")
+figures.show_film(
+    frames, alt="Two scenes with predicted boxes, step after step of training."
+)
 last_said = said[-1][:2]
 verdicts = right_predictions(last_said, targets[:2], 1)
-figure = set_figures.sets_figure(two, last_said, verdicts, titles=[f"step {steps_seen[-1]:,}"] * 2)
-show(figure, alt="The last frame of the film: two scenes with predicted boxes, dashed where wrong.")
+figure = figures.sets_figure(
+    two, last_said, verdicts, titles=[f"step {steps_seen[-1]:,}"] * 2
+)
+show(
+    figure,
+    alt="The last frame of the film: two scenes with predicted boxes, dashed where wrong.",
+)
 
 # %% [markdown]
 # ## The trained one
@@ -460,20 +595,33 @@ show(figure, alt="The last frame of the film: two scenes with predicted boxes, d
 # %%
 minutes, hardware = record["minutes"], record["provenance"]["hardware"]
 print(record["command"])
-print(f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}")
-curves = {"ap_inf": "AP, any distance", "ap_0.5": "AP at 0.5", "ap_0.125": "AP at 0.125"}
-figure = plotting.log_figure(record["validation"], curves)
-show(figure, alt="AP on the validation scenes over the steps of the long run, at any distance, at 0.5 and at 0.125.")
+print(
+    f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}"
+)
+curves = {
+    "ap_inf": "AP, any distance",
+    "ap_0.5": "AP at 0.5",
+    "ap_0.125": "AP at 0.125",
+}
+figure = figures.log_figure(record["validation"], curves)
+show(
+    figure,
+    alt="AP on the validation scenes over the steps of the long run, at any distance, at 0.5 and at 0.125.",
+)
 
 # %%
 predictions = predict_sets(trained, test)  # (M, K, 19)
 right = right_predictions(predictions, targets, 1)  # (M, K)
 six = range(6)
-figure = set_figures.sets_figure(test.subset(six), predictions[six], right[six])
+figure = figures.sets_figure(test.subset(six), predictions[six], right[six])
 alt = "Six test scenes; each prediction is a box with its properties and how sure it is, dashed and crossed where it is "
-show(figure, alt=alt + "of another kind than the object or more than one world unit off.")
+show(
+    figure, alt=alt + "of another kind than the object or more than one world unit off."
+)
 sure = predictions[..., 18] >= 0.5
-print(f"predictions that are at least half sure: {sure.sum()}; of them right within 1: {right[sure.numpy()].mean():.1%}")
+print(
+    f"predictions that are at least half sure: {sure.sum()}; of them right within 1: {right[sure.numpy()].mean():.1%}"
+)
 
 # %% [markdown]
 # ### Where do the slots look?
@@ -483,10 +631,15 @@ print(f"predictions that are at least half sure: {sure.sum()}; of them right wit
 
 # %%
 said = output.predictions
-figure = set_figures.sets_figure(test.subset(range(4)), said, right_predictions(said, targets[:4], 1), columns=4)
+figure = figures.sets_figure(
+    test.subset(range(4)), said, right_predictions(said, targets[:4], 1), columns=4
+)
 show(figure, alt="Four test scenes with predicted boxes in their slots' colours.")
-figure = plotting.iterations_figure(images, output.slots.history)
-show(figure, alt="Who holds each input of the same four scenes after each iteration, in the slots' colours.")
+figure = figures.iterations_figure(images, output.slots.history)
+show(
+    figure,
+    alt="Who holds each input of the same four scenes after each iteration, in the slots' colours.",
+)
 
 # %% [markdown]
 # The ground has a slot to itself, as in notebook 05; it says "not real", so it has no box. Where a slot holds one object, its
@@ -499,17 +652,28 @@ show(figure, alt="Who holds each input of the same four scenes after each iterat
 # The most instructive predictions: those that are wrong and sure of themselves.
 
 # %%
-ranking = torch.where(torch.tensor(right), -1.0, predictions[..., 18]).flatten().argsort(descending=True)[:6]
+ranking = (
+    torch.where(torch.tensor(right), -1.0, predictions[..., 18])
+    .flatten()
+    .argsort(descending=True)[:6]
+)
 wrong, numbers = (ranking // num_slots).tolist(), (ranking % num_slots).tolist()
 shown = torch.nn.functional.one_hot(torch.tensor(numbers), num_slots).bool()
-figure = set_figures.sets_figure(test.subset(wrong), predictions[wrong], right[wrong], shown=shown)
+figure = figures.sets_figure(
+    test.subset(wrong), predictions[wrong], right[wrong], shown=shown
+)
 show(figure, alt="The six surest wrong predictions, each alone over its scene.")
 for scene, number in zip(wrong, numbers, strict=True):
-    vector, there = predictions[scene, number], targets[scene][targets[scene, :, 18] == 1]
+    vector, there = (
+        predictions[scene, number],
+        targets[scene][targets[scene, :, 18] == 1],
+    )
     distances = 3 * (there[:, :3] - vector[:3]).norm(dim=1)
     nearest = distances.argmin()
-    print(f"{vector[18]:.0%} sure: {set_figures.words(vector):27} nearest object: {set_figures.words(there[nearest]):27} "
-          f"{distances[nearest]:.2f} away")  # fmt: skip
+    print(
+        f"{vector[18]:.0%} sure: {figures.words(vector):27} nearest object: {figures.words(there[nearest]):27} "
+        f"{distances[nearest]:.2f} away"
+    )
 
 # %% [markdown]
 # "100% sure", and wrong: in one property, in the place, or because two objects were read as one. (AP will not mind how sure
@@ -518,7 +682,10 @@ for scene, number in zip(wrong, numbers, strict=True):
 
 # %%
 scores = set_scores(test, predictions)
-print("right:", ", ".join(f"{name} {share:.1%}" for name, share in scores["right"].items()))
+print(
+    "right:",
+    ", ".join(f"{name} {share:.1%}" for name, share in scores["right"].items()),
+)
 print(f"the nearest prediction lies {scores['distance']:.2f} world units off (median)")
 
 # %% [markdown]
@@ -538,17 +705,22 @@ def true_positives(alike, distances, threshold):
 # %% [markdown]
 # Two scenes, at a threshold of one world unit:
 
+
 # %%
 def kinds(vectors):
     """vectors (·, 19) -> the place of the largest number in each of the four groups, (·, 4)."""
-    return torch.stack([vectors[:, group].argmax(dim=1) for group in PROPERTY_SLICES.values()], dim=1)
+    return torch.stack(
+        [vectors[:, group].argmax(dim=1) for group in PROPERTY_SLICES.values()], dim=1
+    )
 
 
 def judge(vectors, objects, threshold):
     """One image's predictions (K, 19) and real objects (T, 19) -> how sure, sorted, and which are right."""
     vectors = vectors[vectors[:, 18].argsort(descending=True, stable=True)]
     alike = (kinds(vectors)[:, None] == kinds(objects)[None]).all(dim=2)  # (K, T)
-    distances = 3 * torch.cdist(vectors[:, :3].double(), objects[:, :3].double())  # (K, T), world units
+    distances = 3 * torch.cdist(
+        vectors[:, :3].double(), objects[:, :3].double()
+    )  # (K, T), world units
     return vectors[:, 18], true_positives(alike, distances, threshold)
 
 
@@ -558,8 +730,10 @@ order = sureness.argsort(descending=True, stable=True)
 num_objects = int(targets[:2, :, 18].sum())
 found = verdicts[order].cumsum(dim=0)
 for rank, place in enumerate(order.tolist(), start=1):
-    print(f"rank {rank:2}: scene {place // num_slots}, {sureness[place]:6.1%} sure, {'right' if verdicts[place] else 'wrong'}, "
-          f"precision {found[rank - 1] / rank:.2f}, recall {found[rank - 1] / num_objects:.2f}")  # fmt: skip
+    print(
+        f"rank {rank:2}: scene {place // num_slots}, {sureness[place]:6.1%} sure, {'right' if verdicts[place] else 'wrong'}, "
+        f"precision {found[rank - 1] / rank:.2f}, recall {found[rank - 1] / num_objects:.2f}"
+    )
 
 # %% [markdown]
 # *Precision* is the share of right ones so far, *recall* the share of all objects that have been found so far. Walking
@@ -575,14 +749,16 @@ def average_precision(right, num_targets):
 
 
 # %%
-from smm_tutorial.metrics import average_precision_clevr
+from smm_tutorial.set_prediction.average_precision import average_precision_clevr
 
 ranked = verdicts[order]
-figure = set_figures.precision_recall_figure(ranked.numpy(), num_objects)
+figure = figures.precision_recall_figure(ranked.numpy(), num_objects)
 alt = "Precision over recall of the two scenes in three steps: rank by rank, the largest precision to the right, "
 show(figure, alt=alt + "and the area below it.")
 by_hand = average_precision(ranked, num_objects)
-np.testing.assert_allclose(by_hand, average_precision_clevr(predictions[:2], targets[:2], 1), atol=1e-6)
+np.testing.assert_allclose(
+    by_hand, average_precision_clevr(predictions[:2], targets[:2], 1), atol=1e-6
+)
 print(f"AP of two scenes by hand: {by_hand:.3f}, as the library has it")
 
 # %% [markdown]
@@ -591,6 +767,7 @@ print(f"AP of two scenes by hand: {by_hand:.3f}, as the library has it")
 # **Predict first.** Every slot is on the list, also those that say "not real". Give each scene four more slots with
 # nonsense. What happens to AP if they are unsure, what if they are sure? And what if all slots are equally sure?
 
+
 # %%
 def ap(vectors, threshold=1):
     return average_precision_clevr(vectors, targets, threshold)
@@ -598,10 +775,16 @@ def ap(vectors, threshold=1):
 
 nonsense = torch.rand(len(test), 4, 19, generator=torch.Generator().manual_seed(0))
 nonsense[..., 18] = 0
-unsure, sure_of_it, equally = torch.cat([predictions, nonsense], 1), torch.cat([predictions, nonsense], 1), predictions.clone()
+unsure, sure_of_it, equally = (
+    torch.cat([predictions, nonsense], 1),
+    torch.cat([predictions, nonsense], 1),
+    predictions.clone(),
+)
 sure_of_it[:, -4:, 18], equally[..., 18] = 1, 0.5
-print(f"as it is {ap(predictions):.3f}, with unsure nonsense {ap(unsure):.3f}, with sure nonsense {ap(sure_of_it):.3f}, "
-      f"all equally sure {ap(equally):.3f}")  # fmt: skip
+print(
+    f"as it is {ap(predictions):.3f}, with unsure nonsense {ap(unsure):.3f}, with sure nonsense {ap(sure_of_it):.3f}, "
+    f"all equally sure {ap(equally):.3f}"
+)
 
 # %% [markdown]
 # Nonsense at the end of the list costs nothing: recall does not step there. At its top it costs a lot. So AP also judges
@@ -610,8 +793,13 @@ print(f"as it is {ap(predictions):.3f}, with unsure nonsense {ap(unsure):.3f}, w
 # the ranking of one scene there is less to get wrong.
 
 # %%
-alone = [average_precision_clevr(predictions[m : m + 1], targets[m : m + 1], 1) for m in range(len(test))]
-print(f"AP of all {len(test)} scenes in one ranking {ap(predictions):.3f}, mean of each scene's AP {np.mean(alone):.3f}")
+alone = [
+    average_precision_clevr(predictions[m : m + 1], targets[m : m + 1], 1)
+    for m in range(len(test))
+]
+print(
+    f"AP of all {len(test)} scenes in one ranking {ap(predictions):.3f}, mean of each scene's AP {np.mean(alone):.3f}"
+)
 
 # %% [markdown]
 # ### Explore it
@@ -619,19 +807,26 @@ print(f"AP of all {len(test)} scenes in one ranking {ap(predictions):.3f}, mean 
 # Every scene, every threshold. (Elsewhere: one scene at three thresholds follows.)
 
 # %%
-from smm_tutorial.set_evaluation import THRESHOLDS
-from smm_tutorial.set_widgets import threshold_explorer
+from smm_tutorial.set_prediction.scores import THRESHOLDS
+from smm_tutorial.widgets.set_prediction import threshold_explorer
 
 shown_scenes = test.subset(range(profile.shown_scenes))
-judged = threshold_explorer(shown_scenes, predictions[: profile.shown_scenes], THRESHOLDS)
+judged = threshold_explorer(
+    shown_scenes, predictions[: profile.shown_scenes], THRESHOLDS
+)
 judged.slider.controls["threshold"].value = 0.25
 judged.show()
 
 # %%
 for threshold in (-1, 0.5, 0.125):
-    figure = set_figures.judged_figure(shown_scenes, predictions[: profile.shown_scenes], 1, threshold)
+    figure = figures.judged_figure(
+        shown_scenes, predictions[: profile.shown_scenes], 1, threshold
+    )
     limit = "any distance" if threshold == -1 else f"a distance below {threshold:g}"
-    show(figure, alt=f"One scene's predictions at {limit}, wrong ones dashed, and precision over recall of all scenes shown.")
+    show(
+        figure,
+        alt=f"One scene's predictions at {limit}, wrong ones dashed, and precision over recall of all scenes shown.",
+    )
 
 # %% [markdown]
 # ## What strict thresholds measure
@@ -644,10 +839,14 @@ from smm_tutorial.scenes import Scene
 from smm_tutorial.scenes.camera import camera_axes, camera_position, project
 
 camera = camera_position(Scene.from_record(test.records[0]))
-ends = np.stack([np.zeros(3), camera_axes(camera)[:, 0]])  # the floor's middle, and one world unit to the right of it
-columns = size * project(ends, camera, set_figures.FRAME_ASPECT)[:, 0]
+ends = np.stack(
+    [np.zeros(3), camera_axes(camera)[:, 0]]
+)  # the floor's middle, and one world unit to the right of it
+columns = size * project(ends, camera, figures.FRAME_ASPECT)[:, 0]
 for name, limit in list(THRESHOLDS.items())[1:]:
-    print(f"{name:6} world units: {limit * (columns[1] - columns[0]):.2f} of {size} pixels")
+    print(
+        f"{name:6} world units: {limit * (columns[1] - columns[0]):.2f} of {size} pixels"
+    )
 
 # %% [markdown]
 # **Predict first.** Take the true sets and move every object by a random step. Nothing else is wrong. At which step does AP
@@ -656,7 +855,7 @@ for name, limit in list(THRESHOLDS.items())[1:]:
 # %%
 from scipy.stats import chi
 
-from smm_tutorial.mixture_figures import curves_figure
+from smm_tutorial.figures.charts import curves_figure
 
 noise = torch.randn(len(test), num_slots, 3, generator=torch.Generator().manual_seed(0))
 steps = np.geomspace(0.003, 1, 31)  # standard deviation along each axis, world units
@@ -667,16 +866,29 @@ def moved(step):
 
 
 by_threshold = {
-    f"AP at {name}": np.array([ap(moved(step), limit) for step in steps]) for name, limit in list(THRESHOLDS.items())[1:]
+    f"AP at {name}": np.array([ap(moved(step), limit) for step in steps])
+    for name, limit in list(THRESHOLDS.items())[1:]
 }
 median_length = chi(3).median()  # of a step with standard deviation 1 along three axes
-marker = (f"median of the trained network, {scores['distance']:.2f}", scores["distance"] / median_length)
+marker = (
+    f"median of the trained network, {scores['distance']:.2f}",
+    scores["distance"] / median_length,
+)
 label = "random step along each axis, world units"
-figure = curves_figure(steps, by_threshold, label, "AP", marker=marker, log_x=True, legend_beside=True)
+figure = curves_figure(
+    steps, by_threshold, label, "AP", marker=marker, log_x=True, legend_beside=True
+)
 alt = "AP at five thresholds, falling from 1 to 0 as the random step grows, the strict ones first; "
-show(figure, alt=alt + "a line marks the step with the trained network's median distance.")
-print(f"a step has a median length of {median_length:.2f} of its standard deviation along one axis: so the line stands there")
-print(f"AP at 0.125 of a step of 0.03: {ap(moved(0.03), 0.125):.2f}, of 0.1: {ap(moved(0.1), 0.125):.2f}")
+show(
+    figure,
+    alt=alt + "a line marks the step with the trained network's median distance.",
+)
+print(
+    f"a step has a median length of {median_length:.2f} of its standard deviation along one axis: so the line stands there"
+)
+print(
+    f"AP at 0.125 of a step of 0.03: {ap(moved(0.03), 0.125):.2f}, of 0.1: {ap(moved(0.1), 0.125):.2f}"
+)
 
 # %% [markdown]
 # Each threshold is a switch. Well below it AP is 1, and with steps three times as large it is nearly gone. So strict APs say
@@ -686,17 +898,36 @@ print(f"AP at 0.125 of a step of 0.03: {ap(moved(0.03), 0.125):.2f}, of 0.1: {ap
 # The same question to the trained network: give it true places, or true properties, and see which it was that it lacked.
 
 # %%
-matched = torch.stack([
-    torch.tensor(linear_sum_assignment(sum(losses.pair_costs(predictions[[m]], targets[[m]]))[0].numpy())[1])
-    for m in range(len(test))
-])  # (M, K)
-true = targets.gather(1, matched[..., None].expand_as(predictions))  # what each slot was matched with
+matched = torch.stack(
+    [
+        torch.tensor(
+            linear_sum_assignment(
+                sum(set_prediction.pair_costs(predictions[[m]], targets[[m]]))[
+                    0
+                ].numpy()
+            )[1]
+        )
+        for m in range(len(test))
+    ]
+)  # (M, K)
+true = targets.gather(
+    1, matched[..., None].expand_as(predictions)
+)  # what each slot was matched with
 true_places = torch.cat([true[..., :3], predictions[..., 3:]], dim=2)
-true_properties = torch.cat([predictions[..., :3], true[..., 3:18], predictions[..., 18:]], dim=2)
-versions = {"as it is": predictions, "true places": true_places, "true properties": true_properties}
+true_properties = torch.cat(
+    [predictions[..., :3], true[..., 3:18], predictions[..., 18:]], dim=2
+)
+versions = {
+    "as it is": predictions,
+    "true places": true_places,
+    "true properties": true_properties,
+}
 print(" " * 16 + "".join(f"{f'AP at {name}':>14}" for name in THRESHOLDS))
 for version, vectors in versions.items():
-    print(f"{version:16}" + "".join(f"{ap(vectors, limit):14.3f}" for limit in THRESHOLDS.values()))
+    print(
+        f"{version:16}"
+        + "".join(f"{ap(vectors, limit):14.3f}" for limit in THRESHOLDS.values())
+    )
 
 # %% [markdown]
 # Read the columns. Without a limit, properties are all there is to gain. At the strictest thresholds they are hardly
@@ -715,34 +946,50 @@ right_one = three[:1]
 wrong_colour, off = right_one.clone(), right_one.clone()
 wrong_colour[0, 10:18] = wrong_colour[0, 10:18].roll(1)
 off[0, 0] += 0.25 / 3
-of_colour, of_place = (pair_costs(wrong, right_one, 1.0).item() for wrong in (wrong_colour, off))
-print(f"wrong colour {of_colour:.4f}, off by 0.25: {of_place:.5f}; ratio {of_colour / of_place:.0f}")
+of_colour, of_place = (
+    pair_costs(wrong, right_one, 1.0).item() for wrong in (wrong_colour, off)
+)
+print(
+    f"wrong colour {of_colour:.4f}, off by 0.25: {of_place:.5f}; ratio {of_colour / of_place:.0f}"
+)
 
 # %% [markdown]
 # To the loss a place is nearly nothing: its unit is three world units, and Huber's error squares what is small. A wrong
 # colour is worth as much as hundreds of quarter-unit errors. One number changes that, the weight of the coordinates. It
 # is rarely reported. What share of the gradient that reaches the slots comes from coordinates?
 
+
 # %%
 def gradient_shares(model, weight, scenes=32):
     """Shares of the loss, and of the gradient at the slots, that coordinates have against properties."""
     model_images, model_targets = test.batch(range(scenes)).images, targets[:scenes]
     with torch.no_grad():
-        slots = model(model_images, noise=model.start_noise(scenes, torch.Generator().manual_seed(0))).slots.slots
+        slots = model(
+            model_images,
+            noise=model.start_noise(scenes, torch.Generator().manual_seed(0)),
+        ).slots.slots
     slots = slots.requires_grad_()
-    parts = losses.pair_costs(model.heads(slots), model_targets, weight)  # coordinates, properties (B, K, K)
+    parts = set_prediction.pair_costs(
+        model.heads(slots), model_targets, weight
+    )  # coordinates, properties (B, K, K)
     costs = sum(parts).detach().numpy()
-    rows = torch.tensor(np.array([linear_sum_assignment(cost)[1] for cost in costs]))[..., None]
+    rows = torch.tensor(np.array([linear_sum_assignment(cost)[1] for cost in costs]))[
+        ..., None
+    ]
     sums = [part.gather(2, rows).sum() for part in parts]
-    sizes = [torch.autograd.grad(part, slots, retain_graph=True)[0].norm() for part in sums]
+    sizes = [
+        torch.autograd.grad(part, slots, retain_graph=True)[0].norm() for part in sums
+    ]
     return (sums[0] / sum(sums)).item(), (sizes[0] / sum(sizes)).item()
 
 
-start = set_experiments.set_prediction_model(trained.config, seed=0).eval()
+start = set_prediction.set_prediction_model(trained.config, seed=0).eval()
 for name, model in {"untrained": start, "trained": trained}.items():
     for weight in (1.0, 8.0):
         of_loss, of_gradient = gradient_shares(model, weight)
-        print(f"{name:9}, weight {weight:g}: coordinates are {of_loss:.0%} of the loss, {of_gradient:.0%} of the gradient")
+        print(
+            f"{name:9}, weight {weight:g}: coordinates are {of_loss:.0%} of the loss, {of_gradient:.0%} of the gradient"
+        )
 
 # %% [markdown]
 # Does that matter? The live run once more, begun with object discovery, with the same scenes in the same order. Only
@@ -755,7 +1002,9 @@ heavy, _ = train(DISCOVERED, coordinate_weight=8.0)
 for name, run in {"weight 1": begun, "weight 8": heavy}.items():
     last = run.log[-1]
     right_now = ", ".join(f"{part} {last[part]:.0%}" for part in PROPERTY_SLICES)
-    print(f"{name}: {last['distance']:.2f} world units off (median); right: {right_now}; AP {last['AP, any distance']:.3f}")
+    print(
+        f"{name}: {last['distance']:.2f} world units off (median); right: {right_now}; AP {last['AP, any distance']:.3f}"
+    )
 
 # %% [markdown]
 # With eight times the weight every property is worse, and AP without a limit falls with them. Are places nearer in return? A
@@ -763,14 +1012,21 @@ for name, run in {"weight 1": begun, "weight 8": heavy}.items():
 # either weight, on the same beginning:
 
 # %%
-from smm_tutorial import experiments
+from smm_tutorial import discovery
 
-for name in (TRAINED, "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0"):
-    kept = experiments.read_record(name)
+for name in (
+    TRAINED,
+    "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0",
+):
+    kept = results.read_record(name)
     of_test = kept["scores"]["clevr6-whole, test"]
-    right_now = ", ".join(f"{part} {share:.0%}" for part, share in of_test["right"].items())
-    print(f"weight {kept['training']['loss']['coordinate_weight']:g}: {of_test['distance']:.2f} off; right: {right_now}; AP at",
-          ", ".join(f"{limit} {value:.3f}" for limit, value in of_test["ap"].items()))  # fmt: skip
+    right_now = ", ".join(
+        f"{part} {share:.0%}" for part, share in of_test["right"].items()
+    )
+    print(
+        f"weight {kept['training']['loss']['coordinate_weight']:g}: {of_test['distance']:.2f} off; right: {right_now}; AP at",
+        ", ".join(f"{limit} {value:.3f}" for limit, value in of_test["ap"].items()),
+    )
 
 # %% [markdown]
 # Now places are nearer, and it is paid for with every property, shapes and colours most. AP at any distance falls by nearly
@@ -808,22 +1064,34 @@ estimates = {"all images": [], "first of each batch": [], "first, batches sorted
 for _ in range(DRAWS):
     drawn = rng.integers(len(test), size=len(test))
     batches = [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
-    in_order = np.concatenate([batch[object_counts[batch].argsort(kind="stable")] for batch in batches])
-    for name, scored in zip(estimates, (drawn, scored_images(drawn, BATCH), scored_images(in_order, BATCH)), strict=True):
-        estimates[name].append(average_precision_clevr(predictions[scored], targets[scored], 1))
+    in_order = np.concatenate(
+        [batch[object_counts[batch].argsort(kind="stable")] for batch in batches]
+    )
+    for name, scored in zip(
+        estimates,
+        (drawn, scored_images(drawn, BATCH), scored_images(in_order, BATCH)),
+        strict=True,
+    ):
+        estimates[name].append(
+            average_precision_clevr(predictions[scored], targets[scored], 1)
+        )
 estimates = {name: np.array(values) for name, values in estimates.items()}
 
 # %%
-from smm_tutorial.mixture_figures import seeds_figure
+from smm_tutorial.figures.charts import seeds_figure
 
 figure = seeds_figure(estimates, f"AP at 1, {DRAWS} draws of {len(test)} scenes")
 alt = "Three rows of dots, one dot a draw: all images close together, the first of each batch spread widely, "
 show(figure, alt=alt + "and those of sorted batches shifted to higher AP.")
 for name, values in estimates.items():
     luckiest = values.reshape(-1, 20).max(axis=1).mean()
-    print(f"{name:22} {values.mean():.3f} ± {values.std():.3f}; the best of 20 draws, on average {luckiest:.3f}")
-print(f"the spread is {estimates['first of each batch'].std() / estimates['all images'].std():.1f} times as large; "
-      f"the square root of {BATCH} is {BATCH**0.5:.1f}")  # fmt: skip
+    print(
+        f"{name:22} {values.mean():.3f} ± {values.std():.3f}; the best of 20 draws, on average {luckiest:.3f}"
+    )
+print(
+    f"the spread is {estimates['first of each batch'].std() / estimates['all images'].std():.1f} times as large; "
+    f"the square root of {BATCH} is {BATCH**0.5:.1f}"
+)
 
 # %% [markdown]
 # The predictions are the same all along. One image in 32 makes the score spread by about the square root of 32 times as much,
@@ -838,36 +1106,63 @@ print(f"the spread is {estimates['first of each batch'].std() / estimates['all i
 # *our* pictures, which it has never seen.
 
 # %%
-from smm_tutorial import paths, recognition
-from smm_tutorial.official import load_official_set_predictor
+from smm_tutorial import paths, fidelity
+from smm_tutorial.set_prediction.released import load_official_set_predictor
 from smm_tutorial.scenes import random_scenes
 
 RELEASED = paths.downloads_dir() / "official_smm" / "e725.pth"
 if RELEASED.is_file():
-    released, new_scenes = load_official_set_predictor(RELEASED), random_scenes(12, np.random.default_rng(6))
-    new_images = recognition.our_images(new_scenes)  # (12, 3, 128, 128)
+    released, new_scenes = (
+        load_official_set_predictor(RELEASED),
+        random_scenes(12, np.random.default_rng(6)),
+    )
+    new_images = fidelity.our_images(new_scenes)  # (12, 3, 128, 128)
     new_targets = set_targets(new_scenes, 10)
-    start_noise = released.start_noise(len(new_images), torch.Generator().manual_seed(0))
+    start_noise = released.start_noise(
+        len(new_images), torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         theirs = released(new_images, noise=start_noise)
     verdicts = right_predictions(theirs, new_targets, 0.125)
-    pixels, records = (255 * new_images).round().byte(), [scene.to_record() for scene in new_scenes]
-    pictures = SceneImages(pixels, [scene.filename for scene in new_scenes], "new", "new", "CC BY 4.0", records=records)
-    figure = set_figures.sets_figure(pictures.subset(range(3)), theirs[:3], verdicts[:3])
-    show(figure, alt="Three new scenes with the released network's predictions; dashed where wrong at a distance of 0.125.")
-    print(f"right at 0.125: {verdicts.sum()} of {int(new_targets[..., 18].sum())} objects in {len(pictures)} new scenes")
+    pixels, records = (
+        (255 * new_images).round().byte(),
+        [scene.to_record() for scene in new_scenes],
+    )
+    pictures = SceneImages(
+        pixels,
+        [scene.filename for scene in new_scenes],
+        "new",
+        "new",
+        "CC BY 4.0",
+        records=records,
+    )
+    figure = figures.sets_figure(pictures.subset(range(3)), theirs[:3], verdicts[:3])
+    show(
+        figure,
+        alt="Three new scenes with the released network's predictions; dashed where wrong at a distance of 0.125.",
+    )
+    print(
+        f"right at 0.125: {verdicts.sum()} of {int(new_targets[..., 18].sum())} objects in {len(pictures)} new scenes"
+    )
 else:
-    print("skipped: the released weights are not here. Fetch e725.pth (2.6 MB) from github.com/AIRI-Institute/smm and save it "
-          "in the folder official_smm of the course's downloads, which is data/downloads in a checkout.")  # fmt: skip
+    print(
+        "skipped: the released weights are not here. Fetch e725.pth (2.6 MB) from github.com/AIRI-Institute/smm and save it "
+        "in the folder official_smm of the course's downloads, which is data/downloads in a checkout."
+    )
 
 # %% [markdown]
 # With or without the file, here is what it scored when notebook 04's ray tracer was tested with it: on Blender's pictures of
 # scenes, on ours of the same scenes, and on ours of new ones.
 
 # %%
-recognised = experiments.read_record("raytracer-effects")["recognition"]
+recognised = results.read_record("raytracer-effects")["recognition"]
 for kind in ("Blender's images", "ours of the same scenes", "ours of 300 new scenes"):
-    print(f"{kind:24}", ", ".join(f"AP at {limit} {recognised[kind][limit]:.3f}" for limit in THRESHOLDS))
+    print(
+        f"{kind:24}",
+        ", ".join(
+            f"AP at {limit} {recognised[kind][limit]:.3f}" for limit in THRESHOLDS
+        ),
+    )
 
 # %% [markdown]
 # This is what set prediction looks like at full length: nearly every object at any distance, and still a fall at the strictest
@@ -893,15 +1188,28 @@ Markdown(report.set_prediction_table())
 Markdown(report.set_comparison())
 
 # %%
-from smm_tutorial import tables
+from smm_tutorial import results
 
-groups = tables.compared("set-comparison")
-on_test = {group.title: [run["scores"][group.setting.test_label] for run in group.records] for group in groups}
-figure = set_figures.compared_figure({title: [scores["ap"] for scores in seeds] for title, seeds in on_test.items()})
-show(figure, alt="AP on test scenes over distance thresholds: for every slot module a line, and a dot for each seed.")
+groups = results.compared("set-comparison")
+on_test = {
+    group.title: [run["scores"][group.setting.test_label] for run in group.records]
+    for group in groups
+}
+figure = figures.compared_figure(
+    {title: [scores["ap"] for scores in seeds] for title, seeds in on_test.items()}
+)
+show(
+    figure,
+    alt="AP on test scenes over distance thresholds: for every slot module a line, and a dot for each seed.",
+)
 for title, seeds in on_test.items():
-    shares = ", ".join(f"{part} {np.mean([scores['right'][part] for scores in seeds]):.0%}" for part in PROPERTY_SLICES)
-    print(f"{title:36} {np.mean([scores['distance'] for scores in seeds]):.2f} off (median); right: {shares}")
+    shares = ", ".join(
+        f"{part} {np.mean([scores['right'][part] for scores in seeds]):.0%}"
+        for part in PROPERTY_SLICES
+    )
+    print(
+        f"{title:36} {np.mean([scores['distance'] for scores in seeds]):.2f} off (median); right: {shares}"
+    )
 
 # %% [markdown]
 # At this length SMM is not ahead. Slot Attention is, without a limit and at 0.5, by more than seeds differ, though not by much
@@ -921,10 +1229,15 @@ for group in groups:
     best_seed, _ = checkpoints.load(group.best["name"])
     said = predict_sets(best_seed, three_scenes)
     verdicts = right_predictions(said, targets[:3], 1)
-    counted = [f"{group.title}: {good.sum()} of {len(scene['objects'])}" for good, scene in
-               zip(verdicts, three_scenes.records, strict=True)]  # fmt: skip
-    figure = set_figures.sets_figure(three_scenes, said, verdicts, titles=counted)
-    show(figure, alt=f"Three test scenes with what the best seed of {group.title} predicts, dashed where wrong.")
+    counted = [
+        f"{group.title}: {good.sum()} of {len(scene['objects'])}"
+        for good, scene in zip(verdicts, three_scenes.records, strict=True)
+    ]
+    figure = figures.sets_figure(three_scenes, said, verdicts, titles=counted)
+    show(
+        figure,
+        alt=f"Three test scenes with what the best seed of {group.title} predicts, dashed where wrong.",
+    )
 
 # %% [markdown]
 # ### Is it the learning rate?
@@ -933,9 +1246,9 @@ for group in groups:
 # of Slot Attention's rate; here all share one. So here is SMM at half of that, with the same seed and the same beginning:
 
 # %%
-from smm_tutorial import set_report
+from smm_tutorial import set_prediction
 
-Markdown(set_report.set_search_table())
+Markdown(set_prediction.set_search_table())
 
 # %% [markdown]
 # Half the rate makes no difference that one seed could show. What else the tables do not show: twice the rate, or another rate

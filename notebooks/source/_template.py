@@ -30,11 +30,31 @@ from pathlib import Path
 
 if importlib.util.find_spec("smm_tutorial") is None:
     folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next((folder for folder in folders if (folder / "smm_tutorial" / "paths.py").is_file()), None)
+    checkout = next(
+        (
+            folder
+            for folder in folders
+            if (folder / "smm_tutorial" / "paths.py").is_file()
+        ),
+        None,
+    )
     if checkout is None:
         checkout = folders[0]
-        address = os.environ.get("SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial")
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0", address, checkout], check=True)
+        address = os.environ.get(
+            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
+        )
+        subprocess.run(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "--branch=v0.1.0",
+                address,
+                checkout,
+            ],
+            check=True,
+        )
     sys.path.insert(0, str(checkout))
 
 from smm_tutorial.course.dependencies import install_missing
@@ -50,13 +70,16 @@ install_missing()  # leaves torch and numpy as they are
 import matplotlib.pyplot as plt
 import numpy as np
 
-from smm_tutorial.plotting import show
+from smm_tutorial.figures.display import show
 
 scores = np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 0.0]])
 figure, axes = plt.subplots(figsize=(4, 2))
 axes.imshow(scores, cmap="viridis")
 axes.set(xlabel="slot", ylabel="input", title="Scores")
-show(figure, alt="A table of two rows and three columns; the first value of row two is the largest.")
+show(
+    figure,
+    alt="A table of two rows and three columns; the first value of row two is the largest.",
+)
 
 # %% [markdown]
 # **Predict first.** What do the rows sum to, and the columns?

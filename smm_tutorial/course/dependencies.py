@@ -43,15 +43,28 @@ def install_missing(project_file: Path = PROJECT_FILE) -> None:
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "held.txt"
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in held.items()))
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints), *needed]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--constraint",
+            str(constraints),
+            *needed,
+        ]
         if subprocess.run(command).returncode:
-            raise RuntimeError(f"pip could not install {needed}: read its message above; is there a network?")
+            raise RuntimeError(
+                f"pip could not install {needed}: read its message above; is there a network?"
+            )
     importlib.invalidate_caches()
 
 
 def unmet_requirements(project_file: Path) -> list[str]:
     """The requirements, such as `tqdm>=4.66`, that are not installed or are older than their bound."""
-    requirements = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]["dependencies"]
+    requirements = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"][
+        "dependencies"
+    ]
     return [requirement for requirement in requirements if not is_met(*name_and_bound(requirement))]
 
 

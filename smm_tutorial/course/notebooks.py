@@ -45,7 +45,9 @@ def differences(source: Path) -> list[str]:
     if len(wanted) != len(found):
         problems.append(f"{path.name} has {len(found)} cells, its source {len(wanted)}")
     for number, (one, other) in enumerate(zip(wanted, found, strict=False), start=1):
-        for part, in_source, in_notebook in zip(("type", "text", "tags"), _said(one), _said(other), strict=True):
+        for part, in_source, in_notebook in zip(
+            ("type", "text", "tags"), _said(one), _said(other), strict=True
+        ):
             if in_source != in_notebook:
                 problems.append(f"{path.name}, cell {number}: the {part} is not that of its source")
     return problems
@@ -62,7 +64,9 @@ def make(source: Path) -> Path:
     path = notebook_path(source)
     notebook = jupytext.read(source)
     if path.is_file():
-        notebook = combine_inputs_with_outputs(notebook, nbformat.read(path, as_version=4), fmt="py:percent")
+        notebook = combine_inputs_with_outputs(
+            notebook, nbformat.read(path, as_version=4), fmt="py:percent"
+        )
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
@@ -93,7 +97,9 @@ def tidied(notebook: NotebookNode) -> NotebookNode:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})
+            ]
     return tidy
 
 
@@ -116,9 +122,17 @@ def _said(cell: NotebookNode) -> tuple[str, str, list[str]]:
 
 def main(arguments: list[str]) -> int:
     """Make or check notebooks; the exit status is 1 when a pair is out of step."""
-    parser = argparse.ArgumentParser(prog="python -m smm_tutorial.course.notebooks", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help="as in 05_object_discovery; all of them when none is named")
-    parser.add_argument("--check", action="store_true", help="only say which notebooks are not those of their sources")
+    parser = argparse.ArgumentParser(
+        prog="python -m smm_tutorial.course.notebooks", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "names", nargs="*", help="as in 05_object_discovery; all of them when none is named"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only say which notebooks are not those of their sources",
+    )
     options = parser.parse_args(arguments)
     root = repository_root()
     if root is None:
@@ -132,7 +146,10 @@ def main(arguments: list[str]) -> int:
     for source in sources:
         started = time.perf_counter()
         path = make(source)
-        print(f"{path.name}: {time.perf_counter() - started:.0f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
+        print(
+            f"{path.name}: {time.perf_counter() - started:.0f} s, {path.stat().st_size / 1e6:.2f} MB",
+            flush=True,
+        )
     return 0
 
 

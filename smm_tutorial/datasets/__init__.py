@@ -11,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from smm_tutorial.datasets.clevr import load_clevr
-from smm_tutorial.datasets.clevr6 import load_clevr6
-from smm_tutorial.datasets.clevr_download import download_clevr
-from smm_tutorial.datasets.clevr_renders import load_clevr_renders
-from smm_tutorial.datasets.clevr_with_masks import download_clevr_with_masks, load_clevr_with_masks
-from smm_tutorial.datasets.clevrtex import download_clevrtex, load_clevrtex
-from smm_tutorial.datasets.coco import download_coco, load_coco
-from smm_tutorial.datasets.rendered import load_rendered
-from smm_tutorial.datasets.resizing import Size
+from smm_tutorial.datasets.cropping import Size
+from smm_tutorial.datasets.others.clevr import load_clevr
+from smm_tutorial.datasets.others.clevr_download import download_clevr
+from smm_tutorial.datasets.others.clevr_renders import load_clevr_renders
+from smm_tutorial.datasets.others.clevr_with_masks import (
+    download_clevr_with_masks,
+    load_clevr_with_masks,
+)
+from smm_tutorial.datasets.others.clevrtex import download_clevrtex, load_clevrtex
+from smm_tutorial.datasets.others.coco import download_coco, load_coco
+from smm_tutorial.datasets.others.shapestacks import download_shapestacks, load_shapestacks
+from smm_tutorial.datasets.own.clevr6 import load_clevr6
+from smm_tutorial.datasets.own.rendered import load_rendered
 from smm_tutorial.datasets.scene_images import Batch, DatasetError, SceneImages
-from smm_tutorial.datasets.shapestacks import download_shapestacks, load_shapestacks
 
 __all__ = ["DOWNLOADS", "LOADERS", "Batch", "DatasetError", "SceneImages", "fetch", "load"]
 
@@ -96,6 +99,12 @@ def _check_options(name: str, function: Callable[..., Any], options: dict[str, A
     parameters = inspect.signature(function).parameters
     if unknown := sorted(set(options) - set(parameters)):
         known = [option for option in parameters if option not in ("split", "size")]
-        raise ValueError(f"data set {name!r} has no option {', '.join(unknown)}: known are {', '.join(known)}")
-    if missing := [option for option, p in parameters.items() if p.default is p.empty and option not in options]:
-        raise ValueError(f"data set {name!r} needs {', '.join(missing)}, e.g. {missing[0]}=\"path/to/folder\"")
+        raise ValueError(
+            f"data set {name!r} has no option {', '.join(unknown)}: known are {', '.join(known)}"
+        )
+    if missing := [
+        option for option, p in parameters.items() if p.default is p.empty and option not in options
+    ]:
+        raise ValueError(
+            f'data set {name!r} needs {", ".join(missing)}, e.g. {missing[0]}="path/to/folder"'
+        )

@@ -20,9 +20,16 @@ from PIL import features
 from tqdm import tqdm
 
 from smm_tutorial import paths
-from smm_tutorial.datasets.clevr6 import NAME, PROVENANCE_FILE
-from smm_tutorial.datasets.packs import pack_bytes, sha256_of
-from smm_tutorial.datasets.rendering import RECORD_DECIMALS, Look, Rendered, render_numbered, renderer_fingerprint, shared_out
+from smm_tutorial.datasets.own.clevr6 import NAME, PROVENANCE_FILE
+from smm_tutorial.datasets.own.packs import pack_bytes, sha256_of
+from smm_tutorial.datasets.own.rendering import (
+    RECORD_DECIMALS,
+    Look,
+    Rendered,
+    render_numbered,
+    renderer_fingerprint,
+    shared_out,
+)
 from smm_tutorial.datasets.scene_images import SceneImages
 from smm_tutorial.scenes import PAPER_CROP
 
@@ -45,7 +52,9 @@ class Chunk(NamedTuple):
 def render_chunk(chunk: Chunk) -> Rendered:
     """Draws the scenes of a chunk and renders them."""
     stream = (chunk.seed, sorted(COUNTS).index(chunk.split), chunk.start)
-    return render_numbered(LOOK, np.random.default_rng(stream), chunk.split, chunk.start, chunk.stop)
+    return render_numbered(
+        LOOK, np.random.default_rng(stream), chunk.split, chunk.start, chunk.stop
+    )
 
 
 def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int) -> dict[str, Any]:
@@ -74,13 +83,20 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
 
     packs = {split: pack_bytes(_joined(split, parts, origin)) for split, parts in rendered.items()}
     files = {
-        split: {"file": f"{split}.zip", "count": counts[split], "bytes": len(pack), "sha256": sha256_of(pack)}
+        split: {
+            "file": f"{split}.zip",
+            "count": counts[split],
+            "bytes": len(pack),
+            "sha256": sha256_of(pack),
+        }
         for split, pack in packs.items()
     }
     provenance = {"name": NAME, "licence": LICENCE, **origin, "files": files}
     for split, pack in packs.items():
         paths.write_atomically(folder / files[split]["file"], pack)
-    paths.write_atomically(folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode())
+    paths.write_atomically(
+        folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode()
+    )
     return provenance
 
 
@@ -100,7 +116,9 @@ def _joined(split: str, parts: Sequence[Rendered], origin: Mapping[str, Any]) ->
 
 def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
     """How the packs came about; the same wherever and whenever they are made from the same code and versions."""
-    sizes = "".join(f" --{split} {count}" for split, count in counts.items() if count != COUNTS[split])
+    sizes = "".join(
+        f" --{split} {count}" for split, count in counts.items() if count != COUNTS[split]
+    )
     return {
         "description": f"scenes of {LOOK.min_objects} to {LOOK.max_objects} objects by CLEVR's rules, rendered by this library",
         "command": f"python -m smm_tutorial.datasets.make_packs --seed {seed}{sizes}",
@@ -125,12 +143,22 @@ def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m smm_tutorial.datasets.make_packs", description=MAKES)
-    parser.add_argument("--seed", type=int, default=0, help="of all randomness (default: 0, the committed packs)")
-    parser.add_argument("--folder", type=Path, default=None, help="where to (default: the committed packs)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that share the rendering (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="python -m smm_tutorial.datasets.make_packs", description=MAKES
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of all randomness (default: 0, the committed packs)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="where to (default: the committed packs)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes that share the rendering (default: 1)"
+    )
     for split, count in COUNTS.items():
-        parser.add_argument(f"--{split}", type=int, default=count, help=f"scenes of this split (default: {count})")
+        parser.add_argument(
+            f"--{split}", type=int, default=count, help=f"scenes of this split (default: {count})"
+        )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # as in the workers: sums over several threads may round differently
     folder = options.folder if options.folder is not None else paths.packs_dir() / NAME

@@ -55,7 +55,10 @@ class SceneImages:
                 "[0, 1] become bytes with (255 * images).round().byte()"
             )
         count, _, height, width = self.images.shape
-        if self.masks is not None and (self.masks.dtype, self.masks.shape) != (torch.uint8, (count, height, width)):
+        if self.masks is not None and (self.masks.dtype, self.masks.shape) != (
+            torch.uint8,
+            (count, height, width),
+        ):
             raise ValueError(
                 f"masks must be uint8 {(count, height, width)} to go with images {tuple(self.images.shape)}, "
                 f"got {self.masks.dtype} {tuple(self.masks.shape)}"
@@ -69,7 +72,10 @@ class SceneImages:
 
     def __repr__(self) -> str:
         height, width = self.size
-        having = " and ".join(part for part in ("masks", "records") if getattr(self, part) is not None) or "no labels"
+        having = (
+            " and ".join(part for part in ("masks", "records") if getattr(self, part) is not None)
+            or "no labels"
+        )
         return f"<SceneImages {self.name}/{self.split}: {len(self)} scenes, {height} x {width}, {having}>"
 
     @property
@@ -86,7 +92,9 @@ class SceneImages:
 
     def subset(self, indices: Tensor | Sequence[int] | slice) -> SceneImages:
         """A data set of the scenes at `indices`, in that order."""
-        chosen = torch.arange(len(self))[indices if isinstance(indices, slice) else torch.as_tensor(indices).long()]
+        chosen = torch.arange(len(self))[
+            indices if isinstance(indices, slice) else torch.as_tensor(indices).long()
+        ]
         order = chosen.tolist()
         return replace(
             self,
@@ -119,9 +127,15 @@ def joined(parts: Sequence[SceneImages]) -> SceneImages:
 
 def check_bounds(limit: int | None, min_objects: int | None, max_objects: int | None) -> None:
     """Raises ValueError for a bound that no scene could meet; None means no bound."""
-    for name, value, lowest in (("limit", limit, 1), ("min_objects", min_objects, 0), ("max_objects", max_objects, 0)):
+    for name, value, lowest in (
+        ("limit", limit, 1),
+        ("min_objects", min_objects, 0),
+        ("max_objects", max_objects, 0),
+    ):
         if value is not None and value < lowest:
-            raise ValueError(f"{name} must be at least {lowest}, got {value}; leave it out for no bound")
+            raise ValueError(
+                f"{name} must be at least {lowest}, got {value}; leave it out for no bound"
+            )
 
 
 def choose_scenes(
@@ -144,7 +158,9 @@ def choose_scenes(
     if min_objects is None and max_objects is None:
         return list(range(num_scenes))[:limit]
     if object_counts is None:
-        raise ValueError("min_objects and max_objects need scene records, and this split has none: leave them out")
+        raise ValueError(
+            "min_objects and max_objects need scene records, and this split has none: leave them out"
+        )
     fewest, most = min_objects or 0, float("inf") if max_objects is None else max_objects
     chosen = [index for index, count in enumerate(object_counts) if fewest <= count <= most]
     if not chosen:

@@ -11,7 +11,9 @@ KINDS = {"b": "boolean", "i": "integer", "u": "integer", "f": "floating point", 
 MOST_VALUES_SHOWN = 12
 
 
-def difference(expected: Any, actual: Any, rtol: float, atol: float, where: str = "the result") -> str | None:
+def difference(
+    expected: Any, actual: Any, rtol: float, atol: float, where: str = "the result"
+) -> str | None:
     """Describe the first difference between two results, or return None when there is none.
 
     Compared by structure (dictionaries by key, tuples and lists by position), then by type, shape and kind of number
@@ -43,7 +45,9 @@ def describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{_type_name(value)} with keys {list(value)}"
     if isinstance(value, tuple | list):
-        return f"{_type_name(value)} of {len(value)}: ({', '.join(describe(part) for part in value)})"
+        return (
+            f"{_type_name(value)} of {len(value)}: ({', '.join(describe(part) for part in value)})"
+        )
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -56,18 +60,26 @@ def as_array(value: np.ndarray | torch.Tensor) -> np.ndarray:
     return value
 
 
-def _difference_of_mappings(expected: Mapping, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+def _difference_of_mappings(
+    expected: Mapping, actual: Any, rtol: float, atol: float, where: str
+) -> str | None:
     if not isinstance(actual, Mapping):
         return f"{where}: expected a dictionary with keys {list(expected)}, got {describe(actual)}"
     if set(expected) != set(actual):
         return f"{where}: expected the keys {list(expected)}, got {list(actual)}"
-    parts = (difference(expected[key], actual[key], rtol, atol, f"{where}[{key!r}]") for key in expected)
+    parts = (
+        difference(expected[key], actual[key], rtol, atol, f"{where}[{key!r}]") for key in expected
+    )
     return next((part for part in parts if part), None)
 
 
-def _difference_of_sequences(expected: tuple | list, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+def _difference_of_sequences(
+    expected: tuple | list, actual: Any, rtol: float, atol: float, where: str
+) -> str | None:
     if not isinstance(actual, tuple | list):
-        return f"{where}: expected {len(expected)} values, `return a, b, ...`, got {describe(actual)}"
+        return (
+            f"{where}: expected {len(expected)} values, `return a, b, ...`, got {describe(actual)}"
+        )
     if len(expected) != len(actual):
         return f"{where}: expected {len(expected)} values, got {len(actual)}"
     parts = (
@@ -77,7 +89,9 @@ def _difference_of_sequences(expected: tuple | list, actual: Any, rtol: float, a
     return next((part for part in parts if part), None)
 
 
-def _difference_of_arrays(expected: Any, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+def _difference_of_arrays(
+    expected: Any, actual: Any, rtol: float, atol: float, where: str
+) -> str | None:
     if not isinstance(actual, torch.Tensor if isinstance(expected, torch.Tensor) else np.ndarray):
         return f"{where}: expected {describe(expected)}; got {describe(actual)}"
     if expected.shape != actual.shape:
@@ -91,7 +105,9 @@ def _difference_of_arrays(expected: Any, actual: Any, rtol: float, atol: float, 
     return _difference_of_values(wanted, found, rtol, atol, where)
 
 
-def _difference_of_numbers(expected: Any, actual: Any, rtol: float, atol: float, where: str) -> str | None:
+def _difference_of_numbers(
+    expected: Any, actual: Any, rtol: float, atol: float, where: str
+) -> str | None:
     if isinstance(actual, np.ndarray | torch.Tensor) and actual.ndim == 0:
         actual = actual.item()
     if not isinstance(actual, Number | np.generic):
@@ -99,7 +115,9 @@ def _difference_of_numbers(expected: Any, actual: Any, rtol: float, atol: float,
     return _difference_of_values(np.asarray(expected), np.asarray(actual), rtol, atol, where)
 
 
-def _difference_of_values(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float, where: str) -> str | None:
+def _difference_of_values(
+    expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float, where: str
+) -> str | None:
     close = np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
     if close.all():
         return None

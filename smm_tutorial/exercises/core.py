@@ -103,7 +103,9 @@ def register(task: Task) -> Task:
         ValueError: another task has the same name.
     """
     if task.name in _tasks:
-        raise ValueError(f"there are two exercises named {task.name!r}: names must be unique over all notebooks")
+        raise ValueError(
+            f"there are two exercises named {task.name!r}: names must be unique over all notebooks"
+        )
     _tasks[task.name] = task
     return task
 
@@ -150,8 +152,15 @@ def hint(name: str) -> None:
     task = find_task(name)
     shown = min(_hints_shown.get(name, 0) + 1, len(task.hints))
     _hints_shown[name] = shown
-    lines = [f"Hint {number} of {len(task.hints)}. {text}" for number, text in enumerate(task.hints[:shown], start=1)]
-    rest = f'`hint("{name}")` again tells more.' if shown < len(task.hints) else f'`solution("{name}")` shows it all.'
+    lines = [
+        f"Hint {number} of {len(task.hints)}. {text}"
+        for number, text in enumerate(task.hints[:shown], start=1)
+    ]
+    rest = (
+        f'`hint("{name}")` again tells more.'
+        if shown < len(task.hints)
+        else f'`solution("{name}")` shows it all.'
+    )
     display(Card(status="hint", title=task.title, lines=(*lines, rest)))
 
 
@@ -172,12 +181,16 @@ def judge(task: Task, answer: Callable) -> Verdict:
     references = _outcomes(task.solution, task)
     for case, outcome, reference in zip(task.cases(), outcomes, references, strict=True):
         if reference.exception is not None:
-            raise RuntimeError(f"the solution of {task.name!r} fails on {case.name!r}") from reference.exception
+            raise RuntimeError(
+                f"the solution of {task.name!r} fails on {case.name!r}"
+            ) from reference.exception
         problem = _problem(task, reference, outcome)
         if problem is None:
             continue
         if _is_unfinished(body, outcome):
-            return Verdict("pending", "Not finished yet: a placeholder `...` is still in your code.")
+            return Verdict(
+                "pending", "Not finished yet: a placeholder `...` is still in your code."
+            )
         message = f"Not yet. On the case “{case.name}”, {problem}."
         return Verdict("wrong", message, _recognise(task, outcomes))
     return Verdict("right", "Right: your function agrees with the reference on every case.")

@@ -55,9 +55,14 @@ register(
         solution=nearest_mean,
         cases=_nearest_cases,
         mistakes=(
-            Mistake(_nearest_point, "You ask for every mean which point is nearest; ask every point for its mean."),
+            Mistake(
+                _nearest_point,
+                "You ask for every mean which point is nearest; ask every point for its mean.",
+            ),
             Mistake(_farthest_mean, "That is the farthest mean: `argmin`, not `argmax`."),
-            Mistake(_nearest_without_square, "Signed differences cancel when summed: square them first."),
+            Mistake(
+                _nearest_without_square, "Signed differences cancel when summed: square them first."
+            ),
         ),
     )
 )
@@ -81,7 +86,9 @@ def _shares_without_half(points: np.ndarray, means: np.ndarray, temperature: flo
     return soft_assignment(points, means, temperature / 2)
 
 
-def _shares_of_plain_distances(points: np.ndarray, means: np.ndarray, temperature: float) -> np.ndarray:
+def _shares_of_plain_distances(
+    points: np.ndarray, means: np.ndarray, temperature: float
+) -> np.ndarray:
     shares = np.exp(-np.linalg.norm(points[:, None] - means, axis=2) / (2 * temperature))
     return shares / shares.sum(axis=1, keepdims=True)
 
@@ -94,7 +101,10 @@ def _shares_upside_down(points: np.ndarray, means: np.ndarray, temperature: floa
 def _soft_cases() -> list[Case]:
     return [
         Case("six points, three means, temperature 2", (_points(4, 6, 2), _points(5, 3, 2), 2.0)),
-        Case("five points, two means, temperature 0.5", (_points(6, 5, 3) / 3, _points(7, 2, 3) / 3, 0.5)),
+        Case(
+            "five points, two means, temperature 0.5",
+            (_points(6, 5, 3) / 3, _points(7, 2, 3) / 3, 0.5),
+        ),
     ]
 
 
@@ -113,10 +123,22 @@ register(
         solution=soft_assignment,
         cases=_soft_cases,
         mistakes=(
-            Mistake(_shares_of_points, "Your columns sum to one. Means compete for each point: normalise along a row."),
-            Mistake(_shares_without_half, "A factor is off: divide the squared distance by *twice* the temperature."),
-            Mistake(_shares_of_plain_distances, "The exponent holds the distance; it should hold its square."),
-            Mistake(_shares_upside_down, "You multiply by the temperature; hot means vague, so divide by it."),
+            Mistake(
+                _shares_of_points,
+                "Your columns sum to one. Means compete for each point: normalise along a row.",
+            ),
+            Mistake(
+                _shares_without_half,
+                "A factor is off: divide the squared distance by *twice* the temperature.",
+            ),
+            Mistake(
+                _shares_of_plain_distances,
+                "The exponent holds the distance; it should hold its square.",
+            ),
+            Mistake(
+                _shares_upside_down,
+                "You multiply by the temperature; hot means vague, so divide by it.",
+            ),
         ),
     )
 )
@@ -151,8 +173,8 @@ def _bound_summed_over_points(log_joint: np.ndarray, shares: np.ndarray) -> floa
 def _bound_cases() -> list[Case]:
     one_hot = np.eye(3)[[0, 2, 2, 1]]
     return [
-        Case("five points, three components", (-_points(8, 5, 3) ** 2, _shares(9, 5, 3))),
-        Case("shares of 0 and 1", (-_points(10, 4, 3) ** 2, one_hot)),
+        Case("five points, three components", (-(_points(8, 5, 3) ** 2), _shares(9, 5, 3))),
+        Case("shares of 0 and 1", (-(_points(10, 4, 3) ** 2), one_hot)),
     ]
 
 
@@ -172,10 +194,22 @@ register(
         solution=lower_bound,
         cases=_bound_cases,
         mistakes=(
-            Mistake(_bound_without_entropy, "The entropy is missing, - sum q log q: without it the bound never touches."),
-            Mistake(_bound_with_entropy_subtracted, "The sign of the entropy is wrong: log(p / q) = log p - log q."),
-            Mistake(_bound_of_zero_times_infinity, "0 * log 0 gave NaN: in the limit it is 0, and you must say so."),
-            Mistake(_bound_summed_over_points, "Sum over the components, but take the mean over the points."),
+            Mistake(
+                _bound_without_entropy,
+                "The entropy is missing, - sum q log q: without it the bound never touches.",
+            ),
+            Mistake(
+                _bound_with_entropy_subtracted,
+                "The sign of the entropy is wrong: log(p / q) = log p - log q.",
+            ),
+            Mistake(
+                _bound_of_zero_times_infinity,
+                "0 * log 0 gave NaN: in the limit it is 0, and you must say so.",
+            ),
+            Mistake(
+                _bound_summed_over_points,
+                "Sum over the components, but take the mean over the points.",
+            ),
         ),
     )
 )
@@ -207,7 +241,10 @@ def _largest_of_all_rows(values: np.ndarray) -> np.ndarray:
 def _log_sum_exp_cases() -> list[Case]:
     return [
         Case("values near zero", (_points(11, 4, 3),)),
-        Case("rows near -2000, 0 and 900", (_points(12, 3, 4) + np.array([[-2000.0], [0.0], [900.0]]),)),
+        Case(
+            "rows near -2000, 0 and 900",
+            (_points(12, 3, 4) + np.array([[-2000.0], [0.0], [900.0]]),),
+        ),
     ]
 
 
@@ -225,9 +262,18 @@ register(
         solution=log_sum_exp,
         cases=_log_sum_exp_cases,
         mistakes=(
-            Mistake(_log_of_naive_sum, "exp(-2000) is 0 and exp(900) is infinite in float64: take the largest value out."),
-            Mistake(_largest_not_put_back, "You took the largest value out and never put it back: add it to the log."),
-            Mistake(_largest_of_all_rows, "One maximum for the whole table lets far rows underflow: one for each row."),
+            Mistake(
+                _log_of_naive_sum,
+                "exp(-2000) is 0 and exp(900) is infinite in float64: take the largest value out.",
+            ),
+            Mistake(
+                _largest_not_put_back,
+                "You took the largest value out and never put it back: add it to the log.",
+            ),
+            Mistake(
+                _largest_of_all_rows,
+                "One maximum for the whole table lets far rows underflow: one for each row.",
+            ),
         ),
     )
 )
@@ -236,7 +282,9 @@ register(
 # ------------------------------------------------------------------------------------------------------------ M step
 
 
-def m_step_diagonal(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def m_step_diagonal(
+    points: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     counts = shares.sum(axis=0)  # (K,)
     means = shares.T @ points / counts[:, None]  # (K, D)
     squares = (points[:, None] - means) ** 2  # (N, K, D), about the new means
@@ -244,23 +292,31 @@ def m_step_diagonal(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray,
     return counts / len(points), means, variances
 
 
-def _m_step_over_all_points(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _m_step_over_all_points(
+    points: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     means = shares.T @ points / len(points)
     variances = (shares[:, :, None] * (points[:, None] - means) ** 2).sum(axis=0) / len(points)
     return shares.mean(axis=0), means, variances
 
 
-def _m_step_with_deviations(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _m_step_with_deviations(
+    points: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     weights, means, variances = m_step_diagonal(points, shares)
     return weights, means, np.sqrt(variances)
 
 
-def _m_step_unweighted_variance(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _m_step_unweighted_variance(
+    points: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     weights, means, _ = m_step_diagonal(points, shares)
     return weights, means, ((points[:, None] - means) ** 2).mean(axis=0)
 
 
-def _m_step_counts(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _m_step_counts(
+    points: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     _, means, variances = m_step_diagonal(points, shares)
     return shares.sum(axis=0), means, variances
 
@@ -268,7 +324,9 @@ def _m_step_counts(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, 
 def _m_step_cases() -> list[Case]:
     return [
         Case("nine points, three components", (_points(13, 9, 2) + 5, _shares(14, 9, 3))),
-        Case("six points in four dimensions, two components", (_points(15, 6, 4), _shares(16, 6, 2))),
+        Case(
+            "six points in four dimensions, two components", (_points(15, 6, 4), _shares(16, 6, 2))
+        ),
     ]
 
 
@@ -287,10 +345,22 @@ register(
         solution=m_step_diagonal,
         cases=_m_step_cases,
         mistakes=(
-            Mistake(_m_step_over_all_points, "Divide a component's sums by its own count N_k, not by all N points."),
-            Mistake(_m_step_with_deviations, "You return standard deviations: leave the squares as they are."),
-            Mistake(_m_step_unweighted_variance, "The variances forget the shares: every component got all points alike."),
-            Mistake(_m_step_counts, "Your weights are counts; divide them by N, so that they sum to one."),
+            Mistake(
+                _m_step_over_all_points,
+                "Divide a component's sums by its own count N_k, not by all N points.",
+            ),
+            Mistake(
+                _m_step_with_deviations,
+                "You return standard deviations: leave the squares as they are.",
+            ),
+            Mistake(
+                _m_step_unweighted_variance,
+                "The variances forget the shares: every component got all points alike.",
+            ),
+            Mistake(
+                _m_step_counts,
+                "Your weights are counts; divide them by N, so that they sum to one.",
+            ),
         ),
     )
 )
@@ -299,7 +369,9 @@ register(
 # -------------------------------------------------------------------------------------------------------------- BIC
 
 
-def bic_of_full_mixture(log_likelihood: float, num_points: int, num_components: int, num_features: int) -> float:
+def bic_of_full_mixture(
+    log_likelihood: float, num_points: int, num_components: int, num_features: int
+) -> float:
     in_one_covariance = num_features * (num_features + 1) // 2  # a symmetric matrix: one triangle
     free = num_components * (num_features + in_one_covariance) + num_components - 1
     return free * np.log(num_points) - 2 * log_likelihood
@@ -312,17 +384,26 @@ def _bic_with_square_matrices(
     return free * np.log(num_points) - 2 * log_likelihood
 
 
-def _bic_with_every_weight(log_likelihood: float, num_points: int, num_components: int, num_features: int) -> float:
+def _bic_with_every_weight(
+    log_likelihood: float, num_points: int, num_components: int, num_features: int
+) -> float:
     correct = bic_of_full_mixture(log_likelihood, num_points, num_components, num_features)
     return correct + np.log(num_points)
 
 
-def _bic_upside_down(log_likelihood: float, num_points: int, num_components: int, num_features: int) -> float:
+def _bic_upside_down(
+    log_likelihood: float, num_points: int, num_components: int, num_features: int
+) -> float:
     return -bic_of_full_mixture(log_likelihood, num_points, num_components, num_features)
 
 
-def _bic_with_half_the_fit(log_likelihood: float, num_points: int, num_components: int, num_features: int) -> float:
-    return bic_of_full_mixture(log_likelihood, num_points, num_components, num_features) + log_likelihood
+def _bic_with_half_the_fit(
+    log_likelihood: float, num_points: int, num_components: int, num_features: int
+) -> float:
+    return (
+        bic_of_full_mixture(log_likelihood, num_points, num_components, num_features)
+        + log_likelihood
+    )
 
 
 def _bic_cases() -> list[Case]:
@@ -347,10 +428,22 @@ register(
         solution=bic_of_full_mixture,
         cases=_bic_cases,
         mistakes=(
-            Mistake(_bic_with_square_matrices, "A covariance is symmetric: count one triangle of it, not all D * D."),
-            Mistake(_bic_with_every_weight, "The last weight is not free: they sum to one, so K - 1 of them are."),
-            Mistake(_bic_upside_down, "The sign is turned: parameters cost, likelihood pays, lower is better."),
-            Mistake(_bic_with_half_the_fit, "The log-likelihood counts twice: the criterion is on the scale of -2 log p."),
+            Mistake(
+                _bic_with_square_matrices,
+                "A covariance is symmetric: count one triangle of it, not all D * D.",
+            ),
+            Mistake(
+                _bic_with_every_weight,
+                "The last weight is not free: they sum to one, so K - 1 of them are.",
+            ),
+            Mistake(
+                _bic_upside_down,
+                "The sign is turned: parameters cost, likelihood pays, lower is better.",
+            ),
+            Mistake(
+                _bic_with_half_the_fit,
+                "The log-likelihood counts twice: the criterion is on the scale of -2 log p.",
+            ),
         ),
     )
 )

@@ -44,8 +44,14 @@ def _bias_not_halved(points: Tensor, means: Tensor, temperature: float) -> Tenso
 
 def _dot_product_cases() -> list[Case]:
     return [
-        Case("seven points, three means, temperature 2", (_random(0, 7, 2), 2 * _random(1, 3, 2), 2.0)),
-        Case("five points in four dimensions, two means, temperature 0.7", (_random(2, 5, 4), _random(3, 2, 4), 0.7)),
+        Case(
+            "seven points, three means, temperature 2",
+            (_random(0, 7, 2), 2 * _random(1, 3, 2), 2.0),
+        ),
+        Case(
+            "five points in four dimensions, two means, temperature 0.7",
+            (_random(2, 5, 4), _random(3, 2, 4), 0.7),
+        ),
     ]
 
 
@@ -64,10 +70,21 @@ register(
         solution=shares_by_dot_product,
         cases=_dot_product_cases,
         mistakes=(
-            Mistake(_bare_dot_product, "Long means win too much: their own square is missing (the *point's* square cancels)."),
-            Mistake(_bias_upside_down, "The sign of the bias is turned: a long mean must pay for its length."),
-            Mistake(_product_halved_too, "The product appears twice in the square: divide it by T, only the bias by 2T."),
-            Mistake(_bias_not_halved, "The bias is twice too strong: divide the mean's square by 2T."),
+            Mistake(
+                _bare_dot_product,
+                "Long means win too much: their own square is missing (the *point's* square cancels).",
+            ),
+            Mistake(
+                _bias_upside_down,
+                "The sign of the bias is turned: a long mean must pay for its length.",
+            ),
+            Mistake(
+                _product_halved_too,
+                "The product appears twice in the square: divide it by T, only the bias by 2T.",
+            ),
+            Mistake(
+                _bias_not_halved, "The bias is twice too strong: divide the mean's square by 2T."
+            ),
         ),
     )
 )
@@ -119,10 +136,22 @@ register(
         solution=attend,
         cases=_attend_cases,
         mistakes=(
-            Mistake(_attend_over_inputs, "Your columns sum to one: inputs compete for slots. Normalise along the slots."),
-            Mistake(_attend_without_scale, "The shares are too firm: divide the products by the square root of D."),
-            Mistake(_attend_with_width, "The shares are too vague: divide by the square root of D, not by D."),
-            Mistake(_attend_transposed, "Rows must be inputs, columns slots: (..., N, K), as `keys @ queries.mT` gives."),
+            Mistake(
+                _attend_over_inputs,
+                "Your columns sum to one: inputs compete for slots. Normalise along the slots.",
+            ),
+            Mistake(
+                _attend_without_scale,
+                "The shares are too firm: divide the products by the square root of D.",
+            ),
+            Mistake(
+                _attend_with_width,
+                "The shares are too vague: divide by the square root of D, not by D.",
+            ),
+            Mistake(
+                _attend_transposed,
+                "Rows must be inputs, columns slots: (..., N, K), as `keys @ queries.mT` gives.",
+            ),
         ),
     )
 )
@@ -155,8 +184,13 @@ def _squared_shares(shares: Tensor, values: Tensor) -> Tensor:
 
 def _mean_cases() -> list[Case]:
     return [
-        Case("two sets of seven inputs, three slots", (_shares(8, 2, 7, 3), _random(9, 2, 7, 4) + 2)),
-        Case("one set of five inputs, two slots, no batch", (_shares(10, 5, 2), _random(11, 5, 3) - 1)),
+        Case(
+            "two sets of seven inputs, three slots", (_shares(8, 2, 7, 3), _random(9, 2, 7, 4) + 2)
+        ),
+        Case(
+            "one set of five inputs, two slots, no batch",
+            (_shares(10, 5, 2), _random(11, 5, 3) - 1),
+        ),
     ]
 
 
@@ -175,10 +209,22 @@ register(
         solution=weighted_mean,
         cases=_mean_cases,
         mistakes=(
-            Mistake(_weighted_sum, "That is the sum, not the mean: it grows with the inputs that a slot holds."),
-            Mistake(_mean_over_all_inputs, "Divide by the slot's own total of shares, not by the number of inputs."),
-            Mistake(_softmax_once_more, "A second softmax flattens the shares: divide them by their sum instead."),
-            Mistake(_squared_shares, "The shares enter twice: once they are weights, leave them out of the product."),
+            Mistake(
+                _weighted_sum,
+                "That is the sum, not the mean: it grows with the inputs that a slot holds.",
+            ),
+            Mistake(
+                _mean_over_all_inputs,
+                "Divide by the slot's own total of shares, not by the number of inputs.",
+            ),
+            Mistake(
+                _softmax_once_more,
+                "A second softmax flattens the shares: divide them by their sum instead.",
+            ),
+            Mistake(
+                _squared_shares,
+                "The shares enter twice: once they are weights, leave them out of the product.",
+            ),
         ),
     )
 )
@@ -187,7 +233,9 @@ register(
 # ----------------------------------------------------------------------------------------------------------------- GRU
 
 
-def gru_step(update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor) -> Tensor:
+def gru_step(
+    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
+) -> Tensor:
     from_input = (update @ w_in.T + b_in).chunk(3, dim=-1)  # reset, keep, new: (K, D) each
     from_state = (state @ w_state.T + b_state).chunk(3, dim=-1)
     reset = (from_input[0] + from_state[0]).sigmoid()
@@ -196,21 +244,42 @@ def gru_step(update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in:
     return keep * state + (1 - keep) * new
 
 
-def _gru_gate_turned(update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor) -> Tensor:
-    from_input, from_state = (update @ w_in.T + b_in).chunk(3, -1), (state @ w_state.T + b_state).chunk(3, -1)
-    reset, keep = (from_input[0] + from_state[0]).sigmoid(), (from_input[1] + from_state[1]).sigmoid()
+def _gru_gate_turned(
+    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
+) -> Tensor:
+    from_input, from_state = (
+        (update @ w_in.T + b_in).chunk(3, -1),
+        (state @ w_state.T + b_state).chunk(3, -1),
+    )
+    reset, keep = (
+        (from_input[0] + from_state[0]).sigmoid(),
+        (from_input[1] + from_state[1]).sigmoid(),
+    )
     return (1 - keep) * state + keep * (from_input[2] + reset * from_state[2]).tanh()
 
 
-def _gru_without_reset(update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor) -> Tensor:
-    from_input, from_state = (update @ w_in.T + b_in).chunk(3, -1), (state @ w_state.T + b_state).chunk(3, -1)
+def _gru_without_reset(
+    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
+) -> Tensor:
+    from_input, from_state = (
+        (update @ w_in.T + b_in).chunk(3, -1),
+        (state @ w_state.T + b_state).chunk(3, -1),
+    )
     keep = (from_input[1] + from_state[1]).sigmoid()
     return keep * state + (1 - keep) * (from_input[2] + from_state[2]).tanh()
 
 
-def _gru_gates_swapped(update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor) -> Tensor:
-    from_input, from_state = (update @ w_in.T + b_in).chunk(3, -1), (state @ w_state.T + b_state).chunk(3, -1)
-    keep, reset = (from_input[0] + from_state[0]).sigmoid(), (from_input[1] + from_state[1]).sigmoid()
+def _gru_gates_swapped(
+    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
+) -> Tensor:
+    from_input, from_state = (
+        (update @ w_in.T + b_in).chunk(3, -1),
+        (state @ w_state.T + b_state).chunk(3, -1),
+    )
+    keep, reset = (
+        (from_input[0] + from_state[0]).sigmoid(),
+        (from_input[1] + from_state[1]).sigmoid(),
+    )
     return keep * state + (1 - keep) * (from_input[2] + reset * from_state[2]).tanh()
 
 
@@ -218,23 +287,40 @@ def _gru_reset_before_product(
     update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
 ) -> Tensor:
     dim = state.shape[-1]
-    from_input, from_state = (update @ w_in.T + b_in).chunk(3, -1), (state @ w_state.T + b_state).chunk(3, -1)
-    reset, keep = (from_input[0] + from_state[0]).sigmoid(), (from_input[1] + from_state[1]).sigmoid()
+    from_input, from_state = (
+        (update @ w_in.T + b_in).chunk(3, -1),
+        (state @ w_state.T + b_state).chunk(3, -1),
+    )
+    reset, keep = (
+        (from_input[0] + from_state[0]).sigmoid(),
+        (from_input[1] + from_state[1]).sigmoid(),
+    )
     new = (from_input[2] + (reset * state) @ w_state[2 * dim :].T + b_state[2 * dim :]).tanh()
     return keep * state + (1 - keep) * new
 
 
-def _gru_without_tanh(update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor) -> Tensor:
-    from_input, from_state = (update @ w_in.T + b_in).chunk(3, -1), (state @ w_state.T + b_state).chunk(3, -1)
-    reset, keep = (from_input[0] + from_state[0]).sigmoid(), (from_input[1] + from_state[1]).sigmoid()
+def _gru_without_tanh(
+    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
+) -> Tensor:
+    from_input, from_state = (
+        (update @ w_in.T + b_in).chunk(3, -1),
+        (state @ w_state.T + b_state).chunk(3, -1),
+    )
+    reset, keep = (
+        (from_input[0] + from_state[0]).sigmoid(),
+        (from_input[1] + from_state[1]).sigmoid(),
+    )
     return keep * state + (1 - keep) * (from_input[2] + reset * from_state[2])
 
 
 def _gru_cases() -> list[Case]:
     def weights(seed: int, dim: int) -> tuple[Tensor, ...]:
         return (
-            _random(seed, 3 * dim, dim), _random(seed + 1, 3 * dim, dim), _random(seed + 2, 3 * dim), _random(seed + 3, 3 * dim)
-        )  # fmt: skip
+            _random(seed, 3 * dim, dim),
+            _random(seed + 1, 3 * dim, dim),
+            _random(seed + 2, 3 * dim),
+            _random(seed + 3, 3 * dim),
+        )
 
     return [
         Case("three slots of four", (_random(12, 3, 4), _random(13, 3, 4), *weights(14, 4))),
@@ -258,11 +344,26 @@ register(
         solution=gru_step,
         cases=_gru_cases,
         mistakes=(
-            Mistake(_gru_gate_turned, "The gate is turned: in torch, a gate near 1 *keeps* the old state."),
-            Mistake(_gru_without_reset, "The reset gate is missing: it multiplies the state's part of the new state."),
-            Mistake(_gru_gates_swapped, "Two gates are swapped: the first third is reset, the second one keeps."),
-            Mistake(_gru_reset_before_product, "Reset multiplies *after* the product with `w_state`, bias included."),
-            Mistake(_gru_without_tanh, "The new state goes through a tanh, which keeps it between -1 and 1."),
+            Mistake(
+                _gru_gate_turned,
+                "The gate is turned: in torch, a gate near 1 *keeps* the old state.",
+            ),
+            Mistake(
+                _gru_without_reset,
+                "The reset gate is missing: it multiplies the state's part of the new state.",
+            ),
+            Mistake(
+                _gru_gates_swapped,
+                "Two gates are swapped: the first third is reset, the second one keeps.",
+            ),
+            Mistake(
+                _gru_reset_before_product,
+                "Reset multiplies *after* the product with `w_state`, bias included.",
+            ),
+            Mistake(
+                _gru_without_tanh,
+                "The new state goes through a tanh, which keeps it between -1 and 1.",
+            ),
         ),
     )
 )
@@ -275,29 +376,41 @@ def log_joint(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tenso
     differences = points[..., :, None, :] - means[..., None, :, :]  # (..., N, K, 2)
     whitened = torch.einsum("...kij,...nkj->...nki", factors, differences)
     log_determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)  # (..., K)
-    log_densities = log_determinants[..., None, :] - math.log(2 * math.pi) - 0.5 * whitened.square().sum(dim=-1)
+    log_densities = (
+        log_determinants[..., None, :] - math.log(2 * math.pi) - 0.5 * whitened.square().sum(dim=-1)
+    )
     return log_weights[..., None, :] + log_densities
 
 
-def _joint_without_determinant(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:
+def _joint_without_determinant(
+    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
+) -> Tensor:
     determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
     return log_joint(points, means, factors, log_weights) - determinants[..., None, :]
 
 
-def _joint_with_determinant_subtracted(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:
+def _joint_with_determinant_subtracted(
+    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
+) -> Tensor:
     determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
     return log_joint(points, means, factors, log_weights) - 2 * determinants[..., None, :]
 
 
-def _joint_without_weights(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:
+def _joint_without_weights(
+    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
+) -> Tensor:
     return log_joint(points, means, factors, torch.zeros_like(log_weights))
 
 
-def _joint_with_transposed_factor(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:
+def _joint_with_transposed_factor(
+    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
+) -> Tensor:
     return log_joint(points, means, factors.mT, log_weights)
 
 
-def _joint_without_constant(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:
+def _joint_without_constant(
+    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
+) -> Tensor:
     return log_joint(points, means, factors, log_weights) + math.log(2 * math.pi)
 
 
@@ -307,10 +420,20 @@ def _joint_cases() -> list[Case]:
         return raw.tril(-1) + torch.diag_embed(raw.diagonal(dim1=-2, dim2=-1).exp())
 
     return [
-        Case("five points, three slots", (_random(30, 5, 2), _random(31, 3, 2), factors(32, 3), _shares(33, 3).log())),
-        Case("two sets of four points, two slots",
-             (_random(34, 2, 4, 2), _random(35, 2, 2, 2), factors(36, 2, 2), _shares(37, 2, 2).log())),
-    ]  # fmt: skip
+        Case(
+            "five points, three slots",
+            (_random(30, 5, 2), _random(31, 3, 2), factors(32, 3), _shares(33, 3).log()),
+        ),
+        Case(
+            "two sets of four points, two slots",
+            (
+                _random(34, 2, 4, 2),
+                _random(35, 2, 2, 2),
+                factors(36, 2, 2),
+                _shares(37, 2, 2).log(),
+            ),
+        ),
+    ]
 
 
 register(
@@ -329,11 +452,22 @@ register(
         solution=log_joint,
         cases=_joint_cases,
         mistakes=(
-            Mistake(_joint_without_determinant, "log |A| is missing: narrow Gaussians must be higher than wide ones."),
-            Mistake(_joint_with_determinant_subtracted, "log |A| has the wrong sign: A is large where a Gaussian is narrow."),
+            Mistake(
+                _joint_without_determinant,
+                "log |A| is missing: narrow Gaussians must be higher than wide ones.",
+            ),
+            Mistake(
+                _joint_with_determinant_subtracted,
+                "log |A| has the wrong sign: A is large where a Gaussian is narrow.",
+            ),
             Mistake(_joint_without_weights, "The weights are missing: add `log_weights`."),
-            Mistake(_joint_with_transposed_factor, "A is transposed: row i of A times the difference gives entry i."),
-            Mistake(_joint_without_constant, "The constant - log 2 pi of two dimensions is missing."),
+            Mistake(
+                _joint_with_transposed_factor,
+                "A is transposed: row i of A times the difference gives entry i.",
+            ),
+            Mistake(
+                _joint_without_constant, "The constant - log 2 pi of two dimensions is missing."
+            ),
         ),
     )
 )

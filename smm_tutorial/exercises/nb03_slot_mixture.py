@@ -29,7 +29,9 @@ def _gamma(seed: int, batch: int, inputs: int, slots: int) -> Tensor:
 
 
 def border_radius(narrow: float, wide: float, weight: float, dim: int) -> float:
-    gain = math.log(weight / (1 - weight)) + 0.5 * dim * math.log(wide / narrow)  # of the narrow slot, at the mean
+    gain = math.log(weight / (1 - weight)) + 0.5 * dim * math.log(
+        wide / narrow
+    )  # of the narrow slot, at the mean
     return math.sqrt(gain / (0.5 / narrow - 0.5 / wide))
 
 
@@ -69,10 +71,19 @@ register(
             Case("variances 0.2 and 1.5 in five dimensions, weight 0.4", (0.2, 1.5, 0.4, 5)),
         ],
         mistakes=(
-            Mistake(_border_on_a_line, "Every feature adds half a log variance: the determinant has `dim` factors."),
-            Mistake(_border_of_equal_weights, "The weights do not cancel unless they are equal: log(weight / (1 - weight))."),
+            Mistake(
+                _border_on_a_line,
+                "Every feature adds half a log variance: the determinant has `dim` factors.",
+            ),
+            Mistake(
+                _border_of_equal_weights,
+                "The weights do not cancel unless they are equal: log(weight / (1 - weight)).",
+            ),
             Mistake(_border_squared, "That is the squared distance: take the root."),
-            Mistake(_border_without_halves, "The exponent is -r**2 / (2 * variance): a factor 2 is lost."),
+            Mistake(
+                _border_without_halves,
+                "The exponent is -r**2 / (2 * variance): a factor 2 is lost.",
+            ),
         ),
     )
 )
@@ -81,48 +92,78 @@ register(
 # ------------------------------------------------------------------------------------------------------------- E-step
 
 
-def log_responsibilities(queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor) -> Tensor:
+def log_responsibilities(
+    queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor
+) -> Tensor:
     differences = keys[:, :, None] - queries[:, None]  # (B, N, K, D)
     variances = variances[:, None]  # (B, 1, K, D)
-    log_density = -0.5 * (differences**2 / variances + variances.log() + math.log(2 * math.pi)).sum(dim=3)  # (B, N, K)
+    log_density = -0.5 * (differences**2 / variances + variances.log() + math.log(2 * math.pi)).sum(
+        dim=3
+    )  # (B, N, K)
     return (log_weights[:, None] + log_density).log_softmax(dim=2)
 
 
-def _log_responsibilities_without_determinant(queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor) -> Tensor:
+def _log_responsibilities_without_determinant(
+    queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor
+) -> Tensor:
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]
     return (log_weights[:, None] - 0.5 * squares.sum(dim=3)).log_softmax(dim=2)
 
 
-def _log_responsibilities_over_inputs(queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor) -> Tensor:
+def _log_responsibilities_over_inputs(
+    queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor
+) -> Tensor:
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]
     joint = log_weights[:, None] - 0.5 * (squares + variances[:, None].log()).sum(dim=3)
     return joint.log_softmax(dim=1)
 
 
-def _log_responsibilities_without_weights(queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor) -> Tensor:
+def _log_responsibilities_without_weights(
+    queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor
+) -> Tensor:
     return log_responsibilities(queries, keys, variances, torch.zeros_like(log_weights))
 
 
-def _log_responsibilities_without_half(queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor) -> Tensor:
+def _log_responsibilities_without_half(
+    queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor
+) -> Tensor:
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]
-    return (log_weights[:, None] - (squares + 0.5 * variances[:, None].log()).sum(dim=3)).log_softmax(dim=2)
+    return (
+        log_weights[:, None] - (squares + 0.5 * variances[:, None].log()).sum(dim=3)
+    ).log_softmax(dim=2)
 
 
-def _joint_instead_of_responsibilities(queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor) -> Tensor:
+def _joint_instead_of_responsibilities(
+    queries: Tensor, keys: Tensor, variances: Tensor, log_weights: Tensor
+) -> Tensor:
     variances = variances[:, None]
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances
-    return log_weights[:, None] - 0.5 * (squares + variances.log() + math.log(2 * math.pi)).sum(dim=3)
+    return log_weights[:, None] - 0.5 * (squares + variances.log() + math.log(2 * math.pi)).sum(
+        dim=3
+    )
 
 
 def _expectation_cases() -> list[Case]:
     return [
-        Case("two sets of seven inputs, three slots", (
-            _normal(0, 2, 3, 4), _normal(1, 2, 7, 4), _positive(2, 2, 3, 4), _normal(3, 2, 3).log_softmax(dim=1),
-        )),
-        Case("an input far away, where densities underflow", (
-            _normal(4, 1, 2, 3), _normal(5, 1, 5, 3) * 60, _positive(6, 1, 2, 3), _normal(7, 1, 2).log_softmax(dim=1),
-        )),
-    ]  # fmt: skip
+        Case(
+            "two sets of seven inputs, three slots",
+            (
+                _normal(0, 2, 3, 4),
+                _normal(1, 2, 7, 4),
+                _positive(2, 2, 3, 4),
+                _normal(3, 2, 3).log_softmax(dim=1),
+            ),
+        ),
+        Case(
+            "an input far away, where densities underflow",
+            (
+                _normal(4, 1, 2, 3),
+                _normal(5, 1, 5, 3) * 60,
+                _positive(6, 1, 2, 3),
+                _normal(7, 1, 2).log_softmax(dim=1),
+            ),
+        ),
+    ]
 
 
 register(
@@ -141,11 +182,23 @@ register(
         solution=log_responsibilities,
         cases=_expectation_cases,
         mistakes=(
-            Mistake(_log_responsibilities_without_determinant, "The log variances are missing: wide slots win everywhere."),
-            Mistake(_log_responsibilities_over_inputs, "Normalised over inputs. Slots compete for each input: dim 2."),
-            Mistake(_log_responsibilities_without_weights, "The weights are missing: add `log_weights` before you normalise."),
+            Mistake(
+                _log_responsibilities_without_determinant,
+                "The log variances are missing: wide slots win everywhere.",
+            ),
+            Mistake(
+                _log_responsibilities_over_inputs,
+                "Normalised over inputs. Slots compete for each input: dim 2.",
+            ),
+            Mistake(
+                _log_responsibilities_without_weights,
+                "The weights are missing: add `log_weights` before you normalise.",
+            ),
             Mistake(_log_responsibilities_without_half, "The square has lost its factor 1/2."),
-            Mistake(_joint_instead_of_responsibilities, "Not normalised yet: over slots, exp of the result must sum to 1."),
+            Mistake(
+                _joint_instead_of_responsibilities,
+                "Not normalised yet: over slots, exp of the result must sum to 1.",
+            ),
         ),
     )
 )
@@ -186,13 +239,24 @@ register(
         ),
         solution=weights_and_means,
         cases=lambda: [
-            Case("two sets of nine inputs, three slots", (_gamma(8, 2, 9, 3), _normal(9, 2, 9, 4) + 3)),
+            Case(
+                "two sets of nine inputs, three slots",
+                (_gamma(8, 2, 9, 3), _normal(9, 2, 9, 4) + 3),
+            ),
             Case("six inputs, two slots", (_gamma(10, 1, 6, 2), _normal(11, 1, 6, 5))),
         ],
         mistakes=(
-            Mistake(_weights_as_counts, "Your weights are counts: divide by N, so that they sum to 1."),
-            Mistake(_means_over_all_inputs, "A slot's mean divides by what the slot holds, not by all N inputs."),
-            Mistake(_weights_after_normalising, "You normalised over inputs before you summed: now every weight is 1 / K."),
+            Mistake(
+                _weights_as_counts, "Your weights are counts: divide by N, so that they sum to 1."
+            ),
+            Mistake(
+                _means_over_all_inputs,
+                "A slot's mean divides by what the slot holds, not by all N inputs.",
+            ),
+            Mistake(
+                _weights_after_normalising,
+                "You normalised over inputs before you summed: now every weight is 1 / K.",
+            ),
         ),
     )
 )
@@ -237,14 +301,32 @@ register(
         ),
         solution=variance_about,
         cases=lambda: [
-            Case("two sets, three slots, means well off", (_gamma(12, 2, 8, 3), _normal(13, 2, 8, 4), _normal(14, 2, 3, 4))),
-            Case("five inputs, two slots", (_gamma(15, 1, 5, 2), _normal(16, 1, 5, 3) - 2, _normal(17, 1, 2, 3))),
+            Case(
+                "two sets, three slots, means well off",
+                (_gamma(12, 2, 8, 3), _normal(13, 2, 8, 4), _normal(14, 2, 3, 4)),
+            ),
+            Case(
+                "five inputs, two slots",
+                (_gamma(15, 1, 5, 2), _normal(16, 1, 5, 3) - 2, _normal(17, 1, 2, 3)),
+            ),
         ],
         mistakes=(
-            Mistake(_variance_about_weighted_mean, "That is about the weighted mean. The slot has moved: use `means`."),
-            Mistake(_variance_over_all_inputs, "Divide by what the slot holds, `gamma.sum(dim=1)`, not by N."),
-            Mistake(_deviation_instead_of_variance, "You return standard deviations: leave the squares as they are."),
-            Mistake(_variance_without_gamma, "Every slot got every value alike: weight the squares by the shares."),
+            Mistake(
+                _variance_about_weighted_mean,
+                "That is about the weighted mean. The slot has moved: use `means`.",
+            ),
+            Mistake(
+                _variance_over_all_inputs,
+                "Divide by what the slot holds, `gamma.sum(dim=1)`, not by N.",
+            ),
+            Mistake(
+                _deviation_instead_of_variance,
+                "You return standard deviations: leave the squares as they are.",
+            ),
+            Mistake(
+                _variance_without_gamma,
+                "Every slot got every value alike: weight the squares by the shares.",
+            ),
         ),
     )
 )
@@ -253,32 +335,44 @@ register(
 # ------------------------------------------------------------------------------------------------- gradient of a start
 
 
-def refine(step: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+def refine(
+    step: Callable[[Tensor], Tensor], start: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         state = start
         for _ in range(iterations - 1):
             state = step(state)
-    state = state.detach() + (start - start.detach())  # the value of the one, the gradient of the other
+    state = state.detach() + (
+        start - start.detach()
+    )  # the value of the one, the gradient of the other
     result = step(state)
     return result.detach(), torch.autograd.grad(result.sum(), start)[0]
 
 
-def _refine_through_all(step: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+def _refine_through_all(
+    step: Callable[[Tensor], Tensor], start: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
     state = start
     for _ in range(iterations):
         state = step(state)
     return state.detach(), torch.autograd.grad(state.sum(), start)[0]
 
 
-def _refine_with_plain_detach(step: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+def _refine_with_plain_detach(
+    step: Callable[[Tensor], Tensor], start: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
     return refine(step, start, iterations)[0], torch.zeros_like(start)
 
 
-def _refine_once_more(step: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+def _refine_once_more(
+    step: Callable[[Tensor], Tensor], start: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
     return refine(step, start, iterations + 1)
 
 
-def _refine_from_the_start(step: Callable[[Tensor], Tensor], start: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+def _refine_from_the_start(
+    step: Callable[[Tensor], Tensor], start: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
     result = step(start)
     return refine(step, start, iterations)[0], torch.autograd.grad(result.sum(), start)[0]
 
@@ -310,10 +404,22 @@ register(
             Case("two steps of another function", (_drift, _normal(19, 2, 3).requires_grad_(), 2)),
         ],
         mistakes=(
-            Mistake(_refine_through_all, "This gradient went through every step: record only the last one."),
-            Mistake(_refine_with_plain_detach, "The start's gradient is zero: a plain `detach` cuts it off. Add it back."),
-            Mistake(_refine_once_more, "One step too many: the recorded step is the last of `iterations`, not an extra one."),
-            Mistake(_refine_from_the_start, "Your gradient belongs to a step *from the start*; step from where the loop came."),
+            Mistake(
+                _refine_through_all,
+                "This gradient went through every step: record only the last one.",
+            ),
+            Mistake(
+                _refine_with_plain_detach,
+                "The start's gradient is zero: a plain `detach` cuts it off. Add it back.",
+            ),
+            Mistake(
+                _refine_once_more,
+                "One step too many: the recorded step is the last of `iterations`, not an extra one.",
+            ),
+            Mistake(
+                _refine_from_the_start,
+                "Your gradient belongs to a step *from the start*; step from where the loop came.",
+            ),
         ),
     )
 )
@@ -322,29 +428,39 @@ register(
 # ---------------------------------------------------------------------------------------------------- expanding the square
 
 
-def expand_square(queries: Tensor, keys: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def expand_square(
+    queries: Tensor, keys: Tensor, variances: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     quadratic = -0.5 * keys**2 @ (1 / variances).mT  # (B, N, K)
     cross = keys @ (queries / variances).mT  # (B, N, K)
     constant = -0.5 * (queries**2 / variances + variances.log()).sum(dim=2)  # (B, K)
     return quadratic, cross, constant
 
 
-def _expand_with_doubled_cross(queries: Tensor, keys: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _expand_with_doubled_cross(
+    queries: Tensor, keys: Tensor, variances: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     quadratic, cross, constant = expand_square(queries, keys, variances)
     return quadratic, 2 * cross, constant
 
 
-def _expand_with_negative_cross(queries: Tensor, keys: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _expand_with_negative_cross(
+    queries: Tensor, keys: Tensor, variances: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     quadratic, cross, constant = expand_square(queries, keys, variances)
     return quadratic, -cross, constant
 
 
-def _expand_without_precision(queries: Tensor, keys: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _expand_without_precision(
+    queries: Tensor, keys: Tensor, variances: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     _, cross, constant = expand_square(queries, keys, variances)
     return (-0.5 * (keys**2).sum(dim=2, keepdim=True)).expand_as(cross), cross, constant
 
 
-def _expand_without_determinant(queries: Tensor, keys: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _expand_without_determinant(
+    queries: Tensor, keys: Tensor, variances: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     quadratic, cross, _ = expand_square(queries, keys, variances)
     return quadratic, cross, -0.5 * (queries**2 / variances).sum(dim=2)
 
@@ -364,13 +480,25 @@ register(
         ),
         solution=expand_square,
         cases=lambda: [
-            Case("two sets of seven inputs, three slots", (_normal(20, 2, 3, 4), _normal(21, 2, 7, 4), _positive(22, 2, 3, 4))),
-            Case("four inputs, two slots", (_normal(23, 1, 2, 3), _normal(24, 1, 4, 3) + 2, _positive(25, 1, 2, 3))),
+            Case(
+                "two sets of seven inputs, three slots",
+                (_normal(20, 2, 3, 4), _normal(21, 2, 7, 4), _positive(22, 2, 3, 4)),
+            ),
+            Case(
+                "four inputs, two slots",
+                (_normal(23, 1, 2, 3), _normal(24, 1, 4, 3) + 2, _positive(25, 1, 2, 3)),
+            ),
         ],
         mistakes=(
-            Mistake(_expand_with_doubled_cross, "The 2 of -2kq and the factor -1/2 cancel: the cross term is k q / s."),
+            Mistake(
+                _expand_with_doubled_cross,
+                "The 2 of -2kq and the factor -1/2 cancel: the cross term is k q / s.",
+            ),
             Mistake(_expand_with_negative_cross, "Signs: -1/2 times -2 is +1."),
-            Mistake(_expand_without_precision, "The key's square is divided by each slot's variance: it differs over slots."),
+            Mistake(
+                _expand_without_precision,
+                "The key's square is divided by each slot's variance: it differs over slots.",
+            ),
             Mistake(_expand_without_determinant, "The log variances are missing in the constant."),
         ),
     )

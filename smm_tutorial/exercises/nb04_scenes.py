@@ -14,7 +14,9 @@ def _generator(seed: int) -> np.random.Generator:
 # ------------------------------------------------------------------------------------------------------------ project
 
 
-def project(points: np.ndarray, position: np.ndarray, axes: np.ndarray, height: int, width: int) -> np.ndarray:
+def project(
+    points: np.ndarray, position: np.ndarray, axes: np.ndarray, height: int, width: int
+) -> np.ndarray:
     seen = (points - position) @ axes  # (N, 3) to the right, up, backward
     depth = -seen[:, 2]
     focal = width * LENS / SENSOR  # pixels
@@ -32,14 +34,23 @@ def _project_upside_down(points, position, axes, height, width):
 def _project_without_depth(points, position, axes, height, width):
     seen = (points - position) @ axes
     focal = width * LENS / SENSOR
-    return np.stack([width / 2 + focal * seen[:, 0], height / 2 - focal * seen[:, 1], -seen[:, 2]], axis=1)
+    return np.stack(
+        [width / 2 + focal * seen[:, 0], height / 2 - focal * seen[:, 1], -seen[:, 2]], axis=1
+    )
 
 
 def _project_by_distance(points, position, axes, height, width):
     seen = (points - position) @ axes
     distance = np.linalg.norm(seen, axis=1)
     focal = width * LENS / SENSOR
-    return np.stack([width / 2 + focal * seen[:, 0] / distance, height / 2 - focal * seen[:, 1] / distance, distance], axis=1)
+    return np.stack(
+        [
+            width / 2 + focal * seen[:, 0] / distance,
+            height / 2 - focal * seen[:, 1] / distance,
+            distance,
+        ],
+        axis=1,
+    )
 
 
 def _project_two_focal_lengths(points, position, axes, height, width):
@@ -59,7 +70,10 @@ def _view(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _project_cases() -> list[Case]:
     return [
-        Case("five points in an image of 320 x 480", (_generator(0).uniform(-3, 3, (5, 3)), *_view(1), 320, 480)),
+        Case(
+            "five points in an image of 320 x 480",
+            (_generator(0).uniform(-3, 3, (5, 3)), *_view(1), 320, 480),
+        ),
         Case("one point in an image of 48 x 64", (np.array([[1.0, 2.0, 0.35]]), *_view(2), 48, 64)),
     ]
 
@@ -82,10 +96,22 @@ register(
         solution=project,
         cases=_project_cases,
         mistakes=(
-            Mistake(_project_upside_down, "Your picture is upside down: rows grow downwards, the axis points up."),
-            Mistake(_project_without_depth, "Nothing gets smaller with distance in your picture: divide by the depth."),
-            Mistake(_project_by_distance, "Depth is measured along the line of sight, not straight to the point."),
-            Mistake(_project_two_focal_lengths, "Pixels are square: one focal length, from the width, serves rows too."),
+            Mistake(
+                _project_upside_down,
+                "Your picture is upside down: rows grow downwards, the axis points up.",
+            ),
+            Mistake(
+                _project_without_depth,
+                "Nothing gets smaller with distance in your picture: divide by the depth.",
+            ),
+            Mistake(
+                _project_by_distance,
+                "Depth is measured along the line of sight, not straight to the point.",
+            ),
+            Mistake(
+                _project_two_focal_lengths,
+                "Pixels are square: one focal length, from the width, serves rows too.",
+            ),
         ),
     )
 )
@@ -94,7 +120,9 @@ register(
 # --------------------------------------------------------------------------------------------------------- ray_sphere
 
 
-def ray_sphere(origin: np.ndarray, directions: np.ndarray, center: np.ndarray, radius: float) -> np.ndarray:
+def ray_sphere(
+    origin: np.ndarray, directions: np.ndarray, center: np.ndarray, radius: float
+) -> np.ndarray:
     offset = origin - center
     half_b = directions @ offset  # (N,)
     discriminant = half_b**2 - (offset @ offset - radius**2)
@@ -139,7 +167,9 @@ def _sphere_cases() -> list[Case]:
     to_center = (center - camera) / np.linalg.norm(center - camera)
     aimed = np.stack([to_center, -to_center])  # at the sphere, and straight away from it
     return [
-        Case("forty rays, some of which miss", (camera, _directions(3, 40, to_center), center, 0.7)),
+        Case(
+            "forty rays, some of which miss", (camera, _directions(3, 40, to_center), center, 0.7)
+        ),
         Case("one ray at the sphere, one away from it", (camera, aimed, center, 0.7)),
     ]
 
@@ -162,10 +192,22 @@ register(
         solution=ray_sphere,
         cases=_sphere_cases,
         mistakes=(
-            Mistake(_sphere_far_side, "You return where the ray leaves the sphere: it enters at the smaller root."),
-            Mistake(_sphere_without_misses, "A ray whose root is of a negative number misses: give `np.inf` there."),
-            Mistake(_sphere_behind, "A negative distance lies behind the camera, which must not see it: `np.inf`."),
-            Mistake(_sphere_radius_not_squared, "The squared distance to the centre equals the radius *squared*."),
+            Mistake(
+                _sphere_far_side,
+                "You return where the ray leaves the sphere: it enters at the smaller root.",
+            ),
+            Mistake(
+                _sphere_without_misses,
+                "A ray whose root is of a negative number misses: give `np.inf` there.",
+            ),
+            Mistake(
+                _sphere_behind,
+                "A negative distance lies behind the camera, which must not see it: `np.inf`.",
+            ),
+            Mistake(
+                _sphere_radius_not_squared,
+                "The squared distance to the centre equals the radius *squared*.",
+            ),
         ),
         rtol=1e-7,
     )
@@ -202,7 +244,9 @@ def _hit_last_painted(distances):
 
 def _hit_cases() -> list[Case]:
     generator = _generator(5)
-    scattered = np.where(generator.random((3, 4, 6)) < 0.5, np.inf, generator.uniform(5, 12, (3, 4, 6)))
+    scattered = np.where(
+        generator.random((3, 4, 6)) < 0.5, np.inf, generator.uniform(5, 12, (3, 4, 6))
+    )
     return [
         Case("three objects that overlap", (scattered,)),
         Case("nothing is hit", (np.full((2, 2, 2), np.inf),)),
@@ -225,10 +269,18 @@ register(
         solution=nearest_hit,
         cases=_hit_cases,
         mistakes=(
-            Mistake(_hit_without_background, "Where every ray misses, `argmin` names the first object: that is ground, 0."),
-            Mistake(_hit_counted_from_zero, "Objects count from 1: your first one looks like ground."),
+            Mistake(
+                _hit_without_background,
+                "Where every ray misses, `argmin` names the first object: that is ground, 0.",
+            ),
+            Mistake(
+                _hit_counted_from_zero, "Objects count from 1: your first one looks like ground."
+            ),
             Mistake(_hit_farthest, "You see through objects: the nearest one hides the others."),
-            Mistake(_hit_last_painted, "You paint later objects over earlier ones; compare distances at every pixel."),
+            Mistake(
+                _hit_last_painted,
+                "You paint later objects over earlier ones; compare distances at every pixel.",
+            ),
         ),
     )
 )
@@ -237,7 +289,9 @@ register(
 # --------------------------------------------------------------------------------------------------------- irradiance
 
 
-def irradiance(points: np.ndarray, normals: np.ndarray, lamp: np.ndarray, intensity: float) -> np.ndarray:
+def irradiance(
+    points: np.ndarray, normals: np.ndarray, lamp: np.ndarray, intensity: float
+) -> np.ndarray:
     to_lamp = lamp - points  # (N, 3)
     distance = np.linalg.norm(to_lamp, axis=1)
     towards = to_lamp / distance[:, None]
@@ -301,10 +355,22 @@ register(
         solution=irradiance,
         cases=_irradiance_cases,
         mistakes=(
-            Mistake(_irradiance_without_square, "Light thins out over a sphere's area: divide by the distance *squared*."),
-            Mistake(_irradiance_from_below, "Some of your surfaces get negative light: cut the cosine off at 0."),
-            Mistake(_irradiance_of_a_bulb, "Your lamp shines alike to all sides. This one is flat: its own cosine is missing."),
-            Mistake(_irradiance_not_tilted, "The cosine at the surface is missing: light that grazes spreads over more area."),
+            Mistake(
+                _irradiance_without_square,
+                "Light thins out over a sphere's area: divide by the distance *squared*.",
+            ),
+            Mistake(
+                _irradiance_from_below,
+                "Some of your surfaces get negative light: cut the cosine off at 0.",
+            ),
+            Mistake(
+                _irradiance_of_a_bulb,
+                "Your lamp shines alike to all sides. This one is flat: its own cosine is missing.",
+            ),
+            Mistake(
+                _irradiance_not_tilted,
+                "The cosine at the surface is missing: light that grazes spreads over more area.",
+            ),
         ),
     )
 )
@@ -355,11 +421,18 @@ register(
         solution=shrink_mask,
         cases=_shrink_cases,
         mistakes=(
-            Mistake(_shrink_by_mean, "The mean of objects 1 and 3 is object 2, which may be elsewhere: pick a pixel."),
             Mistake(
-                _shrink_by_largest, "The largest label wins in your blocks, so objects grow by their number: pick a pixel."
+                _shrink_by_mean,
+                "The mean of objects 1 and 3 is object 2, which may be elsewhere: pick a pixel.",
             ),
-            Mistake(_shrink_to_corners, "You take the corner of each block, which shifts the mask: take `factor // 2`."),
+            Mistake(
+                _shrink_by_largest,
+                "The largest label wins in your blocks, so objects grow by their number: pick a pixel.",
+            ),
+            Mistake(
+                _shrink_to_corners,
+                "You take the corner of each block, which shifts the mask: take `factor // 2`.",
+            ),
         ),
     )
 )

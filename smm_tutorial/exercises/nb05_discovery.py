@@ -35,7 +35,9 @@ def _compose_cases() -> list[Case]:
     one = torch.rand(1, 1, 3, 2, 2, generator=_generator(0))
     several = torch.rand(2, 3, 3, 4, 4, generator=_generator(1))
     return [
-        Case("two images, three slots", (several, torch.randn(2, 3, 4, 4, generator=_generator(2)))),
+        Case(
+            "two images, three slots", (several, torch.randn(2, 3, 4, 4, generator=_generator(2)))
+        ),
         Case("one slot owns every pixel", (one, torch.randn(1, 1, 2, 2, generator=_generator(3)))),
     ]
 
@@ -55,9 +57,18 @@ register(
         solution=compose,
         cases=_compose_cases,
         mistakes=(
-            Mistake(_compose_over_pixels, "Your masks sum to one over the pixels of a slot: slots must compete, dim=1."),
-            Mistake(_compose_without_softmax, "Logits are no shares yet: they can be negative. A softmax is missing."),
-            Mistake(_compose_mean, "The masks already sum to one over slots: sum, do not average once more."),
+            Mistake(
+                _compose_over_pixels,
+                "Your masks sum to one over the pixels of a slot: slots must compete, dim=1.",
+            ),
+            Mistake(
+                _compose_without_softmax,
+                "Logits are no shares yet: they can be negative. A softmax is missing.",
+            ),
+            Mistake(
+                _compose_mean,
+                "The masks already sum to one over slots: sum, do not average once more.",
+            ),
         ),
     )
 )
@@ -85,8 +96,13 @@ def _map_mirrored(responsibilities: Tensor, size: int) -> Tensor:
 
 def _map_cases() -> list[Case]:
     return [
-        Case("a 4 x 4 grid to 8 pixels", (torch.rand(2, 16, 3, generator=_generator(4)).softmax(2), 8)),
-        Case("a 2 x 2 grid to 2 pixels", (torch.rand(1, 4, 5, generator=_generator(5)).softmax(2), 2)),
+        Case(
+            "a 4 x 4 grid to 8 pixels",
+            (torch.rand(2, 16, 3, generator=_generator(4)).softmax(2), 8),
+        ),
+        Case(
+            "a 2 x 2 grid to 2 pixels", (torch.rand(1, 4, 5, generator=_generator(5)).softmax(2), 2)
+        ),
     ]
 
 
@@ -105,8 +121,14 @@ register(
         solution=attention_map,
         cases=_map_cases,
         mistakes=(
-            Mistake(_map_without_transpose, "A reshape does not move axes: transpose N and K first, `.mT`."),
-            Mistake(_map_mirrored, "Your map is transposed: cells run along rows first, so (height, width) is the order."),
+            Mistake(
+                _map_without_transpose,
+                "A reshape does not move axes: transpose N and K first, `.mT`.",
+            ),
+            Mistake(
+                _map_mirrored,
+                "Your map is transposed: cells run along rows first, so (height, width) is the order.",
+            ),
         ),
     )
 )
@@ -135,7 +157,10 @@ def _overlap_with_background(true: Tensor, predicted: Tensor) -> float:
 
 def _overlap_of_intersections(true: Tensor, predicted: Tensor) -> float:
     shares = [
-        max(((true == label) & (predicted == segment)).sum() / (true == label).sum() for segment in predicted.unique())
+        max(
+            ((true == label) & (predicted == segment)).sum() / (true == label).sum()
+            for segment in predicted.unique()
+        )
         for label in true.unique()
         if label != 0
     ]
@@ -177,7 +202,10 @@ register(
                 _overlap_of_intersections,
                 "You divide by the object alone: then one segment that takes the whole image scores 1. Divide by the union.",
             ),
-            Mistake(_overlap_by_segment, "You average over segments; ask for every *object* which segment serves it best."),
+            Mistake(
+                _overlap_by_segment,
+                "You average over segments; ask for every *object* which segment serves it best.",
+            ),
         ),
     )
 )

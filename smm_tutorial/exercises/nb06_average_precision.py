@@ -60,8 +60,12 @@ def _positives_of_any_kind(alike: Tensor, distances: Tensor, threshold: float) -
 
 
 def _positives_cases() -> list[Case]:
-    twins = torch.tensor([[True, True, False], [True, True, False], [False, False, True], [True, True, False]])
-    places = torch.tensor([[0.2, 0.9, 1.5], [0.3, 0.4, 1.0], [0.1, 0.6, 0.5], [2.0, 0.1, 0.7]], dtype=torch.float64)
+    twins = torch.tensor(
+        [[True, True, False], [True, True, False], [False, False, True], [True, True, False]]
+    )
+    places = torch.tensor(
+        [[0.2, 0.9, 1.5], [0.3, 0.4, 1.0], [0.1, 0.6, 0.5], [2.0, 0.1, 0.7]], dtype=torch.float64
+    )
     none = torch.tensor([[False, False], [True, False], [True, False]])
     few = torch.tensor([[0.1, 0.2], [3.0, 0.3], [0.4, 0.2]], dtype=torch.float64)
     return [
@@ -91,17 +95,32 @@ register(
         solution=true_positives,
         cases=_positives_cases,
         mistakes=(
-            Mistake(_positives_next_nearest, "You skip targets that are taken and try the next nearest. By CLEVR's rule the "
-                    "second prediction of one object is wrong, even if a twin is near."),
-            Mistake(_positives_at_the_threshold, "A distance equal to the threshold is too far: `<`, not `<=`."),
-            Mistake(_positives_nearest_of_any_kind, "You take the nearest target of *any* kind and then ask whether it is "
-                    "alike. First keep the targets that are alike, then take the nearest."),
-            Mistake(_positives_without_claims, "Nothing is ever taken: two predictions of one object would both be right."),
-            Mistake(_positives_far_ones_claim, "A prediction that is too far takes nothing: only a right one claims."),
+            Mistake(
+                _positives_next_nearest,
+                "You skip targets that are taken and try the next nearest. By CLEVR's rule the "
+                "second prediction of one object is wrong, even if a twin is near.",
+            ),
+            Mistake(
+                _positives_at_the_threshold,
+                "A distance equal to the threshold is too far: `<`, not `<=`.",
+            ),
+            Mistake(
+                _positives_nearest_of_any_kind,
+                "You take the nearest target of *any* kind and then ask whether it is "
+                "alike. First keep the targets that are alike, then take the nearest.",
+            ),
+            Mistake(
+                _positives_without_claims,
+                "Nothing is ever taken: two predictions of one object would both be right.",
+            ),
+            Mistake(
+                _positives_far_ones_claim,
+                "A prediction that is too far takes nothing: only a right one claims.",
+            ),
             Mistake(_positives_of_any_kind, "The kinds do not matter in your answer: use `alike`."),
         ),
     )
-)  # fmt: skip
+)
 
 
 # -------------------------------------------------------------------------------------------------- average precision
@@ -110,9 +129,10 @@ register(
 def average_precision(right: Tensor, num_targets: int) -> float:
     found = right.cumsum(dim=0)
     precision, recall = found / torch.arange(1, len(right) + 1), found / num_targets
-    precision, recall = (torch.cat([torch.zeros(1), part, end]) for part, end in (
-        (precision, torch.zeros(1)), (recall, torch.ones(1))
-    ))  # fmt: skip
+    precision, recall = (
+        torch.cat([torch.zeros(1), part, end])
+        for part, end in ((precision, torch.zeros(1)), (recall, torch.ones(1)))
+    )
     hull = precision.flip(0).cummax(dim=0).values.flip(0)
     return ((recall[1:] - recall[:-1]) * hull[1:]).sum().item()
 
@@ -142,7 +162,10 @@ def _precision_over_ranks(right: Tensor, num_targets: int) -> float:
 
 
 def _precision_to_the_end(right: Tensor, num_targets: int) -> float:
-    return average_precision(right, num_targets) + (1 - right.sum().item() / num_targets) * _precision_at(right)[-1].item()
+    return (
+        average_precision(right, num_targets)
+        + (1 - right.sum().item() / num_targets) * _precision_at(right)[-1].item()
+    )
 
 
 def _precision_last(right: Tensor, num_targets: int) -> float:
@@ -166,21 +189,38 @@ register(
         ),
         solution=average_precision,
         cases=lambda: [
-            Case("three right of five, four targets", (torch.tensor([True, False, True, True, False]), 4)),
+            Case(
+                "three right of five, four targets",
+                (torch.tensor([True, False, True, True, False]), 4),
+            ),
             Case("a late find", (torch.tensor([False, False, True, False, True, True, False]), 3)),
             Case("nothing right", (torch.tensor([False, False]), 2)),
         ],
         mistakes=(
             Mistake(
-                _precision_without_maximum, "The running maximum is missing: a later, higher precision lifts earlier ones."
+                _precision_without_maximum,
+                "The running maximum is missing: a later, higher precision lifts earlier ones.",
             ),
             Mistake(
-                _precision_maximum_from_left, "Your maximum runs from the left; it must look right, at higher recall."
+                _precision_maximum_from_left,
+                "Your maximum runs from the left; it must look right, at higher recall.",
             ),
-            Mistake(_precision_over_found, "Recall counts all targets, found or not: divide by `num_targets`."),
-            Mistake(_precision_over_ranks, "You average precision over ranks. It counts only where recall steps."),
-            Mistake(_precision_to_the_end, "Recall that was never reached earns nothing: pad the precision with 0 at its end."),
-            Mistake(_precision_last, "That is the precision of the whole list; the area looks at every rank."),
+            Mistake(
+                _precision_over_found,
+                "Recall counts all targets, found or not: divide by `num_targets`.",
+            ),
+            Mistake(
+                _precision_over_ranks,
+                "You average precision over ranks. It counts only where recall steps.",
+            ),
+            Mistake(
+                _precision_to_the_end,
+                "Recall that was never reached earns nothing: pad the precision with 0 at its end.",
+            ),
+            Mistake(
+                _precision_last,
+                "That is the precision of the whole list; the area looks at every rank.",
+            ),
         ),
     )
 )
@@ -228,10 +268,22 @@ register(
             Case("six in batches of two", ([5, 3, 1, 0, 2, 4], 2)),
         ],
         mistakes=(
-            Mistake(_scored_first_batch, "That is the first batch. The loop over batches goes on; the one inside stops."),
-            Mistake(_scored_last_of_each, "The loop returns in its first round: it is the first image of each batch."),
-            Mistake(_scored_in_whole_batches, "The last batch is shorter, but its first image is scored as well."),
-            Mistake(_scored_as_many_from_the_front, "As many, but not these: one of *each batch*, not the first of the list."),
+            Mistake(
+                _scored_first_batch,
+                "That is the first batch. The loop over batches goes on; the one inside stops.",
+            ),
+            Mistake(
+                _scored_last_of_each,
+                "The loop returns in its first round: it is the first image of each batch.",
+            ),
+            Mistake(
+                _scored_in_whole_batches,
+                "The last batch is shorter, but its first image is scored as well.",
+            ),
+            Mistake(
+                _scored_as_many_from_the_front,
+                "As many, but not these: one of *each batch*, not the first of the list.",
+            ),
         ),
     )
 )

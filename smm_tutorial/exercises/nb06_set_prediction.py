@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.exercises.core import Case, Mistake, Task, register
-from smm_tutorial.set_targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
+from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -25,7 +25,10 @@ def _vectors(seed: int, *shape: int) -> Tensor:
 def _sets(seed: int, images: int, slots: int, real: int) -> tuple[Tensor, Tensor]:
     """Predictions of no use and targets (images, slots, 19), `real` of them real, the rest padding."""
     generator = _generator(seed)
-    predictions, targets = torch.rand(images, slots, OBJECT_DIM, generator=generator), torch.zeros(images, slots, OBJECT_DIM)
+    predictions, targets = (
+        torch.rand(images, slots, OBJECT_DIM, generator=generator),
+        torch.zeros(images, slots, OBJECT_DIM),
+    )
     targets[:, :real, COORDINATES] = 2 * torch.rand(images, real, 3, generator=generator) - 1
     for group in PROPERTY_SLICES.values():
         width = group.stop - group.start
@@ -60,7 +63,9 @@ def _costs_summed(predictions: Tensor, targets: Tensor, coordinate_weight: float
     return OBJECT_DIM * pair_costs(predictions, targets, coordinate_weight)
 
 
-def _costs_weighted_inside(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+def _costs_weighted_inside(
+    predictions: Tensor, targets: Tensor, coordinate_weight: float
+) -> Tensor:
     weights = torch.ones(OBJECT_DIM)
     weights[COORDINATES] = coordinate_weight
     return pair_costs(weights * predictions, weights * targets, 1.0)
@@ -95,12 +100,29 @@ register(
             Case("four of each, coordinates eight times", (_vectors(2, 4), _vectors(3, 4), 8.0)),
         ],
         mistakes=(
-            Mistake(_costs_squared, "Beyond a difference of 1 Huber's error grows along a straight line, |d| - 1/2."),
-            Mistake(_costs_transposed, "A row is a slot and a column a target; yours is the other way round."),
-            Mistake(_costs_summed, "The cost of a pair is the *mean* over its 19 numbers, not the sum."),
-            Mistake(_costs_weighted_inside, "You weigh the differences. Take Huber's error first, then weigh it."),
-            Mistake(_costs_unweighted, "`coordinate_weight` is not used: multiply the errors of the first three numbers."),
-            Mistake(_costs_over_weights, "You divide by the sum of the weights; the mean divides by 19, whatever they are."),
+            Mistake(
+                _costs_squared,
+                "Beyond a difference of 1 Huber's error grows along a straight line, |d| - 1/2.",
+            ),
+            Mistake(
+                _costs_transposed,
+                "A row is a slot and a column a target; yours is the other way round.",
+            ),
+            Mistake(
+                _costs_summed, "The cost of a pair is the *mean* over its 19 numbers, not the sum."
+            ),
+            Mistake(
+                _costs_weighted_inside,
+                "You weigh the differences. Take Huber's error first, then weigh it.",
+            ),
+            Mistake(
+                _costs_unweighted,
+                "`coordinate_weight` is not used: multiply the errors of the first three numbers.",
+            ),
+            Mistake(
+                _costs_over_weights,
+                "You divide by the sum of the weights; the mean divides by 19, whatever they are.",
+            ),
         ),
     )
 )
@@ -111,7 +133,10 @@ register(
 
 def best_matching(costs: Tensor) -> tuple[int, ...]:
     table = costs.tolist()
-    return min(permutations(range(len(table))), key=lambda order: sum(row[t] for row, t in zip(table, order, strict=True)))
+    return min(
+        permutations(range(len(table))),
+        key=lambda order: sum(row[t] for row, t in zip(table, order, strict=True)),
+    )
 
 
 def _matching_nearest(costs: Tensor) -> tuple[int, ...]:
@@ -171,12 +196,27 @@ register(
         solution=best_matching,
         cases=_matching_cases,
         mistakes=(
-            Mistake(_matching_nearest, "Each slot takes its nearest target: then two can take the same, and one is left out."),
-            Mistake(_matching_in_turn, "The first slot takes what it likes best, and a later one pays for it. Compare *sums*."),
-            Mistake(_matching_cheapest_first, "The cheapest pair first can leave two slots with dear ones. Compare *sums*."),
+            Mistake(
+                _matching_nearest,
+                "Each slot takes its nearest target: then two can take the same, and one is left out.",
+            ),
+            Mistake(
+                _matching_in_turn,
+                "The first slot takes what it likes best, and a later one pays for it. Compare *sums*.",
+            ),
+            Mistake(
+                _matching_cheapest_first,
+                "The cheapest pair first can leave two slots with dear ones. Compare *sums*.",
+            ),
             Mistake(_matching_dearest, "You look for the largest sum: costs are to be small."),
-            Mistake(_matching_of_targets, "You return the slot of each target: we want the target of each slot."),
-            Mistake(_matching_cost, "You return what the pairs cost: return which target each slot gets."),
+            Mistake(
+                _matching_of_targets,
+                "You return the slot of each target: we want the target of each slot.",
+            ),
+            Mistake(
+                _matching_cost,
+                "You return what the pairs cost: return which target each slot gets.",
+            ),
         ),
     )
 )
@@ -186,7 +226,9 @@ register(
 
 
 def _costs_of_images(predictions: Tensor, targets: Tensor) -> list[Tensor]:
-    return [pair_costs(mine, theirs, 1.0) for mine, theirs in zip(predictions, targets, strict=True)]
+    return [
+        pair_costs(mine, theirs, 1.0) for mine, theirs in zip(predictions, targets, strict=True)
+    ]
 
 
 def set_loss(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -198,11 +240,15 @@ def set_loss(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def _loss_in_order(predictions: Tensor, targets: Tensor) -> Tensor:
-    return torch.stack([costs.diagonal().sum() for costs in _costs_of_images(predictions, targets)]).mean()
+    return torch.stack(
+        [costs.diagonal().sum() for costs in _costs_of_images(predictions, targets)]
+    ).mean()
 
 
 def _loss_of_nearest(predictions: Tensor, targets: Tensor) -> Tensor:
-    return torch.stack([costs.min(dim=0).values.sum() for costs in _costs_of_images(predictions, targets)]).mean()
+    return torch.stack(
+        [costs.min(dim=0).values.sum() for costs in _costs_of_images(predictions, targets)]
+    ).mean()
 
 
 def _loss_mean_over_slots(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -217,7 +263,12 @@ def _loss_without_padding(predictions: Tensor, targets: Tensor) -> Tensor:
     losses = []
     for costs, theirs in zip(_costs_of_images(predictions, targets), targets, strict=True):
         order = best_matching(costs)
-        losses.append(sum((costs[k, t] for k, t in enumerate(order) if theirs[t, REAL] == 1), torch.tensor(0.0)))
+        losses.append(
+            sum(
+                (costs[k, t] for k, t in enumerate(order) if theirs[t, REAL] == 1),
+                torch.tensor(0.0),
+            )
+        )
     return torch.stack(losses).mean()
 
 
@@ -246,12 +297,30 @@ register(
             Case("three images, two objects and two slots to spare", _sets(7, 3, 4, 2)),
         ],
         mistakes=(
-            Mistake(_loss_in_order, "Slot k is compared with target k, in the order of the record: match them first."),
-            Mistake(_loss_of_nearest, "Each target takes its nearest slot, so that one slot can serve two: match one to one."),
-            Mistake(_loss_mean_over_slots, "Sum over the slots of an image; only over images take the mean."),
-            Mistake(_loss_sum_over_images, "The images' sums are to be averaged, or the loss grows with the batch."),
-            Mistake(_loss_without_padding, "A slot matched with padding costs too: else nobody learns to say “nothing here”."),
-            Mistake(_loss_one_matching_for_all, "You use one matching for all images; each image needs its own."),
+            Mistake(
+                _loss_in_order,
+                "Slot k is compared with target k, in the order of the record: match them first.",
+            ),
+            Mistake(
+                _loss_of_nearest,
+                "Each target takes its nearest slot, so that one slot can serve two: match one to one.",
+            ),
+            Mistake(
+                _loss_mean_over_slots,
+                "Sum over the slots of an image; only over images take the mean.",
+            ),
+            Mistake(
+                _loss_sum_over_images,
+                "The images' sums are to be averaged, or the loss grows with the batch.",
+            ),
+            Mistake(
+                _loss_without_padding,
+                "A slot matched with padding costs too: else nobody learns to say “nothing here”.",
+            ),
+            Mistake(
+                _loss_one_matching_for_all,
+                "You use one matching for all images; each image needs its own.",
+            ),
         ),
     )
 )

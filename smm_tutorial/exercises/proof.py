@@ -26,7 +26,9 @@ def prove_stub_is_pending(task: Task) -> None:
     for stub in (_returns_nothing, _returns_ellipsis, _raises):
         for answer in (stub, functools.partial(stub)):  # a partial has no source to read
             verdict = judge(task, answer)
-            assert verdict.status == "pending", f"{task.name}: a stub that {stub.__name__[1:]} is judged {verdict}"
+            assert verdict.status == "pending", (
+                f"{task.name}: a stub that {stub.__name__[1:]} is judged {verdict}"
+            )
 
 
 def prove_solution_is_right(task: Task) -> None:
@@ -45,13 +47,19 @@ def prove_mistakes_are_recognised(task: Task) -> None:
         name = mistake.answer.__name__
         verdict = judge(task, mistake.answer)
         assert verdict.status == "wrong", f"{task.name}: the mistake {name} is judged {verdict}"
-        assert verdict.hint == mistake.hint, f"{task.name}: the mistake {name} is taken for another: {verdict.hint!r}"
+        assert verdict.hint == mistake.hint, (
+            f"{task.name}: the mistake {name} is taken for another: {verdict.hint!r}"
+        )
         _assert_same_parameters(task, mistake.answer)
 
 
 def _assert_same_parameters(task: Task, answer: Callable) -> None:
-    expected, actual = (list(inspect.signature(function).parameters) for function in (task.solution, answer))
-    assert expected == actual, f"{task.name}: {answer.__name__} takes {actual}, the solution {expected}"
+    expected, actual = (
+        list(inspect.signature(function).parameters) for function in (task.solution, answer)
+    )
+    assert expected == actual, (
+        f"{task.name}: {answer.__name__} takes {actual}, the solution {expected}"
+    )
 
 
 def _returns_nothing(*arguments):

@@ -5,8 +5,20 @@ import re
 from dataclasses import dataclass
 
 # Okabe and Ito's palette, safe for colour-blind readers; the word before the title says the same without colour.
-COLOURS = {"pending": "#56b4e9", "wrong": "#d55e00", "right": "#009e73", "hint": "#0072b2", "solution": "#0072b2"}
-WORDS = {"pending": "To do", "wrong": "Not yet", "right": "✓ Right", "hint": "Hints", "solution": "Solution"}
+COLOURS = {
+    "pending": "#56b4e9",
+    "wrong": "#d55e00",
+    "right": "#009e73",
+    "hint": "#0072b2",
+    "solution": "#0072b2",
+}
+WORDS = {
+    "pending": "To do",
+    "wrong": "Not yet",
+    "right": "✓ Right",
+    "hint": "Hints",
+    "solution": "Solution",
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +31,10 @@ class Card:
     code: str = ""
 
     def __repr__(self) -> str:
-        text = [f"[{WORDS[self.status]}] {self.title}", *(" ".join(line.split()) for line in self.lines)]
+        text = [
+            f"[{WORDS[self.status]}] {self.title}",
+            *(" ".join(line.split()) for line in self.lines),
+        ]
         return "\n".join([*text, self.code] if self.code else text)
 
     def _repr_html_(self) -> str:

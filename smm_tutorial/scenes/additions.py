@@ -45,7 +45,9 @@ class Mirror:
         Raises:
             ValueError: a field is missing, unknown or wrong; `where` and the field are named in the message.
         """
-        record = only(record, ("position", "facing", "width", "height", "frame", "reflectance"), where)
+        record = only(
+            record, ("position", "facing", "width", "height", "frame", "reflectance"), where
+        )
         for name in ("facing", "frame"):
             if not is_number(record[name]):
                 raise ValueError(f"{where}.{name} must be a finite number, got {record[name]!r}")
@@ -105,11 +107,17 @@ class Texture:
         colors, seed = record["colors"], record["seed"]
         if not isinstance(colors, Sequence) or isinstance(colors, str) or len(colors) != 2:
             raise ValueError(f"{where}.colors must be a list of 2 colours, got {colors!r}")
-        colors = tuple(numbers(color, 3, f"{where}.colors[{index}]") for index, color in enumerate(colors))
+        colors = tuple(
+            numbers(color, 3, f"{where}.colors[{index}]") for index, color in enumerate(colors)
+        )
         if not all(0 <= part <= 255 for color in colors for part in color):
-            raise ValueError(f"{where}.colors must be numbers from 0 to 255, got {record['colors']!r}")
+            raise ValueError(
+                f"{where}.colors must be numbers from 0 to 255, got {record['colors']!r}"
+            )
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEED_LIMIT:
-            raise ValueError(f"{where}.seed must be an integer from 0 below {SEED_LIMIT}, got {seed!r}")
+            raise ValueError(
+                f"{where}.seed must be an integer from 0 below {SEED_LIMIT}, got {seed!r}"
+            )
         return cls(
             kind=choice(record["kind"], TEXTURE_KINDS, f"{where}.kind"),
             colors=colors,

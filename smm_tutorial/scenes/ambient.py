@@ -26,7 +26,10 @@ FROM_ABOVE = 0.056  # by hand: irradiance that the wall and the far floor give a
 RISE = 0.0035  # by hand: its gain with each world unit towards the wall
 FROM_BELOW = 0.62  # by hand: irradiance that the lit floor gives a surface that faces down
 
-SEEN_FLOOR = (-6.0, 16.0)  # places along the backdrop's profile that the fit has seen; beyond them the light stays as it is
+SEEN_FLOOR = (
+    -6.0,
+    16.0,
+)  # places along the backdrop's profile that the fit has seen; beyond them the light stays as it is
 LOW = 0.5  # height over radius below which an object stands in its own shadow
 SMALL = 0.5  # world units: radius between the small and the large objects
 
@@ -76,15 +79,34 @@ class Fit(NamedTuple):
 
 FITTED = Fit(  # by `python -m smm_tutorial.fidelity --fit`, on the Blender scenes with even numbers
     GroundLight(
-        level=0.0538, rise=0.0415, cubic=0.0209, quartic=-0.0214,
-        neighbour=-0.0852, rubber=1.2222, metal=0.4958, contact=-0.8917,
+        level=0.0538,
+        rise=0.0415,
+        cubic=0.0209,
+        quartic=-0.0214,
+        neighbour=-0.0852,
+        rubber=1.2222,
+        metal=0.4958,
+        contact=-0.8917,
     ),
     ObjectLight(
-        floor=0.7844, floor_small=0.0883, floor_low=-0.2528, low=0.1897, side_low=0.0645, rise=0.073,
-        towards_wall=0.2316, across_wall=0.132, neighbour=-0.5993, neighbour_below=-0.903, rubber=0.939, metal=0.7006,
-        body=0.0579, rim=-0.0644, rim_floor=0.1905, velvet=0.2753,
+        floor=0.7844,
+        floor_small=0.0883,
+        floor_low=-0.2528,
+        low=0.1897,
+        side_low=0.0645,
+        rise=0.073,
+        towards_wall=0.2316,
+        across_wall=0.132,
+        neighbour=-0.5993,
+        neighbour_below=-0.903,
+        rubber=0.939,
+        metal=0.7006,
+        body=0.0579,
+        rim=-0.0644,
+        rim_floor=0.1905,
+        velvet=0.2753,
     ),
-)  # fmt: skip
+)
 
 
 class Surroundings(NamedTuple):
@@ -94,18 +116,26 @@ class Surroundings(NamedTuple):
     lamps: Lamps
     level: Tensor  # (3, B) irradiance of the lamps on the floor at the origin, without shadows
     fit: Fit
-    thrown: Tensor | None  # (3, B) what the ground's mean colour throws back, relative to CLEVR's grey; None for grey alone
+    thrown: (
+        Tensor | None
+    )  # (3, B) what the ground's mean colour throws back, relative to CLEVR's grey; None for grey alone
 
     def from_ground(self, light: Tensor, scenes: Tensor) -> Tensor:
         """Light (3, N) that grey ground would give to points of scenes (N,), from the ground as it is."""
         return light if self.thrown is None else light * self.thrown.index_select(1, scenes)
 
 
-def surroundings_of(objects: Objects, lamps: Lamps, fit: Fit = FITTED, grounds: Textures | None = None) -> Surroundings:
+def surroundings_of(
+    objects: Objects, lamps: Lamps, fit: Fit = FITTED, grounds: Textures | None = None
+) -> Surroundings:
     """The surroundings, with the light on the floor's middle worked out; `grounds` are the scenes' textures."""
     scenes = torch.arange(lamps.positions.shape[-1], device=lamps.positions.device)
     level = floor_irradiance(lamps, scenes, lamps.positions.new_zeros(3, len(scenes)))
-    thrown = None if grounds is None else torch.where(grounds.kinds < 0, 1.0, grounds.colors.mean(0) / REFLECTANCE)
+    thrown = (
+        None
+        if grounds is None
+        else torch.where(grounds.kinds < 0, 1.0, grounds.colors.mean(0) / REFLECTANCE)
+    )
     return Surroundings(objects, lamps, level, fit, thrown)
 
 
@@ -127,13 +157,21 @@ def by_hand(points: Tensor, normals: Tensor) -> Tensor:
 
 def on_ground(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
     """Irradiance (3, N) on the backdrop at points (3, N) of scenes (N,), which never fall."""
-    objects, fit, rows = around.objects, around.fit.ground, rows_of(scenes, len(around.objects.centers))
+    objects, fit, rows = (
+        around.objects,
+        around.fit.ground,
+        rows_of(scenes, len(around.objects.centers)),
+    )
     place = profile_place(points).clamp(*SEEN_FLOOR) / 10
     cubed = place * place * place
     light = around.level.index_select(1, scenes)
-    light = around.from_ground(light * (fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place)), scenes)
+    light = around.from_ground(
+        light * (fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place)), scenes
+    )
 
-    weights = objects.radii.square()[:, :, None] / squared_distances(objects, on_grid(points, rows)).clamp(min=1e-4)
+    weights = objects.radii.square()[:, :, None] / squared_distances(
+        objects, on_grid(points, rows)
+    ).clamp(min=1e-4)
     colors = objects.colors.reshape(3, *objects.radii.shape)  # (3, B, K)
     metal = objects.is_metal.reshape(objects.radii.shape).to(colors.dtype)
     tint = colors * (fit.rubber * (1 - metal) + fit.metal * metal) + fit.neighbour
@@ -144,7 +182,9 @@ def on_ground(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
     return light + off_grid(bounced, rows, scenes)
 
 
-def on_objects(around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor, own: Tensor) -> Tensor:
+def on_objects(
+    around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor, own: Tensor
+) -> Tensor:
     """Irradiance (3, N) on objects at points (3, N) with normals (3, N).
 
     Args:
@@ -157,23 +197,35 @@ def on_objects(around: Surroundings, points: Tensor, normals: Tensor, scenes: Te
     place, towards_wall = profile_place(points) / 10, profile_place(normals)
     up = normals[2]
     down = 0.5 - 0.5 * up
-    share = down * (fit.floor_low * low + fit.floor_small * (radii < SMALL)) + low * (fit.low + fit.side_low * (1 - up.abs()))
+    share = down * (fit.floor_low * low + fit.floor_small * (radii < SMALL)) + low * (
+        fit.low + fit.side_low * (1 - up.abs())
+    )
     share += fit.rise * place + towards_wall * (fit.towards_wall + fit.across_wall * towards_wall)
     light = around.level.index_select(1, scenes) * share
     light.addcmul_(floor_irradiance(around.lamps, scenes, points), fit.floor * down)
     return around.from_ground(light, scenes) + _from_neighbours(around, points, normals, scenes)
 
 
-def _from_neighbours(around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor) -> Tensor:
+def _from_neighbours(
+    around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor
+) -> Tensor:
     """What the neighbours, as spheres, add to and take from the light (3, N) at points (3, N) of objects.
 
     An object adds nothing to itself: a convex shape lies behind each of its surface points, and so does the ball in it.
     """
-    objects, fit, rows = around.objects, around.fit.objects, rows_of(scenes, len(around.objects.centers))
+    objects, fit, rows = (
+        around.objects,
+        around.fit.objects,
+        rows_of(scenes, len(around.objects.centers)),
+    )
     grid, facing = on_grid(points, rows), on_grid(normals, rows)
     squared = squared_distances(objects, grid).clamp(min=1e-4)  # (B, K, M)
     inverse = squared.rsqrt()
-    cos = torch.bmm(objects.centers, facing).sub_(dot(grid.transpose(0, 1), facing.transpose(0, 1))[:, None]).mul_(inverse)
+    cos = (
+        torch.bmm(objects.centers, facing)
+        .sub_(dot(grid.transpose(0, 1), facing.transpose(0, 1))[:, None])
+        .mul_(inverse)
+    )
     sine = (objects.radii[:, :, None] * inverse).clamp(1e-4, 1)  # of the sphere's angular radius
     factors = cosine_of_disk(cos, sine) * sine.square()  # (B, K, M)
     below = (-(objects.centers[:, :, 2:] - grid[:, 2:]) * inverse).clamp_(min=0)  # (B, K, M)
@@ -184,14 +236,20 @@ def _from_neighbours(around: Surroundings, points: Tensor, normals: Tensor, scen
     scale = around.level[:, :, None]
     bounced = torch.bmm((scale * tint).transpose(0, 1), factors)  # (B, 3, M)
     dimmed = (factors * below).sum(1, keepdim=True)  # (B, 1, M)
-    return off_grid(bounced + fit.neighbour_below * dimmed * around.level.T[:, :, None], rows, scenes)
+    return off_grid(
+        bounced + fit.neighbour_below * dimmed * around.level.T[:, :, None], rows, scenes
+    )
 
 
-def coat_reflection(around: Surroundings, color: Tensor, view: Tensor, normals: Tensor, scenes: Tensor) -> Tensor:
+def coat_reflection(
+    around: Surroundings, color: Tensor, view: Tensor, normals: Tensor, scenes: Tensor
+) -> Tensor:
     """Radiance (3, N) that rubber's coat and velvet show of the surroundings, seen from directions `view` (3, N)."""
     fit, cos = around.fit.objects, dot(view, normals)
     coat = fresnel(cos, RUBBER_COAT_INDEX)
     mirrored_up = 2 * cos * normals[2] - view[2]
     share = coat * (fit.rim + fit.rim_floor * (0.5 - 0.5 * mirrored_up))
     velvet = (1 - coat) * fresnel(cos, RUBBER_BODY_INDEX) * (0.5 - 0.5 * normals[2])
-    return around.from_ground(around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet), scenes)
+    return around.from_ground(
+        around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet), scenes
+    )

@@ -25,7 +25,12 @@ HALF_SENSOR = 0.5 * 32 / 35  # half of the frame's longer side at unit distance 
 
 CLEVR_FRAME = (320, 480)  # height, width of CLEVR's images
 MASKS_FRAME = (240, 320)  # height, width of CLEVR-with-masks' images
-PAPER_CROP = (29 / 240, 64 / 320, 221 / 240, 256 / 320)  # rows 29:221, columns 64:256 of a 240 x 320 image
+PAPER_CROP = (
+    29 / 240,
+    64 / 320,
+    221 / 240,
+    256 / 320,
+)  # rows 29:221, columns 64:256 of a 240 x 320 image
 WINDOWED_FRAME_ASPECT = 4 / 3  # width / height of the frame that a window is cut from
 
 Window = tuple[float, float, float, float]
@@ -47,10 +52,14 @@ class Frame(NamedTuple):
             ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1, 0 <= left < right <= 1.
         """
         if height < 1 or width < 1:
-            raise ValueError(f"an image needs at least one row and one column, got height={height}, width={width}")
+            raise ValueError(
+                f"an image needs at least one row and one column, got height={height}, width={width}"
+            )
         if window is None:
             return cls((0.0, 0.0, 1.0, 1.0), width / height)
-        if len(window) != 4 or not (0 <= window[0] < window[2] <= 1 and 0 <= window[1] < window[3] <= 1):
+        if len(window) != 4 or not (
+            0 <= window[0] < window[2] <= 1 and 0 <= window[1] < window[3] <= 1
+        ):
             raise ValueError(
                 "window must be (top, left, bottom, right) as fractions of the full frame, between 0 and 1, with "
                 f"top < bottom and left < right, got {window!r}; for rows 29:221 of 240 divide by 240"
@@ -95,7 +104,9 @@ def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarr
     return np.stack([columns, rows, depth], axis=1)
 
 
-def pixel_coords(points: np.ndarray, position: np.ndarray, frame: tuple[int, int] = CLEVR_FRAME) -> list[tuple]:
+def pixel_coords(
+    points: np.ndarray, position: np.ndarray, frame: tuple[int, int] = CLEVR_FRAME
+) -> list[tuple]:
     """CLEVR's ``pixel_coords`` of world points (N, 3): column and row as integers, and the depth.
 
     Args:
@@ -105,10 +116,15 @@ def pixel_coords(points: np.ndarray, position: np.ndarray, frame: tuple[int, int
     """
     height, width = frame
     projected = project(points, np.asarray(position), width / height)
-    return [(round(width * column), round(height * row), depth) for column, row, depth in projected.tolist()]
+    return [
+        (round(width * column), round(height * row), depth)
+        for column, row, depth in projected.tolist()
+    ]
 
 
-def camera_position(scene: Scene, frames: Sequence[tuple[int, int]] = (CLEVR_FRAME, MASKS_FRAME)) -> np.ndarray:
+def camera_position(
+    scene: Scene, frames: Sequence[tuple[int, int]] = (CLEVR_FRAME, MASKS_FRAME)
+) -> np.ndarray:
     """Where the scene's camera stood: its own entry, or recovered from the objects' pixel coordinates.
 
     The depth of an object at p seen from C is |C| - p.C/|C|; a least-squares fit of C to all depths (known to float
@@ -150,7 +166,9 @@ def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]
     errors = np.array([PIXEL_ERROR, PIXEL_ERROR, DEPTH_ERROR])
 
     def residuals(position: np.ndarray) -> np.ndarray:
-        jitter = (position - CAMERA_POSITION) / CAMERA_JITTER  # a weak pull that decides where one object cannot
+        jitter = (
+            position - CAMERA_POSITION
+        ) / CAMERA_JITTER  # a weak pull that decides where one object cannot
         misfit = (project(points, position, width / height) * to_pixels - observed) / errors
         return np.concatenate([misfit.ravel(), jitter])
 
@@ -166,14 +184,23 @@ def subpixel_offsets(samples: int, pixel_filter: str = "box") -> Tensor:
     side = round(samples**0.5)
     index = torch.arange(samples, dtype=torch.float64)
     if side * side == samples:
-        offsets = torch.stack([(index // side + 0.5) / side, (index % side + 0.5) / side], dim=1)  # (S, 2)
+        offsets = torch.stack(
+            [(index // side + 0.5) / side, (index % side + 0.5) / side], dim=1
+        )  # (S, 2)
     else:
-        offsets = torch.stack([(index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0], dim=1)  # (S, 2)
+        offsets = torch.stack(
+            [(index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0], dim=1
+        )  # (S, 2)
     return offsets if pixel_filter == "box" else _spread_by_filter(offsets)
 
 
 FILTER_WIDTH = 1.5  # pixels, Blender's default
-BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)  # of cos(2 pi k x), x in 0..1 across the filter (Harris 1978)
+BLACKMAN_HARRIS = (
+    0.35875,
+    -0.48829,
+    0.14128,
+    -0.01168,
+)  # of cos(2 pi k x), x in 0..1 across the filter (Harris 1978)
 
 
 def _spread_by_filter(offsets: Tensor) -> Tensor:
@@ -196,7 +223,9 @@ def camera_rays(height: int, width: int, frame: Frame, offsets: Tensor) -> Tenso
     top, left, bottom, right = frame.window
     half_width, half_height = frame.half_extents
     rows = top + (bottom - top) * (torch.arange(height)[:, None] + offsets[:, 0]) / height  # (H, S)
-    columns = left + (right - left) * (torch.arange(width)[:, None] + offsets[:, 1]) / width  # (W, S)
+    columns = (
+        left + (right - left) * (torch.arange(width)[:, None] + offsets[:, 1]) / width
+    )  # (W, S)
     up = ((1 - 2 * rows) * half_height)[:, None].expand(height, width, -1)  # (H, W, S)
     across = ((2 * columns - 1) * half_width)[None].expand(height, width, -1)  # (H, W, S)
     directions = torch.stack([across, up, -torch.ones_like(up)], dim=-1)  # (H, W, S, 3)

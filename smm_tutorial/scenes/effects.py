@@ -44,7 +44,9 @@ class Effects:
         for name, kind in get_type_hints(type(self)).items():
             value, choices = getattr(self, name), get_args(kind)
             if choices and value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+                )
         for name, least in (("bounces", 0), ("rough_rays", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")

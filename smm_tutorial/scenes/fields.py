@@ -17,11 +17,15 @@ def require(record: Mapping[str, Any], key: str, where: str) -> Any:
 def only(record: Any, keys: Sequence[str], where: str) -> Mapping[str, Any]:
     """The record, which must be a mapping with exactly these fields."""
     if not isinstance(record, Mapping):
-        raise ValueError(f"{where} must be a mapping of {', '.join(keys)}, got {type(record).__name__}")
+        raise ValueError(
+            f"{where} must be a mapping of {', '.join(keys)}, got {type(record).__name__}"
+        )
     for key in keys:
         require(record, key, where)
     if unknown := sorted(set(record) - set(keys)):
-        raise ValueError(f"{where}: unknown fields {', '.join(unknown)}; known are {', '.join(keys)}")
+        raise ValueError(
+            f"{where}: unknown fields {', '.join(unknown)}; known are {', '.join(keys)}"
+        )
     return record
 
 

@@ -28,7 +28,9 @@ BRIGHTEST = 0.98  # display value from which a pixel may have been cut off
 
 def decode_srgb(display: Tensor) -> Tensor:
     """The linear light of sRGB display values: the inverse of `raytrace.encode_srgb`."""
-    return torch.where(display <= 0.04045, display / 12.92, ((display.clamp(min=0.04) + 0.055) / 1.055) ** 2.4)
+    return torch.where(
+        display <= 0.04045, display / 12.92, ((display.clamp(min=0.04) + 0.055) / 1.055) ** 2.4
+    )
 
 
 def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
@@ -56,16 +58,28 @@ def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
     return Fit(*fits)
 
 
-def _scene_terms(scene: Scene, image: Tensor, mask: Tensor, part: int) -> tuple[Tensor, Tensor, Tensor]:
+def _scene_terms(
+    scene: Scene, image: Tensor, mask: Tensor, part: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """For each used pixel and channel: what each coefficient of 1 adds (P, J), what is missing (P,), its weight (P,)."""
     height, width = mask.shape
-    objects, lamps, frame = pack_objects([scene]), pack_lamps([scene]), Frame.of_image(height, width)
+    objects, lamps, frame = (
+        pack_objects([scene]),
+        pack_lamps([scene]),
+        Frame.of_image(height, width),
+    )
     rows, columns = _usable(scene, image, mask, wants_objects=part == 1)
     places = rows * width + columns
     rays = cameras_of([scene], "cpu").rays(pixel_rays(height, width, frame, 1)[:, places])
 
     def light(fit: Fit) -> tuple[Tensor, Tensor]:
-        world = World(objects, lamps, surroundings_of(objects, lamps, fit), DIRECT_ONLY, frame.pixel_angle(width))
+        world = World(
+            objects,
+            lamps,
+            surroundings_of(objects, lamps, fit),
+            DIRECT_ONLY,
+            frame.pixel_angle(width),
+        )
         return radiance(world, rays, bounces=0)
 
     nothing = [kind(*[0.0] * len(fields(kind))) for kind in (GroundLight, ObjectLight)]
@@ -74,17 +88,25 @@ def _scene_terms(scene: Scene, image: Tensor, mask: Tensor, part: int) -> tuple[
     terms = []
     for index in range(len(fields(nothing[part]))):
         alone = list(nothing)
-        alone[part] = type(nothing[part])(*[float(index == other) for other in range(len(fields(nothing[part])))])
+        alone[part] = type(nothing[part])(
+            *[float(index == other) for other in range(len(fields(nothing[part])))]
+        )
         terms.append((light(Fit(*alone))[0] - plain)[:, agrees].flatten())
     truth = decode_srgb(image[:, rows, columns].double() / 255)[:, agrees].flatten()
-    slope = 1.055 / 2.4 * truth.clamp(min=0.0031308) ** (1 / 2.4 - 1)  # of the display value: what the eye and we compare
+    slope = (
+        1.055 / 2.4 * truth.clamp(min=0.0031308) ** (1 / 2.4 - 1)
+    )  # of the display value: what the eye and we compare
     return torch.stack(terms, dim=1).double(), truth - plain[:, agrees].flatten().double(), slope
 
 
-def _usable(scene: Scene, image: Tensor, mask: Tensor, wants_objects: bool) -> tuple[Tensor, Tensor]:
+def _usable(
+    scene: Scene, image: Tensor, mask: Tensor, wants_objects: bool
+) -> tuple[Tensor, Tensor]:
     """Rows and columns of pixels in the middle of the ground or of rubber objects; every fourth of the ground."""
     labels = mask[None].float()
-    largest, smallest = (sign * torch.nn.functional.max_pool2d(sign * labels, 3, 1, 1)[0] for sign in (1, -1))
+    largest, smallest = (
+        sign * torch.nn.functional.max_pool2d(sign * labels, 3, 1, 1)[0] for sign in (1, -1)
+    )
     usable = (largest == smallest) & (image.amax(0) < 255 * BRIGHTEST)
     rubber = torch.tensor([False, *(item.material == "rubber" for item in scene.objects)])
     usable &= rubber[mask.long()] if wants_objects else mask == 0

@@ -20,9 +20,14 @@ from smm_tutorial.scenes.records import COLORS, SHAPES, Scene
 from smm_tutorial.scenes.vectors import dot, normalized, turned
 
 CUBE, SPHERE, CYLINDER = range(len(SHAPES))
-ROUNDING = {CUBE: 0.18, CYLINDER: 0.06}  # edge radius relative to the half size, fitted to masks of the original meshes
+ROUNDING = {
+    CUBE: 0.18,
+    CYLINDER: 0.06,
+}  # edge radius relative to the half size, fitted to masks of the original meshes
 SHARP = {CUBE: 1e-3, CYLINDER: 1e-3}
-NEWTON_STEPS = 16  # a ray that grazes halves its way with each step, any other one squares its error
+NEWTON_STEPS = (
+    16  # a ray that grazes halves its way with each step, any other one squares its error
+)
 SURFACE_TOLERANCE = 5e-4  # distance, relative to the half size, that counts as on the surface
 
 
@@ -67,7 +72,11 @@ def bounding_radius(shape: int, rounding: dict[int, float]) -> float:
     return 1.0 if corner is None else corner * (1 - rounding[shape]) + rounding[shape]
 
 
-def pack_objects(scenes: Sequence[Scene], device: torch.device | str = "cpu", rounding: dict[int, float] = ROUNDING) -> Objects:
+def pack_objects(
+    scenes: Sequence[Scene],
+    device: torch.device | str = "cpu",
+    rounding: dict[int, float] = ROUNDING,
+) -> Objects:
     """The objects of all scenes as tensors (float32)."""
     slots = max([len(scene.objects) for scene in scenes] + [1])
     blank = ((0.0, 0.0, 0.0), 0.0, -1.0, 0.0, SPHERE, (0, 0, 0), False)
@@ -77,25 +86,47 @@ def pack_objects(scenes: Sequence[Scene], device: torch.device | str = "cpu", ro
         for item in scene.objects:
             shape = SHAPES.index(item.shape)
             color = COLORS[item.color] if item.texture is None else item.texture.mean_color
-            rows.append((
-                item.position, item.radius, item.radius * bounding[shape], item.yaw, shape, color, item.material == "metal",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    item.position,
+                    item.radius,
+                    item.radius * bounding[shape],
+                    item.yaw,
+                    shape,
+                    color,
+                    item.material == "metal",
+                )
+            )
         rows.extend([blank] * (slots - len(scene.objects)))
     positions, radii, outer, yaws, shapes, colors, is_metal = zip(*rows, strict=True)
-    centers, radii, yaws = torch.tensor(positions).T, torch.tensor(radii), torch.tensor(yaws, dtype=torch.float64)
-    frames = torch.cat([centers, torch.stack([radii, yaws.cos().float(), yaws.sin().float()])])  # (6, B K)
+    centers, radii, yaws = (
+        torch.tensor(positions).T,
+        torch.tensor(radii),
+        torch.tensor(yaws, dtype=torch.float64),
+    )
+    frames = torch.cat(
+        [centers, torch.stack([radii, yaws.cos().float(), yaws.sin().float()])]
+    )  # (6, B K)
     grid = (len(scenes), slots)
     packed = Objects(
-        centers.T.reshape(*grid, 3).contiguous(), radii.reshape(grid), torch.tensor(outer).reshape(grid),
-        frames.float(), torch.tensor(shapes), torch.tensor(colors).T / 255, torch.tensor(is_metal), rounding,
-    )  # fmt: skip
+        centers.T.reshape(*grid, 3).contiguous(),
+        radii.reshape(grid),
+        torch.tensor(outer).reshape(grid),
+        frames.float(),
+        torch.tensor(shapes),
+        torch.tensor(colors).T / 255,
+        torch.tensor(is_metal),
+        rounding,
+    )
     return Objects(*(part.to(device) if isinstance(part, Tensor) else part for part in packed))
 
 
 class Rows(NamedTuple):
     """Flat rays of B scenes laid out as a (B, M) grid, M the most that a scene has."""
 
-    places: Tensor | None  # (B, M) index of each ray; None where every scene has M rays: the grid is a view then
+    places: (
+        Tensor | None
+    )  # (B, M) index of each ray; None where every scene has M rays: the grid is a view then
     starts: Tensor  # (B,) index of each scene's first ray
     counts: Tensor  # (B,)
     longest: int  # M
@@ -117,7 +148,9 @@ def on_grid(vectors: Tensor, rows: Rows) -> Tensor:
     vectors = vectors if vectors.dim() == 2 else vectors[None]
     if rows.places is None:
         return vectors.reshape(len(vectors), len(rows.starts), rows.longest).transpose(0, 1)
-    laid_out = vectors.index_select(1, rows.places.flatten()).reshape(len(vectors), *rows.places.shape)
+    laid_out = vectors.index_select(1, rows.places.flatten()).reshape(
+        len(vectors), *rows.places.shape
+    )
     return laid_out.transpose(0, 1)
 
 
@@ -126,7 +159,9 @@ def off_grid(values: Tensor, rows: Rows, scenes: Tensor) -> Tensor:
     values = values.transpose(0, 1).reshape(values.shape[1], -1)
     if rows.places is None:
         return values
-    places = torch.arange(len(scenes), device=scenes.device) + (scenes * rows.longest - rows.starts.index_select(0, scenes))
+    places = torch.arange(len(scenes), device=scenes.device) + (
+        scenes * rows.longest - rows.starts.index_select(0, scenes)
+    )
     return values.index_select(1, places)
 
 
@@ -159,9 +194,15 @@ def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) ->
     along = towards.sub_(dot(origins.transpose(0, 1), directions.transpose(0, 1))[:, None])
     distances = squared_distances(objects, origins)
     radii = objects.bounding_radii[:, :, None]
-    meets = (distances.addcmul_(along, along, value=-1) < radii * radii) & (along > -radii) & (radii > 0)
+    meets = (
+        (distances.addcmul_(along, along, value=-1) < radii * radii)
+        & (along > -radii)
+        & (radii > 0)
+    )
     pairs = flat_pairs(meets, rows, objects.radii.shape[1])
-    return pairs if skip is None else chosen(pairs, skip.index_select(0, pairs.rays) != pairs.objects)
+    return (
+        pairs if skip is None else chosen(pairs, skip.index_select(0, pairs.rays) != pairs.objects)
+    )
 
 
 def squared_distances(objects: Objects, points: Tensor) -> Tensor:
@@ -257,7 +298,9 @@ def _to_cylinder(origins: Tensor, directions: Tensor, rounding: float) -> Tensor
     return _to_rounded(origins, directions, entry, leave, cylinder_profile, rounding)
 
 
-def _to_rounded(origins: Tensor, directions: Tensor, entry: Tensor, leave: Tensor, profile, rounding: float) -> Tensor:
+def _to_rounded(
+    origins: Tensor, directions: Tensor, entry: Tensor, leave: Tensor, profile, rounding: float
+) -> Tensor:
     """Newton's method from the sharp solid's entry (M,); inf for rays that never reach the rounded surface."""
     distances = torch.full_like(entry, torch.inf)
     walking = ((entry < leave) & (leave > 0)).nonzero().squeeze(1)
@@ -289,7 +332,9 @@ def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor
     """Distances (2, M) from a cylinder's axis and middle plane, and how fast they grow along directions (3, M)."""
     from_axis = dot(points[:2], points[:2]).sqrt().clamp(min=1e-9)
     speed = dot(points[:2], directions[:2]) / from_axis
-    return torch.stack([from_axis, points[2].abs()]), torch.stack([speed, points[2].sign() * directions[2]])
+    return torch.stack([from_axis, points[2].abs()]), torch.stack(
+        [speed, points[2].sign() * directions[2]]
+    )
 
 
 def _rounded_part(points: Tensor, rounding: float) -> Tensor:

@@ -17,9 +17,18 @@ from smm_tutorial.scenes.vectors import normalized
 
 AWAY = (-0.90324, 0.42914)  # horizontal unit vector from the front edge to the wall
 PROFILE = (  # (distance along AWAY, height) in world units, measured on the mesh of CLEVR's base scene
-    (-9.5, 0.0), (-1.0, 0.0), (1.0, 0.0), (4.0, 0.03), (7.0, 0.1), (10.0, 0.3), (12.4, 0.8), (14.0, 1.6),
-    (15.6, 3.9), (16.5, 8.0), (18.0, 23.0),
-)  # fmt: skip
+    (-9.5, 0.0),
+    (-1.0, 0.0),
+    (1.0, 0.0),
+    (4.0, 0.03),
+    (7.0, 0.1),
+    (10.0, 0.3),
+    (12.4, 0.8),
+    (14.0, 1.6),
+    (15.6, 3.9),
+    (16.5, 8.0),
+    (18.0, 23.0),
+)
 FRONT_EDGE = PROFILE[0][0]
 TOP_EDGE = PROFILE[-1][1]
 REFLECTANCE = 0.8  # grey, diffuse
@@ -42,15 +51,21 @@ def ground_distances(origins: Tensor, directions: Tensor, shape: str = "curved")
 def ground_normals(points: Tensor, shape: str = "curved") -> Tensor:
     """Unit normals (3, N) of the backdrop at points (3, N) on it, smooth along the profile."""
     chord_normals = points.new_tensor([normal for _, normal in _chords(shape)])  # (C, 2)
-    corner_normals = torch.cat([chord_normals[:1], chord_normals[1:] + chord_normals[:-1], chord_normals[-1:]])
-    corner_normals = torch.nn.functional.normalize(corner_normals, dim=-1).T.contiguous()  # (2, C + 1)
+    corner_normals = torch.cat(
+        [chord_normals[:1], chord_normals[1:] + chord_normals[:-1], chord_normals[-1:]]
+    )
+    corner_normals = torch.nn.functional.normalize(
+        corner_normals, dim=-1
+    ).T.contiguous()  # (2, C + 1)
     corners = points.new_tensor([distance for distance, _ in profile_of(shape)])
     place = profile_place(points).contiguous()
     right = torch.searchsorted(corners, place).clamp(1, len(corners) - 1)
     left = right - 1
     start = corners.index_select(0, left)
     share = ((place - start) / (corners.index_select(0, right) - start)).clamp(0, 1)
-    profile = torch.lerp(corner_normals.index_select(1, left), corner_normals.index_select(1, right), share)
+    profile = torch.lerp(
+        corner_normals.index_select(1, left), corner_normals.index_select(1, right), share
+    )
     profile = normalized(profile)
     return torch.stack([profile[0] * AWAY[0], profile[0] * AWAY[1], profile[1]])
 

@@ -19,7 +19,11 @@ LAMP_POSITIONS = {  # of CLEVR's base scene, before the jitter
 }
 LAMP_JITTER = 1.0
 LAMP_INTENSITIES = {"Lamp_Key": 25.0, "Lamp_Fill": 7.5, "Lamp_Back": 12.5}  # radiance times area
-LAMP_COLORS = {"Lamp_Key": (1.0, 0.9323, 0.8167), "Lamp_Fill": (0.7617, 0.8177, 1.0), "Lamp_Back": (1.0, 1.0, 1.0)}
+LAMP_COLORS = {
+    "Lamp_Key": (1.0, 0.9323, 0.8167),
+    "Lamp_Fill": (0.7617, 0.8177, 1.0),
+    "Lamp_Back": (1.0, 1.0, 1.0),
+}
 LAMP_SIDES = {"Lamp_Key": 0.5, "Lamp_Fill": 0.5, "Lamp_Back": 1.0}  # of the squares
 SUN_IRRADIANCE = 0.45
 SUN_DIRECTION = (0.4145, -0.1946, 0.8890)  # from the scene to the light
@@ -29,8 +33,9 @@ NUM_LAMPS = len(LAMP_NAMES) + 1
 
 #: Radius of the disk that stands for each lamp, of the same area; the sun's at its distance.
 LAMP_RADII = (
-    *(LAMP_SIDES[name] / math.sqrt(math.pi) for name in LAMP_NAMES), SUN_DISTANCE * math.tan(SUN_ANGLE / 2)
-)  # fmt: skip
+    *(LAMP_SIDES[name] / math.sqrt(math.pi) for name in LAMP_NAMES),
+    SUN_DISTANCE * math.tan(SUN_ANGLE / 2),
+)
 
 
 class Lamps(NamedTuple):
@@ -49,14 +54,22 @@ class Light(NamedTuple):
     irradiances: Tensor  # (3, N) on a surface that faces the lamp
 
 
-def pack_lamps(scenes: Sequence[Scene], device: torch.device | str = "cpu", places: str = "own") -> Lamps:
+def pack_lamps(
+    scenes: Sequence[Scene], device: torch.device | str = "cpu", places: str = "own"
+) -> Lamps:
     """The lamps of all scenes (float32): where a scene says, else (or when `places` is "nominal") as in CLEVR's base."""
     sun = [SUN_DISTANCE * axis for axis in SUN_DIRECTION]
-    known = [LAMP_POSITIONS if places == "nominal" else scene.lamps or LAMP_POSITIONS for scene in scenes]
-    positions = torch.tensor([[*(lamps[name] for name in LAMP_NAMES), sun] for lamps in known], dtype=torch.float32)
+    known = [
+        LAMP_POSITIONS if places == "nominal" else scene.lamps or LAMP_POSITIONS for scene in scenes
+    ]
+    positions = torch.tensor(
+        [[*(lamps[name] for name in LAMP_NAMES), sun] for lamps in known], dtype=torch.float32
+    )
     positions = positions.permute(1, 2, 0).contiguous()  # (L, 3, B)
     colors = torch.tensor([*(LAMP_COLORS[name] for name in LAMP_NAMES), (1.0, 1.0, 1.0)])  # (L, 3)
-    strengths = torch.tensor([*(LAMP_INTENSITIES[name] for name in LAMP_NAMES), SUN_IRRADIANCE * SUN_DISTANCE**2])
+    strengths = torch.tensor(
+        [*(LAMP_INTENSITIES[name] for name in LAMP_NAMES), SUN_IRRADIANCE * SUN_DISTANCE**2]
+    )
     intensities = (colors * strengths[:, None])[:, :, None].expand(-1, -1, len(scenes))
     facing = -torch.nn.functional.normalize(positions, dim=1)
     return Lamps(*(part.contiguous().to(device) for part in (positions, facing, intensities)))
@@ -73,7 +86,9 @@ def light_from(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light
     directions = to_lamp * inverse
     cos_at_lamp = -dot(lamps.facing[lamp].index_select(1, scenes), directions).clamp(max=0)
     falloff = cos_at_lamp * inverse * inverse
-    return Light(directions, squared * inverse, lamps.intensities[lamp].index_select(1, scenes) * falloff)
+    return Light(
+        directions, squared * inverse, lamps.intensities[lamp].index_select(1, scenes) * falloff
+    )
 
 
 def cosine_of_disk(cos: Tensor, angle: Tensor) -> Tensor:

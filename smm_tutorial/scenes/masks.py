@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.camera import Frame, Window, camera_axes, camera_position, camera_rays, subpixel_offsets
+from smm_tutorial.scenes.camera import (
+    Frame,
+    Window,
+    camera_axes,
+    camera_position,
+    camera_rays,
+    subpixel_offsets,
+)
 from smm_tutorial.scenes.geometry import Rays, nearest_hits, pack_objects
 from smm_tutorial.scenes.mirrors import first_objects, meet_mirrors, mirrored_rays, pack_mirrors
 from smm_tutorial.scenes.records import Scene
@@ -28,7 +35,9 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
         ValueError: an impossible size or window, or a scene whose camera is neither given nor recoverable.
     """
     rays = _rays(scene, height, width, window)
-    return (first_objects(pack_objects([scene]), pack_mirrors([scene]), rays) + 1).reshape(height, width)
+    return (first_objects(pack_objects([scene]), pack_mirrors([scene]), rays) + 1).reshape(
+        height, width
+    )
 
 
 def reflection_masks(scene: Scene, height: int, width: int, window: Window | None = None) -> Tensor:
@@ -39,12 +48,20 @@ def reflection_masks(scene: Scene, height: int, width: int, window: Window | Non
     Returns:
         (H, W) int64: 0 where no mirror is seen or it shows no object, k = the reflection of the scene's k-th object.
     """
-    rays, objects, mirrors = _rays(scene, height, width, window), pack_objects([scene]), pack_mirrors([scene])
+    rays, objects, mirrors = (
+        _rays(scene, height, width, window),
+        pack_objects([scene]),
+        pack_mirrors([scene]),
+    )
     shown = torch.zeros(height * width, dtype=torch.int64)
     if mirrors is not None:
         distances, on_frame = meet_mirrors(mirrors, rays)
-        places = (~on_frame & (distances < nearest_hits(objects, rays).distances)).nonzero().squeeze(1)
-        shown[places] = nearest_hits(objects, mirrored_rays(mirrors, rays, distances, places)).objects + 1
+        places = (
+            (~on_frame & (distances < nearest_hits(objects, rays).distances)).nonzero().squeeze(1)
+        )
+        shown[places] = (
+            nearest_hits(objects, mirrored_rays(mirrors, rays, distances, places)).objects + 1
+        )
     return shown.reshape(height, width)
 
 
@@ -53,7 +70,9 @@ def _rays(scene: Scene, height: int, width: int, window: Window | None) -> Rays:
     frame = Frame.of_image(height, width, window)
     position = camera_position(scene)
     axes = torch.from_numpy(camera_axes(position)).float()
-    directions = (camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1) @ axes.T).T.contiguous()
+    directions = (
+        camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1) @ axes.T
+    ).T.contiguous()
     return Rays(
         origins=torch.from_numpy(position).float()[:, None].expand_as(directions),
         directions=directions,

@@ -15,15 +15,23 @@ from torch import Tensor
 
 from smm_tutorial.scenes.vectors import cross, dot, normalized
 
-MIRROR_LOBES = ((0.24, 0.2), (0.36, 0.1))  # "mirror" metal: (share, roughness) of its lamp highlights, by eye
+MIRROR_LOBES = (
+    (0.24, 0.2),
+    (0.36, 0.1),
+)  # "mirror" metal: (share, roughness) of its lamp highlights, by eye
 MIRROR_SHARE = 0.85  # of the light from the mirror direction; the rough lobe loses the rest
 
 SMOOTH_SHARE, SMOOTH_ROUGHNESS = 0.6, 0.01  # "glossy" metal
 ROUGH_SHARE, ROUGHNESS, ANISOTROPY = 0.4, 0.2, 0.25
-STRETCH = (ROUGHNESS * (1 - ANISOTROPY), ROUGHNESS / (1 - ANISOTROPY))  # roughness around the axis, and along it
+STRETCH = (
+    ROUGHNESS * (1 - ANISOTROPY),
+    ROUGHNESS / (1 - ANISOTROPY),
+)  # roughness around the axis, and along it
 
 RUBBER_ROUGHNESS = 0.35
-RUBBER_BODY_INDEX = 1.4  # refractive index of the layer that turns part of the light away from the diffuse body
+RUBBER_BODY_INDEX = (
+    1.4  # refractive index of the layer that turns part of the light away from the diffuse body
+)
 RUBBER_VELVET_SPREAD = 0.6
 RUBBER_COAT_INDEX = 1.2  # refractive index
 RUBBER_COAT_WHITE = 0.8
@@ -67,7 +75,10 @@ def glossy_highlight(frame: Frame, view: Tensor, light: Tensor, blur: Tensor) ->
             widened lobe falls off like a Gaussian, as the lamp's disk ends, and not like GGX with its long tails.
     """
     half = normalized(view + light)
-    cos_view, cos_light = dot(view, frame.normals).clamp(min=1e-2), dot(light, frame.normals).clamp(min=1e-2)
+    cos_view, cos_light = (
+        dot(view, frame.normals).clamp(min=1e-2),
+        dot(light, frame.normals).clamp(min=1e-2),
+    )
     squared_cos = dot(half, frame.normals).clamp(1e-3, 1).square()
     width = blur.square() + SMOOTH_ROUGHNESS**2
     smooth = (-(1 - squared_cos) / (squared_cos * width)).exp() / (width * squared_cos.square())
@@ -77,7 +88,9 @@ def glossy_highlight(frame: Frame, view: Tensor, light: Tensor, blur: Tensor) ->
     return density / (4 * cos_view * cos_light)
 
 
-def rough_directions(frame: Frame, view: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+def rough_directions(
+    frame: Frame, view: Tensor, first: Tensor, second: Tensor
+) -> tuple[Tensor, Tensor]:
     """Directions (3, N) in which rough metal mirrors `view`, drawn in proportion to what it reflects, and weights (N,).
 
     Microfacets seen from `view` are drawn as by Heitz (2018, "Sampling the GGX distribution of visible normals").
@@ -112,7 +125,9 @@ def _rough_density(half: Tensor) -> Tensor:
 
 def _unshadowed(local: Tensor) -> Tensor:
     """The share (N,) of stretched microfacets that a direction (3, N) in the surface's frame reaches (Smith's G1)."""
-    slope = ((STRETCH[0] * local[0]).square() + (STRETCH[1] * local[1]).square()) / local[2].clamp(min=1e-3).square()
+    slope = ((STRETCH[0] * local[0]).square() + (STRETCH[1] * local[1]).square()) / local[2].clamp(
+        min=1e-3
+    ).square()
     return 2 / (1 + (1 + slope).sqrt())
 
 
@@ -126,7 +141,11 @@ def rubber_gloss(color: Tensor, normals: Tensor, view: Tensor, light: Tensor) ->
     cos = dot(view, normals)
     in_coat = fresnel(cos, RUBBER_COAT_INDEX)
     coat = RUBBER_COAT_WHITE * in_coat * _ggx(normals, view, light, RUBBER_ROUGHNESS)
-    velvet = (1 - in_coat) * fresnel(cos, RUBBER_BODY_INDEX) * _velvet(normals, view, light, RUBBER_VELVET_SPREAD)
+    velvet = (
+        (1 - in_coat)
+        * fresnel(cos, RUBBER_BODY_INDEX)
+        * _velvet(normals, view, light, RUBBER_VELVET_SPREAD)
+    )
     return coat + color * velvet
 
 
@@ -156,6 +175,8 @@ def _velvet(normals: Tensor, view: Tensor, light: Tensor, spread: float) -> Tens
     cos_view, cos_light = dot(view, normals).clamp(min=1e-2), dot(light, normals).clamp(min=1e-2)
     cos_between = dot(half, view).clamp(min=1e-3)
     squared_sin = (1 - cos_half.square()).clamp(min=1e-6)
-    fibres = (-(cos_half.square() / squared_sin) / spread**2).exp() / (math.pi * spread**2 * squared_sin.square())
+    fibres = (-(cos_half.square() / squared_sin) / spread**2).exp() / (
+        math.pi * spread**2 * squared_sin.square()
+    )
     shadowing = (2 * cos_half / cos_between * torch.minimum(cos_view, cos_light)).clamp(max=1)
     return fibres * shadowing / (4 * cos_view * cos_light)

@@ -49,10 +49,17 @@ def pack_mirrors(scenes: Sequence[Scene], device: torch.device | str = "cpu") ->
         blank
         if (mirror := scene.mirror) is None
         else (
-            *mirror.position, 0.0, *mirror.normal, 0.0, mirror.width / 2, mirror.height, mirror.frame, mirror.reflectance
+            *mirror.position,
+            0.0,
+            *mirror.normal,
+            0.0,
+            mirror.width / 2,
+            mirror.height,
+            mirror.frame,
+            mirror.reflectance,
         )
         for scene in scenes
-    ]  # fmt: skip
+    ]
     packed = torch.tensor(rows, dtype=torch.float32).T.contiguous().to(device)  # (10, B)
     return Mirrors(packed[:3], packed[3:6], *packed[6:])
 
@@ -60,7 +67,9 @@ def pack_mirrors(scenes: Sequence[Scene], device: torch.device | str = "cpu") ->
 def meet_mirrors(mirrors: Mirrors, rays: Rays) -> Meetings:
     """Where rays meet the mirror of their scene, whatever else they meet before."""
     ways, across, up = _crossings(mirrors, rays)
-    half_widths, heights = (part.index_select(0, rays.scenes) for part in (mirrors.half_widths, mirrors.heights))
+    half_widths, heights = (
+        part.index_select(0, rays.scenes) for part in (mirrors.half_widths, mirrors.heights)
+    )
     to_edge = torch.minimum(half_widths - across.abs(), heights - up)
     frames = mirrors.frames.index_select(0, rays.scenes)
     on_frame = (to_edge < frames) | (up < frames)
@@ -69,8 +78,13 @@ def meet_mirrors(mirrors: Mirrors, rays: Rays) -> Meetings:
 
 def mirrored_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tensor) -> Rays:
     """The rays (M,) in which the rays at `places` (M,) go on that meet a mirror at `distances` (N,)."""
-    directions, scenes = rays.directions.index_select(1, places), rays.scenes.index_select(0, places)
-    origins = torch.addcmul(rays.origins.index_select(1, places), distances.index_select(0, places), directions)
+    directions, scenes = (
+        rays.directions.index_select(1, places),
+        rays.scenes.index_select(0, places),
+    )
+    origins = torch.addcmul(
+        rays.origins.index_select(1, places), distances.index_select(0, places), directions
+    )
     return Rays(origins, reflected(directions, mirrors.normals.index_select(1, scenes)), scenes)
 
 
@@ -82,7 +96,14 @@ def first_objects(objects: Objects, mirrors: Mirrors | None, rays: Rays) -> Tens
     return hits.objects.masked_fill(meet_mirrors(mirrors, rays).distances < hits.distances, -1)
 
 
-def unhidden(mirrors: Mirrors, light: Light, points: Tensor, scenes: Tensor, lamp_radius: float, is_soft: bool) -> Tensor:
+def unhidden(
+    mirrors: Mirrors,
+    light: Light,
+    points: Tensor,
+    scenes: Tensor,
+    lamp_radius: float,
+    is_soft: bool,
+) -> Tensor:
     """The share (N,) of a lamp that the mirror of their scene does not hide from points (3, N).
 
     Args:
@@ -91,11 +112,15 @@ def unhidden(mirrors: Mirrors, light: Light, points: Tensor, scenes: Tensor, lam
     """
     ways, across, up = _crossings(mirrors, Rays(points, light.directions, scenes))
     between = (ways > 0) & (ways < light.distances)
-    half_widths, heights = (part.index_select(0, scenes) for part in (mirrors.half_widths, mirrors.heights))
+    half_widths, heights = (
+        part.index_select(0, scenes) for part in (mirrors.half_widths, mirrors.heights)
+    )
     if not is_soft:
         return 1 - (between & (across.abs() < half_widths) & (up < heights)).to(points.dtype)
     spread = (lamp_radius * ways / light.distances).clamp(min=1e-6)
-    beside = disk_share((half_widths - across) / spread) + disk_share((half_widths + across) / spread)
+    beside = disk_share((half_widths - across) / spread) + disk_share(
+        (half_widths + across) / spread
+    )
     hidden = (1 - beside).clamp(min=0) * (1 - disk_share((heights - up) / spread))
     return 1 - hidden * between
 

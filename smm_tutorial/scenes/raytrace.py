@@ -17,7 +17,14 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.scenes.ambient import surroundings_of
-from smm_tutorial.scenes.camera import Frame, Window, camera_axes, camera_position, camera_rays, subpixel_offsets
+from smm_tutorial.scenes.camera import (
+    Frame,
+    Window,
+    camera_axes,
+    camera_position,
+    camera_rays,
+    subpixel_offsets,
+)
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.geometry import ROUNDING, SHARP, Rays, pack_objects
 from smm_tutorial.scenes.lighting import pack_lamps
@@ -26,7 +33,10 @@ from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shading import World, radiance
 from smm_tutorial.scenes.textures import pack_textures
 
-RAYS_PER_CHUNK = {"cpu": 65_536, "cuda": 1_048_576}  # bounds the memory: the largest tensors are (rays, objects)
+RAYS_PER_CHUNK = {
+    "cpu": 65_536,
+    "cuda": 1_048_576,
+}  # bounds the memory: the largest tensors are (rays, objects)
 
 
 class Rendering(NamedTuple):
@@ -67,12 +77,16 @@ def render(
         ValueError: an impossible size, window or number of samples, no scenes, or a scene without a known camera.
     """
     if isinstance(scenes, Scene) or not scenes:
-        raise ValueError(f"render needs a list of at least one scene, got {scenes!r:.60}; pass [scene] for a single")
+        raise ValueError(
+            f"render needs a list of at least one scene, got {scenes!r:.60}; pass [scene] for a single"
+        )
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
     effects = Effects() if effects is None else effects
     frame = Frame.of_image(height, width, window)
-    through = pixel_rays(height, width, frame, samples, effects.pixel_filter).to(device)  # (3, H * W, S)
+    through = pixel_rays(height, width, frame, samples, effects.pixel_filter).to(
+        device
+    )  # (3, H * W, S)
     centre = pixel_rays(height, width, frame, 1).to(device)  # (3, H * W, 1)
     sample_angle = frame.pixel_angle(width) / samples**0.5
 
@@ -86,13 +100,17 @@ def render(
         colors, labels = [], []
         for start in range(0, height * width, max(1, limit // samples)):
             part = slice(start, start + max(1, limit // samples))
-            light, objects = radiance(world, cameras.rays(through[:, part]), effects.bounces, samples=samples)
+            light, objects = radiance(
+                world, cameras.rays(through[:, part]), effects.bounces, samples=samples
+            )
             colors.append(_average(light.reshape(3, len(some), -1, samples), effects))
             if samples > 1 or world.mirrors is not None:
                 objects = first_objects(world.objects, world.mirrors, cameras.rays(centre[:, part]))
             slots = world.objects.radii.shape[1]
             labels.append(((objects.remainder(slots) + 1) * (objects >= 0)).reshape(len(some), -1))
-        images.append(torch.cat(colors, dim=-1).transpose(0, 1).reshape(len(some), 3, height, width))
+        images.append(
+            torch.cat(colors, dim=-1).transpose(0, 1).reshape(len(some), 3, height, width)
+        )
         masks.append(torch.cat(labels, dim=-1).reshape(len(some), height, width))
     return Rendering(torch.cat(images), torch.cat(masks))
 
@@ -114,34 +132,56 @@ class Cameras(NamedTuple):
 def encode_srgb(linear: Tensor) -> Tensor:
     """Linear light, cut to [0, 1], in the sRGB encoding of image files (IEC 61966-2-1)."""
     linear = linear.clamp(0, 1)
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-4) ** (1 / 2.4) - 0.055)
+    return torch.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-4) ** (1 / 2.4) - 0.055
+    )
 
 
-def _world(scenes: Sequence[Scene], effects: Effects, sample_angle: float, device: torch.device | str) -> World:
+def _world(
+    scenes: Sequence[Scene], effects: Effects, sample_angle: float, device: torch.device | str
+) -> World:
     objects = pack_objects(scenes, device, ROUNDING if effects.edges == "round" else SHARP)
     lamps = pack_lamps(scenes, device, effects.lamps)
     slots = objects.radii.shape[1]
-    worn = [[item.texture for item in scene.objects] + [None] * (slots - len(scene.objects)) for scene in scenes]
+    worn = [
+        [item.texture for item in scene.objects] + [None] * (slots - len(scene.objects))
+        for scene in scenes
+    ]
     grounds = pack_textures([scene.ground_texture for scene in scenes], device)
     return World(
-        objects, lamps, surroundings_of(objects, lamps, grounds=grounds), effects, sample_angle,
-        pack_mirrors(scenes, device), pack_textures(list(chain.from_iterable(worn)), device), grounds,
-    )  # fmt: skip
+        objects,
+        lamps,
+        surroundings_of(objects, lamps, grounds=grounds),
+        effects,
+        sample_angle,
+        pack_mirrors(scenes, device),
+        pack_textures(list(chain.from_iterable(worn)), device),
+        grounds,
+    )
 
 
 def cameras_of(scenes: Sequence[Scene], device: torch.device | str) -> Cameras:
     """The cameras of all scenes (float32), recovered where a scene does not carry its own."""
     positions = np.stack([camera_position(scene) for scene in scenes])
     axes = np.stack([camera_axes(position) for position in positions])
-    return Cameras(torch.from_numpy(positions.T.copy()).float().to(device), torch.from_numpy(axes).float().to(device))
+    return Cameras(
+        torch.from_numpy(positions.T.copy()).float().to(device),
+        torch.from_numpy(axes).float().to(device),
+    )
 
 
-def pixel_rays(height: int, width: int, frame: Frame, samples: int, pixel_filter: str = "box") -> Tensor:
+def pixel_rays(
+    height: int, width: int, frame: Frame, samples: int, pixel_filter: str = "box"
+) -> Tensor:
     """Unit directions (3, H * W, S) in the camera's axes through each pixel's samples."""
-    through = camera_rays(height, width, frame, subpixel_offsets(samples, pixel_filter))  # (H * W, S, 3)
+    through = camera_rays(
+        height, width, frame, subpixel_offsets(samples, pixel_filter)
+    )  # (H * W, S, 3)
     return through.float().permute(2, 0, 1).contiguous()
 
 
 def _average(light: Tensor, effects: Effects) -> Tensor:
     """The display values (...) of pixels whose samples saw `light` (..., S)."""
-    return encode_srgb(light).mean(-1) if effects.average == "display" else encode_srgb(light.mean(-1))
+    return (
+        encode_srgb(light).mean(-1) if effects.average == "display" else encode_srgb(light.mean(-1))
+    )

@@ -40,9 +40,17 @@ DIRECTIONS = {  # the same in every CLEVR scene: taken from the camera before it
     "front": (0.754490315914154, -0.6563112735748291, -0.0),
 }
 SCENE_FIELDS = (  # of a scene's record that have a place in `Scene`
-    "objects", "image_index", "image_filename", "split", "directions", "relationships", "camera", "lamps", "mirror",
+    "objects",
+    "image_index",
+    "image_filename",
+    "split",
+    "directions",
+    "relationships",
+    "camera",
+    "lamps",
+    "mirror",
     "ground_texture",
-)  # fmt: skip
+)
 RELATIONS = ("left", "right", "front", "behind")
 RELATION_MARGIN = 0.2  # world units that one object must lie further than another along a direction
 
@@ -92,15 +100,30 @@ class SceneObject:
             ValueError: a field is missing or has a value that CLEVR does not know; `where` is named in the message.
         """
         if not isinstance(record, Mapping):
-            raise ValueError(f"{where} must be a mapping of CLEVR's object fields, got {type(record).__name__}")
+            raise ValueError(
+                f"{where} must be a mapping of CLEVR's object fields, got {type(record).__name__}"
+            )
         rotation = require(record, "rotation", where)
         if not is_number(rotation):
             raise ValueError(f"{where}.rotation must be a finite number, got {rotation!r}")
         pixel_coords = None
         if "pixel_coords" in record:
             pixel_coords = numbers(record["pixel_coords"], 3, f"{where}.pixel_coords")
-        texture = Texture.from_record(record["texture"], f"{where}.texture") if "texture" in record else None
-        known = ("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords", "texture")
+        texture = (
+            Texture.from_record(record["texture"], f"{where}.texture")
+            if "texture" in record
+            else None
+        )
+        known = (
+            "shape",
+            "size",
+            "material",
+            "color",
+            "rotation",
+            "3d_coords",
+            "pixel_coords",
+            "texture",
+        )
         return cls(
             shape=choice(require(record, "shape", where), SHAPES, f"{where}.shape"),
             size=choice(require(record, "size", where), SIZES, f"{where}.size"),
@@ -167,7 +190,9 @@ class Scene:
 
     def _related(self, direction: Sequence[float]) -> list[list[int]]:
         def advance(start: SceneObject, end: SceneObject) -> float:
-            return sum((end.position[axis] - start.position[axis]) * direction[axis] for axis in range(3))
+            return sum(
+                (end.position[axis] - start.position[axis]) * direction[axis] for axis in range(3)
+            )
 
         return [
             [j for j, other in enumerate(self.objects) if advance(item, other) > RELATION_MARGIN]
@@ -182,7 +207,9 @@ class Scene:
                 ValueError: a field is missing or wrong; the message names it.
         """
         if not isinstance(record, Mapping):
-            raise ValueError(f"a scene record must be a mapping of CLEVR's fields, got {type(record).__name__}")
+            raise ValueError(
+                f"a scene record must be a mapping of CLEVR's fields, got {type(record).__name__}"
+            )
         where = f"scene record {record.get('image_filename', record.get('image_index', '?'))}"
         objects = require(record, "objects", where)
         if not isinstance(objects, Sequence) or isinstance(objects, str):
@@ -191,12 +218,16 @@ class Scene:
         if not isinstance(image_index, int) or isinstance(image_index, bool):
             raise ValueError(f"{where}: image_index must be an integer, got {image_index!r}")
         camera = numbers(record["camera"], 3, f"{where}: camera") if "camera" in record else None
-        mirror = Mirror.from_record(record["mirror"], f"{where}: mirror") if "mirror" in record else None
+        mirror = (
+            Mirror.from_record(record["mirror"], f"{where}: mirror") if "mirror" in record else None
+        )
         ground = None
         if "ground_texture" in record:
             ground = Texture.from_record(record["ground_texture"], f"{where}: ground_texture")
         scene = cls(
-            objects=tuple(SceneObject.from_record(o, f"{where}: objects[{i}]") for i, o in enumerate(objects)),
+            objects=tuple(
+                SceneObject.from_record(o, f"{where}: objects[{i}]") for i, o in enumerate(objects)
+            ),
             image_index=image_index,
             filename=text(require(record, "image_filename", where), f"{where}: image_filename"),
             split=text(require(record, "split", where), f"{where}: split"),
@@ -208,7 +239,9 @@ class Scene:
             extra={key: value for key, value in record.items() if key not in SCENE_FIELDS},
         )
         recorded = record.get("relationships", scene.relationships)
-        if recorded != scene.relationships:  # somebody edited the record: what it says is written back
+        if (
+            recorded != scene.relationships
+        ):  # somebody edited the record: what it says is written back
             return replace(scene, extra={**scene.extra, "relationships": recorded})
         return scene
 
@@ -235,18 +268,27 @@ class Scene:
 
 def _directions(value: Any, where: str) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: directions must map names to unit vectors, got {type(value).__name__}")
+        raise ValueError(
+            f"{where}: directions must map names to unit vectors, got {type(value).__name__}"
+        )
     for relation in RELATIONS:
         require(value, relation, f"{where}: directions")
-    return {name: numbers(direction, 3, f"{where}: directions.{name}") for name, direction in value.items()}
+    return {
+        name: numbers(direction, 3, f"{where}: directions.{name}")
+        for name, direction in value.items()
+    }
 
 
 def _lamps(value: Any, where: str) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: lamps must map {', '.join(LAMP_NAMES)} to positions, got {type(value).__name__}")
+        raise ValueError(
+            f"{where}: lamps must map {', '.join(LAMP_NAMES)} to positions, got {type(value).__name__}"
+        )
     for name in LAMP_NAMES:
         require(value, name, f"{where}: lamps")
-    return {name: numbers(position, 3, f"{where}: lamps.{name}") for name, position in value.items()}
+    return {
+        name: numbers(position, 3, f"{where}: lamps.{name}") for name, position in value.items()
+    }
 
 
 def read_records(path: str | Path) -> list[Scene]:

@@ -10,7 +10,16 @@ from smm_tutorial.scenes.additions import Mirror
 from smm_tutorial.scenes.camera import CAMERA_JITTER, CAMERA_POSITION, CLEVR_FRAME, pixel_coords
 from smm_tutorial.scenes.lighting import LAMP_JITTER, LAMP_POSITIONS
 from smm_tutorial.scenes.masks import scene_masks
-from smm_tutorial.scenes.records import COLORS, DIRECTIONS, MATERIALS, RELATIONS, SHAPES, SIZES, Scene, SceneObject
+from smm_tutorial.scenes.records import (
+    COLORS,
+    DIRECTIONS,
+    MATERIALS,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    Scene,
+    SceneObject,
+)
 
 AREA = 3.0  # centres lie in -3..3 along x and y
 MIN_GAP = 0.25  # world units between the outlines of two objects, seen from above
@@ -64,24 +73,38 @@ def random_scene(
 
 
 def random_scenes(
-    count: int, generator: np.random.Generator, min_objects: int = 3, max_objects: int = 10, split: str = "new"
+    count: int,
+    generator: np.random.Generator,
+    min_objects: int = 3,
+    max_objects: int = 10,
+    split: str = "new",
 ) -> list[Scene]:
     """`count` scenes from `random_scene`, numbered from 0."""
-    return [random_scene(generator, min_objects, max_objects, index, split) for index in range(count)]
+    return [
+        random_scene(generator, min_objects, max_objects, index, split) for index in range(count)
+    ]
 
 
-def jittered_view(generator: np.random.Generator) -> tuple[np.ndarray, dict[str, tuple[float, ...]]]:
+def jittered_view(
+    generator: np.random.Generator,
+) -> tuple[np.ndarray, dict[str, tuple[float, ...]]]:
     """The position (3,) of a scene's camera and those of its lamps, drawn around the base scene's."""
     camera = np.array(CAMERA_POSITION) + generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
     lamps = {
-        name: tuple((np.array(position) + generator.uniform(-LAMP_JITTER, LAMP_JITTER, size=3)).tolist())
+        name: tuple(
+            (np.array(position) + generator.uniform(-LAMP_JITTER, LAMP_JITTER, size=3)).tolist()
+        )
         for name, position in LAMP_POSITIONS.items()
     }
     return camera, lamps
 
 
 def random_object(
-    generator: np.random.Generator, camera: np.ndarray, size: str, position: tuple[float, ...], shapes: tuple[str, ...] = SHAPES
+    generator: np.random.Generator,
+    camera: np.ndarray,
+    size: str,
+    position: tuple[float, ...],
+    shapes: tuple[str, ...] = SHAPES,
 ) -> SceneObject:
     """An object of a random kind at a place."""
     return SceneObject(
@@ -101,14 +124,20 @@ def _place_objects(
     """`count` objects that keep their distance; begins anew whenever one finds no place."""
     while True:
         placed: list[SceneObject] = []
-        while len(placed) < count and (item := _place_one(generator, placed, camera, mirror)) is not None:
+        while (
+            len(placed) < count
+            and (item := _place_one(generator, placed, camera, mirror)) is not None
+        ):
             placed.append(item)
         if len(placed) == count:
             return tuple(placed)
 
 
 def _place_one(
-    generator: np.random.Generator, placed: list[SceneObject], camera: np.ndarray, mirror: Mirror | None
+    generator: np.random.Generator,
+    placed: list[SceneObject],
+    camera: np.ndarray,
+    mirror: Mirror | None,
 ) -> SceneObject | None:
     """One more object, or None when none of `MAX_TRIES` places was free."""
     size = str(generator.choice(list(SIZES)))
@@ -125,16 +154,23 @@ def _keeps_distance(x: float, y: float, radius: float, other: SceneObject) -> bo
     dx, dy = x - other.position[0], y - other.position[1]
     if math.hypot(dx, dy) - radius - other.radius < MIN_GAP:
         return False
-    return all(abs(dx * DIRECTIONS[name][0] + dy * DIRECTIONS[name][1]) >= MIN_MARGIN for name in RELATIONS)
+    return all(
+        abs(dx * DIRECTIONS[name][0] + dy * DIRECTIONS[name][1]) >= MIN_MARGIN for name in RELATIONS
+    )
 
 
 def before_mirror(mirror: Mirror, x: float, y: float) -> float:
     """World units by which a place lies before the plane of a mirror; negative behind it."""
-    return sum((there - foot) * axis for there, foot, axis in zip((x, y), mirror.position, mirror.normal, strict=True))
+    return sum(
+        (there - foot) * axis
+        for there, foot, axis in zip((x, y), mirror.position, mirror.normal, strict=True)
+    )
 
 
 def all_visible(scene: Scene, least: float = MIN_VISIBLE_PIXELS) -> bool:
     """Whether each object shows at least so many pixels in CLEVR's frame."""
     height, width = (side // VISIBILITY_SCALE for side in CLEVR_FRAME)
-    seen = scene_masks(scene, height, width).flatten().bincount(minlength=len(scene.objects) + 1)[1:]
+    seen = (
+        scene_masks(scene, height, width).flatten().bincount(minlength=len(scene.objects) + 1)[1:]
+    )
     return bool(seen.min() >= least / VISIBILITY_SCALE**2)

@@ -22,7 +22,9 @@ from smm_tutorial.scenes.vectors import dot, normalized, reflected
 LIFT = 1e-3  # world units by which a shadow ray starts above its surface
 GOLDEN = 0.6180339887498949
 # Widening of metal's smooth highlights, chosen among a few values by the error on metal in even-numbered Blender scenes.
-PIXEL_BLUR = 0.5  # by the pixel, on a ball of radius 1 at distance 1: in units of the angle between samples
+PIXEL_BLUR = (
+    0.5  # by the pixel, on a ball of radius 1 at distance 1: in units of the angle between samples
+)
 LAMP_BLUR = 0.5  # by the lamp's size: in units of its angular radius
 
 
@@ -78,12 +80,21 @@ def radiance(
         rays, surface, shares = _beyond_mirrors(world, world.mirrors, rays, surface)
     shown = _shown(world, rays, surface)
     irradiance, gloss = _lamp_light(world, rays, surface, shown)
-    light = _ground_reflectance(world, rays, surface) / math.pi * (irradiance + _ambient_on_ground(world, rays, surface))
+    light = (
+        _ground_reflectance(world, rays, surface)
+        / math.pi
+        * (irradiance + _ambient_on_ground(world, rays, surface))
+    )
     if len(shown.rays):
-        seen = _rubber(world, rays, surface, shown, irradiance.index_select(1, shown.rays), bounces) + gloss
+        seen = (
+            _rubber(world, rays, surface, shown, irradiance.index_select(1, shown.rays), bounces)
+            + gloss
+        )
         if bounces > 0 and world.effects.reflections != "none":
             metal = shown.is_metal.nonzero().squeeze(1)
-            seen.index_add_(1, metal, _mirrored(world, rays, surface, shown, metal, bounces, samples))
+            seen.index_add_(
+                1, metal, _mirrored(world, rays, surface, shown, metal, bounces, samples)
+            )
         light.index_copy_(1, shown.rays, seen)
     light = light * surface.exists
     return (light if shares is None else light * shares), surface.objects
@@ -100,7 +111,9 @@ def _first_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
     return Surface(points, normals, distances, hits.objects, exists)
 
 
-def _beyond_mirrors(world: World, mirrors: Mirrors, rays: Rays, surface: Surface) -> tuple[Rays, Surface, Tensor]:
+def _beyond_mirrors(
+    world: World, mirrors: Mirrors, rays: Rays, surface: Surface
+) -> tuple[Rays, Surface, Tensor]:
     """The rays as they arrive, what they see, and the share (N,) of its light that comes back.
 
     A mirror's frame is a surface like the ground, of which a small share comes back.
@@ -154,9 +167,14 @@ def _shown(world: World, rays: Rays, surface: Surface) -> Shown:
     normals = surface_normals(world.objects, objects, points)
     surface.normals.index_copy_(1, places, normals)
     frame = Frame.at(normals, points - world.objects.frames[:3].index_select(1, objects))
-    colors, is_metal = world.objects.colors.index_select(1, objects), world.objects.is_metal.index_select(0, objects)
+    colors, is_metal = (
+        world.objects.colors.index_select(1, objects),
+        world.objects.is_metal.index_select(0, objects),
+    )
     if world.textures is not None:
-        colors = textured(world.textures, objects, unit_points(world.objects, objects, points), colors)
+        colors = textured(
+            world.textures, objects, unit_points(world.objects, objects, points), colors
+        )
     return Shown(places, objects, colors, is_metal, -rays.directions.index_select(1, places), frame)
 
 
@@ -166,34 +184,50 @@ def _lamp_light(world: World, rays: Rays, surface: Surface, shown: Shown) -> tup
     is_soft = effects.shadows == "soft"
     irradiance, gloss = torch.zeros_like(surface.points), torch.zeros_like(shown.view)
     starts = torch.add(surface.points, surface.normals, alpha=LIFT)
-    shadows = None if effects.shadows == "none" else ShadowCaster(world.objects, starts, rays.scenes, surface.objects)
+    shadows = (
+        None
+        if effects.shadows == "none"
+        else ShadowCaster(world.objects, starts, rays.scenes, surface.objects)
+    )
     for lamp in range(NUM_LAMPS):
         light = light_from(world.lamps, lamp, rays.scenes, surface.points)
         cos = dot(light.directions, surface.normals)
-        received = cosine_of_disk(cos, LAMP_RADII[lamp] / light.distances) if is_soft else cos.clamp(min=0)
+        received = (
+            cosine_of_disk(cos, LAMP_RADII[lamp] / light.distances) if is_soft else cos.clamp(min=0)
+        )
         if shadows is not None:
             lit = (received > 0) & surface.exists
             received = received * shadows.visible(light, lit, LAMP_RADII[lamp], is_soft)
             if world.mirrors is not None:
-                received = received * unhidden(world.mirrors, light, starts, rays.scenes, LAMP_RADII[lamp], is_soft)
+                received = received * unhidden(
+                    world.mirrors, light, starts, rays.scenes, LAMP_RADII[lamp], is_soft
+                )
         irradiance.addcmul_(light.irradiances, received)
         if effects.reflections != "none" and len(shown.rays):
             towards = light.directions.index_select(1, shown.rays)
-            density = _gloss_density(world, surface, shown, towards, light.distances, LAMP_RADII[lamp])
+            density = _gloss_density(
+                world, surface, shown, towards, light.distances, LAMP_RADII[lamp]
+            )
             arriving = (light.irradiances * received).index_select(1, shown.rays)
             gloss.addcmul_(arriving, density)
     return irradiance, gloss
 
 
-def _gloss_density(world: World, surface: Surface, shown: Shown, towards: Tensor, away: Tensor, radius: float) -> Tensor:
+def _gloss_density(
+    world: World, surface: Surface, shown: Shown, towards: Tensor, away: Tensor, radius: float
+) -> Tensor:
     """Reflectance density (3, M) of the objects' gloss for a lamp of `radius` in the directions `towards` (3, M)."""
     density = torch.empty_like(shown.colors)
     rubber, metal = (~shown.is_metal).nonzero().squeeze(1), shown.is_metal.nonzero().squeeze(1)
-    color, view, light = (part.index_select(1, rubber) for part in (shown.colors, shown.view, towards))
+    color, view, light = (
+        part.index_select(1, rubber) for part in (shown.colors, shown.view, towards)
+    )
     normals = shown.frame.normals.index_select(1, rubber)
     density.index_copy_(1, rubber, materials.rubber_gloss(color, normals, view, light))
 
-    color, view, light = (part.index_select(1, metal) for part in (shown.colors, shown.view, towards))
+    color, view, light = (
+        part.index_select(1, metal) for part in (shown.colors, shown.view, towards)
+    )
     frame = shown.frame.select(metal)
     if world.effects.reflections == "mirror":
         highlight = materials.mirror_highlight(frame.normals, view, light)
@@ -202,7 +236,9 @@ def _gloss_density(world: World, surface: Surface, shown: Shown, towards: Tensor
         size = world.objects.frames[3].index_select(0, shown.objects.index_select(0, metal))
         pixel = PIXEL_BLUR * world.sample_angle * surface.distances.index_select(0, places) / size
         lamp = LAMP_BLUR * radius / away.index_select(0, places)
-        highlight = materials.glossy_highlight(frame, view, light, (pixel.square() + lamp.square()).sqrt())
+        highlight = materials.glossy_highlight(
+            frame, view, light, (pixel.square() + lamp.square()).sqrt()
+        )
     return density.index_copy_(1, metal, color * highlight)
 
 
@@ -214,7 +250,9 @@ def _ambient_on_ground(world: World, rays: Rays, surface: Surface) -> Tensor:
     return torch.zeros_like(surface.points)
 
 
-def _rubber(world: World, rays: Rays, surface: Surface, shown: Shown, irradiance: Tensor, bounces: int) -> Tensor:
+def _rubber(
+    world: World, rays: Rays, surface: Surface, shown: Shown, irradiance: Tensor, bounces: int
+) -> Tensor:
     """Radiance (3, M) of the objects' matt bodies and coats under the lamps' `irradiance` (3, M).
 
     Of metal only where its reflections are not traced: it counts as matt then.
@@ -225,9 +263,13 @@ def _rubber(world: World, rays: Rays, surface: Surface, shown: Shown, irradiance
     coat = 0.0
     if world.effects.ambient == "fitted":
         irradiance = (1 + world.surroundings.fit.objects.body) * irradiance
-        irradiance = irradiance + ambient.on_objects(world.surroundings, points, normals, scenes, shown.objects)
+        irradiance = irradiance + ambient.on_objects(
+            world.surroundings, points, normals, scenes, shown.objects
+        )
         if world.effects.reflections != "none":
-            coat = ambient.coat_reflection(world.surroundings, shown.colors, shown.view, normals, scenes)
+            coat = ambient.coat_reflection(
+                world.surroundings, shown.colors, shown.view, normals, scenes
+            )
             coat = coat * ~shown.is_metal
     elif world.effects.ambient == "by hand":
         irradiance = irradiance + ambient.by_hand(points, normals)
@@ -238,7 +280,13 @@ def _rubber(world: World, rays: Rays, surface: Surface, shown: Shown, irradiance
 
 
 def _mirrored(
-    world: World, rays: Rays, surface: Surface, shown: Shown, metal: Tensor, bounces: int, samples: int | None
+    world: World,
+    rays: Rays,
+    surface: Surface,
+    shown: Shown,
+    metal: Tensor,
+    bounces: int,
+    samples: int | None,
 ) -> Tensor:
     """Radiance (3, L) of the scene that the metal among the shown objects, at places `metal` (L,), mirrors."""
     places, tint = shown.rays.index_select(0, metal), shown.colors.index_select(1, metal)
@@ -248,18 +296,32 @@ def _mirrored(
     mirrored = reflected(-view, frame.normals)
     if world.effects.reflections == "mirror" or samples is None:
         seen, _ = radiance(world, Rays(points, mirrored, scenes), bounces - 1, skip=objects)
-        return seen * tint * (materials.MIRROR_SHARE if world.effects.reflections == "mirror" else 1.0)
+        return (
+            seen * tint * (materials.MIRROR_SHARE if world.effects.reflections == "mirror" else 1.0)
+        )
 
-    count = world.effects.rough_rays  # a smooth and `count` rough directions for each point, side by side
-    stratum = (places.remainder(samples) * count)[:, None] + torch.arange(count, device=places.device)  # (L, count)
+    count = (
+        world.effects.rough_rays
+    )  # a smooth and `count` rough directions for each point, side by side
+    stratum = (places.remainder(samples) * count)[:, None] + torch.arange(
+        count, device=places.device
+    )  # (L, count)
     first = ((stratum + 0.5) / (samples * count)).flatten().to(points.dtype)
     second = (stratum.double() * GOLDEN + 0.5).remainder(1).flatten().to(points.dtype)
     directions, weights = materials.rough_directions(
         frame.repeat_interleave(count), view.repeat_interleave(count, 1), first, second
     )
-    directions = torch.cat([mirrored[:, :, None], directions.reshape(3, -1, count)], dim=2)  # (3, L, 1 + count)
+    directions = torch.cat(
+        [mirrored[:, :, None], directions.reshape(3, -1, count)], dim=2
+    )  # (3, L, 1 + count)
     weights = materials.ROUGH_SHARE / count * weights.reshape(-1, count)
-    weights = torch.cat([torch.full_like(weights[:, :1], materials.SMOOTH_SHARE), weights], dim=1)  # (L, 1 + count)
-    fan = Rays(points.repeat_interleave(1 + count, 1), directions.flatten(1), scenes.repeat_interleave(1 + count))
+    weights = torch.cat(
+        [torch.full_like(weights[:, :1], materials.SMOOTH_SHARE), weights], dim=1
+    )  # (L, 1 + count)
+    fan = Rays(
+        points.repeat_interleave(1 + count, 1),
+        directions.flatten(1),
+        scenes.repeat_interleave(1 + count),
+    )
     seen, _ = radiance(world, fan, bounces - 1, skip=objects.repeat_interleave(1 + count))
     return tint * (seen.reshape(3, -1, 1 + count) * weights).sum(-1)

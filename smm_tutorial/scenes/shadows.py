@@ -65,7 +65,11 @@ class ShadowCaster:
         along.sub_(dot(self.grid.transpose(0, 1), laid_out.transpose(0, 1))[:, None])
         radii = objects.bounding_radii[:, :, None]
         wide = radii + spread * along.clamp(min=0) if is_soft else radii
-        meets = (torch.addcmul(self.squared, along, along, value=-1) < wide * wide) & (along > -radii) & (radii > 0)
+        meets = (
+            (torch.addcmul(self.squared, along, along, value=-1) < wide * wide)
+            & (along > -radii)
+            & (radii > 0)
+        )
         pairs = flat_pairs(meets, self.rows, objects.radii.shape[1])
         ray = pairs.rays
         keep = (self.leaving.index_select(0, ray) != pairs.objects) & lit.index_select(0, ray)
@@ -74,11 +78,15 @@ class ShadowCaster:
         if is_soft:
             covered = _covered(objects, rays, pairs, distances, lamp_radius)
         else:
-            covered = (pair_distances(objects, rays, pairs) < distances.index_select(0, pairs.rays)).to(directions.dtype)
+            covered = (
+                pair_distances(objects, rays, pairs) < distances.index_select(0, pairs.rays)
+            ).to(directions.dtype)
         return (1 - torch.zeros_like(distances).index_add_(0, pairs.rays, covered)).clamp_(min=0)
 
 
-def _covered(objects: Objects, rays: Rays, pairs: Pairs, reach: Tensor, lamp_radius: float) -> Tensor:
+def _covered(
+    objects: Objects, rays: Rays, pairs: Pairs, reach: Tensor, lamp_radius: float
+) -> Tensor:
     """The share (M,) of the lamp's disk that the object of each pair covers."""
     origins, directions, radii = in_unit_frame(objects, rays, pairs)
     reach = reach.index_select(0, pairs.rays)
@@ -90,11 +98,17 @@ def _covered(objects: Objects, rays: Rays, pairs: Pairs, reach: Tensor, lamp_rad
     covered = ((miss + along * angle < 1) & (along > 0) & (along < reach)).to(radii.dtype)
     open_pairs = covered == 0
     shapes = objects.shapes.index_select(0, pairs.objects)
-    for shape, angle_of in ((SPHERE, _sphere_angle), (CUBE, _least_angle), (CYLINDER, _least_angle)):
+    for shape, angle_of in (
+        (SPHERE, _sphere_angle),
+        (CUBE, _least_angle),
+        (CYLINDER, _least_angle),
+    ):
         members = ((shapes == shape) & open_pairs).nonzero().squeeze(1)
         if len(members):
             start, heading = origins.index_select(1, members), directions.index_select(1, members)
-            least = angle_of(start, heading, reach.index_select(0, members), shape, objects.rounding)
+            least = angle_of(
+                start, heading, reach.index_select(0, members), shape, objects.rounding
+            )
             covered[members] = disk_share(least / angle.index_select(0, members))
     return covered
 
@@ -105,7 +119,9 @@ def disk_share(offset: Tensor) -> Tensor:
     return (offset.acos() - offset * (1 - offset * offset).sqrt()) / math.pi
 
 
-def _sphere_angle(origins: Tensor, directions: Tensor, reach: Tensor, shape: int, rounding) -> Tensor:
+def _sphere_angle(
+    origins: Tensor, directions: Tensor, reach: Tensor, shape: int, rounding
+) -> Tensor:
     """Angle (M,) from the ray to the unit sphere's outline, negative for a ray that meets it."""
     along = -dot(origins, directions)
     squared = dot(origins, origins)
@@ -114,7 +130,9 @@ def _sphere_angle(origins: Tensor, directions: Tensor, reach: Tensor, shape: int
     return angle.masked_fill_(along.clamp(min=0) > reach, torch.inf)
 
 
-def _least_angle(origins: Tensor, directions: Tensor, reach: Tensor, shape: int, rounding) -> Tensor:
+def _least_angle(
+    origins: Tensor, directions: Tensor, reach: Tensor, shape: int, rounding
+) -> Tensor:
     """The least angle (M,) under which the ray's origin sees the gap between ray and solid; negative inside it.
 
     Distance over way has a single minimum, since the distance to a convex solid is convex: golden-section search.
@@ -140,5 +158,8 @@ def _least_angle(origins: Tensor, directions: Tensor, reach: Tensor, shape: int,
         fresh = torch.lerp(low + GOLDEN * width, high - GOLDEN * width, goes_left)
         at_fresh = angle_at(fresh)
         left, right = torch.lerp(right, fresh, goes_left), torch.lerp(fresh, left, goes_left)
-        at_left, at_right = torch.lerp(at_right, at_fresh, goes_left), torch.lerp(at_fresh, at_left, goes_left)
+        at_left, at_right = (
+            torch.lerp(at_right, at_fresh, goes_left),
+            torch.lerp(at_fresh, at_left, goes_left),
+        )
     return torch.minimum(at_left, at_right).masked_fill_(middle - half > reach, torch.inf)

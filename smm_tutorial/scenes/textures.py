@@ -23,7 +23,9 @@ PRIMES = (0x8DA6B343, 0xD8163841, 0xCB1AB31F, 0x9E3779B1)  # of x, y, z and the 
 EDGE = 0.06  # scales over which one colour turns into the other
 SHADE = 0.3  # by how much of the way to the other colour a tile or brick may differ
 MORTAR = 0.07  # half of its thickness, in bricks' lengths
-STRIPE_TILT = 0.6  # upward part of the direction across the stripes: level and upright faces are both striped
+STRIPE_TILT = (
+    0.6  # upward part of the direction across the stripes: level and upright faces are both striped
+)
 DOT_RADIUS = (0.33, 0.42)  # smallest and largest
 OCTAVES = ((1.0, 0.55), (2.03, 0.3), (4.01, 0.15))  # of fractal noise: frequency, weight
 NOISE_STEP = 0.12  # half the range of noise over which one colour turns into the other
@@ -39,17 +41,24 @@ class Textures(NamedTuple):
     seeds: Tensor  # (T,) int64
 
 
-def pack_textures(textures: Sequence[Texture | None], device: torch.device | str = "cpu") -> Textures | None:
+def pack_textures(
+    textures: Sequence[Texture | None], device: torch.device | str = "cpu"
+) -> Textures | None:
     """The textures as tensors; None where there is none at all."""
     if not any(textures):
         return None
     blank = (-1, ((0.0,) * 3,) * 2, 1.0, 0)
     rows = [
-        (TEXTURE_KINDS.index(item.kind), item.colors, item.scale, item.seed) if item is not None else blank for item in textures
+        (TEXTURE_KINDS.index(item.kind), item.colors, item.scale, item.seed)
+        if item is not None
+        else blank
+        for item in textures
     ]
     kinds, colors, scales, seeds = zip(*rows, strict=True)
     colors = torch.tensor(colors, dtype=torch.float32).permute(1, 2, 0) / 255  # (2, 3, T)
-    packed = Textures(torch.tensor(kinds), colors, torch.tensor(scales, dtype=torch.float32), torch.tensor(seeds))
+    packed = Textures(
+        torch.tensor(kinds), colors, torch.tensor(scales, dtype=torch.float32), torch.tensor(seeds)
+    )
     return Textures(*(part.contiguous().to(device) for part in packed))
 
 
@@ -97,7 +106,9 @@ def dots(points: Tensor, seeds: Tensor) -> Tensor:
     for shift in (0.0, 0.5):
         cells = (points + (0.5 + shift)).floor()
         offsets = points + shift - cells
-        radii = torch.lerp(*points.new_tensor(DOT_RADIUS)[:, None], hashed(cells.long(), seeds + int(2 * shift)))
+        radii = torch.lerp(
+            *points.new_tensor(DOT_RADIUS)[:, None], hashed(cells.long(), seeds + int(2 * shift))
+        )
         gaps.append(dot(offsets, offsets).sqrt() - radii)
     return _step(-torch.minimum(*gaps))
 
@@ -112,11 +123,13 @@ def bricks(points: Tensor, seeds: Tensor) -> Tensor:
     row, layer = (wide + 0.5).floor(), (high + 0.5).floor()
     along = points[0] + 0.25 + 0.5 * (row + layer).remainder(2)
     column = along.floor()
-    to_edges = torch.stack([
-        0.5 - (along - column - 0.5).abs(),
-        (0.5 - (wide - row).abs()) / 2,
-        (0.5 - (high - layer).abs()) / 2,
-    ])  # fmt: skip
+    to_edges = torch.stack(
+        [
+            0.5 - (along - column - 0.5).abs(),
+            (0.5 - (wide - row).abs()) / 2,
+            (0.5 - (high - layer).abs()) / 2,
+        ]
+    )
     mortar = _step(MORTAR - to_edges.amin(0))
     shade = SHADE * hashed(torch.stack([column, row, layer]).long(), seeds)
     return torch.maximum(mortar, shade)
@@ -129,7 +142,12 @@ def noise(points: Tensor, seeds: Tensor) -> Tensor:
 
 def marble(points: Tensor, seeds: Tensor) -> Tensor:
     """Share (N,) of the second colour: veins, slabs that noise has bent."""
-    across = 0.7 * points[0] + 0.4 * points[1] + 0.6 * points[2] + MARBLE_WARP * fractal_noise(1.5 * points, seeds)
+    across = (
+        0.7 * points[0]
+        + 0.4 * points[1]
+        + 0.6 * points[2]
+        + MARBLE_WARP * fractal_noise(1.5 * points, seeds)
+    )
     wave = 0.5 - 0.5 * (2 * math.pi * across).cos()
     return wave * wave
 
@@ -144,15 +162,22 @@ def wood(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 PATTERNS = {
-    "checker": checker, "stripes": stripes, "dots": dots, "bricks": bricks, "noise": noise, "marble": marble, "wood": wood,
-}  # fmt: skip
+    "checker": checker,
+    "stripes": stripes,
+    "dots": dots,
+    "bricks": bricks,
+    "noise": noise,
+    "marble": marble,
+    "wood": wood,
+}
 """By kind: points (3, N), in scales, and seeds (N,) int64 give the second colour's share (N,) in 0..1."""
 
 
 def fractal_noise(points: Tensor, seeds: Tensor) -> Tensor:
     """Value noise (N,) in 0..1 of several frequencies, with a mean of a half."""
     return sum(
-        weight * value_noise(frequency * points, seeds + 7919 * octave) for octave, (frequency, weight) in enumerate(OCTAVES)
+        weight * value_noise(frequency * points, seeds + 7919 * octave)
+        for octave, (frequency, weight) in enumerate(OCTAVES)
     )
 
 
@@ -162,10 +187,16 @@ def value_noise(points: Tensor, seeds: Tensor) -> Tensor:
     blend = _smooth(points - corners)
     corners = corners.long()
     values = [
-        hashed(corners + corners.new_tensor([[x], [y], [z]]), seeds) for x in (0, 1) for y in (0, 1) for z in (0, 1)
+        hashed(corners + corners.new_tensor([[x], [y], [z]]), seeds)
+        for x in (0, 1)
+        for y in (0, 1)
+        for z in (0, 1)
     ]  # z changes fastest
     for axis in (2, 1, 0):
-        values = [torch.lerp(low, high, blend[axis]) for low, high in zip(values[::2], values[1::2], strict=True)]
+        values = [
+            torch.lerp(low, high, blend[axis])
+            for low, high in zip(values[::2], values[1::2], strict=True)
+        ]
     return values[0]
 
 

@@ -34,18 +34,26 @@ CROWD_GAP = 0.1  # world units between the outlines of two objects: less than CL
 CROWD_PIXELS = 60  # of each object in CLEVR's frame
 STACKS = (1, 3)  # towers
 STACK_HEIGHT = (2, 3)  # objects in a tower
-STACK_SHIFT = 0.3  # of the smaller radius: how far an object may lie off the middle of the one below
+STACK_SHIFT = (
+    0.3  # of the smaller radius: how far an object may lie off the middle of the one below
+)
 STACK_GAP = 1.0  # world units between the outlines of two towers
 STACK_AREA = 2.2  # centres of towers lie in -2.2..2.2: tall ones stay in the picture
 STACK_PIXELS = 100
 MOST_STACKED = STACKS[1] * STACK_HEIGHT[1]
 
-MIRROR_BEHIND = math.atan2(DIRECTIONS["behind"][1], DIRECTIONS["behind"][0])  # an angle about the vertical axis
-MIRROR_TURN = 0.7  # radians by which the mirror's place lies to the left or right of behind, at most
+MIRROR_BEHIND = math.atan2(
+    DIRECTIONS["behind"][1], DIRECTIONS["behind"][0]
+)  # an angle about the vertical axis
+MIRROR_TURN = (
+    0.7  # radians by which the mirror's place lies to the left or right of behind, at most
+)
 MIRROR_DISTANCE = (1.9, 2.6)  # world units from the middle of the scene, least and most
 MIRROR_WIDTH = (4.5, 6.0)
 MIRROR_HEIGHT = (2.2, 2.6)
-REFLECTED_PIXELS = 60  # of an object's reflection in CLEVR's frame, within the paper's crop, to count as shown
+REFLECTED_PIXELS = (
+    60  # of an object's reflection in CLEVR's frame, within the paper's crop, to count as shown
+)
 LEAST_REFLECTED = 2  # objects whose reflections are shown
 
 OBJECT_SCALES = (0.7, 1.0)  # half sizes: of both, no brick's joint lies in a face of a cube
@@ -79,7 +87,9 @@ def cogent_scene(
     others = tuple(color for color in COLORS if color not in COGENT_COLORS)
     first, second = (COGENT_COLORS, others) if condition == "A" else (others, COGENT_COLORS)
     allowed = {"cube": first, "cylinder": second, "sphere": tuple(COLORS)}
-    objects = tuple(replace(item, color=str(generator.choice(allowed[item.shape]))) for item in scene.objects)
+    objects = tuple(
+        replace(item, color=str(generator.choice(allowed[item.shape]))) for item in scene.objects
+    )
     return replace(scene, objects=objects)
 
 
@@ -99,7 +109,9 @@ def crowded_scene(
         for _ in range(100 * count):
             if len(placed) == count:
                 return placed
-            size = "large" if generator.random() < 0.25 else "small"  # with as many large ones there is no room
+            size = (
+                "large" if generator.random() < 0.25 else "small"
+            )  # with as many large ones there is no room
             x, y = generator.uniform(-AREA, AREA, size=2).tolist()
             if all(_gap(x, y, SIZES[size], other) >= CROWD_GAP for other in placed):
                 placed.append(random_object(generator, camera, size, (x, y, SIZES[size])))
@@ -141,15 +153,25 @@ def _stacked(generator: np.random.Generator, towers: int, image_index: int, spli
     return _seen(generator, draw, STACK_PIXELS, image_index, split)
 
 
-def _tower(generator: np.random.Generator, camera: np.ndarray, x: float, y: float) -> list[SceneObject]:
-    sizes = sorted(generator.choice(list(SIZES), size=generator.integers(STACK_HEIGHT[0], STACK_HEIGHT[1] + 1)).tolist())
+def _tower(
+    generator: np.random.Generator, camera: np.ndarray, x: float, y: float
+) -> list[SceneObject]:
+    sizes = sorted(
+        generator.choice(
+            list(SIZES), size=generator.integers(STACK_HEIGHT[0], STACK_HEIGHT[1] + 1)
+        ).tolist()
+    )
     floor, tower = 0.0, []
     for level, size in enumerate(sizes):  # "large" sorts before "small"
         radius = SIZES[size]
         if level:
             far, turn = STACK_SHIFT * radius * generator.random(), 2 * math.pi * generator.random()
             x, y = x + far * math.cos(turn), y + far * math.sin(turn)
-        shapes = SHAPES if level == len(sizes) - 1 else tuple(shape for shape in SHAPES if shape != "sphere")
+        shapes = (
+            SHAPES
+            if level == len(sizes) - 1
+            else tuple(shape for shape in SHAPES if shape != "sphere")
+        )
         tower.append(random_object(generator, camera, size, (x, y, floor + radius), shapes))
         floor += 2 * radius
     return tower
@@ -188,7 +210,11 @@ def random_mirror(generator: np.random.Generator) -> Mirror:
 def _reflected(scene: Scene) -> int:
     """How many objects the mirror shows within the paper's crop."""
     side = round(CLEVR_FRAME[0] * (PAPER_CROP[2] - PAPER_CROP[0]) / VISIBILITY_SCALE)
-    shown = reflection_masks(scene, side, side, PAPER_CROP).flatten().bincount(minlength=len(scene.objects) + 1)[1:]
+    shown = (
+        reflection_masks(scene, side, side, PAPER_CROP)
+        .flatten()
+        .bincount(minlength=len(scene.objects) + 1)[1:]
+    )
     return int((shown >= REFLECTED_PIXELS / VISIBILITY_SCALE**2).sum())
 
 
@@ -218,21 +244,34 @@ def textured_scene(
         worn = [ground] * len(scene.objects)
     else:
         ground = random_texture(generator, generator.uniform(*GROUND_SCALES), GROUND_SATURATION)
-        worn = [random_texture(generator, float(generator.choice(OBJECT_SCALES))) for _ in scene.objects]
+        worn = [
+            random_texture(generator, float(generator.choice(OBJECT_SCALES))) for _ in scene.objects
+        ]
     pairs = zip(scene.objects, worn, strict=True)
-    objects = tuple(replace(item, texture=texture, color=nearest_color(texture.mean_color)) for item, texture in pairs)
+    objects = tuple(
+        replace(item, texture=texture, color=nearest_color(texture.mean_color))
+        for item, texture in pairs
+    )
     return replace(scene, objects=objects, ground_texture=ground)
 
 
-def random_texture(generator: np.random.Generator, scale: float, saturation: tuple[float, float] = SATURATION) -> Texture:
+def random_texture(
+    generator: np.random.Generator, scale: float, saturation: tuple[float, float] = SATURATION
+) -> Texture:
     """A texture of a random kind, of a darker and a brighter colour with hues that are not far apart."""
     kind, hue = str(generator.choice(TEXTURE_KINDS)), generator.random()
     colors = [
-        _linear(hue + generator.uniform(-HUE_SPREAD, HUE_SPREAD), generator.uniform(*saturation), generator.uniform(*values))
+        _linear(
+            hue + generator.uniform(-HUE_SPREAD, HUE_SPREAD),
+            generator.uniform(*saturation),
+            generator.uniform(*values),
+        )
         for values in (DARKER, BRIGHTER)
     ]
     first = int(generator.integers(2))
-    return Texture(kind, (colors[first], colors[1 - first]), scale, int(generator.integers(SEED_LIMIT)))
+    return Texture(
+        kind, (colors[first], colors[1 - first]), scale, int(generator.integers(SEED_LIMIT))
+    )
 
 
 def _linear(hue: float, saturation: float, value: float) -> RGB:
@@ -258,9 +297,12 @@ def _gap(x: float, y: float, radius: float, other: SceneObject) -> float:
 
 
 def _seen(
-    generator: np.random.Generator, draw: Callable[[np.ndarray], list[SceneObject] | None], least: float,
-    image_index: int, split: str,
-) -> Scene:  # fmt: skip
+    generator: np.random.Generator,
+    draw: Callable[[np.ndarray], list[SceneObject] | None],
+    least: float,
+    image_index: int,
+    split: str,
+) -> Scene:
     """The first scene drawn whose objects all found a place and show `least` pixels each in CLEVR's frame."""
     camera, lamps = jittered_view(generator)
     while True:
@@ -268,9 +310,13 @@ def _seen(
         if objects is None:
             continue
         scene = Scene(
-            tuple(objects), image_index, f"CLEVR_{split}_{image_index:06d}.png", split,
-            camera=tuple(camera.tolist()), lamps=lamps,
-        )  # fmt: skip
+            tuple(objects),
+            image_index,
+            f"CLEVR_{split}_{image_index:06d}.png",
+            split,
+            camera=tuple(camera.tolist()),
+            lamps=lamps,
+        )
         if all_visible(scene, least):
             return scene
 

@@ -26,11 +26,13 @@ def reflected(directions: Tensor, normals: Tensor) -> Tensor:
 
 def cross(axis: Tensor, other: Tensor) -> Tensor:
     """The cross product (3, ...) of two vectors."""
-    return torch.stack([
-        axis[1] * other[2] - axis[2] * other[1],
-        axis[2] * other[0] - axis[0] * other[2],
-        axis[0] * other[1] - axis[1] * other[0],
-    ])  # fmt: skip
+    return torch.stack(
+        [
+            axis[1] * other[2] - axis[2] * other[1],
+            axis[2] * other[0] - axis[0] * other[2],
+            axis[0] * other[1] - axis[1] * other[0],
+        ]
+    )
 
 
 def turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from smm_tutorial import checkpoints, experiments
-from smm_tutorial.data_report import Row
+from smm_tutorial import results
+from smm_tutorial.fidelity.report import Row
+from smm_tutorial.results.provenance import provenance
 
 
 def main(arguments: list[str]) -> int:
@@ -24,10 +25,13 @@ def main(arguments: list[str]) -> int:
         return 2
     if len(names) > 1:
         options = ["--keep"] if keep else []
-        commands = [[sys.executable, "-m", "tests.benchmarks", name.removeprefix("bench_"), *options] for name in names]
+        commands = [
+            [sys.executable, "-m", "tests.benchmarks", name.removeprefix("bench_"), *options]
+            for name in names
+        ]
         return max(subprocess.run(command).returncode for command in commands)
     (name,) = names
-    provenance, scores = checkpoints.provenance(), {}
+    made_by, scores = provenance(), {}
     for measured in importlib.import_module(f"tests.benchmarks.{name}").measure():
         row = Row(**measured)
         scores[row.name] = {"value": round(row.value, 3), "unit": row.unit, "bar": row.bar}
@@ -35,8 +39,13 @@ def main(arguments: list[str]) -> int:
         print(f"{row.name:<76} {row.value:>8.2f} {row.unit:<16} {verdict}", flush=True)
     if keep:
         name = name.removeprefix("bench_")
-        record = {"name": f"benchmark-{name}", "command": f"python -m tests.benchmarks {name} --keep"}
-        print(f"written: {experiments.write_record(record | {'scores': scores, 'provenance': provenance}).name}")
+        record = {
+            "name": f"benchmark-{name}",
+            "command": f"python -m tests.benchmarks {name} --keep",
+        }
+        print(
+            f"written: {results.write_record(record | {'scores': scores, 'provenance': made_by}).name}"
+        )
     return 0 if all(Row(title, **measured).holds for title, measured in scores.items()) else 1
 
 

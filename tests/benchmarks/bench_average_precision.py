@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from smm_tutorial.metrics import average_precision_clevr
+from smm_tutorial.set_prediction.average_precision import average_precision_clevr
 from tests.naive_average_precision import naive_average_precision
 
 IMAGES, SLOTS, THRESHOLD = 1000, 10, 0.5
@@ -40,5 +40,7 @@ def measure() -> Iterator[dict]:
         rounds.append(slow / fast)
     yield {
         "name": f"average_precision_clevr: plain loops / arrays, {IMAGES} images, {SLOTS} slots",
-        "value": sorted(rounds)[REPEATS // 2], "unit": "times faster", "bar": ">= 50",
-    }  # fmt: skip
+        "value": sorted(rounds)[REPEATS // 2],
+        "unit": "times faster",
+        "bar": ">= 50",
+    }

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from smm_tutorial import datasets, experiments
-from smm_tutorial.losses import ReconstructionLoss
+from smm_tutorial import datasets, discovery
+from smm_tutorial.discovery.loss import ReconstructionLoss
 from smm_tutorial.profiles import PROFILES, Profile
-from smm_tutorial.training import fast_precision, step_generator
+from smm_tutorial.training.config import fast_precision
+from smm_tutorial.training.loop import step_generator
 
 SCENES, REPEATS = 256, 5
 
@@ -29,7 +30,7 @@ def _share(profile: Profile, device: str) -> float:
     """Percent of a step of discovery, in the hardware's precision, that its batch takes; data lie on the device as bytes."""
     sizes = profile.discovery
     data = datasets.load("clevr6", split="train", size=sizes.image_size, limit=SCENES).to(device)
-    model = experiments.discovery_model(experiments.discovery_config("mixture", profile), 0).to(device)
+    model = discovery.discovery_model(discovery.discovery_config("mixture", profile), 0).to(device)
     loss = ReconstructionLoss(model, data, sizes.batch_size, num_slots=sizes.train_slots)
     half = fast_precision().startswith("bf16")
 
@@ -47,6 +48,8 @@ def measure() -> Iterator[dict]:
         sizes = PROFILES[name].discovery
         shape = f"{sizes.batch_size} images of {sizes.image_size}x{sizes.image_size}"
         yield {
-            "name": f"input pipeline, {name} profile on {device}: {shape}", "value": _share(PROFILES[name], device),
-            "unit": "% of a step", "bar": "<= 5",
-        }  # fmt: skip
+            "name": f"input pipeline, {name} profile on {device}: {shape}",
+            "value": _share(PROFILES[name], device),
+            "unit": "% of a step",
+            "bar": "<= 5",
+        }

@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from smm_tutorial.contingency import count_table
-from smm_tutorial.metrics import SEGMENTATION_METRICS
+from smm_tutorial.metrics.contingency import count_table
+from smm_tutorial.metrics.segmentation import SEGMENTATION_METRICS
 
 IMAGES, SIZE, SLOTS = 256, 64, 7
 REPEATS = 7
@@ -24,7 +24,9 @@ def _maps() -> tuple[Tensor, Tensor]:
             y, x, side = rng.integers(0, SIZE - 20, 2).tolist() + [rng.integers(8, 20)]
             image[y : y + side, x : x + side] = label
     wrong = rng.random(true.shape) < 0.1
-    return torch.from_numpy(true), torch.from_numpy(np.where(wrong, rng.integers(0, SLOTS, true.shape), true))
+    return torch.from_numpy(true), torch.from_numpy(
+        np.where(wrong, rng.integers(0, SLOTS, true.shape), true)
+    )
 
 
 def _at_once(true: Tensor, predicted: Tensor) -> Tensor:
@@ -36,7 +38,12 @@ def _one_by_one(true: Tensor, predicted: Tensor) -> Tensor:
     scores = []
     for labels, segments in zip(true.flatten(1).numpy(), predicted.flatten(1).numpy(), strict=True):
         objects = labels > 0
-        scores.append([adjusted_rand_score(labels, segments), adjusted_rand_score(labels[objects], segments[objects])])
+        scores.append(
+            [
+                adjusted_rand_score(labels, segments),
+                adjusted_rand_score(labels[objects], segments[objects]),
+            ]
+        )
     return torch.tensor(scores, dtype=torch.float64).T
 
 
@@ -57,5 +64,7 @@ def measure() -> Iterator[dict]:
         rounds.append(slow / fast)
     yield {
         "name": f"ARI and FG-ARI: scikit-learn's loop / one table, {IMAGES} images of {SIZE} x {SIZE}, {SLOTS} slots",
-        "value": sorted(rounds)[REPEATS // 2], "unit": "times faster", "bar": ">= 50",
-    }  # fmt: skip
+        "value": sorted(rounds)[REPEATS // 2],
+        "unit": "times faster",
+        "bar": ">= 50",
+    }

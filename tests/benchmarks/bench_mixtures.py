@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from smm_tutorial.mixtures import GaussianMixtureEM
+from smm_tutorial.clustering import GaussianMixtureEM
 
 NUM_POINTS, NUM_FEATURES, NUM_COMPONENTS = 20_000, 8, 10
 ITERATIONS = 10  # EM iterations in one timed fit; both libraries run one more E step at the end
@@ -20,7 +20,9 @@ def _points() -> np.ndarray:
     """(N, D) from K unit Gaussians that overlap a little."""
     rng = np.random.default_rng(0)
     centres = 2 * rng.normal(size=(NUM_COMPONENTS, NUM_FEATURES))
-    return centres[rng.integers(NUM_COMPONENTS, size=NUM_POINTS)] + rng.normal(size=(NUM_POINTS, NUM_FEATURES))
+    return centres[rng.integers(NUM_COMPONENTS, size=NUM_POINTS)] + rng.normal(
+        size=(NUM_POINTS, NUM_FEATURES)
+    )
 
 
 def _interleaved_seconds(points: np.ndarray, settings: dict) -> tuple[float, float]:
@@ -32,7 +34,9 @@ def _interleaved_seconds(points: np.ndarray, settings: dict) -> tuple[float, flo
             estimator(NUM_COMPONENTS, **settings).fit(points)
             if repeat > 0:  # the first turn warms up
                 measured.append(time.perf_counter() - began)
-    return statistics.median(seconds[GaussianMixtureEM]), statistics.median(seconds[GaussianMixture])
+    return statistics.median(seconds[GaussianMixtureEM]), statistics.median(
+        seconds[GaussianMixture]
+    )
 
 
 def measure() -> Iterator[dict]:

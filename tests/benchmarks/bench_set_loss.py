@@ -5,23 +5,34 @@ from collections.abc import Iterator
 
 import torch
 
-from smm_tutorial.losses import matched_set_loss
-from smm_tutorial.models.set_prediction import SetPredictionConfig, SetPredictor
+from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 
 #: The smallest network that is worth training, where matching weighs most, and the paper's; batch sizes.
 CASES = {
-    "64 px, light": (SetPredictionConfig(
-        image_size=64, slot_dim=48, num_iterations=3, convolutions="light", encoder_channels=32, slots="attention"
-    ), 32),
+    "64 px, light": (
+        SetPredictionConfig(
+            image_size=64,
+            slot_dim=48,
+            num_iterations=3,
+            convolutions="light",
+            encoder_channels=32,
+            slots="attention",
+        ),
+        32,
+    ),
     "paper": (SetPredictionConfig(), 8),
-}  # fmt: skip
+}
 REPEATS = 5
 
 
 def measure() -> Iterator[dict]:
     for name, (config, batch) in CASES.items():
         torch.manual_seed(0)
-        model, images = SetPredictor(config), torch.rand(batch, 3, config.image_size, config.image_size)
+        model, images = (
+            SetPredictor(config),
+            torch.rand(batch, 3, config.image_size, config.image_size),
+        )
         targets = torch.rand(batch, config.num_slots, 19)
         shares = []
         for _ in range(REPEATS):
@@ -34,5 +45,7 @@ def measure() -> Iterator[dict]:
             shares.append(100 * matching / (time.perf_counter() - began))
         yield {
             "name": f"SetLoss: costs and matching, share of a step ({name}, batch {batch})",
-            "value": sorted(shares)[REPEATS // 2], "unit": "% of the step", "bar": "<= 10",
-        }  # fmt: skip
+            "value": sorted(shares)[REPEATS // 2],
+            "unit": "% of the step",
+            "bar": "<= 10",
+        }

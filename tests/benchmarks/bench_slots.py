@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from smm_tutorial.slots import SlotAttention, SlotMixture
+from smm_tutorial.slots.attention import SlotAttention
+from smm_tutorial.slots.mixture import SlotMixture
 from tests.naive_slots import NaiveSlotMixture
 
-SHAPES = [(16, 1024, 7, 64, 8), (4, 4096, 11, 64, 25)]  # B, N, K, D, least speed-up over the naive form
+SHAPES = [
+    (16, 1024, 7, 64, 8),
+    (4, 4096, 11, 64, 25),
+]  # B, N, K, D, least speed-up over the naive form
 REPEATS = 15
 
 
@@ -47,22 +51,34 @@ def _peak_bytes(module: torch.nn.Module, *arguments: torch.Tensor) -> int:
 def measure() -> Iterator[dict]:
     for batch, inputs, slots, dim, least in SHAPES:
         generator = torch.Generator().manual_seed(0)
-        arguments = torch.randn(batch, inputs, dim, generator=generator), torch.randn(batch, slots, dim, generator=generator)
+        arguments = (
+            torch.randn(batch, inputs, dim, generator=generator),
+            torch.randn(batch, slots, dim, generator=generator),
+        )
         torch.manual_seed(0)
-        modules = {"attention": SlotAttention(slots, dim, dim), "matrix": SlotMixture(slots, dim, dim)}
+        modules = {
+            "attention": SlotAttention(slots, dim, dim),
+            "matrix": SlotMixture(slots, dim, dim),
+        }
         modules["naive"] = NaiveSlotMixture(slots, dim, dim)
         seconds = _interleaved_seconds(modules, *arguments)
         shape = f"B{batch} N{inputs} K{slots} D{dim}"
         yield {
-            "name": f"SlotMixture {shape}: forward and backward against naive", "value": seconds["naive"] / seconds["matrix"],
-            "unit": "x faster", "bar": f">= {least}",
-        }  # fmt: skip
+            "name": f"SlotMixture {shape}: forward and backward against naive",
+            "value": seconds["naive"] / seconds["matrix"],
+            "unit": "x faster",
+            "bar": f">= {least}",
+        }
         peaks = {name: _peak_bytes(modules[name], *arguments) for name in ("matrix", "naive")}
         yield {
-            "name": f"SlotMixture {shape}: peak memory against naive", "value": peaks["naive"] / peaks["matrix"],
-            "unit": "x lower", "bar": ">= 8",
-        }  # fmt: skip
+            "name": f"SlotMixture {shape}: peak memory against naive",
+            "value": peaks["naive"] / peaks["matrix"],
+            "unit": "x lower",
+            "bar": ">= 8",
+        }
         yield {
             "name": f"SlotMixture {shape}: forward and backward against SlotAttention",
-            "value": seconds["matrix"] / seconds["attention"], "unit": "x its time", "bar": "<= 2.2",
-        }  # fmt: skip
+            "value": seconds["matrix"] / seconds["attention"],
+            "unit": "x its time",
+            "bar": "<= 2.2",
+        }

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 180_000  # milliseconds for JupyterLab to appear; a busy machine takes long to read it from disk
+PATIENCE = (
+    180_000  # milliseconds for JupyterLab to appear; a busy machine takes long to read it from disk
+)
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,7 +32,11 @@ def page(tmp_path):
     with sync_playwright() as playwright:
         profile = tmp_path / "browser"
         browser = playwright.chromium.launch_persistent_context(
-            profile, executable_path=executable, args=ARGUMENTS, headless=True, viewport={"width": 1280, "height": 1024}
+            profile,
+            executable_path=executable,
+            args=ARGUMENTS,
+            headless=True,
+            viewport={"width": 1280, "height": 1024},
         )
         browser.set_default_timeout(PATIENCE)
         yield browser.pages[0]

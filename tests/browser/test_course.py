@@ -28,7 +28,9 @@ def folder(tmp_path):
     if not (root / WELCOME).is_file():
         pytest.skip(f"{WELCOME} is not written yet")
     copy = tmp_path / "course"
-    shutil.copytree(root / "notebooks", copy / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        root / "notebooks", copy / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+    )
     shutil.copy(root / "pyproject.toml", copy)
 
     welcome = copy / WELCOME
@@ -45,12 +47,18 @@ def course(folder, *options):
     """The address of a running course, started as `make course` starts it on a machine without a display."""
     hidden = ("DISPLAY", "WAYLAND_DISPLAY")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+    }
     environment |= {name: str(folder.parent / place) for name, place in own.items()}
     log = folder.parent / f"server-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "smm_tutorial.course.launch", "--folder", folder, *options]
     with log.open("w") as output:
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+        server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
     try:
         yield wait_for_address(server, log)
     finally:
@@ -80,7 +88,9 @@ def run_all_cells(page, welcome):
     while time.monotonic() < deadline:
         page.wait_for_timeout(1000)
         page.keyboard.press("Control+s")
-        cells = [cell for cell in nbformat.read(welcome, as_version=4).cells if cell.cell_type == "code"]
+        cells = [
+            cell for cell in nbformat.read(welcome, as_version=4).cells if cell.cell_type == "code"
+        ]
         if errors(cells) or all(cell.execution_count for cell in cells):
             return cells
     done = sum(bool(cell.execution_count) for cell in cells)
@@ -89,7 +99,9 @@ def run_all_cells(page, welcome):
 
 def errors(cells):
     outputs = [output for cell in cells for output in cell.outputs]
-    return [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
+    return [
+        f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"
+    ]
 
 
 def test_the_welcome_notebook_runs_to_its_end_in_the_browser(folder, page):

@@ -42,7 +42,9 @@ def all_files() -> list[Path]:
     found = []
     for folder, subfolders, names in os.walk(ROOT):
         place = Path(folder).relative_to(ROOT)
-        subfolders[:] = sorted(name for name in subfolders if not {name, (place / name).as_posix()} & ignored)
+        subfolders[:] = sorted(
+            name for name in subfolders if not {name, (place / name).as_posix()} & ignored
+        )
         found += [Path(folder) / name for name in sorted(names)]
     return found
 

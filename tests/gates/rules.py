@@ -29,7 +29,9 @@ Rule = Callable[[NotebookNode, str], list[str]]
 def code_cells(notebook: NotebookNode) -> list[tuple[int, NotebookNode]]:
     """Code cells that hold code, with their numbers among all cells, from 1."""
     cells = enumerate(notebook.cells, start=1)
-    return [(number, cell) for number, cell in cells if cell.cell_type == "code" and cell.source.strip()]
+    return [
+        (number, cell) for number, cell in cells if cell.cell_type == "code" and cell.source.strip()
+    ]
 
 
 def markdown(notebook: NotebookNode) -> str:
@@ -73,7 +75,11 @@ def has_no_noise(notebook: NotebookNode, name: str) -> list[str]:
 
 def has_no_widget_state(notebook: NotebookNode, name: str) -> list[str]:
     """Widget state breaks rendering on code hosts, and a view without it shows nothing."""
-    problems = ["metadata.widgets is there: run `make notebooks`"] if "widgets" in notebook.metadata else []
+    problems = (
+        ["metadata.widgets is there: run `make notebooks`"]
+        if "widgets" in notebook.metadata
+        else []
+    )
     return problems + [
         f"cell {number} holds a widget view: run `make notebooks`"
         for number, cell in code_cells(notebook)
@@ -84,8 +90,16 @@ def has_no_widget_state(notebook: NotebookNode, name: str) -> list[str]:
 
 def has_a_full_header(notebook: NotebookNode, name: str) -> list[str]:
     """The first cell says what the notebook is and what it takes."""
-    header = notebook.cells[0].source if notebook.cells and notebook.cells[0].cell_type == "markdown" else ""
-    missing = [part for part, pattern in HEADER_PARTS.items() if not re.search(pattern, header, re.MULTILINE)]
+    header = (
+        notebook.cells[0].source
+        if notebook.cells and notebook.cells[0].cell_type == "markdown"
+        else ""
+    )
+    missing = [
+        part
+        for part, pattern in HEADER_PARTS.items()
+        if not re.search(pattern, header, re.MULTILINE)
+    ]
     number = re.match(r"# (\d\d) ", header)
     if number and not name.startswith(number[1]):
         return [f"the title says {number[1]}, the file's name {name}"]
@@ -99,7 +113,9 @@ def closes_well(notebook: NotebookNode, name: str) -> list[str]:
     if min(places) < 0 or places[0] > places[1]:
         return [f"it does not close with the sections {' and '.join(LAST_SECTIONS)}"]
     entries = re.findall(r"^- .*(?:\n  .*)*", text[places[1] :], re.MULTILINE)
-    bare = [entry for entry in entries if len(re.sub(r"\[[^\]]*\]\([^)]*\)", "", entry)) < SHORTEST_ALT]
+    bare = [
+        entry for entry in entries if len(re.sub(r"\[[^\]]*\]\([^)]*\)", "", entry)) < SHORTEST_ALT
+    ]
     problems = [f"further reading says nothing about {entry!r}" for entry in bare]
     return problems if entries else ["further reading is empty"]
 
@@ -109,8 +125,16 @@ def has_exercises(notebook: NotebookNode, name: str) -> list[str]:
     if name.startswith("00_"):
         return []
     found = [match for _, cell in code_cells(notebook) for match in EXERCISE.findall(cell.source)]
-    problems = [] if len(set(found)) >= LEAST_EXERCISES else [f"it has {len(set(found))} exercises, not three: {found}"]
-    return problems if "**Predict first.**" in markdown(notebook) else [*problems, "it never asks to predict first"]
+    problems = (
+        []
+        if len(set(found)) >= LEAST_EXERCISES
+        else [f"it has {len(set(found))} exercises, not three: {found}"]
+    )
+    return (
+        problems
+        if "**Predict first.**" in markdown(notebook)
+        else [*problems, "it never asks to predict first"]
+    )
 
 
 def leaves_exercises_open(notebook: NotebookNode, name: str) -> list[str]:
@@ -119,7 +143,9 @@ def leaves_exercises_open(notebook: NotebookNode, name: str) -> list[str]:
         f"cell {number}: an exercise is done or wrong; only its stub belongs here"
         for number, cell in code_cells(notebook)
         if EXERCISE.search(cell.source)
-        and not any("[To do]" in output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+        and not any(
+            "[To do]" in output.get("data", {}).get("text/plain", "") for output in cell.outputs
+        )
     ]
 
 
@@ -140,14 +166,23 @@ def describes_its_figures(notebook: NotebookNode, name: str) -> list[str]:
             data, metadata = output.get("data", {}), output.get("metadata", {})
             for kind in IMAGE_TYPES:
                 if kind in data and len(metadata.get(kind, {}).get("alt", "")) < SHORTEST_ALT:
-                    problems.append(f"cell {number} makes an image without alt text: use show(figure, alt=...)")
-            problems += [f"cell {number}: {problem}" for problem in undescribed_images(data.get("text/html", ""))]
+                    problems.append(
+                        f"cell {number} makes an image without alt text: use show(figure, alt=...)"
+                    )
+            problems += [
+                f"cell {number}: {problem}"
+                for problem in undescribed_images(data.get("text/html", ""))
+            ]
     return problems + undescribed_images(markdown(notebook))
 
 
 def undescribed_images(text: str) -> list[str]:
     """Images in Markdown or HTML whose alt text is missing or empty."""
-    problems = [f"an image without alt text: {match[0]}..." for match in MARKDOWN_IMAGE.finditer(text) if not match[1]]
+    problems = [
+        f"an image without alt text: {match[0]}..."
+        for match in MARKDOWN_IMAGE.finditer(text)
+        if not match[1]
+    ]
     for tag in HTML_IMAGE.findall(text):
         alt = HTML_ALT.search(tag)
         if alt is None or not alt[2].strip():

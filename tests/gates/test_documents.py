@@ -15,14 +15,23 @@ CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
 ENDINGS = "py|ipynb|md|toml|txt|yml|cff|npz|safetensors|json"
 FILE_NAME = re.compile(rf"(?<![\w./*<{{-])[\w./-]*\w\.(?:{ENDINGS})\b(?![\w*>}}/])")
 MAKE_TARGET = re.compile(r"(?:^|`)make ([a-z]+)", re.MULTILINE)
-PLACEHOLDERS = ("NN", "path/to", "CLEVR_", "data/downloads")  # stand for names that a reader fills in or has elsewhere
+PLACEHOLDERS = (
+    "NN",
+    "path/to",
+    "CLEVR_",
+    "data/downloads",
+)  # stand for names that a reader fills in or has elsewhere
 OTHERS_FOLDERS = "home|root|Users|tmp|work|opt|mnt|scratch"
 OWN_MACHINE = re.compile(rf"(?<![\w./:*-])/(?:{OTHERS_FOLDERS})/\w|[A-Z]:\\+Users\\+\w")
 
 prose = [(path, path.read_text(encoding="utf-8")) for path in documents()]
-prose += [(path, markdown(jupytext.read(path))) for path in [*source_paths(NOTEBOOK_FOLDER), TEMPLATE]]
+prose += [
+    (path, markdown(jupytext.read(path))) for path in [*source_paths(NOTEBOOK_FOLDER), TEMPLATE]
+]
 files = [file.relative_to(ROOT).as_posix() for file in all_files()]
-every_text = pytest.mark.parametrize(("path", "text"), prose, ids=[str(path.relative_to(ROOT)) for path, _ in prose])
+every_text = pytest.mark.parametrize(
+    ("path", "text"), prose, ids=[str(path.relative_to(ROOT)) for path, _ in prose]
+)
 
 
 def folder_of(path):
@@ -32,8 +41,12 @@ def folder_of(path):
 
 def anchors(path):
     """The anchors that code hosts give to the headings of a Markdown file."""
-    headings = re.findall(r"^#+ (.+)$", CODE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    headings = re.findall(
+        r"^#+ (.+)$", CODE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE
+    )
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
 
 
 def broken_links(path, text):
@@ -44,7 +57,9 @@ def broken_links(path, text):
             continue
         name, _, anchor = link.partition("#")
         target = (folder_of(path) / name) if name else path
-        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+        if not target.exists() or (
+            anchor and target.suffix == ".md" and anchor not in anchors(target)
+        ):
             broken.append(link)
     return broken
 
@@ -52,14 +67,20 @@ def broken_links(path, text):
 def missing_files(text, files):
     """File names in code spans that no file of the project has, whole or as the end of a path."""
     named = {name for code in CODE.findall(text) for name in FILE_NAME.findall(code)}
-    named = {os.path.normpath(name) for name in named if not any(mark in name for mark in PLACEHOLDERS)}
-    return sorted(name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files))
+    named = {
+        os.path.normpath(name) for name in named if not any(mark in name for mark in PLACEHOLDERS)
+    }
+    return sorted(
+        name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)
+    )
 
 
 def missing_targets(text, makefile):
     """Targets of `make` in code spans that the Makefile does not have."""
     named = {target for code in CODE.findall(text) for target in MAKE_TARGET.findall(code)}
-    return sorted(target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE))
+    return sorted(
+        target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)
+    )
 
 
 @every_text
@@ -86,7 +107,9 @@ def test_nothing_points_at_somebodys_own_machine():
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for path in text_files()
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1)
+        for number, line in enumerate(
+            path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+        )
         if OWN_MACHINE.search(line)
     ]
     assert found == []
@@ -112,7 +135,9 @@ def test_a_broken_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# A heading, here\n")
 
-    good = "[a](page.md) [b](#a-heading-here) [c](https://example.org/x) [d](page.md#a-heading-here)"
+    good = (
+        "[a](page.md) [b](#a-heading-here) [c](https://example.org/x) [d](page.md#a-heading-here)"
+    )
     assert broken_links(page, good) == []
     assert broken_links(page, "[a](pages.md) [b](#heading)") == ["pages.md", "#heading"]
 
@@ -120,19 +145,31 @@ def test_a_broken_link_is_found(tmp_path):
 def test_a_missing_file_is_found():
     there = ["smm_tutorial/slots.py", "README.md"]
 
-    assert missing_files("`slots.py`, `smm_tutorial/slots.py`, `NN_name.py`, `results/*.json`", there) == []
-    assert missing_files("`slot.py` and `tutorial/slots.py`", there) == ["slot.py", "tutorial/slots.py"]
+    assert (
+        missing_files("`slots.py`, `smm_tutorial/slots.py`, `NN_name.py`, `results/*.json`", there)
+        == []
+    )
+    assert missing_files("`slot.py` and `tutorial/slots.py`", there) == [
+        "slot.py",
+        "tutorial/slots.py",
+    ]
 
 
 def test_a_missing_command_is_found():
-    assert missing_targets("`make course`, ```\nmake tests\n``` and make sure", "course: x\ntest: y\n") == ["tests"]
+    assert missing_targets(
+        "`make course`, ```\nmake tests\n``` and make sure", "course: x\ntest: y\n"
+    ) == ["tests"]
 
 
 @pytest.mark.parametrize("line", ["see /{}/ada/data", "'/{}/x'", r"C:\{}\ada", "(/{}/run)"])
 def test_an_own_path_is_found(line):
-    assert OWN_MACHINE.search(line.format("Users"))  # put in here, so that this file is not found itself
+    assert OWN_MACHINE.search(
+        line.format("Users")
+    )  # put in here, so that this file is not found itself
 
 
-@pytest.mark.parametrize("line", ["https://example.org/home/x", "/path/to/python", "framework/work/x", "~/data"])
+@pytest.mark.parametrize(
+    "line", ["https://example.org/home/x", "/path/to/python", "framework/work/x", "~/data"]
+)
 def test_other_paths_are_left_alone(line):
     assert not OWN_MACHINE.search(line)

@@ -85,4 +85,6 @@ def test_an_exercise_is_set_once_and_in_its_own_notebook(task):
         pytest.skip(f"notebook {number} is not written yet")
     where = [path.stem for path in sources() for name, _ in exercises_of(path) if name == task.name]
 
-    assert len(where) == 1 and where[0].startswith(number), f"{task.name} of nb{number} is set in {where}"
+    assert len(where) == 1 and where[0].startswith(number), (
+        f"{task.name} of nb{number} is set in {where}"
+    )

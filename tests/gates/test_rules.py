@@ -28,7 +28,9 @@ ALT = "A line that rises from left to right."
 
 
 def figure(alt=ALT):
-    return new_output("display_data", {"image/png": "aGk="}, metadata={"image/png": {"alt": alt}} if alt else {})
+    return new_output(
+        "display_data", {"image/png": "aGk="}, metadata={"image/png": {"alt": alt}} if alt else {}
+    )
 
 
 def exercise(number):
@@ -92,29 +94,81 @@ def html(text):
 
 
 FAULTS = [
-    (rules.is_executed_in_order, lambda nb: nb.cells[1].update(execution_count=None), "counts are [None, 2, 3, 4]"),
-    (rules.is_executed_in_order, lambda nb: nb.cells[1].update(execution_count=7), "counts are [7, 2, 3, 4]"),
+    (
+        rules.is_executed_in_order,
+        lambda nb: nb.cells[1].update(execution_count=None),
+        "counts are [None, 2, 3, 4]",
+    ),
+    (
+        rules.is_executed_in_order,
+        lambda nb: nb.cells[1].update(execution_count=7),
+        "counts are [7, 2, 3, 4]",
+    ),
     (rules.has_outputs, clear_all, "no cell has an output"),
-    (rules.has_no_error, add_output(new_output("error", ename="ValueError", evalue="no")), "ends in ValueError: no"),
-    (rules.has_no_noise, add_output(new_output("stream", name="stderr", text="50%|##")), "writes to stderr: '50%|##'"),
+    (
+        rules.has_no_error,
+        add_output(new_output("error", ename="ValueError", evalue="no")),
+        "ends in ValueError: no",
+    ),
+    (
+        rules.has_no_noise,
+        add_output(new_output("stream", name="stderr", text="50%|##")),
+        "writes to stderr: '50%|##'",
+    ),
     (rules.has_no_widget_state, lambda nb: nb.metadata.update(widgets={}), "metadata.widgets"),
-    (rules.has_no_widget_state, add_output(new_output("display_data", {rules.WIDGET_VIEW: {}})), "widget view"),
-    (rules.has_a_full_header, replace_in(0, "**What you need.**", "You need"), "lacks what you need"),
+    (
+        rules.has_no_widget_state,
+        add_output(new_output("display_data", {rules.WIDGET_VIEW: {}})),
+        "widget view",
+    ),
+    (
+        rules.has_a_full_header,
+        replace_in(0, "**What you need.**", "You need"),
+        "lacks what you need",
+    ),
     (rules.has_a_full_header, replace_in(0, "Laptop 12, GPU 3", "few"), "lacks minutes"),
-    (rules.has_a_full_header, replace_in(0, "# 01", "# 02"), "the title says 02, the file's name 01_title"),
+    (
+        rules.has_a_full_header,
+        replace_in(0, "# 01", "# 02"),
+        "the title says 02, the file's name 01_title",
+    ),
     (rules.has_a_full_header, lambda nb: nb.cells.pop(0), "lacks a title"),
     (rules.closes_well, replace_in(-1, "## Summary", "## End"), "does not close with"),
-    (rules.closes_well, replace_in(-1, ": what it adds to this notebook.", ""), "says nothing about '- [A book]"),
+    (
+        rules.closes_well,
+        replace_in(-1, ": what it adds to this notebook.", ""),
+        "says nothing about '- [A book]",
+    ),
     (rules.closes_well, replace_in(-1, "- [A book]", "[A book]"), "further reading is empty"),
     (rules.has_exercises, lambda nb: nb.cells.pop(3), "has 2 exercises"),
     (rules.has_exercises, replace_in(4, "toy.part_2", "toy.part_1"), "has 2 exercises"),
-    (rules.has_exercises, replace_in(2, "**Predict first.**", "Well?"), "never asks to predict first"),
+    (
+        rules.has_exercises,
+        replace_in(2, "**Predict first.**", "Well?"),
+        "never asks to predict first",
+    ),
     (rules.leaves_exercises_open, lambda nb: nb.cells[3].outputs.clear(), "an exercise is done"),
     (rules.has_short_cells, replace_in(1, "show(figure)", "x = 1\n" * 26), "cell 2 has 26 lines"),
-    (rules.describes_its_figures, lambda nb: first_figure(nb).metadata.clear(), "cell 2 makes an image without alt"),
-    (rules.describes_its_figures, add_output(html("<p><img src='a.gif'></p>")), "cell 2: an image without alt text"),
-    (rules.describes_its_figures, add_output(html("<img alt='' src='a.gif'>")), "cell 2: an image without alt text"),
-    (rules.describes_its_figures, replace_in(2, "![a picture of a slot]", "![]"), "an image without alt text: ![]"),
+    (
+        rules.describes_its_figures,
+        lambda nb: first_figure(nb).metadata.clear(),
+        "cell 2 makes an image without alt",
+    ),
+    (
+        rules.describes_its_figures,
+        add_output(html("<p><img src='a.gif'></p>")),
+        "cell 2: an image without alt text",
+    ),
+    (
+        rules.describes_its_figures,
+        add_output(html("<img alt='' src='a.gif'>")),
+        "cell 2: an image without alt text",
+    ),
+    (
+        rules.describes_its_figures,
+        replace_in(2, "![a picture of a slot]", "![]"),
+        "an image without alt text: ![]",
+    ),
 ]
 
 

@@ -41,11 +41,20 @@ def repository(tmp_path):
     """A git repository of the library as it is now, tagged with its version, that also requires the toy."""
     folder = tmp_path / "repository"
     folder.mkdir()
-    shutil.copytree(ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=shutil.ignore_patterns("__pycache__")
+    )
     project = (ROOT / "pyproject.toml").read_text()
-    (folder / "pyproject.toml").write_text(project.replace('"tqdm>=', f'"{LACKING}>=1.0",\n    "tqdm>='))
+    (folder / "pyproject.toml").write_text(
+        project.replace('"tqdm>=', f'"{LACKING}>=1.0",\n    "tqdm>=')
+    )
     git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "as it is"], ["tag", f"v{VERSION}"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["commit", "-qm", "as it is"],
+        ["tag", f"v{VERSION}"],
+    ):
         subprocess.run([*git, *command], check=True)
     return folder
 
@@ -58,8 +67,14 @@ def package_index(tmp_path):
     name = LACKING.replace("-", "_")
     with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", "value = 42\n")
-        wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {LACKING}\nVersion: 1.0\n")
-        wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{name}-1.0.dist-info/METADATA",
+            f"Metadata-Version: 2.1\nName: {LACKING}\nVersion: 1.0\n",
+        )
+        wheel.writestr(
+            f"{name}-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
     return folder
 
@@ -70,10 +85,18 @@ def first_cell():
 
 def run(python, code, folder, repository, package_index):
     """Run code in `folder` with no way to any network."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
-    environment |= {"SMM_REPOSITORY": repository.as_uri(), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))
+    }
+    environment |= {
+        "SMM_REPOSITORY": repository.as_uri(),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+    }
     environment |= {"PIP_FIND_LINKS": str(package_index)}
-    return subprocess.run([python, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
+    return subprocess.run(
+        [python, "-c", code], cwd=folder, capture_output=True, text=True, env=environment
+    )
 
 
 WHERE_THEY_ARE = """
@@ -81,10 +104,13 @@ from importlib.metadata import version
 from importlib.util import find_spec
 print([(find_spec(name).origin, version(name)) for name in ("numpy", "torch")])
 """
-WHAT_CAME = """
+WHAT_CAME = (
+    """
 import smm_tutorial, smm_tutorial_toy
 print(smm_tutorial.__file__)
-""" + WHERE_THEY_ARE
+"""
+    + WHERE_THEY_ARE
+)
 
 
 def test_a_notebook_alone_fetches_the_course_and_leaves_torch_and_numpy_alone(
@@ -110,10 +136,14 @@ def test_a_notebook_alone_fetches_the_course_and_leaves_torch_and_numpy_alone(
     assert again.stdout.splitlines() == [course, numpy_and_torch]
 
 
-def test_inside_a_checkout_that_is_not_installed_it_is_found_and_nothing_is_fetched(machine, package_index, tmp_path):
+def test_inside_a_checkout_that_is_not_installed_it_is_found_and_nothing_is_fetched(
+    machine, package_index, tmp_path
+):
     folder = tmp_path / "checkout"
     (folder / "notebooks").mkdir(parents=True)
-    shutil.copytree(ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(ROOT / "pyproject.toml", folder)
 
     code = first_cell() + "\nimport smm_tutorial\nprint(smm_tutorial.__file__)"
@@ -130,4 +160,8 @@ def test_without_a_way_to_the_repository_the_failure_says_so(machine, package_in
     done = run(machine, first_cell(), alone, tmp_path / "nowhere", package_index)
 
     assert done.returncode != 0
-    assert "git" in done.stderr and "clone" in done.stderr and (tmp_path / "nowhere").as_uri() in done.stderr
+    assert (
+        "git" in done.stderr
+        and "clone" in done.stderr
+        and (tmp_path / "nowhere").as_uri() in done.stderr
+    )

@@ -54,7 +54,9 @@ def test_the_template_makes_a_notebook_that_keeps_to_every_rule(made):
     source, path = made
 
     notebook = nbformat.read(path, as_version=4)
-    assert {rule.__name__: rule(notebook, "00_template") for rule in RULES} == {rule.__name__: [] for rule in RULES}
+    assert {rule.__name__: rule(notebook, "00_template") for rule in RULES} == {
+        rule.__name__: [] for rule in RULES
+    }
     assert differences(source) == []
 
 
@@ -78,7 +80,9 @@ def test_a_second_make_changes_nothing_and_an_edit_keeps_the_ids(source):
     again = nbformat.read(make(source), as_version=4)
 
     ids = [cell.id for cell in again.cells]
-    assert ids[:2] + ids[3:] == [cell.id for cell in nbformat.reads(first.decode(), as_version=4).cells]
+    assert ids[:2] + ids[3:] == [
+        cell.id for cell in nbformat.reads(first.decode(), as_version=4).cells
+    ]
 
 
 def test_a_failing_cell_leaves_the_old_notebook_alone(source):
@@ -120,7 +124,9 @@ def test_a_missing_notebook_is_noticed(source):
 def test_widget_state_and_views_are_taken_out():
     view = new_output("display_data", {WIDGET_VIEW: {}, "text/plain": "IntSlider()"})
     figure = new_output("display_data", {"text/plain": "a figure"})
-    notebook = new_notebook(cells=[new_code_cell("x", outputs=[view, figure])], metadata={"widgets": {"state": {}}})
+    notebook = new_notebook(
+        cells=[new_code_cell("x", outputs=[view, figure])], metadata={"widgets": {"state": {}}}
+    )
 
     tidy = tidied(notebook)
 

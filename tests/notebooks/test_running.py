@@ -13,8 +13,20 @@ from tests.gates.project import NOTEBOOK_FOLDER, ROOT, notebooks
 
 def pytest_run(*arguments, **environment):
     """One run of pytest with the project's own settings."""
-    command = [sys.executable, "-m", "pytest", "-q", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        ROOT / "pyproject.toml",
+        "--rootdir",
+        ROOT,
+        *arguments,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment
+    )
 
 
 STRICT = [path for path in notebooks() if path.name[:2] in ("01", "02", "03")]
@@ -22,7 +34,9 @@ STRICT = [path for path in notebooks() if path.name[:2] in ("01", "02", "03")]
 
 def compared(path):
     """nbval with every output compared; the project's own options would make it lax."""
-    return pytest_run("-o", "addopts=", "--import-mode=importlib", "--nbval", "--nbval-current-env", path)
+    return pytest_run(
+        "-o", "addopts=", "--import-mode=importlib", "--nbval", "--nbval-current-env", path
+    )
 
 
 def test_every_notebook_is_run_once():
@@ -47,7 +61,11 @@ def test_an_output_that_changed_is_seen(tmp_path):
 
 def test_a_cell_that_raises_fails_and_the_profile_reaches_the_kernel(tmp_path):
     path = tmp_path / "cells.ipynb"
-    sources = ("import os", "assert os.environ['SMM_PROFILE'] == 'gpu'", "assert os.environ['SMM_PROFILE'] == 'ci'")
+    sources = (
+        "import os",
+        "assert os.environ['SMM_PROFILE'] == 'gpu'",
+        "assert os.environ['SMM_PROFILE'] == 'ci'",
+    )
     nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
 
     run = pytest_run(path, SMM_PROFILE="gpu")

@@ -12,16 +12,25 @@ from safetensors.torch import save_file
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
-from smm_tutorial.models.discovery import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.results.provenance import provenance
 
-SMALL = {"image_size": 16, "num_slots": 3, "slot_dim": 8, "encoder_channels": 8, "decoder_channels": 8}
+SMALL = {
+    "image_size": 16,
+    "num_slots": 3,
+    "slot_dim": 8,
+    "encoder_channels": 8,
+    "decoder_channels": 8,
+}
 
 
 @pytest.fixture
 def saved(tmp_path):
     model = ObjectDiscovery(DiscoveryConfig(**SMALL)).eval()
     path = tmp_path / "some.safetensors"
-    checkpoints.write(path, model.state_dict(), {"model": "ObjectDiscovery", "config": SMALL, "step": 3})
+    checkpoints.write(
+        path, model.state_dict(), {"model": "ObjectDiscovery", "config": SMALL, "step": 3}
+    )
     return model, path
 
 
@@ -68,11 +77,26 @@ def test_a_file_without_a_record_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tensors, record: record.update(model="Other"), r"names the model 'Other'; known are \['ObjectDiscovery', "),
-        (lambda tensors, record: record["config"].update(slots="none"), "has a config that ObjectDiscovery refuses"),
-        (lambda tensors, record: record["config"].update(surprise=1), "has a config that ObjectDiscovery refuses"),
-        (lambda tensors, record: record["config"].update(slot_dim=10**7), "does not fit its own config"),
-        (lambda tensors, record: tensors.pop("slots.start.mean"), r"at slots.start.mean: expected \(1, 8\), found None"),
+        (
+            lambda tensors, record: record.update(model="Other"),
+            r"names the model 'Other'; known are \['ObjectDiscovery', ",
+        ),
+        (
+            lambda tensors, record: record["config"].update(slots="none"),
+            "has a config that ObjectDiscovery refuses",
+        ),
+        (
+            lambda tensors, record: record["config"].update(surprise=1),
+            "has a config that ObjectDiscovery refuses",
+        ),
+        (
+            lambda tensors, record: record["config"].update(slot_dim=10**7),
+            "does not fit its own config",
+        ),
+        (
+            lambda tensors, record: tensors.pop("slots.start.mean"),
+            r"at slots.start.mean: expected \(1, 8\), found None",
+        ),
         (lambda tensors, record: record.pop("config"), "has a config that ObjectDiscovery refuses"),
     ],
 )
@@ -101,15 +125,18 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_rest(saved, monkeypatch):
 
 
 def test_provenance_names_revision_hardware_and_versions(monkeypatch):
-    found = checkpoints.provenance()
-    assert found["versions"]["torch"] == torch.__version__ and found["hardware"]["cpus"] == os.cpu_count()
+    found = provenance()
+    assert (
+        found["versions"]["torch"] == torch.__version__
+        and found["hardware"]["cpus"] == os.cpu_count()
+    )
     json.dumps(found)
 
     def no_git(*arguments, **options):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", no_git)
-    assert checkpoints.provenance()["revision"] == "unknown"
+    assert provenance()["revision"] == "unknown"
 
 
 @pytest.mark.parametrize("name", checkpoints.available())
@@ -117,4 +144,7 @@ def test_every_committed_checkpoint_loads_and_has_its_record(name):
     model, record = checkpoints.load(name)
     assert record["name"] == name
     assert (checkpoints.paths.checkpoints_dir() / f"{name}.safetensors").stat().st_size <= 3e6
-    assert json.loads((checkpoints.paths.results_dir() / f"{name}.json").read_text())["config"] == record["config"]
+    assert (
+        json.loads((checkpoints.paths.results_dir() / f"{name}.json").read_text())["config"]
+        == record["config"]
+    )

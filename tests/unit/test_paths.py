@@ -1,10 +1,9 @@
 """Where things live: in a checkout, in an installed wheel, in a folder of the reader's choice."""
 
-from pathlib import Path
-
 import pytest
 
 from smm_tutorial import paths
+from tests.shared import ROOT
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ def wheel(tmp_path, monkeypatch):
 
 def test_a_checkout_keeps_everything_in_its_data_folder(monkeypatch):
     monkeypatch.delenv("SMM_DATA", raising=False)
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
 
     assert paths.repository_root() == root
     assert paths.packs_dir() == root / "data" / "packs"
@@ -51,12 +50,16 @@ def test_a_folder_of_ones_own_replaces_either(tmp_path, monkeypatch):
 def test_a_folder_of_ones_own_must_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("SMM_DATA", str(tmp_path / "nowhere"))
 
-    with pytest.raises(NotADirectoryError, match="SMM_DATA is .*nowhere.* create it, or unset SMM_DATA"):
+    with pytest.raises(
+        NotADirectoryError, match="SMM_DATA is .*nowhere.* create it, or unset SMM_DATA"
+    ):
         paths.data_root()
 
 
 def test_missing_data_is_named_with_the_remedy(wheel):
     (wheel / "_data").rmdir()
 
-    with pytest.raises(FileNotFoundError, match="_data is missing: .*reinstall the package, or set SMM_DATA"):
+    with pytest.raises(
+        FileNotFoundError, match="_data is missing: .*reinstall the package, or set SMM_DATA"
+    ):
         paths.data_root()

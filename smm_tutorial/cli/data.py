@@ -1,0 +1,246 @@
+"""`smm-tutorial data`: list, download, render, verify and look at data sets."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from smm_tutorial import datasets, paths
+from smm_tutorial.datasets.others import clevr, clevr_with_masks, coco, shapestacks
+from smm_tutorial.datasets.others.clevrtex import TOTALS
+from smm_tutorial.datasets.others.sources import SOURCES
+from smm_tutorial.datasets.own import clevr6, rendered
+from smm_tutorial.datasets.transfer import manifests
+from smm_tutorial.datasets.transfer.remote_file import SOURCE_SUFFIX
+from smm_tutorial.figures.palette import SLOT_COLORS, color_map
+from smm_tutorial.figures.pictures import displayable, panels
+
+#: Where `fetch` puts each data set that has a manifest, below the downloads.
+FOLDERS = {
+    "clevr": [clevr.FOLDER],
+    "clevrtex": [f"clevrtex_{variant}" for variant in TOTALS],
+    "shapestacks": [shapestacks.FOLDER],
+    "coco": [coco.FOLDER],
+}
+SQUARES = {"coco": "centre"} | dict.fromkeys(
+    ("clevr", "clevr-with-masks", "clevr-renders", "clevrtex", "shapestacks"), "paper"
+)
+NAMES_SHOWN = 5
+PAIRS_A_ROW = 4
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Adds `data` and what belongs to it to the commands."""
+    actions = commands.add_parser(
+        "data", help="download, render, check and look at data sets"
+    ).add_subparsers(required=True, metavar="action")
+    actions.add_parser(
+        "list", help="which data sets there are, and what of them is here"
+    ).set_defaults(run=list_data)
+
+    download = actions.add_parser(
+        "download", help="fetch the first images of a data set from its official address"
+    )
+    download.set_defaults(run=download_data)
+    download.add_argument("name", choices=list(datasets.DOWNLOADS))
+    download.add_argument("--split", help="default: train, or val for coco")
+    download.add_argument("--count", type=int, default=100, help="how many images (default: 100)")
+    download.add_argument("--variant", choices=list(TOTALS), help="of clevrtex (default: full)")
+    download.add_argument("--folder", help="where to (default: the course's downloads)")
+    download.add_argument(
+        "--url", help="instead of the official address, for clevr and clevr-with-masks"
+    )
+
+    render = actions.add_parser("render", help="render scenes on this machine and keep them")
+    render.set_defaults(run=render_data)
+    render.add_argument("variant", choices=list(rendered.VARIANTS))
+    render.add_argument("--split", choices=rendered.SPLITS, default="train")
+    render.add_argument("--count", type=int, default=64, help="how many scenes (default: 64)")
+    render.add_argument("--seed", type=int, default=0)
+    render.add_argument(
+        "--workers", type=int, default=1, help="processes that share the work (default: 1)"
+    )
+
+    verify = actions.add_parser(
+        "verify", help="check every file that was embedded, downloaded or rendered"
+    )
+    verify.set_defaults(run=verify_data)
+    verify.add_argument(
+        "--delete", action="store_true", help="delete damaged files, to have them fetched again"
+    )
+
+    preview = actions.add_parser(
+        "preview", help="a picture of the first images with their masks beside them"
+    )
+    preview.set_defaults(run=preview_data)
+    preview.add_argument("name", choices=list(datasets.LOADERS))
+    preview.add_argument("--split", default="train")
+    preview.add_argument("--count", type=int, default=16, help="how many images (default: 16)")
+    preview.add_argument("--size", type=int, default=128, help="pixels, of each (default: 128)")
+    preview.add_argument(
+        "--root", help="the data set's folder, where it is not in the course's downloads"
+    )
+    preview.add_argument("--variant", help="of clevrtex or rendered")
+    preview.add_argument(
+        "--output",
+        type=Path,
+        default=Path("preview.png"),
+        help="the PNG file (default: preview.png)",
+    )
+
+
+def list_data(options: argparse.Namespace, command: str) -> None:
+    counts = {
+        split: entry["count"]
+        for split, entry in clevr6.read_provenance(clevr6.packs_folder())["files"].items()
+    }
+    sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    print(f"clevr6            embedded: scenes of 3 to 6 objects, 64 x 64, with masks: {sizes}")
+    print(f"rendered          made here on demand: {', '.join(rendered.VARIANTS)}")
+    for name, source in SOURCES.items():
+        print(f"{name:17} {source.title}: {source.whole}. Licence: {source.licence}")
+        print(f"{'':17} a download brings {source.fetches}; here: {_what_is_here(name)}")
+    print("clevr-renders     your own folder of renders with masks")
+    print(f"downloads are in {paths.downloads_dir()}")
+
+
+def download_data(options: argparse.Namespace, command: str) -> None:
+    chosen = {key: getattr(options, key) for key in ("split", "count", "variant", "folder", "url")}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    print(f"{options.name} is in {datasets.fetch(options.name, **chosen)}")
+
+
+def render_data(options: argparse.Namespace, command: str) -> None:
+    data = datasets.load(
+        "rendered",
+        split=options.split,
+        variant=options.variant,
+        count=options.count,
+        seed=options.seed,
+        workers=options.workers,
+    )
+    print(f"{data} in {rendered.renders_folder(None, options.variant)}")
+
+
+def verify_data(options: argparse.Namespace, command: str) -> None:
+    """Raises `DatasetError` when something is damaged, after everything has been looked at."""
+    faults = []
+    if damaged := clevr6.damaged_packs():
+        faults.append(
+            f"{_some(damaged)} in {clevr6.packs_folder()} missing or damaged: {clevr6.REMEDY}"
+        )
+    else:
+        print(f"clevr6: the packs in {clevr6.packs_folder()} are whole")
+    for name, folders in FOLDERS.items():
+        for folder in (paths.downloads_dir() / folder for folder in folders):
+            faults += _verify_manifest(name, folder, options.delete)
+    faults += _verify_records(options.delete) + _verify_renders(options.delete)
+    if faults:
+        raise datasets.DatasetError("; ".join(faults))
+
+
+def preview_data(options: argparse.Namespace, command: str) -> None:
+    amount = "count" if options.name == "rendered" else "limit"
+    crop = SQUARES.get(options.name)  # a square of the image, so that nothing is squashed
+    chosen = {"root": options.root, "variant": options.variant, "crop": crop, amount: options.count}
+    if options.name == "clevr" and options.split != "test":
+        chosen["masks"] = True
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    data = datasets.load(options.name, split=options.split, size=options.size, **chosen)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(data).savefig(options.output, dpi=150)
+    print(f"{data} in {options.output}")
+
+
+def contact_sheet(data: datasets.SceneImages) -> Figure:
+    """The scenes of a data set in rows of four, each with its mask, where it has one, beside it."""
+    cells = []
+    for index in range(len(data)):
+        (image, *_), masks = data.batch([index])
+        cells.append(
+            [displayable(image)] + ([color_map(_shown(masks[0]))] if masks is not None else [])
+        )
+    pairs = min(PAIRS_A_ROW, len(cells))
+    rows = [
+        [panel for cell in cells[start : start + pairs] for panel in cell]
+        for start in range(0, len(cells), pairs)
+    ]
+    titles = ["image", "mask"][: len(cells[0])] * pairs
+    return panels(rows, titles, f"{data.name}, {data.split}: the first {len(data)} images")
+
+
+def _shown(mask: Tensor) -> Tensor:
+    """Labels as colour numbers: objects share colours where there are too many, but none that of the background."""
+    return torch.where(mask > 0, (mask - 1) % (len(SLOT_COLORS) - 1) + 1, 0)
+
+
+def _what_is_here(name: str) -> str:
+    """In words, what of a data set lies in the downloads."""
+    if name == "clevr-with-masks":
+        path = paths.downloads_dir() / clevr_with_masks.FOLDER / clevr_with_masks.FILE
+        return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "nothing"
+    entries = [
+        entry
+        for folder in FOLDERS[name]
+        for entry in manifests.read_manifest(paths.downloads_dir() / folder).values()
+    ]
+    return (
+        f"{len(entries):,} files, {sum(size for size, _ in entries) / 1e6:.1f} MB"
+        if entries
+        else "nothing"
+    )
+
+
+def _verify_manifest(name: str, folder: Path, delete: bool) -> list[str]:
+    files = manifests.read_manifest(folder)
+    if not files:
+        return []
+    damaged = manifests.damaged_files(folder)
+    print(f"{name}: {len(files) - len(damaged):,} of {len(files):,} files in {folder} are whole")
+    if not damaged:
+        return []
+    if delete:
+        manifests.discard(folder, damaged)
+    return [
+        f"{_some(damaged)} in {folder} missing or damaged: {_remedy(delete)} `smm-tutorial data download {name}`"
+    ]
+
+
+def _verify_records(delete: bool) -> list[str]:
+    path = paths.downloads_dir() / clevr_with_masks.FOLDER / clevr_with_masks.FILE
+    if not path.is_file():
+        return []
+    try:
+        print(
+            f"clevr-with-masks: {clevr_with_masks.count_examples(path):,} examples in {path} are whole"
+        )
+    except datasets.DatasetError as error:
+        if delete:
+            path.unlink()
+            path.with_name(path.name + SOURCE_SUFFIX).unlink(missing_ok=True)
+        return [str(error)]
+    return []
+
+
+def _verify_renders(delete: bool) -> list[str]:
+    folder = paths.downloads_dir() / rendered.FOLDER
+    damaged = rendered.damaged_renders(folder) if folder.is_dir() else []
+    for name in damaged if delete else ():
+        (folder / name).unlink()
+    return (
+        [f"{_some(damaged)} in {folder} damaged: they are rendered again when next asked for"]
+        if damaged
+        else []
+    )
+
+
+def _remedy(deleted: bool) -> str:
+    return "deleted; run" if deleted else "run `smm-tutorial data verify --delete`, then"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (
+        f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    )

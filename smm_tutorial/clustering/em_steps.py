@@ -1,0 +1,130 @@
+"""The two steps of EM for Gaussian mixtures, as functions of arrays."""
+
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+ROUNDING = 100 * np.finfo(np.float64).eps  # relative error that a mean over many points may carry
+
+
+class Parameters(NamedTuple):
+    """A mixture: `weights (K,)`, `means (K, D)`, `covariances` in the shape of their type."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+def cholesky_factors(
+    means: np.ndarray, covariances: np.ndarray, covariance_type: str
+) -> np.ndarray:
+    """L_k with Sigma_k = L_k L_k^T: (K, D, D), or for diagonal and spherical types its diagonal (K, D).
+
+    A matrix that is not positive definite has no factor: its place stays zero.
+    """
+    num_components, num_features = means.shape
+    if covariance_type in ("diag", "spherical"):
+        variances = covariances if covariance_type == "diag" else covariances[:, None]
+        return np.sqrt(np.broadcast_to(variances, means.shape))
+    factors = np.zeros((num_components, num_features, num_features))
+    for k, covariance in enumerate(np.broadcast_to(covariances, factors.shape)):
+        with suppress(np.linalg.LinAlgError):
+            factors[k] = np.linalg.cholesky(covariance)
+    return factors
+
+
+def refuse_collapsed(factors: np.ndarray, smallest: np.ndarray | float) -> None:
+    """ValueError if a component's spread, on the diagonal of its factor, is not above `smallest`, 0 or (K, D)."""
+    spreads = factors if factors.ndim == 2 else np.diagonal(factors, axis1=1, axis2=2)  # (K, D)
+    collapsed = (spreads <= smallest).any(axis=1)
+    if collapsed.any():
+        raise ValueError(
+            f"component {collapsed.argmax()} has collapsed, its covariance is not positive definite to float64's "
+            "precision: raise reg_covar, lower n_components, or centre and rescale the points"
+        )
+
+
+def log_gaussians(
+    points: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str
+) -> np.ndarray:
+    """log N(x_n | mu_k, Sigma_k) for every point (N, D) and component -> (N, K), in nats. Bishop 2006, eq. (2.43)."""
+    num_points, num_features = points.shape
+    factors = cholesky_factors(means, covariances, covariance_type)
+    refuse_collapsed(factors, 0)
+    log_densities = np.empty(
+        (num_points, len(means)), order="F"
+    )  # column by column in memory: one write a component
+    for k, factor in enumerate(factors):
+        centred = points - means[k]  # (N, D)
+        if factor.ndim == 2:
+            whitened = centred @ np.linalg.inv(factor).T  # L^-1 (x - mu) for each row x
+            mahalanobis = np.sum(whitened**2, axis=1)  # (N,)
+            half_log_det = np.log(factor.diagonal()).sum()  # 1/2 log |Sigma_k|
+        else:
+            mahalanobis = centred**2 @ factor**-2
+            half_log_det = np.log(factor).sum()
+        log_densities[:, k] = -0.5 * (num_features * np.log(2 * np.pi) + mahalanobis) - half_log_det
+    return log_densities
+
+
+def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bayes' rule on log p(x_n, k) (N, K): log p(x_n) (N,) and p(k | x_n) (N, K), by log-sum-exp.
+
+    The largest term is taken out before exp, so at least one exponential is 1: no row is 0/0, however far its point.
+    """
+    largest = log_joint.max(axis=1, keepdims=True)  # (N, 1)
+    responsibilities = np.exp(log_joint - largest)  # (N, K)
+    totals = responsibilities.sum(axis=1, keepdims=True)  # (N, 1), between 1 and K
+    responsibilities /= totals
+    return (largest + np.log(totals))[:, 0], responsibilities
+
+
+def e_step(
+    points: np.ndarray, parameters: Parameters, covariance_type: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihood (N,) of each point, in nats, and responsibilities (N, K). Bishop 2006, eqs. (9.23) and (9.28)."""
+    weights, means, covariances = parameters
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)  # a weight of 0 gives -inf, hence responsibility 0
+    return normalise(log_weights + log_gaussians(points, means, covariances, covariance_type))
+
+
+def m_step(
+    points: np.ndarray, responsibilities: np.ndarray, covariance_type: str, reg_covar: float = 0.0
+) -> Parameters:
+    """The parameters that maximise the bound for given responsibilities (N, K). Bishop 2006, eqs. (9.24) to (9.27).
+
+    `reg_covar` (squared units of the points) is then added to every variance: the floor under a shrinking component.
+    Ten float epsilons are added to each count N_k, as in scikit-learn, so that a component without any point becomes
+    one of weight ~0 at the origin, as wide as the floor, instead of NaN.
+
+    ValueError when a component has collapsed: when its spread along some axis is 0, or nothing but the rounding error
+    of its mean (identical points give 1e-16 as often as 0, and a density of 1e16 that means nothing).
+    """
+    num_features = points.shape[1]
+    counts = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps  # (K,) N_k
+    means = (responsibilities.T @ points) / counts[:, None]  # (K, D)
+    weights = counts / counts.sum()
+
+    if covariance_type in ("full", "tied"):
+        covariances = np.empty((len(means), num_features, num_features))
+        for k, mean in enumerate(means):
+            centred = points - mean
+            covariances[k] = (responsibilities[:, k] * centred.T) @ centred / counts[k]
+        if covariance_type == "tied":
+            covariances = np.einsum("k,kij->ij", weights, covariances)
+        covariances += reg_covar * np.eye(num_features)
+    else:
+        covariances = np.empty(means.shape)
+        for k, mean in enumerate(means):
+            covariances[k] = responsibilities[:, k] @ (points - mean) ** 2 / counts[k]
+        if covariance_type == "spherical":
+            covariances = covariances.mean(axis=1)  # (K,)
+        covariances += reg_covar
+
+    refuse_collapsed(
+        cholesky_factors(means, covariances, covariance_type), ROUNDING * np.abs(means)
+    )
+    return Parameters(weights, means, covariances)

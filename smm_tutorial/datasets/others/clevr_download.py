@@ -1,0 +1,223 @@
+"""The first images of CLEVR v1.0 with their records, without the other 18 GB.
+
+The official archive is one zip file; `RemoteZip` takes single members out of it. A split's records are one member too,
+of which only the beginning is unpacked. The result is a small CLEVR_v1.0 folder in the official layout.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import ZipInfo
+
+from smm_tutorial import paths
+from smm_tutorial.datasets.others.clevr import FOLDER, SPLITS
+from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.datasets.transfer.manifests import (
+    entry_of,
+    extend_manifest,
+    is_whole,
+    read_manifest,
+)
+from smm_tutorial.datasets.transfer.remote_file import (
+    DownloadError,
+    Patience,
+    Remote,
+    check_room,
+    only_one,
+    write_or_explain,
+)
+from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
+
+STAGING = ".fetching"  # images wait here until all of them and their records are there
+SCENES_BEGIN = re.compile(r'"scenes"\s*:\s*\[')
+LONGEST_RECORD = 1_000_000  # characters: the longest of 200 official records has 6,000
+
+
+def download_clevr(
+    split: str = "train",
+    count: int = 100,
+    folder: str | Path | None = None,
+    url: str = SOURCES["clevr"].addresses["archive"],
+    patience: Patience | None = None,
+) -> Path:
+    """Fetches the first `count` images of a split and, where the split has them, their records.
+
+    What is already there and whole is not fetched again. A run that was cut short is taken up where it stopped.
+
+    Args:
+        split: "train", "val" or "test".
+        count: how many images.
+        folder: the CLEVR_v1.0 folder goes in here; None takes the course's downloads.
+        url: of the archive.
+        patience: with the server.
+
+    Returns:
+        The CLEVR_v1.0 folder, as `load_clevr(root=...)` wants it.
+
+    Raises:
+        ValueError: an unknown split or a count below 1.
+        DatasetError: the server fails, the archive is damaged, or the disk is full; whole files are kept.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"clevr has no split {split!r}: known are {', '.join(SPLITS)}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    announce("clevr")
+    target = (Path(folder) if folder is not None else paths.downloads_dir()) / FOLDER
+    with only_one(target):
+        if (target / _scenes_path(split)).is_file() and _scenes_path(split) not in read_manifest(
+            target
+        ):
+            raise DatasetError(
+                f"{target / _scenes_path(split)} was not written by a download: to keep your own files as they are, "
+                "download into another folder"
+            )
+        if not _has_all(target, split, count):
+            _fetch(target, split, count, RemoteZip(Remote(url, patience)))
+    return target
+
+
+def _has_all(target: Path, split: str, count: int) -> bool:
+    """Whether the images and records are there, as the manifest has them. Lengths are checked, contents not."""
+    files = read_manifest(target)
+    names = [_image_path(split, index) for index in range(count)]
+    if split != "test":
+        names.append(_scenes_path(split))
+    for name in names:
+        path = target / name
+        if name not in files or not path.is_file() or path.stat().st_size != files[name][0]:
+            return False
+    return True
+
+
+def _fetch(target: Path, split: str, count: int, archive: RemoteZip) -> None:
+    members = _image_members(archive, split, count)
+    images = {name: (info.file_size, info.CRC) for name, info in members.items()}
+    missing = {
+        name: info for name, info in members.items() if not is_whole(target / name, images[name])
+    }
+    staged = {name: target / STAGING / name for name in missing}
+    to_fetch = {
+        name: info for name, info in missing.items() if not is_whole(staged[name], images[name])
+    }
+    check_room(target, sum(info.file_size for info in to_fetch.values()))
+
+    place = {info.filename: staged[name] for name, info in to_fetch.items()}
+    archive.fetch(
+        to_fetch.values(), lambda info, content: write_or_explain(place[info.filename], content)
+    )
+    scenes = _scenes_content(archive, target, split, count)
+    for name, path in staged.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target / name)
+    if scenes is not None:
+        write_or_explain(target / _scenes_path(split), scenes)
+        images[_scenes_path(split)] = entry_of(scenes)
+    extend_manifest(target, images)
+
+
+def _image_members(archive: RemoteZip, split: str, count: int) -> dict[str, ZipInfo]:
+    """The first images of the split, by their path below CLEVR_v1.0."""
+    found = {}
+    for index in range(count):
+        name = _image_path(split, index)
+        if (info := archive.members.get(f"{FOLDER}/{name}")) is None:
+            raise DownloadError(
+                f"{archive.remote.url} has no {FOLDER}/{name}: it holds {index} images of {split} in a row; "
+                + ("ask for no more" if index else "check the address")
+            )
+        found[name] = info
+    return found
+
+
+def _scenes_content(archive: RemoteZip, target: Path, split: str, count: int) -> bytes | None:
+    """The scenes file for as many images as will be there, None for a split without records."""
+    name = _scenes_path(split)
+    if (info := archive.members.get(f"{FOLDER}/{name}")) is None:
+        if split != "test":
+            raise DownloadError(f"{archive.remote.url} has no {FOLDER}/{name}: check the address")
+        return None
+    present = sum(1 for path in read_manifest(target) if path.startswith(f"images/{split}/"))
+    count = max(count, present)  # fewer than last time: the records of the others stay
+    origin, records = first_records(archive.stream(info), count)
+    names = [record.get("image_filename") for record in records]
+    if names != [Path(_image_path(split, index)).name for index in range(count)]:
+        raise DownloadError(
+            f"{name} in {archive.remote.url} does not list the first {count} images in order"
+        )
+    content = {
+        "info": {**origin, "excerpt": f"the first {count} records of the official file"},
+        "scenes": records,
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def first_records(
+    pieces: Iterator[bytes], count: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The field "info" and the first `count` records of a CLEVR scenes file that arrives piece by piece.
+
+    Raises:
+        DownloadError: what arrives is no scenes file, or ends before `count` records.
+    """
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    parse = json.JSONDecoder().raw_decode
+    text, origin, records = "", None, []
+    for piece in pieces:
+        try:
+            text += decode(piece)
+        except UnicodeDecodeError as error:
+            raise DownloadError(
+                f"the scenes file is no UTF-8 ({error}): check the address"
+            ) from error
+        if origin is None:
+            if (match := SCENES_BEGIN.search(text)) is None:
+                if len(text) > LONGEST_RECORD:
+                    break
+                continue
+            origin, text = _info(text[: match.end()]), text[match.end() :]
+        while len(records) < count:
+            text = text.lstrip(" \t\r\n,")
+            try:
+                record, end = parse(text)
+            except ValueError as error:
+                if len(text) > LONGEST_RECORD:
+                    raise DownloadError(
+                        f"a record after the {len(records)}th is no JSON ({error}): fetch again"
+                    ) from error
+                break  # the rest of it is still to come
+            if not isinstance(record, dict):
+                raise DownloadError(
+                    f"record {len(records)} of the scenes file is {record!r:.40}: check the address"
+                )
+            records.append(record)
+            text = text[end:]
+        if len(records) == count:
+            return origin, records
+    raise DownloadError(
+        f"the scenes file holds {len(records)} records, expected at least {count}: check the address"
+    )
+
+
+def _info(head: str) -> dict[str, Any]:
+    """The field "info" of a scenes file whose text up to the list of scenes is `head`; empty if it stands after it."""
+    try:
+        return json.loads(head + "]}").get("info", {})
+    except ValueError as error:
+        raise DownloadError(
+            f"the scenes file begins with {head[:40]!r}, which is no JSON: check the address"
+        ) from error
+
+
+def _image_path(split: str, index: int) -> str:
+    return f"images/{split}/CLEVR_{split}_{index:06d}.png"
+
+
+def _scenes_path(split: str) -> str:
+    return f"scenes/CLEVR_{split}_scenes.json"

@@ -1,0 +1,233 @@
+"""ClevrTex: CLEVR-like scenes in which everything wears a photographed texture (Karazija et al., arXiv 2111.10265).
+
+The layout is clevrtex_{variant}/**/CLEVRTEX_{variant}_{index:06d}.png, beside each the mask ..._flat.png and the record
+...json. The benchmark splits by index: the first tenth is test, the second val, the rest train.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smm_tutorial import paths
+from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, centre_box, fit_pixels
+from smm_tutorial.datasets.image_files import read_images, read_masks
+from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.datasets.transfer.archives import unpack_from
+from smm_tutorial.datasets.transfer.manifests import read_manifest
+from smm_tutorial.datasets.transfer.remote_file import Patience, only_one
+
+NAME = "clevrtex"
+TOTALS = {"full": 50_000, "camo": 20_000, "outd": 10_000}
+TENTHS = {"test": (0, 1), "val": (1, 2), "train": (2, 10)}
+CROP_OF_BENCHMARK = 0.8  # the side of the central square, as a part of the image's shorter side
+PARTS = {
+    "train": (2, 3, 4, 5, 1),
+    "val": (1, 2, 3, 4, 5),
+    "test": (1, 2, 3, 4, 5),
+}  # where to look first
+INDEX = re.compile(r"_(\d{6})(?:_flat\.png|\.png|\.json)$")
+SUFFIXES = (".png", "_flat.png", ".json")
+
+
+def load_clevrtex(
+    split: str = "train",
+    size: Size | None = None,
+    root: str | Path | None = None,
+    variant: str = "full",
+    crop: str | None = None,
+    limit: int | None = None,
+    min_objects: int | None = None,
+    max_objects: int | None = None,
+) -> SceneImages:
+    """ClevrTex images with masks and records, by their index.
+
+    Masks hold the labels of the files (0 is the background); the records' objects need not be in their order.
+
+    Args:
+        split: "train", "val" or "test"; the variant "outd" has only "test".
+        size: height and width of the result; images antialiased (bilinear), masks by nearest neighbour; None keeps the
+            files' scale (240 x 320).
+        root: the clevrtex_{variant} folder or the one that holds it; None looks in the course's downloads.
+        variant: "full", "camo" (objects wear the ground's texture) or "outd" (unseen shapes and textures).
+        crop: "paper" for the benchmark's central square (192 of 240), or None for the whole image.
+        limit: at most so many images, from the first, counted after the bounds on objects.
+        min_objects, max_objects: only scenes with so many objects.
+
+    Raises:
+        DatasetError: the folder or a file is missing or damaged.
+        ValueError: an unknown split, variant or crop, an impossible bound, or no scene left.
+    """
+    start, stop = _index_range(variant, split)
+    if crop not in (None, "paper"):
+        raise ValueError(
+            f'crop must be "paper" (the benchmark\'s central square) or None, got {crop!r}'
+        )
+    folder = _folder(root, variant)
+    images = _images(folder, variant, start, stop, split)
+    announce(NAME)
+    if min_objects is None and max_objects is None:
+        images = [images[i] for i in choose_scenes(None, len(images), limit)]
+        records = [_read_record(path) for path in images]
+    else:
+        records = [_read_record(path) for path in images]
+        counts = [len(record["objects"]) for record in records]
+        chosen = choose_scenes(counts, len(images), limit, min_objects, max_objects)
+        images, records = [images[i] for i in chosen], [records[i] for i in chosen]
+    masks = [path.with_name(path.stem + "_flat.png") for path in images]
+    return SceneImages(
+        images=read_images(images, partial(_fit, crop, size, BILINEAR)),
+        filenames=[path.name for path in images],
+        name=NAME,
+        split=split,
+        licence=SOURCES[NAME].licence,
+        provenance={
+            "source": SOURCES[NAME].homepage,
+            "variant": variant,
+            "crop": crop,
+            "size": size,
+        },
+        masks=read_masks(masks, partial(_fit, crop, size, NEAREST)),
+        records=records,
+    )
+
+
+def download_clevrtex(
+    split: str = "train",
+    count: int = 100,
+    folder: str | Path | None = None,
+    variant: str = "full",
+    urls: dict[str, str] | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """Fetches `count` images of a split, with masks and records, in the order in which the archives hold them.
+
+    Args:
+        split, variant: as `load_clevrtex`.
+        count: how many images.
+        folder: clevrtex_{variant} goes in here; None takes the course's downloads.
+        urls: of the archives, by name (full1 to full5, camo, outd).
+        patience: with the server.
+
+    Returns:
+        The clevrtex_{variant} folder, as `load_clevrtex(root=...)` wants it.
+
+    Raises:
+        ValueError: an unknown split or variant, or a count that the split does not have.
+        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so many images.
+    """
+    start, stop = _index_range(variant, split)
+    if not 1 <= count <= stop - start:
+        raise ValueError(f"count must be 1 to {stop - start:,}, the size of {split}, got {count}")
+    announce(NAME)
+    urls = {**SOURCES[NAME].addresses, **(urls or {})}
+    archives = [f"full{part}" for part in PARTS[split]] if variant == "full" else [variant]
+    target = (Path(folder) if folder is not None else paths.downloads_dir()) / f"clevrtex_{variant}"
+    pattern = re.compile(
+        rf"(?:.*/)?clevrtex_{variant}/((?:.*/)?CLEVRTEX_{variant}_\d{{6}}(_flat\.png|\.png|\.json))"
+    )
+
+    def place(member: str) -> str | None:
+        match = pattern.fullmatch(member)
+        return match[1] if match and ".." not in member else None
+
+    parts: dict[int, set[str]] = {}
+    complete: set[int] = set()
+
+    def arrived(name: str) -> bool:
+        index = int(INDEX.search(name)[1])
+        if start <= index < stop:
+            parts.setdefault(index, set()).add(name)
+            if len(parts[index]) == len(SUFFIXES):
+                complete.add(index)
+        return len(complete) >= count
+
+    with only_one(target):
+        for name in read_manifest(target):
+            arrived(name)
+        if len(complete) < count:
+            any(
+                unpack_from(urls[archive], target, place, arrived, patience) for archive in archives
+            )
+    if len(complete) < count:
+        raise DatasetError(
+            f"the archives hold {len(complete)} images of {split}, expected {count}: ask for no more"
+        )
+    return target
+
+
+def _index_range(variant: str, split: str) -> tuple[int, int]:
+    if variant not in TOTALS:
+        raise ValueError(f"{NAME} has no variant {variant!r}: known are {', '.join(TOTALS)}")
+    splits = ("test",) if variant == "outd" else tuple(TENTHS)
+    if split not in splits:
+        raise ValueError(f"{NAME} {variant} has no split {split!r}: known are {', '.join(splits)}")
+    first, last = (0, 10) if variant == "outd" else TENTHS[split]
+    return TOTALS[variant] * first // 10, TOTALS[variant] * last // 10
+
+
+def _folder(root: str | Path | None, variant: str) -> Path:
+    start = Path(root) if root is not None else paths.downloads_dir()
+    for folder in (start / f"clevrtex_{variant}", start):
+        if folder.name == f"clevrtex_{variant}" and folder.is_dir():
+            return folder
+    raise DatasetError(
+        f"no folder clevrtex_{variant} at {start}: run `smm-tutorial data download {NAME} --count 100`, or unpack the "
+        f"archives from {SOURCES[NAME].homepage} and pass root= to the folder"
+    )
+
+
+def _images(folder: Path, variant: str, start: int, stop: int, split: str) -> list[Path]:
+    """The images of the split, sorted by index: those that were downloaded, or else all, none missing."""
+    again = f"run `smm-tutorial data download {NAME} --split {split}` again, or unpack the archives again"
+    fetched = set(read_manifest(folder))
+    listed = [
+        folder / name for name in fetched if {name[:-4] + suffix for suffix in SUFFIXES} <= fetched
+    ]
+    found: dict[int, Path] = {}
+    for path in listed if fetched else folder.glob(f"**/CLEVRTEX_{variant}_??????.png"):
+        index = int(INDEX.search(path.name)[1])
+        if not start <= index < stop:
+            continue
+        if index in found:
+            raise DatasetError(
+                f"{path} and {found[index]} have the same number: unpack the archives again"
+            )
+        found[index] = path
+    if not found:
+        raise DatasetError(
+            f"{folder} holds no image of {split}, which are numbers {start} to {stop - 1}: {again}"
+        )
+    if not fetched and len(found) < stop - start:
+        missing = next(index for index in range(start, stop) if index not in found)
+        raise DatasetError(
+            f"{folder} holds {len(found):,} of {stop - start:,} images of {split}, not {missing}: {again}"
+        )
+    return [found[index] for index in sorted(found)]
+
+
+def _read_record(image: Path) -> dict[str, Any]:
+    path = image.with_suffix(".json")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not isinstance(record.get("objects"), list):
+            raise ValueError('it lacks the list "objects"')
+    except OSError as error:
+        raise DatasetError(
+            f"cannot read {path} ({error.strerror}): unpack the archives again"
+        ) from error
+    except ValueError as error:
+        raise DatasetError(f"{path} is damaged ({error}): unpack the archives again") from error
+    return record
+
+
+def _fit(crop: str | None, size: Size | None, resampling, pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    side = int(CROP_OF_BENCHMARK * min(height, width)) if crop == "paper" else None
+    return fit_pixels(pixels, centre_box(height, width, side), size, resampling)

@@ -1,0 +1,1 @@
+"""Scenes that this library renders."""

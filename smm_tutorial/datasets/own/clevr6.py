@@ -1,0 +1,120 @@
+"""The embedded data set: CLEVR scenes of 3 to 6 objects, rendered by this library, committed as packs.
+
+"CLEVR6" is the literature's name for CLEVR's scenes of at most six objects. These are new scenes by CLEVR's rules, seen
+through Slot Attention's crop, so the course runs without a download. `make_packs` makes them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smm_tutorial import paths
+from smm_tutorial.datasets.cropping import AREA, NEAREST, Size, fit_pixels
+from smm_tutorial.datasets.own.packs import read_pack, sha256_of
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+
+NAME = "clevr6"
+PROVENANCE_FILE = "provenance.json"
+REMEDY = (
+    "restore it with `git checkout -- data/packs/clevr6` (or reinstall the package), "
+    "or make the packs again with `python -m smm_tutorial.datasets.make_packs`"
+)
+
+
+def load_clevr6(
+    split: str = "train",
+    size: Size | None = None,
+    root: str | Path | None = None,
+    limit: int | None = None,
+    min_objects: int | None = None,
+    max_objects: int | None = None,
+) -> SceneImages:
+    """The embedded data set: 64 x 64 images with masks and records.
+
+    Args:
+        split: "train", "val" or "test".
+        size: height and width to resize to (images by area means, masks by nearest neighbour); None keeps 64 x 64.
+        root: the folder of the packs; None takes the committed one.
+        limit: at most so many scenes, from the first.
+        min_objects, max_objects: only scenes with so many objects in the *scene*; the crop may hide some of them.
+
+    Raises:
+        DatasetError: a pack is missing, damaged or not the one that its provenance describes.
+        ValueError: an unknown split, an impossible size, or no scene left.
+    """
+    folder = packs_folder(root)
+    files = read_provenance(folder)["files"]
+    if split not in files:
+        raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(files)}")
+    data = read_pack(folder / files[split]["file"], files[split]["sha256"], REMEDY)
+    object_counts = [len(record["objects"]) for record in data.records]
+    chosen = choose_scenes(object_counts, len(data), limit, min_objects, max_objects)
+    if len(chosen) < len(data):
+        data = data.subset(chosen)
+    return data if size is None else resized(data, size)
+
+
+def resized(data: SceneImages, size: Size) -> SceneImages:
+    """The data set at another size: images by area means, masks by nearest neighbour."""
+    height, width = data.size
+    box = (0.0, 0.0, float(width), float(height))
+    images = [
+        fit_pixels(image, box, size, AREA)
+        for image in data.images.permute(0, 2, 3, 1).contiguous().numpy()
+    ]
+    masks = None
+    if data.masks is not None:
+        masks = torch.from_numpy(
+            np.stack([fit_pixels(mask, box, size, NEAREST) for mask in data.masks.numpy()])
+        )
+    return replace(
+        data,
+        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
+        masks=masks,
+    )
+
+
+def packs_folder(root: str | Path | None = None) -> Path:
+    """Where the packs lie: at `root`, or the committed ones."""
+    return Path(root) if root is not None else paths.packs_dir() / NAME
+
+
+def damaged_packs(root: str | Path | None = None) -> list[str]:
+    """The packs that are missing or whose checksum is not the one in the provenance, by name of file.
+
+    Raises:
+        DatasetError: the provenance is missing or damaged.
+    """
+    folder = packs_folder(root)
+    entries = read_provenance(folder)["files"].values()
+    return [e["file"] for e in entries if not _has_checksum(folder / e["file"], e["sha256"])]
+
+
+def _has_checksum(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_of(path.read_bytes()) == sha256
+
+
+def read_provenance(folder: Path) -> dict:
+    """The provenance beside the packs, with a checksum for each.
+
+    Raises:
+        DatasetError: it is missing or damaged.
+    """
+    path = folder / PROVENANCE_FILE
+    try:
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+        files = provenance["files"]
+        if not all({"file", "sha256"} <= set(entry) for entry in files.values()):
+            raise KeyError("file, sha256")
+    except OSError as error:
+        raise DatasetError(f"cannot read {path} ({error.strerror}): {REMEDY}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{path} is damaged ({type(error).__name__}: {error}): {REMEDY}"
+        ) from error
+    return provenance

@@ -1,0 +1,185 @@
+"""Packs: small data sets in one file a split, made to be committed, checked and read fast.
+
+A pack is a plain zip file (open it with any unzip) with these members:
+
+    header.json        format and version, name, split, licence, provenance, count, height, width, filenames
+    images/00000.webp  64 images stacked from top to bottom, lossless WebP; images/00001.webp the next 64, and so on
+    masks.npy          uint8 (M, H, W), where the data has masks
+    records.json       list of M scene records in CLEVR's JSON, where the data has records
+
+Nothing in it is code, so opening a stranger's pack runs nothing. Stacking helps: one lossless WebP of 64 renders at
+64 x 64 takes 10 % less than 64 of them, and a quarter less than PNG. The same data gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from smm_tutorial import paths
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages
+
+FORMAT = "smm-tutorial-pack"
+VERSION = 1
+IMAGES_PER_STRIP = 64
+WEBP = {
+    "lossless": True,
+    "exact": True,
+    "quality": 90,
+    "method": 6,
+}  # effort: 2 % larger than the utmost, 7 x faster
+FAULTS = (  # what zipfile, zlib, json, numpy and Pillow raise on damaged content
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+MEMBER_DATE = (1980, 1, 1, 0, 0, 0)  # a zip member needs one; a true one would change the bytes
+
+
+def sha256_of(content: bytes) -> str:
+    """The checksum that a pack's provenance keeps, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def pack_bytes(data: SceneImages) -> bytes:
+    """The pack of `data` as it goes into a file; the same data gives the same bytes."""
+    height, width = data.size
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": data.name,
+        "split": data.split,
+        "licence": data.licence,
+        "provenance": dict(data.provenance),
+        "count": len(data),
+        "height": height,
+        "width": width,
+        "filenames": data.filenames,
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        _add(archive, "header.json", _json_bytes(header), zipfile.ZIP_DEFLATED)
+        for number, strip in enumerate(data.images.cpu().split(IMAGES_PER_STRIP)):
+            _add(archive, _strip_name(number), _encode_strip(strip), zipfile.ZIP_STORED)
+        if data.masks is not None:
+            masks = io.BytesIO()
+            np.save(masks, data.masks.cpu().numpy(), allow_pickle=False)
+            _add(archive, "masks.npy", masks.getvalue(), zipfile.ZIP_DEFLATED)
+        if data.records is not None:
+            _add(archive, "records.json", _json_bytes(data.records), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def write_pack(path: str | Path, data: SceneImages) -> None:
+    """Writes the pack of `data` to `path`, atomically."""
+    paths.write_atomically(Path(path), pack_bytes(data))
+
+
+def read_pack(
+    path: str | Path, sha256: str | None = None, remedy: str = "fetch or make the pack again"
+) -> SceneImages:
+    """The data in a pack.
+
+    Args:
+        path: the file.
+        sha256: its checksum, where one is known; any other content is then refused before it is parsed.
+        remedy: what the reader of an error message should do.
+
+    Raises:
+        DatasetError: there is no such file, or it is damaged, cut short, another version or not a pack at all.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"cannot read the pack {path} ({error.strerror}): {remedy}") from error
+    if sha256 is not None and sha256_of(content) != sha256:
+        raise DatasetError(
+            f"{path} is damaged or altered: its sha256 is {sha256_of(content)}, its provenance says {sha256}; {remedy}"
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _parse(archive)
+    except FAULTS as error:
+        raise DatasetError(
+            f"{path} is damaged or no pack ({type(error).__name__}: {error}); {remedy}"
+        ) from error
+
+
+def _parse(archive: zipfile.ZipFile) -> SceneImages:
+    header = json.loads(archive.read("header.json"))
+    if (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+        raise ValueError(
+            f"format {header.get('format')!r} version {header.get('version')!r}, this library reads {FORMAT} {VERSION}"
+        )
+    count, height, width = header["count"], header["height"], header["width"]
+    images = np.empty((count, height, width, 3), dtype=np.uint8)
+    for number, start in enumerate(range(0, count, IMAGES_PER_STRIP)):
+        target = images[start : start + IMAGES_PER_STRIP]  # (S, H, W, 3)
+        target[:] = _decode_strip(archive.read(_strip_name(number)), target.shape)
+    members = set(archive.namelist())
+    masks = None
+    if "masks.npy" in members:
+        masks = torch.from_numpy(np.load(io.BytesIO(archive.read("masks.npy")), allow_pickle=False))
+    return SceneImages(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        filenames=header["filenames"],
+        name=header["name"],
+        split=header["split"],
+        licence=header["licence"],
+        provenance=header["provenance"],
+        masks=masks,
+        records=json.loads(archive.read("records.json")) if "records.json" in members else None,
+    )
+
+
+def _strip_name(number: int) -> str:
+    return f"images/{number:05d}.webp"
+
+
+def _encode_strip(images: torch.Tensor) -> bytes:
+    """Images (S, 3, H, W), stacked from top to bottom, as one lossless WebP."""
+    stacked = images.permute(0, 2, 3, 1).flatten(0, 1).contiguous()  # (S * H, W, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(stacked.numpy()).save(buffer, "WEBP", **WEBP)
+    return buffer.getvalue()
+
+
+def _decode_strip(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """The images (S, H, W, 3) of one strip; its size is checked before its pixels are unpacked."""
+    count, height, width, _ = shape
+    with Image.open(io.BytesIO(content), formats=["WEBP"]) as strip:
+        if strip.size != (width, count * height):
+            raise ValueError(
+                f"a strip is {strip.size} pixels, the header says {(width, count * height)}"
+            )
+        return np.asarray(strip.convert("RGB")).reshape(shape)
+
+
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes, compression: int) -> None:
+    member = zipfile.ZipInfo(name, date_time=MEMBER_DATE)
+    member.compress_type = compression
+    member.create_system = 3  # the same bytes on every operating system
+    archive.writestr(member, content, compresslevel=9)

@@ -1,0 +1,87 @@
+"""Sets of points in the plane: sticks and clouds."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STICK_SPREADS = (0.25, 1.3)  # standard deviations across and along a stick
+STICK_TILT = np.pi / 6  # from upright to the left, as the sticks of notebook 01
+SEPARATION = 5.5  # least distance of two sticks' centres, in standard deviations
+BOX = 3.0  # centres lie in [-BOX, BOX]^2
+PATIENCE = 200  # places tried for one centre before a set is begun anew
+MOST_SETS = 500  # begun for one set before giving up
+
+
+# ---------------------------------------------------------------------------------------------------------------- sets
+def stick_map(tilt: float = STICK_TILT) -> np.ndarray:
+    """The matrix (2, 2) that makes a stick of a round cloud of variance 1; its inverse makes the sticks round again."""
+    cosine, sine = np.cos(tilt), np.sin(tilt)
+    return np.array([[cosine, -sine], [sine, cosine]]) * STICK_SPREADS
+
+
+def stick_sets(
+    rng: np.random.Generator,
+    count: int,
+    groups: int = 4,
+    per_group: int = 16,
+    tilt: float = STICK_TILT,
+) -> tuple[Tensor, np.ndarray]:
+    """Sets of parallel sticks at random places: points (count, N, 2), float64, and each point's group (N,).
+
+    N = groups * per_group. Points of one group follow each other; that is the same in every set.
+
+    Raises ValueError when so many sticks do not fit apart from each other.
+    """
+    shape = stick_map(tilt)
+    centres = np.stack(
+        [_places_apart(rng, groups, np.linalg.inv(shape)) for _ in range(count)]
+    )  # (count, groups, 2)
+    offsets = rng.normal(size=(count, groups, per_group, 2)) @ shape.T
+    points = (centres[:, :, None] + offsets).reshape(count, groups * per_group, 2)
+    return torch.from_numpy(points), np.repeat(np.arange(groups), per_group)
+
+
+def _places_apart(rng: np.random.Generator, count: int, to_round: np.ndarray) -> np.ndarray:
+    """Centres (count, 2) in the box, `SEPARATION` apart once `to_round` (2, 2) has made the sticks round."""
+    for _ in range(MOST_SETS):
+        places = np.empty((0, 2))
+        for place in rng.uniform(-BOX, BOX, size=(PATIENCE, 2)):
+            if (np.linalg.norm((places - place) @ to_round.T, axis=1) > SEPARATION).all():
+                places = np.vstack([places, place])
+            if len(places) == count:
+                return places
+    raise ValueError(
+        f"{count} sticks do not fit {SEPARATION} deviations apart into the box: ask for fewer groups"
+    )
+
+
+def drawn_points(sets: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` different points of each set (B, N, 2), drawn at random -> (B, count, 2)."""
+    order = torch.rand(sets.shape[:2], generator=generator).argsort(dim=1)[:, :count]  # (B, count)
+    return sets.gather(1, order[:, :, None].expand(-1, -1, sets.shape[2]))
+
+
+CLOUD_KINDS = ("apart", "concentric", "cross", "tilted cross")
+
+
+def two_clouds(
+    kind: str, rng: np.random.Generator, count: int = 200
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two groups of `count` / 2 points each in the plane -> points `(count, 2)`, groups `(count,)` in {0, 1}.
+
+    kind: `apart`, two round groups of one spread; `concentric`, a core and a halo about one mean; `cross`, a lying and a
+    standing stick about one mean; `tilted cross`, the same turned by 45 degrees.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in CLOUD_KINDS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, CLOUD_KINDS))}, got {kind!r}")
+    groups = np.arange(count) % 2
+    spreads = {"apart": [[0.5, 0.5], [0.5, 0.5]], "concentric": [[0.25, 0.25], [1.5, 1.5]]}
+    spread = np.array(spreads.get(kind, [[1.5, 0.15], [0.15, 1.5]]))
+    centres = np.array([[-1.5, -0.5], [1.5, 0.5]] if kind == "apart" else [[0.0, 0.0], [0.0, 0.0]])
+    points = centres[groups] + spread[groups] * rng.normal(size=(count, 2))
+    if kind == "tilted cross":
+        points = points @ np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2)
+    return points, groups

@@ -1,0 +1,1 @@
+"""Files over HTTP, and what they are packed in."""

@@ -1,0 +1,114 @@
+"""Slot surgery: change the slots of scenes by hand, and see what a discovery model paints then.
+
+Every operation takes a `SlotOutput` and gives a new one, with the slots and responsibilities that `ObjectDiscovery.decode`
+needs and nothing else; the given one stays as it is. Images of a batch and slots are counted from 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
+from smm_tutorial.slots.base import SlotOutput
+
+SMALLEST, LARGEST = (
+    0.005,
+    0.2,
+)  # share of the picture that a slot holds if it is an object, and not empty or the ground
+BATCH = 64
+
+
+def dropped(slots: SlotOutput, number: int) -> SlotOutput:
+    """Every image without its slot `number`; the others share its pixels out."""
+    _check(slots, 0, number)
+    kept = torch.arange(slots.slots.shape[1]) != number
+    return SlotOutput(slots.slots[:, kept], slots.responsibilities[:, :, kept])
+
+
+def swapped(slots: SlotOutput, one: tuple[int, int], other: tuple[int, int]) -> SlotOutput:
+    """Two slots, each (image, number), change places; each takes its share of the inputs along."""
+    _check(slots, *one), _check(slots, *other)
+    vectors, responsibilities = slots.slots.clone(), slots.responsibilities.clone()
+    for (image, number), (from_image, from_number) in ((one, other), (other, one)):
+        vectors[image, number] = slots.slots[from_image, from_number]
+        responsibilities[image, :, number] = slots.responsibilities[from_image, :, from_number]
+    return SlotOutput(vectors, responsibilities)
+
+
+def moved(
+    slots: SlotOutput, place: tuple[int, int], down: float, right: float, directions: Tensor
+) -> SlotOutput:
+    """The slot at (image, number) changed as slots change when their object lies elsewhere.
+
+    down, right: how far, in sides of the picture. directions: `(2, D)`, from `position_directions`.
+    """
+    _check(slots, *place)
+    vectors = slots.slots.clone()
+    vectors[place] += torch.tensor([down, right]).to(vectors) @ directions.to(vectors)
+    return SlotOutput(vectors, slots.responsibilities)
+
+
+def mask_centres(masks: Tensor) -> Tensor:
+    """Centres of mass of masks `(..., H, W)` -> `(..., 2)`: down and right, in [0, 1]; NaN for an empty mask."""
+    height, width = masks.shape[-2:]
+    down, right = (
+        (torch.arange(side, device=masks.device) + 0.5) / side for side in (height, width)
+    )
+    total = masks.sum(dim=(-2, -1))
+    sums = ((masks.sum(dim=-1) * down).sum(-1), (masks.sum(dim=-2) * right).sum(-1))
+    return torch.stack([part / total for part in sums], dim=-1)
+
+
+def object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Which slots hold an object `(B, K)`, judged by size alone, and where each slot's pixels lie, `(B, K, 2)`."""
+    masks = output.responsibilities(images)  # (B, K, H, W)
+    shares = masks.mean(dim=(2, 3))  # (B, K)
+    held = (shares > SMALLEST) & (shares < LARGEST)
+    held.scatter_(1, shares.argmax(dim=1, keepdim=True), False)  # the ground, if nothing else
+    return held, mask_centres(masks)
+
+
+@torch.no_grad()
+def position_directions(
+    model: ObjectDiscovery, data: SceneImages, seed: int = 0
+) -> tuple[Tensor, float]:
+    """How a slot changes when its object lies lower, or further right, by a whole picture.
+
+    Least squares of the objects' slots on where their pixels lie; no labels are used.
+
+    Returns:
+        directions `(2, D)`, down and right, and the share of the slots' variance that position explains so, in [0, 1].
+
+    Raises:
+        ValueError: fewer than three slots hold an object.
+    """
+    generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
+    vectors, places = [], []
+    for first in range(0, len(data), BATCH):
+        images = data.batch(slice(first, first + BATCH)).images.to(device)
+        output = model(images, noise=model.start_noise(len(images), generator))
+        held, centres = object_slots(output, images)
+        vectors.append(output.slots.slots[held])
+        places.append(centres[held])
+    vectors, places = (
+        torch.cat(vectors).double().cpu(),
+        torch.cat(places).double().cpu(),
+    )  # (M, D), (M, 2)
+    if len(vectors) < 3:
+        raise ValueError(
+            f"only {len(vectors)} slots of {len(data)} scenes hold an object: give more scenes, or train longer"
+        )
+    design = torch.cat([places, torch.ones_like(places[:, :1])], dim=1)  # (M, 3)
+    fit = torch.linalg.lstsq(design, vectors).solution  # (3, D)
+    left = (vectors - design @ fit).var(dim=0).sum() / vectors.var(dim=0).sum()
+    return fit[:2].float(), 1 - left.item()
+
+
+def _check(slots: SlotOutput, image: int, number: int) -> None:
+    batch, count = slots.slots.shape[:2]
+    if not (0 <= image < batch and 0 <= number < count):
+        raise ValueError(
+            f"there is no slot {number} of image {image}: {batch} images with {count} slots each, counted from 0"
+        )

@@ -1,0 +1,71 @@
+"""How near the ray tracer comes to Blender, and what each of its effects is worth: `python -m smm_tutorial.fidelity`.
+
+Takes a folder of renders made with CLEVR's original assets (images/, masks/ and scenes.json with cameras and lamps),
+renders the same scenes and compares. The ambient light is fitted on the scenes with even numbers (`--fit` does that
+anew and prints the coefficients), so what counts is the column of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from smm_tutorial.fidelity.effects import FITTED_ON, measure
+from smm_tutorial.fidelity.recognition import recognise_pictures
+from smm_tutorial.fidelity.renders import HEIGHT, SAMPLES, WIDTH, read_renders
+from smm_tutorial.fidelity.report import RECORD, effects_table
+from smm_tutorial.results.provenance import provenance
+from smm_tutorial.results.records import write_record
+from smm_tutorial.scenes.fitting import fit_ambient
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m smm_tutorial.fidelity", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--root", required=True, help="folder of Blender renders: images/, masks/, scenes.json"
+    )
+    parser.add_argument("--keep", action="store_true", help=f"write data/results/{RECORD}.json")
+    parser.add_argument(
+        "--weights", help="the authors' e725.pth: adds what their network reads from the pictures"
+    )
+    parser.add_argument(
+        "--fit", action="store_true", help="fit the ambient light anew and print its coefficients"
+    )
+    options = parser.parse_args(arguments)
+    made_by = provenance()  # of the code that is loaded now
+    renders = read_renders(options.root)
+    if options.fit:
+        print(
+            fit_ambient(
+                renders.scenes[FITTED_ON], renders.images[FITTED_ON], renders.masks[FITTED_ON]
+            )
+        )
+        return
+    record = {
+        "name": RECORD,
+        "command": "python -m smm_tutorial.fidelity --root PATH --keep",
+        "data": f"{len(renders.scenes)} scenes rendered with CLEVR's assets in Blender, 320 x 240 pixels, halved",
+        "size": [HEIGHT, WIDTH],
+        "samples": SAMPLES,
+        "fitted_on": "scenes with even numbers, counted from 0",
+        "scores": dict(measure(renders)),
+        "provenance": made_by,
+    }
+    if options.weights:
+        record["command"] = "python -m smm_tutorial.fidelity --root PATH --weights PATH --keep"
+        record["recognition"] = recognise_pictures(renders, options.weights)
+    print(effects_table(record))
+    for pictures, scores in record.get("recognition", {}).items():
+        print(
+            f"released weights on {pictures}: AP",
+            ", ".join(f"{name} {score}" for name, score in scores.items()),
+        )
+    if options.keep:
+        print(f"written: {write_record(record).name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""How good our data are, in one table: each number from a record in `data/results`, with what is wanted of it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from smm_tutorial.fidelity.effects import KINDS
+from smm_tutorial.results.records import read_record
+from smm_tutorial.results.tables import markdown_table
+
+RECORD = "raytracer-effects"
+COMPARISONS = {"<=": operator.le, ">=": operator.ge}
+BENCHMARKS = ("benchmark-raytrace", "benchmark-input")
+#: Scores of the complete ray tracer: title, unit, key in the record, what is wanted.
+AGAINST_BLENDER = (
+    ("image", "dB", "image", ">= 36"),
+    ("pixels of metal", "dB", "metal", ">= 30"),
+    ("mean colour, the worst channel's difference", "levels of 255", "colour_shift", "<= 2"),
+)
+#: Average precision of the released weights on our images of new scenes, by distance threshold.
+RECOGNISED = {"0.5": ">= 0.97", "0.25": ">= 0.95", "0.125": ">= 0.7"}
+
+
+class Row(NamedTuple):
+    """One number and what is wanted of it, e.g. `>= 36`; None where it only stands beside another, to compare."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str | None
+
+    @property
+    def holds(self) -> bool:
+        if self.bar is None:
+            return True
+        comparison, bar = self.bar.split()
+        return COMPARISONS[comparison](self.value, float(bar))
+
+
+def data_rows() -> Iterator[Row]:
+    """Every number. Raises `FileNotFoundError` that names the record that is missing."""
+    record = read_record(RECORD)
+    complete = record["scores"]["all effects"]
+    for scenes in ("held out", "all"):
+        for title, unit, key, bar in AGAINST_BLENDER:
+            name = f"against Blender, {complete[scenes]['images']} scenes ({scenes}): {title}"
+            yield Row(name, complete[scenes][key], unit, bar)
+    yield Row(
+        "against Blender, all scenes: overlap of objects' masks",
+        complete["mask_overlap"],
+        "IoU",
+        ">= 0.99",
+    )
+    for pictures, scores in record["recognition"].items():
+        for threshold, bar in RECOGNISED.items():
+            name = f"released weights on {pictures}: AP at {threshold}"
+            yield Row(
+                name,
+                scores[threshold],
+                f"{scores['images']} images",
+                bar if "new scenes" in pictures else None,
+            )
+    for name in BENCHMARKS:
+        for row, measured in read_record(name)["scores"].items():
+            yield Row(row, measured["value"], measured["unit"], measured["bar"])
+
+
+def data_table() -> str:
+    """All rows as Markdown."""
+    body = []
+    for row in data_rows():
+        verdict = ["", ""] if row.bar is None else [row.bar, "yes" if row.holds else "**no**"]
+        body.append([row.name, f"{row.value:.3g}", row.unit, *verdict])
+    return markdown_table([["what", "measured", "unit", "wanted", "holds"], *body])
+
+
+def effects_table(record: dict) -> str:
+    """The record as Markdown: the dB that each change costs, on scenes that nothing was fitted on."""
+    rows = [["", "PSNR dB", *KINDS, "mask IoU", "costs dB"]]
+    for name, scores in record["scores"].items():
+        held_out = scores["held out"]
+        values = [f"{held_out[kind]:.1f}" for kind in ("image", *KINDS)]
+        rows.append(
+            [name, *values, f"{scores['mask_overlap']:.3f}", f"{scores['costs']['image']:.1f}"]
+        )
+    return markdown_table(rows)

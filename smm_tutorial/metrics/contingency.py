@@ -1,0 +1,76 @@
+"""Contingency tables: how many pixels carry true label t and predicted label p, for every image of a batch at once."""
+
+import torch
+from torch import Tensor
+
+LARGEST_PLAIN_LABEL = 255
+"""Labels above this are renumbered first, so that sparse labels (such as packed colours) keep the tables small."""
+
+
+def count_table(true: Tensor, predicted: Tensor) -> Tensor:
+    """Counts `(B, T, P)`, float64, of pixels with true label t and predicted label p, by one bincount for the batch.
+
+    Args:
+        true: integer map (B, H, W), 0 = background.
+        predicted: integer map (B, H, W).
+
+    Returns:
+        Row 0 is the background, row k the object k, also where no pixel has that label. Where labels go beyond
+        `LARGEST_PLAIN_LABEL`, the k-th row is the k-th label that occurs in the batch.
+
+    Raises:
+        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or negative labels.
+    """
+    true, num_true = _integer_map(true, "true")
+    predicted, num_predicted = _integer_map(predicted, "predicted")
+    if true.shape != predicted.shape:
+        raise ValueError(
+            f"true and predicted must be maps of the same shape, got {tuple(true.shape)} and "
+            f"{tuple(predicted.shape)}: resize one of them, with nearest neighbour"
+        )
+    if true.device != predicted.device:
+        raise ValueError(
+            f"true is on {true.device}, predicted on {predicted.device}: move one, e.g. predicted.to(true.device)"
+        )
+    size = len(true) * num_true * num_predicted
+    numbers = (
+        torch.int32 if size <= torch.iinfo(torch.int32).max else torch.int64
+    )  # the shorter ones are twice as fast
+    image = torch.arange(len(true), device=true.device, dtype=numbers).view(-1, 1, 1)
+    cell = (image * num_true + true.to(numbers)) * num_predicted + predicted.to(
+        numbers
+    )  # (B, H, W): each pixel's entry
+    counts = torch.bincount(cell.flatten(), minlength=size)
+    return counts.view(len(true), num_true, num_predicted).double()  # (B, T, P)
+
+
+def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:
+    """The map, checked, with labels that are few and start at 0 (label 0 always stays 0); how many labels there can be."""
+    labels = torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.is_complex():
+        raise ValueError(
+            f"{name} must hold integer labels, got {labels.dtype}: take the argmax of soft masks first, "
+            "e.g. masks.argmax(dim=1)"
+        )
+    if labels.ndim != 3 or labels.numel() == 0:
+        raise ValueError(
+            f"{name} must be a map (batch, height, width) with at least one pixel, got shape {tuple(labels.shape)}: "
+            "a single map becomes a batch with labels[None]"
+        )
+    if labels.dtype not in (
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+    ):  # int64 is left as it is
+        labels = labels.long()
+    lowest, highest = (int(label) for label in labels.aminmax())
+    if lowest < 0:
+        raise ValueError(
+            f"{name} must not hold negative labels, got {lowest}: use 0 for the background, 1, 2, ... for objects"
+        )
+    if highest > LARGEST_PLAIN_LABEL:
+        zero = labels.new_zeros(1)  # takes part, so that the background keeps its number
+        kept, renumbered = torch.unique(torch.cat([zero, labels.flatten()]), return_inverse=True)
+        return renumbered[1:].view_as(labels), len(kept)
+    return labels, highest + 1

@@ -1,1 +1,0 @@
-"""Whole models: image in, what a task needs out."""

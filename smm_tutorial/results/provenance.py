@@ -1,0 +1,47 @@
+"""Where a result comes from: revision of the code, hardware, versions."""
+
+import os
+import platform
+import subprocess
+
+import numpy
+import torch
+
+from smm_tutorial import paths
+
+
+def provenance() -> dict:
+    """Where a result comes from: revision of the code, hardware, versions."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "revision": _git_revision(),
+        "hardware": {
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpu": gpu,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+        },
+    }
+
+
+def _git_revision() -> str:
+    """The commit of this checkout, `-dirty` behind it where library files differ from it; `unknown` outside one."""
+    root = paths.repository_root()
+    if root is None:
+        return "unknown"
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", root, *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        revision = git("rev-parse", "--short=12", "HEAD")
+        return revision + ("-dirty" if git("status", "--porcelain", "--", "smm_tutorial") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

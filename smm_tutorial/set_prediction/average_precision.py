@@ -1,0 +1,146 @@
+"""Average precision of predicted sets of objects, as the papers on CLEVR compute it."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smm_tutorial.set_prediction.targets import (
+    COORDINATE_SCALE,
+    COORDINATES,
+    OBJECT_DIM,
+    PROPERTY_SLICES,
+    REAL,
+)
+
+NO_LIMIT = -1
+
+
+def average_precision_clevr(
+    predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
+) -> float:
+    """Area under precision over recall, all images' predictions in one ranking (Slot Attention, arXiv 2006.15055).
+
+    The predictions of all images are ranked by their last number, the surest first. One counts as right when a real
+    target of its image has the same size, material, shape and colour (the largest of each group), the nearest such target
+    lies closer than the threshold, and no surer prediction has claimed that target; claimed targets are not skipped in
+    the search for the nearest. Precision is made to fall with recall (its running maximum from the right) and summed up
+    over the steps of recall. There is no cut: every slot counts, also one that says it holds no object.
+
+    Args:
+        predictions: (B, K, 19) in the order of `set_targets`.
+        targets: (B, T, 19), the last number of a target being 1 for a real one and 0 for padding.
+        distance_threshold: in world units; -1 means no limit. A distance equal to it is too far.
+
+    Returns:
+        In [0, 1]. Among equally sure predictions the earlier image goes first, then the earlier slot; of two targets at
+        the same distance the earlier is the nearest. Without a real target in any image, or without predictions, the
+        score is 0: nothing predicted can be right.
+
+    Raises:
+        ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1, a negative threshold
+            other than -1.
+    """
+    predictions, targets = _checked(predictions, targets, distance_threshold)
+    right = _right(predictions, targets, distance_threshold).ravel()[_ranking(predictions)]
+    num_targets = targets[..., REAL].sum()
+    return _area(right, num_targets) if num_targets else 0.0
+
+
+def right_predictions(
+    predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
+) -> np.ndarray:
+    """Which predictions `average_precision_clevr` counts as right, boolean (B, K). Args, Raises: as there."""
+    return _right(*_checked(predictions, targets, distance_threshold), distance_threshold)
+
+
+def _right(predictions: np.ndarray, targets: np.ndarray, distance_threshold: float) -> np.ndarray:
+    """Right predictions (B, K) of checked sets (B, K, 19) and (B, T, 19)."""
+    flags, right = targets[..., REAL], np.zeros(predictions.shape[:2], dtype=bool)
+    if not flags.any() or not predictions.size:
+        return right
+    alike = _kinds(predictions)[:, :, None] == _kinds(targets)[:, None, :]  # (B, K, T)
+    images, slots, places = np.nonzero(
+        alike & (flags[:, None, :] == 1)
+    )  # the few pairs that can match
+    offsets = (
+        predictions[images, slots, COORDINATES] - targets[images, places, COORDINATES]
+    )  # (pairs, 3)
+    distances = np.full(alike.shape, np.inf)
+    distances[images, slots, places] = COORDINATE_SCALE * np.sqrt(np.square(offsets).sum(axis=1))
+    nearest = distances.argmin(axis=2)  # (B, K): the first of equals
+    nearest_distances = distances.min(axis=2)
+    limit = np.inf if distance_threshold == NO_LIMIT else distance_threshold
+    close = (
+        nearest_distances < limit
+    ).ravel()  # (B K); nothing alike lies at infinity, which is never below the limit
+
+    order = _ranking(predictions)
+    claims = (np.arange(len(targets))[:, None] * targets.shape[1] + nearest).ravel()[
+        order
+    ]  # which target of which image
+    attempts = np.flatnonzero(close[order])  # ranks that come close to a target
+    first = attempts[np.unique(claims[attempts], return_index=True)[1]]  # to claim a target
+    right.ravel()[order[first]] = True
+    return right
+
+
+def _ranking(predictions: np.ndarray) -> np.ndarray:
+    """All predictions (B, K, 19), flattened, the surest first."""
+    return np.argsort(-predictions[..., REAL].ravel(), kind="stable")
+
+
+def _area(right: np.ndarray, num_targets: float) -> float:
+    """Area under the falling hull of precision over recall, for a ranking of right and wrong predictions."""
+    found = np.cumsum(right)
+    precision = found / np.arange(1, len(right) + 1)
+    hull = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(
+        hull[right].sum() / num_targets
+    )  # recall steps by 1 / num_targets at each right one, and only there
+
+
+def _kinds(vectors: np.ndarray) -> np.ndarray:
+    """One number (B, K) for the largest value of each of the four groups."""
+    kinds = np.zeros(vectors.shape[:2], dtype=np.int64)
+    for values in PROPERTY_SLICES.values():
+        kinds = kinds * OBJECT_DIM + vectors[..., values].argmax(axis=2)
+    return kinds
+
+
+def _checked(
+    predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, if they and the threshold are what `average_precision_clevr` wants."""
+    predictions, targets = _sets(predictions, "predictions"), _sets(targets, "targets")
+    if len(predictions) != len(targets):
+        raise ValueError(
+            f"predictions and targets must be of the same images, got {len(predictions)} and {len(targets)} of them"
+        )
+    if not (distance_threshold >= 0 or distance_threshold == NO_LIMIT):  # catches NaN too
+        raise ValueError(
+            f"distance_threshold must be a distance in world units, or -1 for no limit, got {distance_threshold}"
+        )
+    flags = targets[..., REAL]
+    if (odd := flags[(flags != 0) & (flags != 1)]).size:
+        raise ValueError(
+            f"the last number of a target must be 1 (real) or 0 (padding), got {odd[0]}"
+        )
+    return predictions, targets
+
+
+def _sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:
+    """Vectors (B, K, 19) as float64, checked."""
+    if isinstance(vectors, Tensor):
+        vectors = vectors.detach().to("cpu", torch.float64).numpy()
+    vectors = np.asarray(vectors, dtype=np.float64)
+    if vectors.ndim != 3 or vectors.shape[2] != OBJECT_DIM:
+        raise ValueError(
+            f"{name} must be (images, objects, {OBJECT_DIM}), got {vectors.shape}: one image becomes a batch with {name}[None]"
+        )
+    if not np.isfinite(vectors).all():
+        image, item, place = np.argwhere(~np.isfinite(vectors))[0]
+        raise ValueError(
+            f"{name}[{image}, {item}, {place}] is {vectors[image, item, place]}: only finite numbers can be ranked and "
+            "compared; look for a diverged model or damaged records"
+        )
+    return vectors

@@ -1,0 +1,98 @@
+"""Set prediction: what is where, one vector a slot, trained on scene records (Slot Attention, sec. 3.3; SMM, sec. 4)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
+from smm_tutorial.set_prediction.targets import OBJECT_DIM, PROPERTY_SLICES
+from smm_tutorial.slots.base import SlotOutput
+from smm_tutorial.slots.slot_model import SLOT_MODULES, SlotModel
+
+NUM_COORDINATES = 3
+
+
+@dataclass(frozen=True)
+class SetPredictionConfig:
+    """Everything that decides a `SetPredictor`. Compared models differ in `slots` alone. As it stands, the paper's sizes."""
+
+    slots: Literal["attention", "mixture"] = "mixture"
+    image_size: int = 128  # S, pixels
+    num_slots: int = 10  # K, at least as many as a scene has objects
+    slot_dim: int = 64
+    num_iterations: int = 7
+    convolutions: Convolutions = "paper"
+    encoder_channels: int = 64
+    encoder_stride: int = 4
+    head_dim: int = 64  # hidden width of the two heads
+    slot_options: dict = field(
+        default_factory=dict
+    )  # passed on to the slot module: start, content, gradient, ...
+
+
+@dataclass
+class SetPrediction:
+    """What a set predictor says of images: one object a slot.
+
+    predictions: `(B, K, 19)`, float32, in the order of `set_targets`: coordinates in (-1, 1), four groups that sum to one,
+    and how sure it is that the object is real, in (0, 1). slots: what the predictions were read from.
+    """
+
+    predictions: Tensor
+    slots: SlotOutput
+
+
+class SetHeads(nn.Module):
+    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: one MLP for the coordinates, one for everything else."""
+
+    def __init__(self, slot_dim: int, hidden_dim: int):
+        super().__init__()
+        self.coordinates, self.properties = (
+            nn.Sequential(nn.Linear(slot_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, width))
+            for width in (NUM_COORDINATES, OBJECT_DIM - NUM_COORDINATES)
+        )
+
+    def forward(self, slots: Tensor) -> Tensor:
+        coordinates, properties = self.coordinates(slots).float(), self.properties(slots).float()
+        groups = properties[..., :-1].split(
+            [values.stop - values.start for values in PROPERTY_SLICES.values()], dim=2
+        )
+        parts = [
+            torch.tanh(coordinates / 2),  # 2 sigmoid(x) - 1
+            *(group.softmax(dim=2) for group in groups),
+            properties[..., -1:].sigmoid(),
+        ]
+        return torch.cat(parts, dim=2)
+
+
+class SetPredictor(SlotModel):
+    """Encoder, slots, heads. Images are `(B, 3, S, S)` in [0, 1]."""
+
+    def __init__(self, config: SetPredictionConfig):
+        if config.slots not in SLOT_MODULES:
+            raise ValueError(f"slots must be one of {sorted(SLOT_MODULES)}, got {config.slots!r}")
+        encoder = ConvEncoder(
+            config.image_size,
+            config.encoder_channels,
+            config.encoder_stride,
+            convolutions=config.convolutions,
+        )
+        super().__init__(config, encoder)
+        self.heads = SetHeads(self.slots.output_dim, config.head_dim)
+
+    def forward(
+        self,
+        images: Tensor,
+        num_iterations: int | None = None,
+        num_slots: int | None = None,
+        noise: Tensor | None = None,
+        *,
+        return_history: bool = False,
+    ) -> SetPrediction:
+        """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
+        slots = self.find_slots(
+            images, num_iterations, num_slots, noise, return_history=return_history
+        )
+        return SetPrediction(self.heads(slots.slots), slots)

@@ -1,0 +1,302 @@
+"""The authors' released set predictor in our modules: reads their weights, gives their outputs.
+
+The file is `e725.pth` of the authors' repository (github.com/AIRI-Institute/smm, revision 0c724f6). It comes without a
+licence, so it is not part of this course: whoever has it can load it. Read as numbers alone; code in a file never runs.
+
+What was released differs from the paper, and each difference is an option of `SlotMixture` (see `ReleasedSlots`) but
+two: the slots start from the image (two tokens that a transformer updates together with the inputs), and they are read
+out through an MLP of means and log standard deviations.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from smm_tutorial.checkpoints import CheckpointError
+from smm_tutorial.networks.encoders import ConvEncoder
+from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
+from smm_tutorial.slots.base import SlotOutput
+from smm_tutorial.slots.mixture import SlotMixture
+
+IMAGE_SIZE, STRIDE, DIM, MLP_DIM, NUM_SLOTS, NUM_STEPS = (
+    128,
+    4,
+    64,
+    128,
+    10,
+    8,
+)  # 7 iterations and one more
+HEADS, LAYERS = 4, 2  # of the transformer
+RANGE_SLACK = 1e-3  # how far beyond [0, 1] a resampling filter may carry an image
+REMEDY = "fetch e725.pth (2.6 MB) anew from github.com/AIRI-Institute/smm"
+
+#: Beginnings of the file's names, and of ours.
+RENAMED = {
+    "encoder_cnn.layers.": "encoder.convolutions.",
+    "encoder_pos.linear.": "encoder.embed_positions.",
+    "layer_norm.": "encoder.head.0.",
+    "mlp.0.": "encoder.head.1.",
+    "mlp.2.": "encoder.head.3.",
+    "slot_attention.mu_init.": "slots.start.mean.",
+    "slot_attention.sigma_init.": "slots.start.log_scale.",
+    "slot_attention.transf.norm.": "slots.start.norm.",
+    "slot_attention.transf.transformer_blocks.": "slots.start.blocks.",
+    "slot_attention.norm_input.": "slots.mixture.norm_inputs.",
+    "slot_attention.norm_slots.": "slots.mixture.norm_means.",
+    "slot_attention.to_k.": "slots.mixture.to_keys.",
+    "slot_attention.to_v.": "slots.mixture.to_values.",
+    "slot_attention.to_q.": "slots.mixture.to_queries.",
+    "slot_attention.gru_mu.": "slots.mixture.update.gru.",
+    "slot_attention.norm_mu.": "slots.mixture.update.norm.",
+    "slot_attention.mlp_mu.": "slots.mixture.update.mlp.",
+    "slot_attention.mlp_out.": "slots.read_out.",
+    "mlp_coords.": "heads.coordinates.",
+    "mlp_prop.": "heads.properties.",
+}
+#: Inside a block of the transformer.
+RENAMED_IN_BLOCKS = {".to_out.0.": ".out.", ".ff.net.0.0.": ".mlp.0.", ".ff.net.2.": ".mlp.2."}
+UNUSED = ("quantizer.", "coord_quantizer.")  # left over from another experiment of the authors
+
+
+def load_official_set_predictor(path: str | Path) -> "OfficialSetPredictor":
+    """The released set predictor, in eval mode, from the authors' file at `path`.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds anything but tensors (nothing in it is run), or holds other
+            tensors than the release. Names the file and the remedy.
+    """
+    path = Path(path)
+    predictor = OfficialSetPredictor()
+    tensors = _translated(_read_tensors(path))
+    expected = predictor.state_dict() | {POSITIONS: predictor.encoder.positions}
+    odd = sorted(
+        name
+        for name in expected.keys() | tensors.keys()
+        if name not in expected
+        or name not in tensors
+        or expected[name].shape != tensors[name].shape
+    )
+    if odd:
+        found, wanted = (
+            tuple(of[odd[0]].shape) if odd[0] in of else "nothing" for of in (tensors, expected)
+        )
+        raise CheckpointError(
+            f"{path} does not hold the released set predictor: at {odd[0]} it has {found}, expected {wanted} "
+            f"({len(odd)} tensors differ): {REMEDY}"
+        )
+    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise CheckpointError(
+            f"{path} is damaged: {broken[0]} holds numbers that are not finite: {REMEDY}"
+        )
+    predictor.encoder.positions.copy_(tensors.pop(POSITIONS))
+    predictor.load_state_dict(tensors)
+    return predictor.eval()
+
+
+class OfficialSetPredictor(nn.Module):
+    """The released network: a `SetPredictor` whose slots are `ReleasedSlots`. For inference: dropout is left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = ConvEncoder(IMAGE_SIZE, DIM, STRIDE, convolutions="paper")
+        self.slots = ReleasedSlots()
+        self.heads = SetHeads(DIM, DIM)
+
+    def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
+        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, in the order of `set_targets`."""
+        return self.predict(images, noise).predictions
+
+    def predict(
+        self, images: Tensor, noise: Tensor | None = None, *, return_history: bool = False
+    ) -> SetPrediction:
+        """Predictions and the slots behind them.
+
+        noise: `(B, 10, 128)`, for means and log standard deviations; drawn where it is None.
+        """
+        if images.ndim != 4 or images.shape[1:] != (3, IMAGE_SIZE, IMAGE_SIZE):
+            raise ValueError(
+                f"images must be (batch, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], got {tuple(images.shape)}: load the data "
+                f"with size={IMAGE_SIZE}, the whole frame"
+            )
+        low, high = images.aminmax()
+        if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
+            raise ValueError(
+                f"images must lie in [0, 1], got {low:.3g} to {high:.3g}: (images + 1) / 2 undoes a [-1, 1] scale"
+            )
+        slots = self.slots(self.encoder(images), noise, return_history=return_history)
+        return SetPrediction(self.heads(slots.slots), slots)
+
+    def start_noise(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Noise `(B, 10, 128)` on the model's device, the same for the same generator state on any device."""
+        return torch.randn(batch, NUM_SLOTS, 2 * DIM, generator=generator).to(
+            next(self.parameters()).device
+        )
+
+
+class ReleasedSlots(nn.Module):
+    """`SlotMixture` as it was released, its start from the image, its slots read out to D.
+
+    - `density="scaled_distance"`: no log-determinant, D^-1/2 in place of 1/2, and a floor under every closeness;
+    - `query="mean_and_scale"`: one LayerNorm and one projection for means and log standard deviations;
+    - `weights="fixed"`: the released code normalises the responsibilities over inputs before it sums them, so that each
+      weight comes out as 1/K in every iteration;
+    - `gradient="last"`, 8 steps.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.start = ImageStart()
+        self.mixture = SlotMixture(
+            NUM_SLOTS,
+            DIM,
+            DIM,
+            NUM_STEPS,
+            MLP_DIM,
+            content="mean",
+            density="scaled_distance",
+            query="mean_and_scale",
+            weights="fixed",
+            gradient="last",
+            variance_floor=1e-8,
+        )
+        self.mixture.start = self.mixture.start_log_variance = None  # it is always given one
+        self.read_out = nn.Sequential(
+            nn.Linear(2 * DIM, 2 * MLP_DIM), nn.ReLU(), nn.Linear(2 * MLP_DIM, DIM)
+        )
+
+    def forward(
+        self, inputs: Tensor, noise: Tensor | None, *, return_history: bool = False
+    ) -> SlotOutput:
+        """inputs `(B, N, D)`, noise `(B, K, 2 D)` or None -> `SlotOutput`, slots `(B, K, D)`."""
+        means, log_scales, inputs = self.start(inputs, noise)
+        start = (means, (2 * log_scales).exp())  # (B, K, D) each
+        output = self.mixture(inputs, start=start, return_history=return_history)
+        output.slots = self.read_out(torch.cat([output.means, 0.5 * output.variances.log()], dim=2))
+        return output
+
+
+class ImageStart(nn.Module):
+    """Start of the slots, learned from the image: two tokens join the inputs in a transformer.
+
+    One token becomes the mean, the other the log scale, of a Gaussian over means and log standard deviations, from which
+    every slot's start is drawn. The inputs go on as the transformer leaves them.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(1, 2, DIM))
+        self.norm = nn.LayerNorm(DIM)
+        self.blocks = nn.Sequential(*(TransformerBlock() for _ in range(LAYERS)))
+        self.mean, self.log_scale = (
+            nn.Sequential(nn.Linear(DIM, MLP_DIM), nn.ReLU(), nn.Linear(MLP_DIM, 2 * DIM))
+            for _ in range(2)
+        )
+
+    def forward(self, inputs: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """inputs `(B, N, D)` -> means and log standard deviations `(B, K, D)`, and inputs `(B, N, D)`."""
+        shape = (len(inputs), NUM_SLOTS, 2 * DIM)
+        if noise is None:
+            noise = torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
+        if noise.shape != shape:
+            raise ValueError(
+                f"noise must be (batch, slots, 2 slot_dim) = {shape}, got {tuple(noise.shape)}"
+            )
+        tokens = torch.cat(
+            [self.tokens.expand(len(inputs), -1, -1), inputs], dim=1
+        )  # (B, 2 + N, D)
+        mean, log_scale, inputs = self.blocks(self.norm(tokens)).split(
+            [1, 1, inputs.shape[1]], dim=1
+        )
+        slots = self.mean(mean) + self.log_scale(log_scale).exp() * noise.to(inputs)  # (B, K, 2 D)
+        return *slots.chunk(2, dim=2), inputs
+
+
+class TransformerBlock(nn.Module):
+    """Two self-attentions and an MLP, each on normalised tokens and added to them."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(DIM) for _ in range(3))
+        self.attn1, self.attn2 = SelfAttention(), SelfAttention()
+        self.mlp = nn.Sequential(nn.Linear(DIM, 4 * DIM), nn.GELU(), nn.Linear(4 * DIM, DIM))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attn1(self.norm1(tokens))
+        tokens = tokens + self.attn2(self.norm2(tokens))
+        return tokens + self.mlp(self.norm3(tokens))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; keys, queries and values without bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.to_q, self.to_k, self.to_v = (nn.Linear(DIM, DIM, bias=False) for _ in range(3))
+        self.out = nn.Linear(DIM, DIM)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        queries, keys, values = (
+            project(tokens).unflatten(2, (HEADS, -1)).transpose(1, 2)
+            for project in (self.to_q, self.to_k, self.to_v)
+        )  # (B, H, N, D / H)
+        mixed = nn.functional.scaled_dot_product_attention(queries, keys, values)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+POSITIONS = "encoder.positions"  # a buffer that our checkpoints do not hold: the authors' grid ends in the pixels' corners
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}: {REMEDY}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file can fail anywhere in the reader
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path} is damaged or holds more than tensors, and was refused; nothing in it was run ({reason}): {REMEDY}"
+        ) from error
+    if not isinstance(content, dict) or not all(
+        isinstance(tensor, Tensor) for tensor in content.values()
+    ):
+        raise CheckpointError(
+            f"{path} holds {type(content).__name__} and not tensors by name: {REMEDY}"
+        )
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _translated(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors under our names; names that the release does not have stay as they are."""
+    ours = {
+        _our_name(name): tensor for name, tensor in tensors.items() if not name.startswith(UNUSED)
+    }
+    first, tokens = (
+        "encoder.convolutions.0.weight",
+        ("slot_attention.mu", "slot_attention.logsigma"),
+    )
+    if first in ours:
+        ours[first] = (
+            ours[first] / 2
+        )  # the encoder stretches images to [-2, 2], the authors' to [-1, 1]
+    if POSITIONS in ours and ours[POSITIONS].ndim == 4:
+        ours[POSITIONS] = ours[POSITIONS][0].permute(2, 0, 1)  # (1, H, W, 4) -> (4, H, W)
+    if (embedding := "encoder.embed_positions.weight") in ours:
+        ours[embedding] = ours[embedding][
+            ..., None, None
+        ]  # a linear map -> a convolution of one pixel
+    if all(name in ours for name in tokens):
+        ours["slots.start.tokens"] = torch.cat([ours.pop(name) for name in tokens], dim=1)
+    return ours
+
+
+def _our_name(name: str) -> str:
+    if name == "encoder_pos.grid":
+        return POSITIONS
+    for theirs, ours in RENAMED.items():
+        if name.startswith(theirs):
+            name = ours + name.removeprefix(theirs)
+            break
+    for theirs, ours in RENAMED_IN_BLOCKS.items():
+        name = name.replace(theirs, ours) if name.startswith("slots.start.blocks.") else name
+    return name

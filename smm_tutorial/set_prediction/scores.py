@@ -1,0 +1,108 @@
+"""Set prediction in numbers: average precision at every threshold, and what goes wrong where it is low."""
+
+import torch
+from torch import Tensor
+
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.set_prediction.average_precision import average_precision_clevr
+from smm_tutorial.set_prediction.model import SetPredictor
+from smm_tutorial.set_prediction.targets import (
+    COORDINATE_SCALE,
+    COORDINATES,
+    PROPERTY_SLICES,
+    REAL,
+    set_targets,
+)
+
+#: How far from its object a prediction may lie, in world units, by the name that tables use; -1 is no limit.
+THRESHOLDS = {"inf": -1, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
+EVALUATION_BATCH = 64
+DECIMALS = 4
+LEAST_REAL = 0.5
+
+
+@torch.no_grad()
+def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tensor:
+    """What a model predicts of every image -> `(M, K, 19)`, on the CPU. seed: of the slots' starts.
+
+    Computed outside autocast, whatever surrounds the call.
+    """
+    generator, device, predictions = (
+        torch.Generator().manual_seed(seed),
+        next(model.parameters()).device,
+        [],
+    )
+    with torch.autocast(device.type, enabled=False):
+        for first in range(0, len(data), EVALUATION_BATCH):
+            images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
+            predictions.append(
+                model(images, noise=model.start_noise(len(images), generator)).predictions.cpu()
+            )
+    return torch.cat(predictions)
+
+
+def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]:
+    """At each of `THRESHOLDS`, of predictions `(M, K, 19)` and targets `(M, T, 19)`."""
+    return {
+        name: round(average_precision_clevr(predictions, targets, limit), DECIMALS)
+        for name, limit in THRESHOLDS.items()
+    }
+
+
+def set_scores(data: SceneImages, predictions: Tensor) -> dict:
+    """Every score of predictions `(M, K, 19)` of a data set, ready for JSON.
+
+    ap: `average_precisions`. by_objects: the same over the images with so many objects, by that number (as text). For each
+    object its nearest prediction among the real ones (at least `LEAST_REAL` sure) is looked at: `distance` is the median of
+    how far it lies, in world units, and `right` the share of each property that it has right. `count_error`: mean difference
+    between the numbers of real predictions and of objects; `images`, how many there were.
+
+    Raises `ValueError` when the data have no records.
+    """
+    if data.records is None:
+        raise ValueError(
+            f"{data.name} ({data.split}) has no records to score against: choose a split that has"
+        )
+    counts = torch.tensor([len(record["objects"]) for record in data.records])  # (M,)
+    targets = set_targets(data.records, int(counts.max()))  # (M, T, 19)
+    by_objects = {}
+    for number in counts.unique().tolist():
+        chosen = counts == number
+        by_objects[str(number)] = {
+            "images": int(chosen.sum()),
+            "ap": average_precisions(predictions[chosen], targets[chosen]),
+        }
+    real = predictions[..., REAL] >= LEAST_REAL  # (M, K)
+    return {
+        "ap": average_precisions(predictions, targets),
+        "images": len(data),
+        "by_objects": by_objects,
+        "count_error": round((real.sum(dim=1) - counts).abs().double().mean().item(), DECIMALS),
+    } | _nearest(predictions, real, targets)
+
+
+def _nearest(predictions: Tensor, real: Tensor, targets: Tensor) -> dict:
+    """How far the nearest real prediction lies from each object, and which properties it has right."""
+    distances = COORDINATE_SCALE * torch.cdist(
+        targets[..., COORDINATES], predictions[..., COORDINATES]
+    )  # (M, T, K)
+    nearest, place = distances.masked_fill(~real[:, None], torch.inf).min(dim=2)  # (M, T) each
+    seen = (
+        targets[..., REAL] == 1
+    ) & nearest.isfinite()  # (M, T): objects in images where anything is predicted
+    if not seen.any():
+        return {"distance": None, "right": {name: 0.0 for name in PROPERTY_SLICES}}
+    chosen = predictions.gather(1, place[..., None].expand(*place.shape, predictions.shape[2]))[
+        seen
+    ]  # (objects, 19)
+    right = {
+        name: (chosen[:, part].argmax(dim=1) == targets[seen][:, part].argmax(dim=1))
+        .double()
+        .mean()
+        .item()
+        for name, part in PROPERTY_SLICES.items()
+    }
+    return {
+        "distance": round(nearest[seen].median().item(), DECIMALS),
+        "right": {name: round(share, DECIMALS) for name, share in right.items()},
+    }

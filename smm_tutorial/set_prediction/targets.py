@@ -1,0 +1,86 @@
+"""Scenes as sets of vectors: what set prediction predicts, and in which order.
+
+An object is 19 numbers: x, y, z in units of `COORDINATE_SCALE` | one-hot size, material, shape, colour (`PROPERTIES`) |
+1 for a real object. A set is padded with zero vectors. The order is that of the released weights of SMM.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smm_tutorial.scenes import Scene
+from smm_tutorial.scenes.records import SceneObject
+
+COORDINATE_SCALE = 3.0  # world units: CLEVR's objects lie in [-3, 3] x [-3, 3]
+COORDINATES = slice(0, 3)
+PROPERTIES = {
+    "size": ("small", "large"),
+    "material": ("rubber", "metal"),
+    "shape": ("cube", "sphere", "cylinder"),
+    "color": ("gray", "blue", "brown", "yellow", "red", "green", "purple", "cyan"),
+}
+#: Where each property's values lie in the vector.
+PROPERTY_SLICES = {
+    "size": slice(3, 5),
+    "material": slice(5, 7),
+    "shape": slice(7, 10),
+    "color": slice(10, 18),
+}
+REAL = 18
+OBJECT_DIM = 19
+
+
+def object_vector(item: SceneObject) -> list[float]:
+    """The 19 numbers of one object."""
+    vector = [coordinate / COORDINATE_SCALE for coordinate in item.position]
+    for name, values in PROPERTIES.items():
+        vector += [float(value == getattr(item, name)) for value in values]
+    return [*vector, 1.0]
+
+
+def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -> Tensor:
+    """Targets `(B, max_objects, 19)`, float32, of scenes or of records such as `SceneImages.records`.
+
+    Raises:
+        ValueError: a scene has more than `max_objects` objects, or a record lacks a field.
+    """
+    targets = torch.zeros(len(scenes), max_objects, OBJECT_DIM)
+    for index, scene in enumerate(scenes):
+        objects = scene.objects if isinstance(scene, Scene) else _objects(scene, index)
+        if len(objects) > max_objects:
+            raise ValueError(
+                f"scene {index} has {len(objects)} objects, and a set holds at most {max_objects}: "
+                f"load the data with max_objects={max_objects}, or use more slots"
+            )
+        if objects:
+            targets[index, : len(objects)] = torch.tensor([object_vector(item) for item in objects])
+    return targets
+
+
+def _objects(record: Mapping[str, Any], index: int) -> list[SceneObject]:
+    """A record's objects alone: the rest of the scene, its relations above all, would cost most of the time."""
+    if "objects" not in record:
+        raise ValueError(f"scene record {index} has no list 'objects', it has {sorted(record)}")
+    return [
+        SceneObject.from_record(item, f"scene {index}: objects[{k}]")
+        for k, item in enumerate(record["objects"])
+    ]
+
+
+def predicted_objects(vectors: Tensor, least_real: float = 0.5) -> list[SceneObject]:
+    """One image's predictions `(K, 19)` as objects, those at least `least_real` real, the surest first.
+
+    The turn about the vertical axis is not predicted and is 0.
+    """
+    objects = []
+    for vector in vectors[vectors[:, REAL].argsort(descending=True, stable=True)].tolist():
+        if vector[REAL] >= least_real:
+            chosen = {}
+            for name, values in PROPERTIES.items():
+                scores = vector[PROPERTY_SLICES[name]]
+                chosen[name] = values[scores.index(max(scores))]
+            position = tuple(COORDINATE_SCALE * coordinate for coordinate in vector[COORDINATES])
+            objects.append(SceneObject(rotation=0.0, position=position, **chosen))
+    return objects

@@ -1,0 +1,57 @@
+"""What every model of the course begins with: an encoder, and a slot module on what it sees."""
+
+import torch
+from torch import Tensor, nn
+
+from smm_tutorial.networks.encoders import ConvEncoder
+from smm_tutorial.slots.attention import SlotAttention
+from smm_tutorial.slots.base import SlotModule, SlotOutput
+from smm_tutorial.slots.mixture import SlotMixture
+
+SLOT_MODULES: dict[str, type[SlotModule]] = {"attention": SlotAttention, "mixture": SlotMixture}
+
+
+class SlotModel(nn.Module):
+    """Encoder and slots; a subclass says what is made of them. Images are `(B, 3, S, S)` in [0, 1].
+
+    config: of the model; the sizes of encoder and slots are read from it.
+    """
+
+    def __init__(self, config, encoder: ConvEncoder):
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.slots = SLOT_MODULES[config.slots](
+            config.num_slots,
+            config.encoder_channels,
+            config.slot_dim,
+            config.num_iterations,
+            **config.slot_options,
+        )
+
+    def find_slots(
+        self,
+        images: Tensor,
+        num_iterations: int | None = None,
+        num_slots: int | None = None,
+        noise: Tensor | None = None,
+        *,
+        return_history: bool = False,
+    ) -> SlotOutput:
+        """The slots of images `(B, 3, S, S)`. Raises `ValueError` for images of another shape."""
+        side = self.config.image_size
+        if images.ndim != 4 or images.shape[1:] != (3, side, side):
+            raise ValueError(
+                f"images must be (batch, 3, {side}, {side}) in [0, 1], got {tuple(images.shape)}: "
+                f"load the data with size={side}"
+            )
+        return self.slots(
+            self.encoder(images), num_iterations, num_slots, noise, return_history=return_history
+        )
+
+    def start_noise(
+        self, batch: int, generator: torch.Generator, num_slots: int | None = None
+    ) -> Tensor:
+        """Noise `(B, K, D)` on the model's device, the same for the same generator state on any device."""
+        shape = (batch, num_slots or self.config.num_slots, self.config.slot_dim)
+        return torch.randn(shape, generator=generator).to(next(self.parameters()).device)

@@ -1,0 +1,112 @@
+"""How a model is trained: the configuration, its schedules and precisions."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Schedule = Literal["cosine", "half_life", "one_cycle"]
+Compile = Literal["none", "default"]
+TENSOR_CORES = (7, 0)  # least compute capability of a GPU that has units for float16
+
+
+def fast_precision() -> Precision:
+    """The precision that this hardware trains fastest in, by the units that it has.
+
+    bfloat16 on GPUs with units for it (Ampere and later) and on CPUs with AMX or AVX-512's dot products; float16 on GPUs
+    with units for that alone (the T4); else float32, for an emulated half precision is the slower one.
+    """
+    if torch.cuda.is_available():
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed"
+        return "16-mixed" if torch.cuda.get_device_capability() >= TENSOR_CORES else "32-true"
+    units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return (
+        "bf16-mixed"
+        if units.get("amx_bf16", False) or units.get("avx512_bf16", False)
+        else "32-true"
+    )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained; with the seed, all that decides a run beside model and data.
+
+    schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see `learning_rate_factor`. half_life: in steps.
+    weight_decay: of AdamW. ema_decay: keeps an average of the weights beside them (see `WeightAverage`), which is what
+    is evaluated, and what the model ends with. precision: see `fast_precision`.
+    compile: `default` lets torch.compile fuse the network's many small operations. Meant for long runs on a GPU: the first
+    step takes a minute or more, and a CPU gains little. Where it does not work a warning says so, and training goes on
+    without.
+    """
+
+    steps: int
+    batch_size: int  # of all processes together
+    learning_rate: float = 1.6e-3
+    warmup_steps: int = 300
+    clip_norm: float = 0.15
+    seed: int = 0
+    precision: Precision = "32-true"
+    schedule: Schedule = "cosine"
+    half_life: int | None = None
+    weight_decay: float = 0.0
+    ema_decay: float | None = None
+    compile: Compile = "none"
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
+        for name, choices in (
+            ("precision", Precision),
+            ("schedule", Schedule),
+            ("compile", Compile),
+        ):
+            if getattr(self, name) not in get_args(choices):
+                known = ", ".join(map(repr, get_args(choices)))
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if (self.schedule == "half_life") != (self.half_life is not None) or (
+            self.half_life or 1
+        ) < 1:
+            raise ValueError(
+                f"half_life, in steps, belongs to schedule='half_life', got {self.half_life} for {self.schedule!r}"
+            )
+        if self.schedule == "one_cycle" and not 1 < self.warmup_steps < self.steps:
+            raise ValueError(
+                f"warmup_steps must be between 1 and steps = {self.steps} for schedule='one_cycle', got {self.warmup_steps}"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(
+                f"ema_decay must be between 0 and 1, or None for no average, got {self.ema_decay}"
+            )
+
+
+def learning_rate_factor(step: int, config: TrainingConfig) -> float:
+    """What the learning rate of a step (from 0) is multiplied with, by `config.schedule`. W = `warmup_steps`.
+
+    cosine: (step + 1) / W, then half a cosine down to 0 at the last step.
+    half_life: min(step / W, 1) x 0.5^(step / half_life), object discovery's in both papers. W and half-life in Slot
+    Attention 10k and 100k, in SMM 5k and 50k.
+    one_cycle: half a cosine from 1/25 up to 1 over W steps, another one down to 1/250,000 (torch's `OneCycleLR` as it
+    stands); SMM's for set prediction, with W = 5 % of the steps.
+    """
+    warmup = config.warmup_steps
+    if config.schedule == "half_life":
+        return min(step / warmup if warmup else 1.0, 1.0) * 0.5 ** (step / config.half_life)
+    if config.schedule == "one_cycle":
+        start, top, end = 1 / 25, warmup - 1, 1 / 25 / 1e4
+        if step <= top:
+            return _half_cosine(start, 1.0, step / top)
+        return _half_cosine(1.0, end, (step - top) / (config.steps - 1 - top))
+    if step < warmup:
+        return (step + 1) / warmup
+    return _half_cosine(1.0, 0.0, min(1.0, (step - warmup) / max(1, config.steps - warmup)))
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,0 +1,304 @@
+"""One training loop for every model, on Lightning Fabric (devices, processes and precision come from there).
+
+A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) and `log.jsonl`. What happens in step t
+depends on the seed and t alone, so a run that was killed and resumed ends bit-equal, on a CPU, to one that was not.
+"""
+
+import contextlib
+import functools
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy
+import torch
+from lightning.fabric import Fabric
+from lightning_utilities.core import rank_zero
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from smm_tutorial.training import processes
+from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
+from smm_tutorial.training.logs import Meter, TensorBoard
+from smm_tutorial.training.processes import Share, held_interrupts
+from smm_tutorial.training.state import RunState, Trained, WeightAverage
+
+#: `loss(model, generator, step)` -> scalars by name, "loss" among them: that one is minimised, all are logged.
+Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
+
+
+@runtime_checkable
+class PlacedLoss(Protocol):
+    """A `Loss` that holds data: it is told once where to compute, and which share of each batch.
+
+    Every process draws the whole batch from the step's generator and computes its `share.of` it, so that the mean over
+    the processes is what one would have computed.
+    """
+
+    def place(self, device: torch.device, share: Share) -> None: ...
+
+    def __call__(
+        self, model: nn.Module, generator: torch.Generator, step: int
+    ) -> dict[str, Tensor]: ...
+
+
+class NonFiniteError(FloatingPointError):
+    """Training met an infinite or undefined number; says at which step and where."""
+
+
+@dataclass
+class Run:
+    """What `fit` gives back.
+
+    step, seconds: how far the run is, and what it has taken, over all calls that worked on it.
+    log: what this call logged, one entry at a time: step, seconds, loss, images a second, and what `evaluate` gave.
+    images_per_s: trained on by this call, evaluation left out. peak_memory_mib: of the GPU, None on a CPU.
+    """
+
+    step: int
+    seconds: float
+    log: list[dict]
+    images_per_s: float
+    peak_memory_mib: float | None
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The randomness of one training step, from seed and step alone."""
+    mixed = numpy.random.SeedSequence([seed, step]).generate_state(1, numpy.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed >> numpy.uint64(1)))
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    config: TrainingConfig,
+    run_dir: str | Path | None = None,
+    *,
+    save_every: int = 500,
+    log_every: int = 50,
+    stop_at: int | None = None,
+    progress: bool = True,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    evaluate_every: int = 1000,
+    tensorboard: str | Path | None = None,
+    devices: int = 1,
+    num_nodes: int = 1,
+) -> Run:
+    """Trains `model` in place with AdamW; with a `run_dir`, goes on from the state found there and keeps it up to date.
+
+    stop_at: ends this call early, at that step of the schedule. evaluate: scalars that are logged now and then.
+    tensorboard: a folder for the log as TensorBoard's event files, beside `log.jsonl`.
+    devices, num_nodes: how many GPUs (processes, on a CPU) of how many machines share the work. Each process takes its
+    share of the same joint batch, so that the losses are those of one process, up to rounding. `loss` must be a
+    `PlacedLoss`, and it and `evaluate` picklable; the script needs its `if __name__ == "__main__"`. On several machines,
+    make the same call on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK set and a `run_dir` that all of them see.
+
+    An interrupt saves the last finished step before it is passed on.
+
+    Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on disk),
+    `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another configuration, and
+    `ProcessError` when one of several processes fails: the others are ended, at once on the same machine, and
+    after `PATIENCE` at the latest.
+    """
+    with _without_notices():
+        fabric = processes.make_fabric(devices, num_nodes, config.precision)
+    if config.batch_size % (devices * num_nodes):
+        raise ValueError(
+            f"batch_size must be a multiple of the {devices * num_nodes} processes, got {config.batch_size}"
+        )
+    train = functools.partial(
+        _train,
+        loss=loss,
+        config=config,
+        run_dir=run_dir,
+        save_every=save_every,
+        log_every=log_every,
+        last=config.steps if stop_at is None else min(stop_at, config.steps),
+        progress=progress,
+        evaluate=evaluate,
+        evaluate_every=evaluate_every,
+        tensorboard=tensorboard,
+    )
+    if devices * num_nodes == 1:
+        return train(fabric, model)
+    if not isinstance(loss, PlacedLoss):
+        raise ValueError(
+            f"{type(loss).__name__} cannot be split over processes: give it place(device, share), or devices=1"
+        )
+    return processes.run(fabric, train, model)
+
+
+def _train(
+    fabric: Fabric,
+    model: nn.Module,
+    *,
+    loss: Loss,
+    config: TrainingConfig,
+    run_dir: str | Path | None,
+    save_every: int,
+    log_every: int,
+    last: int,
+    progress: bool,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None,
+    evaluate_every: int,
+    tensorboard: str | Path | None,
+) -> Run:
+    """`fit` in one process. Of several, the first alone evaluates and writes."""
+    board = TensorBoard(tensorboard) if tensorboard is not None and fabric.is_global_zero else None
+    wrapped, trained = _set_up(fabric, model, loss, config)
+    state = RunState(Path(run_dir), config) if run_dir is not None else None
+    first, seconds_before = state.restore(trained) if state else (0, 0.0)
+    done, writes = first, fabric.is_global_zero
+    if state and writes:
+        state.cut_log(first)
+    meter, log = Meter(fabric.device, config.batch_size, first, seconds_before), []
+    bar = tqdm(
+        range(first, last),
+        initial=first,
+        total=config.steps,
+        disable=not (progress and writes),
+        unit="step",
+    )
+    try:
+        for step in bar:
+            for group in trained.optimizer.param_groups:
+                group["lr"] = config.learning_rate * learning_rate_factor(step, config)
+            scalars = loss(wrapped, step_generator(config.seed, step), step)
+            trained.optimizer.zero_grad(set_to_none=True)
+            fabric.backward(scalars["loss"])
+            scalars = _means(fabric, scalars)
+            _refuse_non_finite(fabric, trained, scalars, step, state)
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            with held_interrupts():
+                trained.optimizer.step()
+                if trained.average:
+                    trained.average.update(model, step)
+                done = step + 1
+
+            entry = {}
+            if done % log_every == 0 or done == last:
+                entry = {name: value.item() for name, value in scalars.items()} | meter.readings(
+                    done
+                )
+                bar.set_postfix_str(
+                    f"loss {entry['loss']:.4f}, {entry['images_per_s']:.0f} images/s"
+                )
+            if evaluate and writes and (done % evaluate_every == 0 or done == last):
+                with meter.paused():
+                    entry |= evaluate((trained.average or trained).model.eval())
+                model.train()
+            if entry and writes:
+                log.append({"step": done, "seconds": round(meter.seconds, 2)} | entry)
+                for journal in filter(None, (state, board)):
+                    journal.log(log[-1])
+            if state and writes and (done % save_every == 0 or done == last):
+                state.save(trained, done, meter.seconds)
+    except KeyboardInterrupt:
+        if state and writes:
+            with held_interrupts():
+                state.save(trained, done, meter.seconds)
+                print(
+                    f"Interrupted. {state.file} holds step {done:,}: the same call goes on from there."
+                )
+        raise
+    finally:
+        if trained.average:
+            model.load_state_dict(trained.average.model.state_dict())
+    return Run(done, meter.seconds, log, meter.images_per_s(done), meter.peak_memory_mib)
+
+
+def _set_up(
+    fabric: Fabric, model: nn.Module, loss: Loss, config: TrainingConfig
+) -> tuple[nn.Module, Trained]:
+    """The model as the loss is to call it, on its device, and all that training changes."""
+    if isinstance(loss, PlacedLoss):
+        loss.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    called = _compiled(model, fabric.device) if config.compile == "default" else model
+    wrapped, optimizer = fabric.setup(called, optimizer)
+    average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
+    return wrapped, Trained(
+        model, optimizer, average, fabric.strategy.precision if _scaler(fabric) else None
+    )
+
+
+def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model compiled; as it is, with a warning, where a small trial shows that torch.compile does not work here."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(8, device=device))
+        return torch.compile(model)
+    except Exception as error:  # no compiler, no Triton, a Python too new: each raises its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        warnings.warn(
+            f"torch.compile does not work here, training goes on without it, only slower ({reason}). It needs a C++ compiler "
+            "on a CPU and Triton on a GPU; compile='none' silences this",
+            stacklevel=2,
+        )
+        return model
+
+
+@contextlib.contextmanager
+def _without_notices():
+    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger is left as it was."""
+    logger = rank_zero.log
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """What scales losses up, so that gradients in float16 do not vanish; None in other precisions."""
+    return getattr(fabric.strategy.precision, "scaler", None)
+
+
+def _means(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The scalars, without gradients, averaged over the processes."""
+    values = torch.stack([value.detach().float() for value in scalars.values()])
+    return dict(zip(scalars, fabric.all_reduce(values), strict=True))
+
+
+def _refuse_non_finite(
+    fabric: Fabric, trained: Trained, scalars: dict[str, Tensor], step: int, state: RunState | None
+) -> None:
+    """Undoes the scaling of the gradients. Raises `NonFiniteError` unless loss and gradients are finite.
+
+    Gradients that overflow where the loss was scaled up are no error: the scaler leaves this step out and scales less.
+    When it scales no longer and they still do, they are.
+    """
+    fabric.strategy.precision.unscale_gradients(trained.optimizer.optimizer)
+    gradients = [p.grad for p in trained.model.parameters() if p.grad is not None]
+    norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
+    if not (scalars["loss"].isfinite() and norm.isfinite()):
+        scaler = _scaler(fabric)
+        if not scalars["loss"].isfinite() or scaler is None or scaler.get_scale() <= 1:
+            raise NonFiniteError(_where_non_finite(trained.model, scalars, step, state))
+
+
+def _where_non_finite(
+    model: nn.Module, scalars: dict[str, Tensor], step: int, state: RunState | None
+) -> str:
+    """The message: which tensor went bad, weights before loss before gradients, and what to do."""
+    named = [(f"weight {name}", p) for name, p in model.named_parameters()]
+    named += [(name, value) for name, value in scalars.items()]
+    named += [
+        (f"gradient of {name}", p.grad)
+        for name, p in model.named_parameters()
+        if p.grad is not None
+    ]
+    culprit = next(
+        (name for name, tensor in named if not torch.isfinite(tensor).all()),
+        "the norm of all gradients",
+    )
+    kept = f"; {state.file} keeps the last good state" if state and state.file.exists() else ""
+    return (
+        f"step {step}: {culprit} is not finite, and nothing was updated with it{kept}. "
+        "Look for NaN in the data; else lower learning_rate or clip_norm, or lengthen warmup_steps"
+    )

@@ -1,0 +1,31 @@
+"""Widgets of notebook 01."""
+
+from collections.abc import Sequence
+
+import ipywidgets
+import numpy as np
+
+from smm_tutorial.clustering import MixtureStep
+from smm_tutorial.figures.clustering import em_step_figure, temperature_figure
+from smm_tutorial.widgets.controls import FigureSlider
+
+
+def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
+    """Step through a mixture's `history_` (points in the plane): ellipses, responsibilities as colours, bound curve."""
+    slider = ipywidgets.IntSlider(
+        0, 0, len(history) - 1, description="iteration", continuous_update=False
+    )
+    return FigureSlider(slider, lambda iteration: em_step_figure(history, iteration))
+
+
+def temperature_slider(
+    points: np.ndarray, means_init: np.ndarray, temperatures: Sequence[float]
+) -> FigureSlider:
+    """Soft k-means on points (N, 2) from means (K, 2), from the first to the last of some temperatures."""
+    options = [(f"{temperature:.3g}", float(temperature)) for temperature in temperatures]
+    slider = ipywidgets.SelectionSlider(
+        options=options, description="temperature", continuous_update=False
+    )
+    return FigureSlider(
+        slider, lambda temperature: temperature_figure(points, means_init, temperature)
+    )

@@ -1,0 +1,187 @@
+"""`SceneImages`, `choose_scenes`, resizing, and `datasets.load`'s own messages."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smm_tutorial import datasets
+from smm_tutorial.datasets.cropping import (
+    AREA,
+    BILINEAR,
+    CROPS,
+    NEAREST,
+    crop_box,
+    fit_pixels,
+    window_of_box,
+)
+from smm_tutorial.datasets.scene_images import SceneImages, choose_scenes, joined
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    return SceneImages(
+        images=torch.randint(0, 256, (5, 3, 4, 6), generator=generator, dtype=torch.uint8),
+        filenames=[f"{index}.png" for index in range(5)],
+        name="made-up",
+        split="train",
+        licence="none",
+        masks=torch.randint(0, 3, (5, 4, 6), generator=generator, dtype=torch.uint8),
+        records=[{"objects": [], "image_filename": f"{index}.png"} for index in range(5)],
+    )
+
+
+def test_a_batch_holds_the_chosen_images_as_floats_and_masks_as_integers(data):
+    batch = data.batch([3, 0, 3])
+    assert batch.images.shape == (3, 3, 4, 6) and batch.images.dtype == torch.float32
+    assert batch.masks.shape == (3, 4, 6) and batch.masks.dtype == torch.int64
+    torch.testing.assert_close(batch.images * 255, data.images[[3, 0, 3]].float())
+    assert torch.equal(batch.masks, data.masks[[3, 0, 3]].long())
+    assert torch.equal(data.batch(torch.tensor([1, 2])).images, data.batch(slice(1, 3)).images)
+
+
+def test_joined_data_have_masks_if_all_parts_do(data):
+    both = joined([data, data.subset([1, 0])])
+    assert (
+        len(both) == 7
+        and torch.equal(both.masks[5:], data.masks[[1, 0]])
+        and both.filenames[5:] == ["1.png", "0.png"]
+    )
+    without = joined([data, replace(data, masks=None)])
+    assert without.masks is None and len(without.records) == 10
+
+
+def test_the_largest_byte_becomes_exactly_one():
+    white = SceneImages(
+        torch.full((1, 3, 2, 2), 255, dtype=torch.uint8), ["w"], "made-up", "train", "none"
+    )
+    assert white.batch([0]).images.max().item() == 1.0
+    assert white.batch([0]).masks is None
+
+
+@pytest.mark.parametrize("indices", [[4, 1], torch.tensor([4, 1]), slice(0, 2)])
+def test_a_subset_keeps_images_masks_records_and_names_together(data, indices):
+    subset = data.subset(indices)
+    assert len(subset) == 2 and subset.name == data.name
+    for index, filename in enumerate(subset.filenames):
+        origin = data.filenames.index(filename)
+        assert torch.equal(subset.images[index], data.images[origin])
+        assert torch.equal(subset.masks[index], data.masks[origin])
+        assert subset.records[index] is data.records[origin]
+
+
+def test_moving_keeps_everything(data):
+    moved = data.to("meta")
+    assert moved.images.device.type == moved.masks.device.type == "meta"
+    assert moved.records is data.records and len(moved) == 5 and moved.size == (4, 6)
+
+
+def test_its_text_is_short_and_tells_what_it_is(data):
+    assert repr(data) == "<SceneImages made-up/train: 5 scenes, 4 x 6, masks and records>"
+
+
+def test_parts_that_disagree_are_refused(data):
+    with pytest.raises(ValueError, match=r"images must be uint8 \(M, 3, H, W\), got torch.float32"):
+        SceneImages(data.images.float(), data.filenames, "n", "s", "l")
+    with pytest.raises(
+        ValueError, match=r"masks must be uint8 \(5, 4, 6\).*got torch.uint8 \(5, 4, 5\)"
+    ):
+        SceneImages(data.images, data.filenames, "n", "s", "l", masks=data.masks[:, :, 1:])
+    with pytest.raises(ValueError, match="records must be as many as the images, 5, got 4"):
+        SceneImages(data.images, data.filenames, "n", "s", "l", records=data.records[:4])
+
+
+def test_scenes_are_chosen_by_objects_first_and_then_limited():
+    counts = [3, 7, 6, 5, 10, 6]
+    assert choose_scenes(counts, 6, limit=2, max_objects=6) == [0, 2]
+    assert choose_scenes(counts, 6, min_objects=6, max_objects=7) == [1, 2, 5]
+    assert choose_scenes(None, 4, limit=3) == [0, 1, 2]
+    assert choose_scenes(None, 4) == [0, 1, 2, 3]
+    with pytest.raises(
+        ValueError, match="none of the 6 scenes has 11 to inf objects; they have 3 to 10"
+    ):
+        choose_scenes(counts, 6, min_objects=11)
+    with pytest.raises(ValueError, match="need scene records"):
+        choose_scenes(None, 4, max_objects=6)
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        choose_scenes(counts, 6, limit=0)
+
+
+def test_shrinking_takes_means_of_images_and_keeps_labels_of_masks():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    halved = fit_pixels(pixels, (0, 0, 12, 8), (4, 6), AREA)
+    means = pixels.reshape(4, 2, 6, 2, 3).mean(axis=(1, 3))
+    assert np.abs(halved - means).max() <= 1  # Pillow rounds twice, along rows and along columns
+    mask = np.kron(np.array([[0, 7], [3, 9]], dtype=np.uint8), np.ones((5, 5), dtype=np.uint8))
+    for size in (2, 3, 7, 20):
+        assert set(np.unique(fit_pixels(mask, (0, 0, 10, 10), size, NEAREST))) == {0, 3, 7, 9}
+
+
+def test_bilinear_shrinking_is_antialiased():
+    stripes = np.zeros((16, 16, 3), dtype=np.uint8)
+    stripes[:, ::2] = 200  # a picture without antialiasing would be all 0 or all 200
+    inside = fit_pixels(stripes, (0, 0, 16, 16), 4, BILINEAR)[:, 1:-1]
+    assert np.abs(inside.astype(int) - 100).max() <= 15
+
+
+def test_the_papers_crop_is_rows_29_to_221_and_columns_64_to_256():
+    pixels = np.random.default_rng(1).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    cropped = fit_pixels(pixels, crop_box(240, 320, "paper"), None, BILINEAR)
+    assert np.array_equal(cropped, pixels[29:221, 64:256])
+
+
+def test_the_smm_crop_is_the_central_256_of_320_by_480():
+    assert crop_box(320, 480, "smm") == (112, 32, 368, 288)
+
+
+@pytest.mark.parametrize("crop", [*CROPS, None, (0.2, 0.1, 0.9, 0.6)])
+def test_one_crop_shows_one_piece_of_the_world_in_images_of_either_shape(crop):
+    """A 320 x 480 image is a 360 x 480 one (4:3) without its first and last 20 rows."""
+    left, top, right, bottom = crop_box(320, 480, crop)
+    if crop is not None:
+        assert crop_box(360, 480, crop) == pytest.approx(
+            (left, top + 20, right, bottom + 20), abs=1e-5
+        )
+        assert window_of_box(320, 480, (left, top, right, bottom)) == pytest.approx(
+            CROPS.get(crop, crop), abs=1e-6
+        )
+    else:
+        assert window_of_box(320, 480, (left, top, right, bottom)) == pytest.approx(
+            (20 / 360, 0, 340 / 360, 1)
+        )
+
+
+def test_impossible_crops_and_sizes_are_refused():
+    with pytest.raises(ValueError, match="unknown crop 'papers': known are paper, smm"):
+        crop_box(240, 320, "papers")
+    with pytest.raises(ValueError, match="fractions of the 4:3 frame"):
+        crop_box(240, 320, (29, 64, 221, 256))
+    with pytest.raises(ValueError, match="rows -20 to 340 of an image that has 320"):
+        crop_box(320, 480, (0.0, 0.0, 1.0, 1.0))
+    for size in (0, (3, 4, 5), 2.5):
+        with pytest.raises(ValueError, match="size must be in pixels"):
+            fit_pixels(np.zeros((4, 4), dtype=np.uint8), (0, 0, 4, 4), size, NEAREST)
+
+
+def test_load_names_what_it_knows():
+    with pytest.raises(
+        ValueError,
+        match="unknown data set 'clever': known are clevr6, rendered, clevr, clevr-with-masks",
+    ):
+        datasets.load("clever")
+    with pytest.raises(
+        ValueError, match="'clevr6' has no option masks: known are root, limit, min_objects"
+    ):
+        datasets.load("clevr6", masks=True)
+    with pytest.raises(ValueError, match="'clevr-renders' needs root"):
+        datasets.load("clevr-renders")
+
+
+def test_pixels_beyond_the_crop_have_no_say():
+    pixels = np.random.default_rng(2).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    boxed = fit_pixels(pixels, (4.0, 2.0, 28.0, 20.0), (9, 12), BILINEAR)
+    cropped = np.asarray(Image.fromarray(pixels[2:20, 4:28]).resize((12, 9), BILINEAR))
+    assert np.array_equal(boxed, cropped)

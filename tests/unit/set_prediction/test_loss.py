@@ -1,0 +1,174 @@
+"""The set loss: the best of all matchings, its weights, what it may look at, that a network learns from it."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.scenes import random_scene
+from smm_tutorial.set_prediction.loss import SetLoss, matched_set_loss, pair_costs
+from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+from smm_tutorial.set_prediction.targets import set_targets
+from smm_tutorial.training.config import TrainingConfig
+from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
+
+CONFIG = SetPredictionConfig(
+    image_size=16,
+    num_slots=4,
+    slot_dim=8,
+    num_iterations=2,
+    encoder_channels=8,
+    head_dim=8,
+    convolutions="light",
+)
+
+
+def scenes(count=8, size=16, most=4):
+    """Random images with the records of scenes that they do not show."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, size, size), generator=generator, dtype=torch.uint8)
+    records = [random_scene(np.random.default_rng(i), 3, most).to_record() for i in range(count)]
+    return SceneImages(
+        images, [f"{i}.png" for i in range(count)], "toy", "train", "CC0", records=records
+    )
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return SetPredictor(CONFIG)
+
+
+def huber(difference):
+    return np.where(abs(difference) < 1, 0.5 * difference**2, abs(difference) - 0.5)
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000), slots=st.integers(1, 4), weight=st.sampled_from([0.5, 1.0, 8.0])
+)
+def test_it_is_the_least_over_all_matchings(seed, slots, weight):
+    rng = np.random.default_rng(seed)
+    predictions, targets = rng.normal(size=(2, 3, slots, 19)) * 2
+    weights = np.where(np.arange(19) < 3, weight, 1.0)
+    expected = []
+    for prediction, target in zip(predictions, targets, strict=True):
+        costs = (weights * huber(prediction[:, None] - target[None])).mean(axis=2)  # (K, K)
+        expected.append(
+            min(
+                sum(costs[k, order[k]] for k in range(slots))
+                for order in permutations(range(slots))
+            )
+        )
+    got = matched_set_loss(torch.tensor(predictions), torch.tensor(targets), weight)
+    assert_close(got["loss"], torch.tensor(np.mean(expected)))
+    assert_close(got["coordinates"] + got["properties"], got["loss"])
+
+
+def test_order_of_predictions_and_targets_changes_nothing_and_a_match_costs_nothing():
+    targets = set_targets(scenes().records, 4)
+    predictions = torch.rand(targets.shape, generator=torch.Generator().manual_seed(1))
+    order = torch.tensor([2, 0, 3, 1])
+    expected = matched_set_loss(predictions, targets)["loss"]
+    assert_close(matched_set_loss(predictions[:, order], targets)["loss"], expected)
+    assert_close(matched_set_loss(predictions, targets[:, order])["loss"], expected)
+    assert matched_set_loss(targets[:, order], targets)["loss"] == 0
+
+
+def test_every_pair_has_its_cost_also_where_there_are_more_slots_than_targets():
+    rng = np.random.default_rng(0)
+    predictions, targets = 2 * rng.normal(size=(2, 4, 19)), 2 * rng.normal(size=(2, 3, 19))
+    coordinates, properties = pair_costs(torch.tensor(predictions), torch.tensor(targets), 8.0)
+    errors = huber(predictions[:, :, None] - targets[:, None]) / 19  # (2, 4, 3, 19)
+    assert_close(coordinates, torch.tensor(8 * errors[..., :3].sum(axis=3)))
+    assert_close(properties, torch.tensor(errors[..., 3:].sum(axis=3)))
+
+
+def test_the_coordinate_weight_counts_coordinates_alone():
+    targets = set_targets(scenes().records, 4)
+    moved = targets + torch.tensor([0.1] * 3 + [0.0] * 16)
+    plain, heavy = (matched_set_loss(moved, targets, weight) for weight in (1.0, 8.0))
+    assert_close(heavy["loss"], 8 * plain["loss"])
+    assert plain["properties"] == 0
+    assert_close(
+        plain["loss"], torch.tensor(4 * 3 * 0.5 * 0.1**2 / 19)
+    )  # four slots, three coordinates of 19 numbers
+
+
+def test_the_weight_changes_the_matching_too():
+    """Slot 0 stands where target 0 does and looks like target 1; who is whose depends on what counts more."""
+    targets = torch.zeros(1, 2, 19)
+    targets[0, :, 0], targets[0, 0, 3], targets[0, 1, 4] = torch.tensor([-0.4, 0.4]), 1, 1
+    predictions = targets[:, [1, 0]].clone()
+    predictions[0, :, 0] = targets[0, :, 0]
+    by_looks, by_place = (matched_set_loss(predictions, targets, weight) for weight in (1.0, 8.0))
+    assert by_looks["properties"] == 0 and by_looks["coordinates"] > 0
+    assert by_place["coordinates"] == 0 and by_place["properties"] > 0
+
+
+def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their_images():
+    model, data = network(), scenes()
+    loss = SetLoss(model, data, 4, coordinate_weight=2.0)
+    with torch.no_grad():
+        got = loss(model, step_generator(0, 3), 3)
+        assert (
+            got["loss"]
+            == loss(model, step_generator(0, 3), 3)["loss"]
+            != loss(model, step_generator(0, 4), 4)["loss"]
+        )
+        generator = step_generator(0, 3)
+        chosen = torch.randint(len(data), (4,), generator=generator)
+        predictions = model(
+            data.batch(chosen).images, noise=model.start_noise(4, generator)
+        ).predictions
+    targets = set_targets([data.records[index] for index in chosen.tolist()], 4)
+    assert_close(got["loss"], matched_set_loss(predictions, targets, 2.0)["loss"])
+
+
+def test_a_network_learns_a_few_scenes_from_it():
+    torch.manual_seed(0)
+    model = SetPredictor(replace(CONFIG, slot_options={"start": "per_slot"}))
+    schedule = TrainingConfig(200, 4, 5e-3, warmup_steps=10, clip_norm=1.0)
+    log = fit(model, SetLoss(model, scenes(count=2), 4), schedule, log_every=1, progress=False).log
+    assert log[-1]["loss"] < 0.3 * log[0]["loss"]
+
+
+def test_a_diverged_network_is_reported_by_the_training_loop():
+    model = network()
+    with torch.no_grad():
+        model.heads.coordinates[0].weight.fill_(torch.nan)
+    with pytest.raises(
+        NonFiniteError, match="step 0: weight heads.coordinates.0.weight is not finite"
+    ):
+        fit(model, SetLoss(model, scenes(), 4), TrainingConfig(1, 4), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda m, d: SetLoss(m, replace(d, records=None), 4),
+            r"toy \(train\) has no records to learn sets from",
+        ),
+        (
+            lambda m, d: SetLoss(m, scenes(most=6), 4),
+            "a set holds at most 4: load the data with max_objects=4",
+        ),
+        (
+            lambda m, d: SetLoss(m, d, 4, coordinate_weight=0),
+            "coordinate_weight must be above 0, got 0",
+        ),
+        (
+            lambda m, d: matched_set_loss(torch.zeros(2, 4, 19), torch.zeros(2, 5, 19)),
+            r"got \(2, 4, 19\) and \(2, 5, 19\)",
+        ),
+    ],
+)
+def test_wrong_use_is_told_what_was_expected(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(network(), scenes())

@@ -1,0 +1,375 @@
+"""The authors' released weights in our modules: their outputs, their scores, the options they need, files that lie."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from smm_tutorial import datasets
+from smm_tutorial.checkpoints import CheckpointError
+from smm_tutorial.set_prediction.average_precision import average_precision_clevr
+from smm_tutorial.set_prediction.released import (
+    RENAMED,
+    RENAMED_IN_BLOCKS,
+    OfficialSetPredictor,
+    ReleasedSlots,
+    load_official_set_predictor,
+)
+from smm_tutorial.set_prediction.targets import set_targets
+from smm_tutorial.slots.mixture import SlotMixture
+from tests.shared import SHARED
+
+WEIGHTS = SHARED / "data" / "official_smm" / "e725.pth"
+REFERENCE = SHARED / "reference" / "official_set_predictor_case.npz"
+CLEVR = SHARED / "data" / "CLEVR_v1.0"
+needs_weights = pytest.mark.skipif(
+    not WEIGHTS.is_file(), reason=f"no released weights at {WEIGHTS}"
+)
+needs_reference = pytest.mark.skipif(
+    not REFERENCE.is_file(), reason=f"no reference values at {REFERENCE}"
+)
+THRESHOLDS = (-1, 1, 0.5, 0.25, 0.125, 0.0625)
+FRAME = (
+    1 / 18,
+    0.0,
+    17 / 18,
+    1.0,
+)  # the 3:2 frame of the released images within the 4:3 frame of the 320 x 240 renders
+
+
+@pytest.fixture(scope="module")
+def released():
+    return load_official_set_predictor(WEIGHTS)
+
+
+def reference():
+    with np.load(REFERENCE) as file:
+        case = {name: torch.tensor(file[name]) for name in file.files}
+    case["images"] = (case["images"] + 1) / 2  # the case's images lie in [-1, 1]
+    return case
+
+
+# -------------------------------------------------------------------------------------------------- outputs, scores
+
+
+@needs_weights
+@needs_reference
+@torch.no_grad()
+def test_the_authors_outputs_come_out(released):
+    case = reference()
+    out = released.predict(case["images"], case["noise"])
+    assert_close(out.predictions, case["predictions"], atol=1e-4, rtol=0)
+    assert_close(out.slots.slots, case["slots"], atol=1e-4, rtol=0)
+    assert_close(released.encoder(case["images"]).mean(1), case["features_mean"], atol=1e-4, rtol=0)
+    attention = out.slots.responsibilities / out.slots.responsibilities.sum(
+        1, keepdim=True
+    )  # over inputs, as theirs
+    assert (attention.argmax(2) == case["attention_argmax"]).float().mean() > 0.99
+    assert torch.equal(released(case["images"], case["noise"]), out.predictions)
+
+
+def scenes_of(name):
+    """Images at 128 x 128 and records: the official images there are, or the first renders of a folder."""
+    if name == "official":
+        parts = [
+            datasets.load("clevr", split=s, size=128, root=CLEVR, incomplete="skip")
+            for s in ("val", "train")
+        ]
+        return torch.cat([part.images for part in parts]), parts[0].records + parts[1].records
+    crop = FRAME if name == "blender_320x240" else None
+    data = datasets.load(
+        "clevr-renders", split="train", size=128, root=SHARED / "data" / name, crop=crop, limit=24
+    )
+    return data.images, data.records
+
+
+@torch.no_grad()
+def scores_of(predictor, name):
+    """Average precision at `THRESHOLDS`, in percent, with the noise of seed 0."""
+    images, records = scenes_of(name)
+    noise = predictor.start_noise(len(images), torch.Generator().manual_seed(0))
+    parts = zip((images.float() / 255).split(8), noise.split(8), strict=True)
+    predictions, targets = (
+        torch.cat([predictor(*part) for part in parts]),
+        set_targets(records, max_objects=10),
+    )
+    return [
+        100 * average_precision_clevr(predictions, targets, threshold) for threshold in THRESHOLDS
+    ]
+
+
+@needs_weights
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize(
+    ("name", "expected"),  # measured with this code
+    [
+        ("official", (100.0, 100.0, 100.0, 100.0, 100.0, 62.8)),
+        ("blender_480x320", (100.0, 100.0, 100.0, 98.7, 82.7, 18.8)),
+        ("blender_320x240", (100.0, 100.0, 100.0, 100.0, 88.1, 32.0)),
+    ],
+)
+def test_the_released_weights_score_as_measured(released, name, expected):
+    assert scores_of(released, name) == pytest.approx(expected, abs=1.0)
+
+
+@needs_weights
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize(("option", "value"), [("density", "gaussian"), ("weights", "estimated")])
+def test_the_released_weights_need_the_released_options(released, monkeypatch, option, value):
+    monkeypatch.setattr(released.slots.mixture, option, value)
+    assert scores_of(released, "official")[3] < 60  # at .25, of 100
+
+
+@needs_weights
+@torch.no_grad()
+def test_noise_decides_and_is_drawn_where_there_is_none(released):
+    images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    noise = [released.start_noise(2, torch.Generator().manual_seed(7)) for _ in range(2)]
+    assert torch.equal(released(images, noise[0]), released(images, noise[1]))
+    assert released(images).shape == (2, 10, 19)
+    assert not torch.equal(released(images), released(images))
+
+
+# ------------------------------------------------------------------------------------- the options of SlotMixture
+
+
+def test_the_release_is_a_configuration_of_slot_mixture():
+    mixture = ReleasedSlots().mixture
+    assert type(mixture) is SlotMixture
+    options = {
+        name: getattr(mixture, name)
+        for name in ("density", "query", "weights", "variances", "gradient")
+    }
+    assert options == {
+        "density": "scaled_distance",
+        "query": "mean_and_scale",
+        "weights": "fixed",
+        "variances": "estimated",
+        "gradient": "last",
+    }
+
+
+@pytest.mark.parametrize("projections", ["learned", "identity"])
+@pytest.mark.parametrize("normalisation", ["layer", "none"])
+def test_one_step_of_the_released_options_by_hand(normalisation, projections):
+    """In the broadcast form, from the description alone."""
+    torch.manual_seed(0)
+    module = SlotMixture(
+        3,
+        6,
+        6,
+        density="scaled_distance",
+        query="mean_and_scale",
+        weights="fixed",
+        normalisation=normalisation,
+        projections=projections,
+        variance_floor=1e-9,
+    ).double()
+    inputs, means, log_scales = (
+        torch.randn(2, size, 6, dtype=torch.float64) for size in (20, 3, 3)
+    )
+    out = module(inputs, 1, start=(means, (2 * log_scales).exp()))
+
+    inputs = module.norm_inputs(inputs)
+    keys, values = (
+        module.to_keys(inputs)[:, None],
+        module.to_values(inputs),
+    )  # (B, 1, N, D), (B, N, D)
+    means, log_scales = module.norm_means(torch.cat([means, log_scales], 2)).split(6, dim=2)
+    queries, scales = (
+        module.to_queries(means)[:, :, None],
+        module.to_queries(log_scales).exp()[:, :, None],
+    )
+    distances = ((keys - queries) / scales).square().sum(3) / 6**0.5  # (B, K, N)
+    closeness = (-distances).exp() + 1e-8
+    shares = closeness / closeness.sum(1, keepdim=True)
+    assert_close(out.responsibilities.mT, shares)
+    shares = shares / shares.sum(2, keepdim=True)
+    means = module.update(shares @ values, means)
+    assert_close(out.means, means)
+    assert_close(
+        out.variances, (shares[..., None] * (values[:, None] - means[:, :, None]).square()).sum(2)
+    )
+
+
+def test_an_input_far_from_every_slot_is_shared_alike():
+    module = SlotMixture(
+        2,
+        3,
+        3,
+        density="scaled_distance",
+        projections="identity",
+        normalisation="none",
+        update="none",
+    )
+    start = torch.tensor([[[0.0, 0, 0], [1, 1, 1]]]), torch.ones(1, 2, 3)
+    far, near = module(
+        torch.tensor([[[90.0, 90, 90], [0, 0, 0]]]), 1, start=start
+    ).responsibilities[0]
+    assert_close(far, torch.tensor([0.5, 0.5]))
+    assert near[0] > 0.8
+
+
+def test_a_start_that_does_not_fit_is_refused():
+    module, inputs = SlotMixture(3, 5, 8), torch.zeros(2, 9, 5)
+    means, variances = torch.zeros(2, 3, 8), torch.ones(2, 3, 8)
+    assert module(inputs, start=(means, variances)).slots.shape == (2, 3, 16)
+    with pytest.raises(
+        ValueError,
+        match=r"start must be means and variances, each \(2, 3, 8\), .* got \(2, 3, 8\) and \(8,\)",
+    ):
+        module(inputs, start=(means, variances[0, 0]))
+    with pytest.raises(ValueError, match="and stand without noise"):
+        module(inputs, noise=means, start=(means, variances))
+    with pytest.raises(
+        ValueError, match="query must be one of 'mean', 'mean_and_scale', got 'both'"
+    ):
+        SlotMixture(3, 5, 8, query="both")
+
+
+# ------------------------------------------------------------------------------------------------ files that lie
+
+
+@pytest.fixture
+def in_their_layout():
+    """An untrained network, and its tensors as the authors' file would hold them."""
+    torch.manual_seed(0)
+    network = OfficialSetPredictor().eval()
+    theirs = {}
+    for name, tensor in network.state_dict().items():
+        for beginning, ours in RENAMED.items():
+            name = beginning + name.removeprefix(ours) if name.startswith(ours) else name
+        for part, ours in RENAMED_IN_BLOCKS.items():
+            name = name.replace(ours, part) if "transformer_blocks" in name else name
+        theirs[name] = tensor
+    theirs["encoder_cnn.layers.0.weight"] = 2 * theirs["encoder_cnn.layers.0.weight"]
+    theirs["encoder_pos.linear.weight"] = theirs["encoder_pos.linear.weight"][..., 0, 0]
+    theirs["encoder_pos.grid"] = network.encoder.positions.permute(1, 2, 0)[None]
+    theirs["slot_attention.mu"], theirs["slot_attention.logsigma"] = theirs.pop(
+        "slots.start.tokens"
+    ).split(1, dim=1)
+    theirs["quantizer.emb_spaces"] = torch.zeros(
+        20, 16
+    )  # the release carries some that nothing uses
+    return network, theirs
+
+
+@torch.no_grad()
+def test_a_file_in_their_layout_gives_the_network_back(tmp_path, in_their_layout):
+    network, theirs = in_their_layout
+    theirs["encoder_pos.grid"] = (
+        theirs["encoder_pos.grid"] + 0.25
+    )  # the file's grid counts, not ours
+    network.encoder.positions += 0.25
+    torch.save(theirs, tmp_path / "theirs.pth")
+    loaded = load_official_set_predictor(tmp_path / "theirs.pth")
+    images, noise = torch.rand(2, 3, 128, 128), torch.randn(2, 10, 128)
+    assert not loaded.training
+    assert_close(loaded(images, noise), network(images, noise))
+
+
+class Trap:
+    """What a hostile pickle does: asks to call a function when it is read."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (open, (self.mark, "w"))
+
+
+def truncated(path, theirs, mark):
+    torch.save(theirs, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FILES_THAT_LIE = {
+    "absent": (lambda path, theirs, mark: None, "there is no file"),
+    "empty": (lambda path, theirs, mark: path.write_bytes(b""), "damaged"),
+    "truncated": (truncated, "damaged"),
+    "text": (lambda path, theirs, mark: path.write_text("<html>Not found</html>"), "damaged"),
+    "code": (
+        lambda path, theirs, mark: torch.save({**theirs, "mu": Trap(mark)}, path),
+        "nothing in it was run",
+    ),
+    "bare pickle": (
+        lambda path, theirs, mark: path.write_bytes(pickle.dumps(Trap(mark), protocol=2)),
+        "nothing in it was run",
+    ),
+    "list": (
+        lambda path, theirs, mark: torch.save([1, 2], path),
+        "holds list and not tensors by name",
+    ),
+    "numbers": (lambda path, theirs, mark: torch.save({"epoch": 3}, path), "not tensors by name"),
+    "another network": (
+        lambda path, theirs, mark: torch.save({"weight": torch.zeros(3)}, path),
+        "does not hold the released set predictor",
+    ),
+    "another size": (
+        lambda path, theirs, mark: torch.save(theirs | {"mlp_coords.2.bias": torch.zeros(4)}, path),
+        r"at heads.coordinates.2.bias it has \(4,\), expected \(3,\) \(1 tensors differ\)",
+    ),
+    "one tensor short": (
+        lambda path, theirs, mark: torch.save(
+            {k: v for k, v in theirs.items() if k != "slot_attention.mu"}, path
+        ),
+        "does not hold the released set predictor",
+    ),
+    "flat embedding": (
+        lambda path, theirs, mark: torch.save(theirs | {"encoder_pos.grid": torch.zeros(3)}, path),
+        r"at encoder.positions it has \(3,\), expected \(4, 32, 32\)",
+    ),
+    "not finite": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"mlp_coords.2.bias": torch.full((3,), torch.nan)}, path
+        ),
+        "heads.coordinates.2.bias holds numbers that are not finite",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILES_THAT_LIE)
+def test_files_that_lie_are_refused_by_name_with_the_remedy(tmp_path, in_their_layout, kind):
+    write, message = FILES_THAT_LIE[kind]
+    mark = tmp_path / "it ran"
+    write(tmp_path / "e725.pth", in_their_layout[1], mark)
+    with pytest.raises(CheckpointError, match=message) as failure:
+        load_official_set_predictor(tmp_path / "e725.pth")
+    assert str(tmp_path / "e725.pth") in str(failure.value)
+    assert "github.com/AIRI-Institute/smm" in str(failure.value)
+    assert not mark.exists()
+
+
+def test_the_trap_works(tmp_path):
+    """Without the guard the hostile file does run: otherwise the test above would prove nothing."""
+    torch.save({"mu": Trap(tmp_path / "it ran")}, tmp_path / "e725.pth")
+    torch.load(tmp_path / "e725.pth", weights_only=False)["mu"].close()
+    assert (tmp_path / "it ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "noise", "message"),
+    [
+        (
+            torch.zeros(1, 3, 64, 64),
+            None,
+            r"images must be \(batch, 3, 128, 128\) in \[0, 1\], got \(1, 3, 64, 64\)",
+        ),
+        (
+            torch.full((1, 3, 128, 128), -1.0),
+            None,
+            r"must lie in \[0, 1\], got -1 to -1: \(images \+ 1\) / 2",
+        ),
+        (torch.full((1, 3, 128, 128), 255.0), None, "got 255 to 255"),
+        (
+            torch.zeros(1, 3, 128, 128),
+            torch.zeros(1, 10, 64),
+            r"noise must be .* = \(1, 10, 128\), got \(1, 10, 64\)",
+        ),
+    ],
+)
+def test_wrong_use_is_told_what_was_expected(images, noise, message):
+    with pytest.raises(ValueError, match=message):
+        OfficialSetPredictor()(images, noise)
