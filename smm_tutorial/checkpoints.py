@@ -1,7 +1,8 @@
-"""Checkpoints: one safetensors file each, the record (config, seed, step, revision, hardware, versions) as JSON inside.
+"""Checkpoints: one safetensors file each, the record (config, seed, step, revision, hardware,
+versions) as JSON inside.
 
-One file, written beside and moved into place, is either the old checkpoint or the new one, whenever the machine dies.
-Safetensors holds numbers and text alone: opening a stranger's file runs nothing.
+One file, written beside and moved into place, is either the old checkpoint or the new one, whenever
+the machine dies. Safetensors holds numbers and text alone: opening a stranger's file runs nothing.
 """
 
 import importlib
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 
 from smm_tutorial import paths
 
-#: Where the class of a record's `model` lies, and that of its config. It is imported when a checkpoint asks for it.
+#: Where the class of a record's `model` lies, and that of its config. It is imported when a
+#: checkpoint asks for it.
 MODELS = {
     "ObjectDiscovery": ("smm_tutorial.discovery.model", "DiscoveryConfig"),
     "SetPredictor": ("smm_tutorial.set_prediction.model", "SetPredictionConfig"),
@@ -41,7 +43,9 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or damaged file."""
+    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or damaged
+    file.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -61,7 +65,9 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
 
 
 def build(record: dict, source: str = "the record") -> nn.Module:
-    """The network that a record describes, its weights not yet set. Raises `CheckpointError` for an unknown one."""
+    """The network that a record describes, its weights not yet set. Raises `CheckpointError` for an
+    unknown one.
+    """
     if record.get("model") not in MODELS:
         raise CheckpointError(
             f"{source} names the model {record.get('model')!r}; known are {sorted(MODELS)}"
@@ -77,9 +83,11 @@ def build(record: dict, source: str = "the record") -> nn.Module:
 
 
 def load(name: str | Path) -> Checkpoint:
-    """A committed checkpoint by name (`available()` lists them), one of a run on this machine by its name, or any file.
+    """A committed checkpoint by name (`available()` lists them), one of a run on this machine by
+    its name, or any file.
 
-    Raises `CheckpointError` when there is none, when it is damaged, or when its tensors do not fit its config.
+    Raises `CheckpointError` when there is none, when it is damaged, or when its tensors do not fit
+    its config.
     """
     committed, run = (
         paths.checkpoints_dir() / f"{name}.safetensors",

@@ -1,7 +1,9 @@
-"""Where data, checkpoints, results and downloads live: in a checkout, in an installed wheel, on Colab.
+"""Where data, checkpoints, results and downloads live: in a checkout, in an installed wheel, on
+Colab.
 
-A checkout keeps everything under `data/`. A wheel carries the committed part of it inside the package and keeps
-downloads in the user's cache folder. The environment variable `SMM_DATA` replaces either with one folder of your own.
+A checkout keeps everything under `data/`. A wheel carries the committed part of it inside the
+package and keeps downloads in the user's cache folder. The environment variable `SMM_DATA` replaces
+either with one folder of your own.
 """
 
 import os
@@ -65,7 +67,8 @@ def results_dir() -> Path:
 
 
 def downloads_dir() -> Path:
-    """The folder for fetched files: ignored by git in a checkout, the user's cache when installed from a wheel.
+    """The folder for fetched files: ignored by git in a checkout, the user's cache when installed
+    from a wheel.
 
     It may not exist yet; whoever downloads creates it.
     """
@@ -75,7 +78,9 @@ def downloads_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """The folder of training runs under way: ignored by git, beside the downloads; a run creates its own folder."""
+    """The folder of training runs under way: ignored by git, beside the downloads; a run creates
+    its own folder.
+    """
     return downloads_dir().parent / "runs"
 
 

@@ -1,6 +1,8 @@
-"""Profiles: one place for every size, step count and batch that differs between a smoke test, a laptop and a GPU.
+"""Profiles: one place for every size, step count and batch that differs between a smoke test, a
+laptop and a GPU.
 
-`SMM_PROFILE` chooses (`ci`, `laptop`, `gpu`, `paper`); without it, a CUDA device means `gpu`, anything else `laptop`.
+`SMM_PROFILE` chooses (`ci`, `laptop`, `gpu`, `paper`); without it, a CUDA device means `gpu`,
+anything else `laptop`.
 """
 
 import os
@@ -80,7 +82,8 @@ _FULL = {
     "learning_rate": 4e-4,
     "live_steps": 3_000,
 }
-#: SMM's object discovery (arXiv 2311.04640): batch 128, the networks of Slot Attention at full resolution.
+#: SMM's object discovery (arXiv 2311.04640): batch 128, the networks of Slot Attention at full
+#: resolution.
 _PAPER = {
     "parts": "paper",
     "schedule": "half_life",
@@ -89,7 +92,8 @@ _PAPER = {
     "clip_norm": 1.0,
 }
 
-#: Encoder and slots as wide as in `_SMALL`, so that set prediction can begin with what object discovery has learned.
+#: Encoder and slots as wide as in `_SMALL`, so that set prediction can begin with what object
+#: discovery has learned.
 _FEW = {
     "data": "clevr6-whole",
     "image_size": 64,

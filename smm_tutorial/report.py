@@ -1,4 +1,6 @@
-"""Tables for README, notebooks and terminal, made from the records in `data/results` and from nothing else."""
+"""Tables for README, notebooks and terminal, made from the records in `data/results` and from
+nothing else.
+"""
 
 import io
 import re
@@ -24,7 +26,9 @@ SHOWN_SCENES = 4
 
 
 def readme_with_table(readme: str) -> str:
-    """The README with its tables as the records have them. Raises `ValueError` where it has no place for one."""
+    """The README with its tables as the records have them. Raises `ValueError` where it has no
+    place for one.
+    """
     for name, part in README_PARTS.items():
         comment = re.escape(
             f"<!-- {name} table: written by `smm-tutorial report {name} --keep` -->\n"
@@ -39,7 +43,9 @@ def readme_with_table(readme: str) -> str:
 
 
 def keep(experiment: str) -> list[Path]:
-    """Brings the README up to date with the records, and an experiment's picture with its checkpoint -> the files written."""
+    """Brings the README up to date with the records, and an experiment's picture with its
+    checkpoint -> the files written.
+    """
     readme = paths.repository_root() / "README.md"
     paths.write_atomically(readme, readme_with_table(readme.read_text(encoding="utf-8")).encode())
     return [readme, *([keep_picture()] if experiment == "discovery" else [])]

@@ -1,7 +1,8 @@
-"""What every test shares: figures without a screen, random examples that are the same in every run, and a Ctrl-C that arrives.
+"""What every test shares: figures without a screen, random examples that are the same in every run,
+and a Ctrl-C that arrives.
 
-A shell starts background jobs with Ctrl-C ignored, and Python and its children then never see one: tests of interrupts must
-not depend on who started them.
+A shell starts background jobs with Ctrl-C ignored, and Python and its children then never see one:
+tests of interrupts must not depend on who started them.
 """
 
 import signal

@@ -1,6 +1,7 @@
 """`SlotMixture` with its two steps in the naive broadcast form, word for word from the densities.
 
-The reference that the matrix form is tested against and measured against. It makes tensors of size B K N D.
+The reference that the matrix form is tested against and measured against. It makes tensors of size
+B K N D.
 """
 
 import math

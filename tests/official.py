@@ -1,4 +1,6 @@
-"""The data sets of others in their official layouts, in small: what the servers and folders of the tests hold."""
+"""The data sets of others in their official layouts, in small: what the servers and folders of the
+tests hold.
+"""
 
 import gzip
 import io
@@ -70,7 +72,9 @@ def varint(number):
 
 
 def tf_example(features):
-    """A serialised tf.train.Example: bytes and lists of bytes, arrays of floats, lists of integers."""
+    """A serialised tf.train.Example: bytes and lists of bytes, arrays of floats, lists of
+    integers.
+    """
     entries = b""
     for name, value in features.items():
         if isinstance(value, np.ndarray):

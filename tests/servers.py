@@ -1,4 +1,6 @@
-"""A web server on this machine that serves bytes, with parts of files, and misbehaves on request."""
+"""A web server on this machine that serves bytes, with parts of files, and misbehaves on
+request.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Fault:
         stall: seconds of silence before the answer.
         extra_length: bytes that the answer promises and does not send.
         shift: sends a part that begins so many bytes later than the one asked for.
-        too_much: sends a part that ends so many bytes later (or, below zero, earlier) than the one asked for.
+        too_much: sends a part that ends so many bytes later (or, below zero, earlier) than the one
+        asked for.
     """
 
     status: int | None = None
@@ -49,8 +52,9 @@ class _QuietServer(ThreadingHTTPServer):
 class FileServer:
     """Serves `files` (address path to bytes) on a port of its own while it is entered.
 
-    `faults` lists, by path, what goes wrong with the next requests, one after the other; `always` what goes wrong with
-    each. `asked` records (path, first byte, byte after the last) of every request.
+    `faults` lists, by path, what goes wrong with the next requests, one after the other; `always`
+    what goes wrong with each. `asked` records (path, first byte, byte after the last) of every
+    request.
     """
 
     def __init__(self, files: dict[str, bytes] | None = None, gives_parts: bool = True) -> None:
@@ -179,7 +183,9 @@ def tarred(members: dict[str, bytes]) -> bytes:
 
 
 class FullDisk(io.FileIO):
-    """A file on a disk that has room for `room` more bytes; what fits is written, as a real disk does."""
+    """A file on a disk that has room for `room` more bytes; what fits is written, as a real disk
+    does.
+    """
 
     room = 0
 

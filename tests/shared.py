@@ -1,4 +1,6 @@
-"""Where the checkout lies, and the local test data beside it. Tests that use that data skip where it is absent."""
+"""Where the checkout lies, and the local test data beside it. Tests that use that data skip where
+it is absent.
+"""
 
 from pathlib import Path
 

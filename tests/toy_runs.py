@@ -29,7 +29,9 @@ def tiny_model(seed: int = 0) -> ObjectDiscovery:
 
 
 class TinyLoss(ReconstructionLoss):
-    """On toy scenes. In step 5 its second process is `killed`, or from then on the run waits to be `interrupted`."""
+    """On toy scenes. In step 5 its second process is `killed`, or from then on the run waits to be
+    `interrupted`.
+    """
 
     def __init__(self, model: ObjectDiscovery, incident: Incident = "none"):
         super().__init__(model, toy_scenes(), CONFIG.batch_size, price=0.1, steps=CONFIG.steps)

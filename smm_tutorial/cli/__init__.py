@@ -1,4 +1,6 @@
-"""`smm-tutorial`: get data, train, evaluate and report from the command line, with the functions that the notebooks call."""
+"""`smm-tutorial`: get data, train, evaluate and report from the command line, with the functions
+that the notebooks call.
+"""
 
 import argparse
 import shlex
@@ -45,7 +47,8 @@ EXPECTED = (
     ProcessError,
 )
 
-#: What `--keep` alone puts under data/: all seeds of compared runs are committed as records, weights of the best alone.
+#: What `--keep` alone puts under data/: all seeds of compared runs are committed as records,
+#: weights of the best alone.
 KEPT = {
     "discovery": "checkpoint",
     "comparison": "record",
@@ -60,7 +63,9 @@ TABLES = {**report.EXPERIMENTS, "data": data_table}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command -> its exit status: 0 done, 1 failed with a message, 2 misspelt, 130 interrupted."""
+    """Runs one command -> its exit status: 0 done, 1 failed with a message, 2 misspelt, 130
+    interrupted.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(arguments)
     try:

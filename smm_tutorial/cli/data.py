@@ -172,7 +172,9 @@ def contact_sheet(data: datasets.SceneImages) -> Figure:
 
 
 def _shown(mask: Tensor) -> Tensor:
-    """Labels as colour numbers: objects share colours where there are too many, but none that of the background."""
+    """Labels as colour numbers: objects share colours where there are too many, but none that of
+    the background.
+    """
     return torch.where(mask > 0, (mask - 1) % (len(SLOT_COLORS) - 1) + 1, 0)
 
 

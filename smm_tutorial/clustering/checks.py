@@ -1,4 +1,6 @@
-"""What the models of this package accept: each check says what was given, what was expected, and the way out."""
+"""What the models of this package accept: each check says what was given, what was expected, and
+the way out.
+"""
 
 from numbers import Integral
 
@@ -11,7 +13,9 @@ LARGEST_VALUE = 1e100  # squared it is 1e200, which leaves room to divide by a s
 def check_points(
     points: ArrayLike, *, num_features: int | None = None, num_components: int = 1
 ) -> np.ndarray:
-    """A float64 copy (N, D) of `points`; ValueError unless finite, 2-D, N >= `num_components`, D == `num_features`."""
+    """A float64 copy (N, D) of `points`; ValueError unless finite, 2-D, N >= `num_components`, D ==
+    `num_features`.
+    """
     points = np.asarray(points)
     if points.dtype.kind not in "biufO":
         raise ValueError(
@@ -55,7 +59,9 @@ def check_points(
 
 
 def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """A float64 copy of a start parameter; ValueError unless it is finite and has the expected shape."""
+    """A float64 copy of a start parameter; ValueError unless it is finite and has the expected
+    shape.
+    """
     values = np.array(values, dtype=np.float64)
     if values.shape != shape:
         raise ValueError(
@@ -70,7 +76,9 @@ def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndar
 
 
 def check_number(name: str, value: object, kind: type, lowest: float) -> None:
-    """ValueError unless `value` is a finite number of `kind` (Integral or Real) and at least `lowest`."""
+    """ValueError unless `value` is a finite number of `kind` (Integral or Real) and at least
+    `lowest`.
+    """
     if not (isinstance(value, kind) and np.isfinite(value) and value >= lowest):
         noun = "an integer" if kind is Integral else "a finite number"
         raise ValueError(f"{name} must be {noun} >= {lowest}, got {value!r}")

@@ -1,4 +1,6 @@
-"""Mixtures fitted by EM: `GaussianMixtureEM`, and `SoftKMeans`, its special case with all but the means held fixed."""
+"""Mixtures fitted by EM: `GaussianMixtureEM`, and `SoftKMeans`, its special case with all but the
+means held fixed.
+"""
 
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -18,11 +20,13 @@ LOWEST_TEMPERATURE = (
 
 @dataclass(frozen=True)
 class MixtureStep:
-    """One entry of a mixture's `history_`: the parameters after t iterations and what an E step makes of them.
+    """One entry of a mixture's `history_`: the parameters after t iterations and what an E step
+    makes of them.
 
-    `lower_bound` is the mean log-likelihood of a point, in nats, at these parameters: the E step makes EM's bound touch
-    it. An entry stores its parameters (at most K D^2 numbers) and a reference to the points, which all entries share;
-    `responsibilities (N, K)` are not stored but computed, by one E step, at each read.
+    `lower_bound` is the mean log-likelihood of a point, in nats, at these parameters: the E step
+    makes EM's bound touch it. An entry stores its parameters (at most K D^2 numbers) and a
+    reference to the points, which all entries share; `responsibilities (N, K)` are not stored but
+    computed, by one E step, at each read.
     """
 
     weights: np.ndarray
@@ -40,7 +44,9 @@ class MixtureStep:
 
 
 class _Mixture:
-    """The EM loop and what a fitted mixture answers; subclasses say how to start and what the two steps are."""
+    """The EM loop and what a fitted mixture answers; subclasses say how to start and what the two
+    steps are.
+    """
 
     def __init__(self, n_components, tol, max_iter, means_init, random_state):
         check_number("n_components", n_components, Integral, 1)
@@ -50,7 +56,9 @@ class _Mixture:
         self.means_init, self.random_state = means_init, random_state
 
     def fit(self, points: ArrayLike) -> Self:
-        """Alternate E and M steps on points (N, D) until the bound gains less than `tol`; returns the model."""
+        """Alternate E and M steps on points (N, D) until the bound gains less than `tol`; returns
+        the model.
+        """
         points = check_points(points, num_components=self.n_components)
         parameters = self._start(points)
         history, self.converged_, previous_bound = [], False, -np.inf
@@ -96,15 +104,17 @@ class _Mixture:
 class SoftKMeans(_Mixture):
     """Soft k-means: every point belongs to every mean, by a softmax over its squared distances.
 
-    The same as EM for a mixture with equal weights and one shared, fixed, spherical variance, the `temperature`
-    (squared units of the points; 1 / temperature is MacKay's stiffness beta). As it tends to 0 the softmax becomes the
-    nearest mean and this becomes k-means, except that a mean left without points stays where it was.
+    The same as EM for a mixture with equal weights and one shared, fixed, spherical variance, the
+    `temperature` (squared units of the points; 1 / temperature is MacKay's stiffness beta). As it
+    tends to 0 the softmax becomes the nearest mean and this becomes k-means, except that a mean
+    left without points stays where it was.
 
-    Parameters: `n_components`, `temperature` >= 1e-100, `tol`, `max_iter`, `means_init (K, D)` (else k-means++ seeds),
-    `random_state`. Attributes as in `GaussianMixtureEM`, with `weights_` = 1 / K and `covariances_ (K,)` = temperature.
+    Parameters: `n_components`, `temperature` >= 1e-100, `tol`, `max_iter`, `means_init (K, D)`
+    (else k-means++ seeds), `random_state`. Attributes as in `GaussianMixtureEM`, with `weights_` =
+    1 / K and `covariances_ (K,)` = temperature.
 
-    Raises ValueError for points, starts and settings that cannot be used. Source: MacKay, "Information Theory,
-    Inference, and Learning Algorithms", 2003, chapter 20, "soft K-means".
+    Raises ValueError for points, starts and settings that cannot be used. Source: MacKay,
+    "Information Theory, Inference, and Learning Algorithms", 2003, chapter 20, "soft K-means".
     """
 
     covariance_type = "spherical"
@@ -153,23 +163,27 @@ class SoftKMeans(_Mixture):
 
 
 class GaussianMixtureEM(_Mixture):
-    """A mixture of K Gaussians, fitted by expectation-maximisation; scikit-learn's `GaussianMixture`, step for step.
+    """A mixture of K Gaussians, fitted by expectation-maximisation; scikit-learn's
+    `GaussianMixture`, step for step.
 
-    Parameters, with scikit-learn's meaning: `n_components`; `covariance_type`, "full", "tied", "diag" or "spherical";
-    `tol`, the gain of `lower_bound_` below which EM has converged; `reg_covar`, added to every variance; `max_iter`,
-    where 0 keeps the start; `weights_init (K,)`, `means_init (K, D)`, `precisions_init` (inverse covariances, in the
-    shape of the type); `random_state`, an int, a numpy Generator or None. One start a fit. What is not given comes from
-    one M step on the clusters of `KMeans`, which itself starts at `means_init` if that is given, so that weights and
-    covariances belong to those means.
+    Parameters, with scikit-learn's meaning: `n_components`; `covariance_type`, "full", "tied",
+    "diag" or "spherical"; `tol`, the gain of `lower_bound_` below which EM has converged;
+    `reg_covar`, added to every variance; `max_iter`, where 0 keeps the start; `weights_init (K,)`,
+    `means_init (K, D)`, `precisions_init` (inverse covariances, in the shape of the type);
+    `random_state`, an int, a numpy Generator or None. One start a fit. What is not given comes from
+    one M step on the clusters of `KMeans`, which itself starts at `means_init` if that is given, so
+    that weights and covariances belong to those means.
 
-    Attributes: `weights_ (K,)`, `means_ (K, D)`, `covariances_`, `n_iter_`, `converged_`, `history_` (list of
-    `MixtureStep`), and `lower_bound_`, the mean log-likelihood of a point that the last iteration's E step found, so
-    *before* its M step, as in scikit-learn; `history_[-1].lower_bound` is the one after it. With `reg_covar` = 0 the
-    bound never decreases; the floor, which is no part of the likelihood, can cost a component near it a little.
+    Attributes: `weights_ (K,)`, `means_ (K, D)`, `covariances_`, `n_iter_`, `converged_`,
+    `history_` (list of `MixtureStep`), and `lower_bound_`, the mean log-likelihood of a point that
+    the last iteration's E step found, so *before* its M step, as in scikit-learn;
+    `history_[-1].lower_bound` is the one after it. With `reg_covar` = 0 the bound never decreases;
+    the floor, which is no part of the likelihood, can cost a component near it a little.
 
-    Raises ValueError for points, starts and settings that cannot be used, and when a component collapses to a
-    covariance that is not positive definite. Sources: Dempster, Laird and Rubin, "Maximum likelihood from incomplete
-    data via the EM algorithm", 1977; Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.
+    Raises ValueError for points, starts and settings that cannot be used, and when a component
+    collapses to a covariance that is not positive definite. Sources: Dempster, Laird and Rubin,
+    "Maximum likelihood from incomplete data via the EM algorithm", 1977; Bishop, "Pattern
+    Recognition and Machine Learning", 2006, section 9.2.
     """
 
     def __init__(
@@ -195,14 +209,18 @@ class GaussianMixtureEM(_Mixture):
         self.weights_init, self.precisions_init = weights_init, precisions_init
 
     def bic(self, points: ArrayLike) -> float:
-        """Bayesian information criterion on points (M, D), in nats; lower is better. Source: Schwarz 1978, times -2."""
+        """Bayesian information criterion on points (M, D), in nats; lower is better. Source:
+        Schwarz 1978, times -2.
+        """
         log_likelihoods = self.score_samples(points)
         return float(
             -2 * log_likelihoods.sum() + self._num_parameters() * np.log(len(log_likelihoods))
         )
 
     def aic(self, points: ArrayLike) -> float:
-        """Akaike information criterion on points (M, D), in nats; lower is better. Source: Akaike 1974."""
+        """Akaike information criterion on points (M, D), in nats; lower is better. Source: Akaike
+        1974.
+        """
         return float(-2 * self.score_samples(points).sum() + 2 * self._num_parameters())
 
     def _num_parameters(self) -> int:

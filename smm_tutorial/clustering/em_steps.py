@@ -20,7 +20,8 @@ class Parameters(NamedTuple):
 def cholesky_factors(
     means: np.ndarray, covariances: np.ndarray, covariance_type: str
 ) -> np.ndarray:
-    """L_k with Sigma_k = L_k L_k^T: (K, D, D), or for diagonal and spherical types its diagonal (K, D).
+    """L_k with Sigma_k = L_k L_k^T: (K, D, D), or for diagonal and spherical types its diagonal (K,
+    D).
 
     A matrix that is not positive definite has no factor: its place stays zero.
     """
@@ -36,7 +37,9 @@ def cholesky_factors(
 
 
 def refuse_collapsed(factors: np.ndarray, smallest: np.ndarray | float) -> None:
-    """ValueError if a component's spread, on the diagonal of its factor, is not above `smallest`, 0 or (K, D)."""
+    """ValueError if a component's spread, on the diagonal of its factor, is not above `smallest`, 0
+    or (K, D).
+    """
     spreads = factors if factors.ndim == 2 else np.diagonal(factors, axis1=1, axis2=2)  # (K, D)
     collapsed = (spreads <= smallest).any(axis=1)
     if collapsed.any():
@@ -49,7 +52,9 @@ def refuse_collapsed(factors: np.ndarray, smallest: np.ndarray | float) -> None:
 def log_gaussians(
     points: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str
 ) -> np.ndarray:
-    """log N(x_n | mu_k, Sigma_k) for every point (N, D) and component -> (N, K), in nats. Bishop 2006, eq. (2.43)."""
+    """log N(x_n | mu_k, Sigma_k) for every point (N, D) and component -> (N, K), in nats. Bishop
+    2006, eq. (2.43).
+    """
     num_points, num_features = points.shape
     factors = cholesky_factors(means, covariances, covariance_type)
     refuse_collapsed(factors, 0)
@@ -72,7 +77,8 @@ def log_gaussians(
 def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bayes' rule on log p(x_n, k) (N, K): log p(x_n) (N,) and p(k | x_n) (N, K), by log-sum-exp.
 
-    The largest term is taken out before exp, so at least one exponential is 1: no row is 0/0, however far its point.
+    The largest term is taken out before exp, so at least one exponential is 1: no row is 0/0,
+    however far its point.
     """
     largest = log_joint.max(axis=1, keepdims=True)  # (N, 1)
     responsibilities = np.exp(log_joint - largest)  # (N, K)
@@ -84,7 +90,9 @@ def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def e_step(
     points: np.ndarray, parameters: Parameters, covariance_type: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood (N,) of each point, in nats, and responsibilities (N, K). Bishop 2006, eqs. (9.23) and (9.28)."""
+    """Log-likelihood (N,) of each point, in nats, and responsibilities (N, K). Bishop 2006, eqs.
+    (9.23) and (9.28).
+    """
     weights, means, covariances = parameters
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)  # a weight of 0 gives -inf, hence responsibility 0
@@ -94,14 +102,17 @@ def e_step(
 def m_step(
     points: np.ndarray, responsibilities: np.ndarray, covariance_type: str, reg_covar: float = 0.0
 ) -> Parameters:
-    """The parameters that maximise the bound for given responsibilities (N, K). Bishop 2006, eqs. (9.24) to (9.27).
+    """The parameters that maximise the bound for given responsibilities (N, K). Bishop 2006, eqs.
+    (9.24) to (9.27).
 
-    `reg_covar` (squared units of the points) is then added to every variance: the floor under a shrinking component.
-    Ten float epsilons are added to each count N_k, as in scikit-learn, so that a component without any point becomes
-    one of weight ~0 at the origin, as wide as the floor, instead of NaN.
+    `reg_covar` (squared units of the points) is then added to every variance: the floor under a
+    shrinking component. Ten float epsilons are added to each count N_k, as in scikit-learn, so that
+    a component without any point becomes one of weight ~0 at the origin, as wide as the floor,
+    instead of NaN.
 
-    ValueError when a component has collapsed: when its spread along some axis is 0, or nothing but the rounding error
-    of its mean (identical points give 1e-16 as often as 0, and a density of 1e16 that means nothing).
+    ValueError when a component has collapsed: when its spread along some axis is 0, or nothing but
+    the rounding error of its mean (identical points give 1e-16 as often as 0, and a density of 1e16
+    that means nothing).
     """
     num_features = points.shape[1]
     counts = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps  # (K,) N_k

@@ -11,7 +11,9 @@ from .checks import check_number, check_points, check_start, require_fitted
 
 @dataclass(frozen=True)
 class KMeansStep:
-    """One entry of `KMeans.history_`: `means (K, D)`, each point's nearest mean `labels (N,)`, and their `inertia`."""
+    """One entry of `KMeans.history_`: `means (K, D)`, each point's nearest mean `labels (N,)`, and
+    their `inertia`.
+    """
 
     means: np.ndarray
     labels: np.ndarray
@@ -31,10 +33,12 @@ def squared_distances(points: np.ndarray, means: np.ndarray) -> np.ndarray:
 def k_means_plus_plus(
     points: np.ndarray, num_means: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Seeds (K, D): each next one is a point drawn with probability ~ its squared distance to the nearest seed so far.
+    """Seeds (K, D): each next one is a point drawn with probability ~ its squared distance to the
+    nearest seed so far.
 
-    Source: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", 2007, section 2.2. (scikit-learn
-    draws several candidates for each seed and keeps the best, so its seeds differ.)
+    Source: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", 2007, section
+    2.2. (scikit-learn draws several candidates for each seed and keeps the best, so its seeds
+    differ.)
     """
     seeds = [points[generator.integers(len(points))]]
     while len(seeds) < num_means:
@@ -50,8 +54,9 @@ def k_means_plus_plus(
 def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters: int) -> np.ndarray:
     """Labels (N,) in which each empty cluster has received the point farthest from its own mean.
 
-    `distances (N,)` are each point's to its own mean. A cluster never gives its last point away, and a point that lies
-    on its mean stays: with fewer distinct points than clusters, some clusters remain empty.
+    `distances (N,)` are each point's to its own mean. A cluster never gives its last point away,
+    and a point that lies on its mean stays: with fewer distinct points than clusters, some clusters
+    remain empty.
     """
     labels = labels.copy()
     sizes = np.bincount(labels, minlength=num_clusters)
@@ -67,22 +72,25 @@ def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters:
 
 
 class KMeans:
-    """k-means by Lloyd's algorithm: assign each point to its nearest mean, move each mean to its points, repeat.
+    """k-means by Lloyd's algorithm: assign each point to its nearest mean, move each mean to its
+    points, repeat.
 
-    Parameters, with scikit-learn's meaning: `n_clusters`; `init`, "k-means++", "random" (K different points) or an
-    array (K, D); `max_iter`, where 0 keeps the start; `tol`, the summed squared movement of the means, in units of the
-    mean feature variance, at or below which the iteration has converged; `random_state`, an int, a numpy Generator or
-    None. One start a fit (scikit-learn's n_init=1). Equally near means: the first wins.
+    Parameters, with scikit-learn's meaning: `n_clusters`; `init`, "k-means++", "random" (K
+    different points) or an array (K, D); `max_iter`, where 0 keeps the start; `tol`, the summed
+    squared movement of the means, in units of the mean feature variance, at or below which the
+    iteration has converged; `random_state`, an int, a numpy Generator or None. One start a fit
+    (scikit-learn's n_init=1). Equally near means: the first wins.
 
-    Empty clusters: each takes the point that lies farthest from its own mean (`fill_empty_clusters`). That is
-    scikit-learn's rule, but for one case: here no cluster gives its last point away. Where no point can move, the mean
-    stays where it was.
+    Empty clusters: each takes the point that lies farthest from its own mean
+    (`fill_empty_clusters`). That is scikit-learn's rule, but for one case: here no cluster gives
+    its last point away. Where no point can move, the mean stays where it was.
 
-    Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (summed squared distance to the nearest mean),
-    `n_iter_`, `converged_`, `history_` (list of `KMeansStep`; the labels are stored, N integers a step).
+    Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (summed squared distance to
+    the nearest mean), `n_iter_`, `converged_`, `history_` (list of `KMeansStep`; the labels are
+    stored, N integers a step).
 
-    Raises ValueError for points, starts and settings that cannot be used. Source: Lloyd, "Least squares quantization
-    in PCM", 1982.
+    Raises ValueError for points, starts and settings that cannot be used. Source: Lloyd, "Least
+    squares quantization in PCM", 1982.
     """
 
     def __init__(

@@ -1,7 +1,9 @@
-"""Install what the course needs and this machine lacks, for a notebook that fetched the checkout (say, on Colab).
+"""Install what the course needs and this machine lacks, for a notebook that fetched the checkout
+(say, on Colab).
 
-Only the standard library is used here, since nothing else need be installed yet. A hosted notebook's torch and numpy
-are chosen for its driver and for each other: they are held at the very versions that are installed.
+Only the standard library is used here, since nothing else need be installed yet. A hosted
+notebook's torch and numpy are chosen for its driver and for each other: they are held at the very
+versions that are installed.
 """
 
 import importlib
@@ -18,7 +20,8 @@ PROJECT_FILE = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def install_missing(project_file: Path = PROJECT_FILE) -> None:
-    """Install the missing and the too old requirements of `project_file`; do nothing when there are none.
+    """Install the missing and the too old requirements of `project_file`; do nothing when there are
+    none.
 
     Without a project file the library was installed by pip, which saw to its requirements itself.
 
@@ -61,7 +64,9 @@ def install_missing(project_file: Path = PROJECT_FILE) -> None:
 
 
 def unmet_requirements(project_file: Path) -> list[str]:
-    """The requirements, such as `tqdm>=4.66`, that are not installed or are older than their bound."""
+    """The requirements, such as `tqdm>=4.66`, that are not installed or are older than their
+    bound.
+    """
     requirements = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"][
         "dependencies"
     ]

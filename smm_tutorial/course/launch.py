@@ -1,4 +1,6 @@
-"""Open the course in JupyterLab: `python -m smm_tutorial.course.launch`; further options go to JupyterLab."""
+"""Open the course in JupyterLab: `python -m smm_tutorial.course.launch`; further options go to
+JupyterLab.
+"""
 
 import argparse
 import os
@@ -16,10 +18,11 @@ def options(
 ) -> list[str]:
     """JupyterLab's options for serving the checkout in `folder`, opened on the first notebook.
 
-    A taken port is JupyterLab's own business: it moves on to the next. On Linux without a display there is no browser
-    to open, so the address is printed instead. Jupyter refuses to serve as the superuser unless it is told to.
-    Jupytext's part of the server is left out: it would write a learner's answers into the notebook's source, and
-    refuse to open a notebook that is newer than it.
+    A taken port is JupyterLab's own business: it moves on to the next. On Linux without a display
+    there is no browser to open, so the address is printed instead. Jupyter refuses to serve as the
+    superuser unless it is told to. Jupytext's part of the server is left out: it would write a
+    learner's answers into the notebook's source, and refuse to open a notebook that is newer than
+    it.
     """
     chosen = [
         f"--ServerApp.root_dir={folder}",

@@ -1,8 +1,9 @@
 """Make the notebooks that people open from the sources that people review: `make notebooks`.
 
-    python -m smm_tutorial.course.notebooks                    # every notebook: update, execute, write
-    python -m smm_tutorial.course.notebooks 05_object_discovery    # only that one
-    python -m smm_tutorial.course.notebooks --check            # which pairs are out of step; writes nothing
+    python -m smm_tutorial.course.notebooks                    # every notebook: update, execute,
+    write python -m smm_tutorial.course.notebooks 05_object_discovery    # only that one
+    python -m smm_tutorial.course.notebooks --check            # which pairs are out of step; writes
+    nothing
 
 They run on the profile that `SMM_PROFILE` names, else on the machine's own.
 """
@@ -36,7 +37,9 @@ def notebook_path(source: Path) -> Path:
 
 
 def differences(source: Path) -> list[str]:
-    """Where a notebook says something else than its source, by cell type, text and tags; empty when in step."""
+    """Where a notebook says something else than its source, by cell type, text and tags; empty when
+    in step.
+    """
     path = notebook_path(source)
     if not path.is_file():
         return [f"{path.name} is missing: run `make notebooks`"]
@@ -59,7 +62,8 @@ def make(source: Path) -> Path:
     Cells that stay keep their ids. The old notebook is untouched when a cell fails.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell raised; the message shows the cell and its traceback.
+        nbclient.exceptions.CellExecutionError: a cell raised; the message shows the cell and its
+        traceback.
     """
     path = notebook_path(source)
     notebook = jupytext.read(source)
@@ -83,8 +87,8 @@ def make(source: Path) -> Path:
 def tidied(notebook: NotebookNode) -> NotebookNode:
     """The notebook without what differs between machines or breaks its display on code hosts.
 
-    Widget state breaks rendering there, and a widget's view is nothing without it: both go, and the static figure that
-    accompanies every widget stays. Python's and JupyterLab's versions go too.
+    Widget state breaks rendering there, and a widget's view is nothing without it: both go, and the
+    static figure that accompanies every widget stays. Python's and JupyterLab's versions go too.
     """
     tidy = nbformat.from_dict(notebook)
     tidy.metadata = nbformat.from_dict(

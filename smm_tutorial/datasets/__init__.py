@@ -1,7 +1,8 @@
-"""Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`, `fetch(name, ...)` downloads some.
+"""Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`,
+`fetch(name, ...)` downloads some.
 
-Wrong arguments raise ValueError; files that are missing, damaged or contradictory raise `DatasetError`, which names the
-file and the way out.
+Wrong arguments raise ValueError; files that are missing, damaged or contradictory raise
+`DatasetError`, which names the file and the way out.
 """
 
 from __future__ import annotations
@@ -54,12 +55,14 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
     """The data set `name`, in memory.
 
     Args:
-        name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), the data sets of others
-            that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex", "shapestacks", "coco"), or "clevr-renders"
-            (a folder of renders with masks).
+        name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), the
+        data sets of others
+            that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex", "shapestacks", "coco"),
+            or "clevr-renders" (a folder of renders with masks).
         split: which part, e.g. "train", "val", "test".
         size: height and width in pixels, one number for a square; None keeps the data set's own.
-        options: of that data set, e.g. root, crop, masks, limit, min_objects, max_objects; see its loader in `LOADERS`.
+        options: of that data set, e.g. root, crop, masks, limit, min_objects, max_objects; see its
+        loader in `LOADERS`.
 
     Raises:
         ValueError: an unknown name, split or option.
@@ -71,7 +74,8 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
 
 
 def fetch(name: str, **options: Any) -> Path:
-    """Fetches the first images of a data set of others into the course's downloads, where `load` finds them.
+    """Fetches the first images of a data set of others into the course's downloads, where `load`
+    finds them.
 
     Args:
         name: a key of `DOWNLOADS`.

@@ -1,6 +1,7 @@
 """The one place where images and masks are cropped and resized.
 
-Images are resampled with antialiasing. Masks take the nearest pixel: a mean of labels would be another object's label.
+Images are resampled with antialiasing. Masks take the nearest pixel: a mean of labels would be
+another object's label.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ BILINEAR = (
 NEAREST = Image.Resampling.NEAREST  # for masks
 
 CROPS = {
-    "paper": PAPER_CROP,  # Slot Attention and its successors: rows 29:221, columns 64:256 of 240 x 320
+    # Slot Attention and its successors: rows 29:221, columns 64:256 of 240 x 320
+    "paper": PAPER_CROP,
     "smm": (
         52 / 360,
         112 / 480,
@@ -27,7 +29,9 @@ CROPS = {
         368 / 480,
     ),  # SMM's loader: the central 256 x 256 pixels of 320 x 480
 }
-"""Windows (top, left, bottom, right), in fractions of CLEVR's 4:3 frame, that the literature cuts out."""
+"""Windows (top, left, bottom, right), in fractions of CLEVR's 4:3 frame, that the literature cuts
+out.
+"""
 
 Size = int | tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -70,10 +74,11 @@ def crop_window(crop: str | Window | None) -> Window | None:
 
 
 def crop_box(height: int, width: int, crop: str | Window | None) -> Box:
-    """Where `crop` lies in an image of the CLEVR camera: (left, top, right, bottom) in pixels, fractions included.
+    """Where `crop` lies in an image of the CLEVR camera: (left, top, right, bottom) in pixels,
+    fractions included.
 
-    The camera fits its view to the width, so a wider image (480 x 320) shows the middle rows of the 4:3 frame
-    (480 x 360), and the same crop shows the same piece of the world in both.
+    The camera fits its view to the width, so a wider image (480 x 320) shows the middle rows of the
+    4:3 frame (480 x 360), and the same crop shows the same piece of the world in both.
 
     Raises:
         ValueError: the crop is unknown, or reaches beyond the image.
@@ -99,7 +104,8 @@ def crop_box(height: int, width: int, crop: str | Window | None) -> Box:
 
 
 def centre_box(height: int, width: int, side: int | None) -> Box:
-    """The square of `side` pixels in the middle of an image, (left, top, right, bottom); None keeps the whole image.
+    """The square of `side` pixels in the middle of an image, (left, top, right, bottom); None keeps
+    the whole image.
 
     Raises:
         ValueError: the square is larger than the image.
@@ -115,7 +121,8 @@ def centre_box(height: int, width: int, side: int | None) -> Box:
 
 
 def window_of_box(height: int, width: int, box: Box) -> Window:
-    """The window (top, left, bottom, right) of the 4:3 frame that a pixel box shows: `crop_box` undone.
+    """The window (top, left, bottom, right) of the 4:3 frame that a pixel box shows: `crop_box`
+    undone.
 
     Raises:
         ValueError: the box reaches beyond the 4:3 frame, as in an image that is taller than 4:3.

@@ -26,7 +26,8 @@ class PixelsError(ValueError):
 
 
 def read_scene_file(path: Path) -> dict[str, Any]:
-    """A CLEVR scenes file: its JSON, checked to hold a list "scenes" of records that name their image.
+    """A CLEVR scenes file: its JSON, checked to hold a list "scenes" of records that name their
+    image.
 
     The records themselves are checked by `checked_scene`, one by one, for a file may hold 70,000.
 
@@ -54,7 +55,9 @@ def read_scene_file(path: Path) -> dict[str, Any]:
 
 
 def checked_scene(record: dict[str, Any], path: Path) -> Scene:
-    """The scene of a record in the file at `path`; raises `DatasetError` where the record is wrong."""
+    """The scene of a record in the file at `path`; raises `DatasetError` where the record is
+    wrong.
+    """
     try:
         return Scene.from_record(record)
     except ValueError as error:
@@ -69,7 +72,8 @@ def read_images(paths: Sequence[Path], fit: Callable[[np.ndarray], np.ndarray]) 
         fit: crops and resizes an image (h, w, 3) uint8.
 
     Raises:
-        DatasetError: a file is missing, damaged, or its size differs from the others' and `fit` keeps it so.
+        DatasetError: a file is missing, damaged, or its size differs from the others' and `fit`
+        keeps it so.
     """
     images = _read_all(paths, lambda path: fit(_read_pixels(path, "RGB")))
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
@@ -82,8 +86,10 @@ def read_masks(
 
     Args:
         paths: image files.
-        fit: makes a mask (H, W) of a file's pixels: (h, w) labels for mode "L", (h, w, 3) for "RGB".
-        mode: "L" for files of one channel, whose values or palette indices are the labels; "RGB" for coloured ones.
+        fit: makes a mask (H, W) of a file's pixels: (h, w) labels for mode "L", (h, w, 3) for
+        "RGB".
+        mode: "L" for files of one channel, whose values or palette indices are the labels; "RGB"
+        for coloured ones.
     """
 
     def read(path: Path) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Makes the committed packs of "clevr6" anew: `python -m smm_tutorial.datasets.make_packs`.
 
-Every chunk of 64 scenes draws from a generator of its own, seeded with (seed, split, chunk), and is rendered on one
-thread. So the packs do not depend on how many processes share the work. All files are written at the end, each whole
-or not at all, the provenance with the checksums last: a run that is killed leaves the old packs as they were.
+Every chunk of 64 scenes draws from a generator of its own, seeded with (seed, split, chunk), and is
+rendered on one thread. So the packs do not depend on how many processes share the work. All files
+are written at the end, each whole or not at all, the provenance with the checksums last: a run that
+is killed leaves the old packs as they were.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
 
     Args:
         folder: where to; made if absent.
-        seed: of all randomness; the same seed gives the same bytes (with the same library and Pillow versions).
+        seed: of all randomness; the same seed gives the same bytes (with the same library and
+        Pillow versions).
         counts: number of scenes of each split.
         workers: processes that share the work.
 
@@ -115,7 +117,9 @@ def _joined(split: str, parts: Sequence[Rendered], origin: Mapping[str, Any]) ->
 
 
 def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
-    """How the packs came about; the same wherever and whenever they are made from the same code and versions."""
+    """How the packs came about; the same wherever and whenever they are made from the same code and
+    versions.
+    """
     sizes = "".join(
         f" --{split} {count}" for split, count in counts.items() if count != COUNTS[split]
     )

@@ -1,6 +1,8 @@
-"""What models are trained and scored on, by name: tables for object discovery, then for set prediction.
+"""What models are trained and scored on, by name: tables for object discovery, then for set
+prediction.
 
-Everything is seen at the size that a model takes. Scenes that are rendered here are rendered when first asked for.
+Everything is seen at the size that a model takes. Scenes that are rendered here are rendered when
+first asked for.
 """
 
 import os
@@ -25,7 +27,9 @@ STACKED = 9  # objects, at most
 
 
 def training_split(name: str, split: str, size: int) -> SceneImages:
-    """A split (`train`, `val`, `test`) of something in `TRAINING_DATA`. Raises `ValueError` for anything else."""
+    """A split (`train`, `val`, `test`) of something in `TRAINING_DATA`. Raises `ValueError` for
+    anything else.
+    """
     if name not in TRAINING_DATA:
         raise ValueError(f"no run trains on {name!r}: known are {', '.join(TRAINING_DATA)}")
     if name == "clevr6":
@@ -52,7 +56,8 @@ def _blender(size: int, root: str | Path, **bounds: int) -> SceneImages:
 
 
 def _released(size: int, root: str | Path) -> SceneImages:
-    """CLEVR's own images of which records are there, val before train, in the papers' crop, with masks made from the records.
+    """CLEVR's own images of which records are there, val before train, in the papers' crop, with
+    masks made from the records.
 
     No model here is trained on any of them.
     """
@@ -84,7 +89,9 @@ class EvaluationSet:
     root: str = ""
 
     def load(self, size: int, root: str | Path | None = None) -> SceneImages:
-        """The scenes. Raises `ValueError` where a folder is needed and not given, or given and not needed."""
+        """The scenes. Raises `ValueError` where a folder is needed and not given, or given and not
+        needed.
+        """
         if self.root and root is None:
             raise ValueError(f"{self.label_of('some')} needs {self.root}: --root PATH")
         if root is not None and not self.root:
@@ -135,7 +142,8 @@ EVALUATION_SETS = {
 }
 
 
-#: What a run of set prediction can be trained on: variants of `datasets.rendered` that show CLEVR's whole frame.
+#: What a run of set prediction can be trained on: variants of `datasets.rendered` that show CLEVR's
+#: whole frame.
 SET_DATA = ("clevr6-whole", "clevr-whole")
 FEW_OBJECTS = 6  # at most, in `clevr6-whole`
 
@@ -143,7 +151,8 @@ FEW_OBJECTS = 6  # at most, in `clevr6-whole`
 def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
     """So many scenes of a split (`train`, `val`, `test`) of something in `SET_DATA`, with records.
 
-    The whole frame of 3:2 is squeezed into a square, as the papers do. Raises `ValueError` for anything else.
+    The whole frame of 3:2 is squeezed into a square, as the papers do. Raises `ValueError` for
+    anything else.
     """
     if name not in SET_DATA:
         raise ValueError(f"no set is learned from {name!r}: known are {', '.join(SET_DATA)}")
@@ -182,7 +191,8 @@ def _released_sets(size: int, root: str | Path) -> SceneImages:
     return replace(joined(parts), split="val and train")
 
 
-#: Scenes with records that set predictors are scored on, by the name that `smm-tutorial evaluate --data` takes.
+#: Scenes with records that set predictors are scored on, by the name that `smm-tutorial evaluate
+#: --data` takes.
 SET_EVALUATION_SETS = {
     name: EvaluationSet(f"{name}, test", partial(_test_sets, name)) for name in SET_DATA
 } | {

@@ -14,7 +14,9 @@ MOST_SETS = 500  # begun for one set before giving up
 
 # ---------------------------------------------------------------------------------------------------------------- sets
 def stick_map(tilt: float = STICK_TILT) -> np.ndarray:
-    """The matrix (2, 2) that makes a stick of a round cloud of variance 1; its inverse makes the sticks round again."""
+    """The matrix (2, 2) that makes a stick of a round cloud of variance 1; its inverse makes the
+    sticks round again.
+    """
     cosine, sine = np.cos(tilt), np.sin(tilt)
     return np.array([[cosine, -sine], [sine, cosine]]) * STICK_SPREADS
 
@@ -26,7 +28,8 @@ def stick_sets(
     per_group: int = 16,
     tilt: float = STICK_TILT,
 ) -> tuple[Tensor, np.ndarray]:
-    """Sets of parallel sticks at random places: points (count, N, 2), float64, and each point's group (N,).
+    """Sets of parallel sticks at random places: points (count, N, 2), float64, and each point's
+    group (N,).
 
     N = groups * per_group. Points of one group follow each other; that is the same in every set.
 
@@ -42,7 +45,9 @@ def stick_sets(
 
 
 def _places_apart(rng: np.random.Generator, count: int, to_round: np.ndarray) -> np.ndarray:
-    """Centres (count, 2) in the box, `SEPARATION` apart once `to_round` (2, 2) has made the sticks round."""
+    """Centres (count, 2) in the box, `SEPARATION` apart once `to_round` (2, 2) has made the sticks
+    round.
+    """
     for _ in range(MOST_SETS):
         places = np.empty((0, 2))
         for place in rng.uniform(-BOX, BOX, size=(PATIENCE, 2)):
@@ -67,10 +72,12 @@ CLOUD_KINDS = ("apart", "concentric", "cross", "tilted cross")
 def two_clouds(
     kind: str, rng: np.random.Generator, count: int = 200
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two groups of `count` / 2 points each in the plane -> points `(count, 2)`, groups `(count,)` in {0, 1}.
+    """Two groups of `count` / 2 points each in the plane -> points `(count, 2)`, groups `(count,)`
+    in {0, 1}.
 
-    kind: `apart`, two round groups of one spread; `concentric`, a core and a halo about one mean; `cross`, a lying and a
-    standing stick about one mean; `tilted cross`, the same turned by 45 degrees.
+    kind: `apart`, two round groups of one spread; `concentric`, a core and a halo about one mean;
+    `cross`, a lying and a standing stick about one mean; `tilted cross`, the same turned by 45
+    degrees.
 
     Raises:
         ValueError: there is no such kind.

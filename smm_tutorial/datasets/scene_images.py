@@ -11,7 +11,9 @@ from torch import Tensor
 
 
 class DatasetError(RuntimeError):
-    """Files of a data set that are missing, damaged or contradict each other; says which one and what to do."""
+    """Files of a data set that are missing, damaged or contradict each other; says which one and
+    what to do.
+    """
 
 
 class Batch(NamedTuple):
@@ -23,7 +25,8 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class SceneImages:
-    """A data set, or a part of one, in memory. Images stay bytes until `batch` makes floats of those it hands out.
+    """A data set, or a part of one, in memory. Images stay bytes until `batch` makes floats of
+    those it hands out.
 
     Args:
         images: (M, 3, H, W) uint8, RGB.
@@ -32,7 +35,8 @@ class SceneImages:
         licence: under which it may be used.
         provenance: where it comes from; plain JSON values.
         masks: (M, H, W) uint8 or None; 0 = background, k = the scene's k-th object.
-        records: M scene records as the data set has them, each with a list "objects", or None. `Scene.from_record` reads
+        records: M scene records as the data set has them, each with a list "objects", or None.
+        `Scene.from_record` reads
             those of the CLEVR data sets that are in CLEVR's JSON.
 
     Raises:
@@ -84,7 +88,9 @@ class SceneImages:
         return self.images.shape[2], self.images.shape[3]
 
     def batch(self, indices: Tensor | Sequence[int] | slice) -> Batch:
-        """The scenes at `indices`, on the device where the data lies: images as floats, masks as int64."""
+        """The scenes at `indices`, on the device where the data lies: images as floats, masks as
+        int64.
+        """
         if not isinstance(indices, slice):
             indices = torch.as_tensor(indices, dtype=torch.long)
         masks = None if self.masks is None else self.masks[indices].long()
@@ -111,7 +117,8 @@ class SceneImages:
 
 
 def joined(parts: Sequence[SceneImages]) -> SceneImages:
-    """One data set of all scenes of several that have records, in order; in everything else like the first.
+    """One data set of all scenes of several that have records, in order; in everything else like
+    the first.
 
     It has masks if all of them do.
     """
@@ -145,7 +152,8 @@ def choose_scenes(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> list[int]:
-    """Indices of the first `limit` scenes with `min_objects` to `max_objects` objects, None meaning no bound.
+    """Indices of the first `limit` scenes with `min_objects` to `max_objects` objects, None meaning
+    no bound.
 
     Args:
         object_counts: the number of objects of each scene, None where no records tell it.

@@ -1,6 +1,8 @@
-"""Losses. Each is a class that is built once with its data, and called by `training.fit` once a step.
+"""Losses. Each is a class that is built once with its data, and called by `training.fit` once a
+step.
 
-All draw a joint batch from the step's generator and compute their share of it, which is all of it in a single process.
+All draw a joint batch from the step's generator and compute their share of it, which is all of it
+in a single process.
 """
 
 from typing import Literal, get_args
@@ -16,19 +18,21 @@ Objective = Literal["mixture", "squared_error"]
 
 
 class ReconstructionLoss:
-    """How badly an `ObjectDiscovery` network explains random images, half of them mirrored left to right.
+    """How badly an `ObjectDiscovery` network explains random images, half of them mirrored left to
+    right.
 
-    data: the training images; masks are never looked at. Mirroring is right for a loss on pixels: it maps scenes to
-    scenes but for the direction of the light.
-    objective: `mixture`, the negative log-likelihood of each pixel under the mixture of the slots' paintings (as in
-    IODINE, Greff et al. 2019, arXiv 1903.00450), in units of squared error: it is the mean squared error where one slot
-    owns the pixel | `squared_error` of the mixed image (Slot Attention, arXiv 2006.15055), which does not mind when two
-    slots blend into the right colour.
+    data: the training images; masks are never looked at. Mirroring is right for a loss on pixels:
+    it maps scenes to scenes but for the direction of the light.
+    objective: `mixture`, the negative log-likelihood of each pixel under the mixture of the slots'
+    paintings (as in IODINE, Greff et al. 2019, arXiv 1903.00450), in units of squared error: it is
+    the mean squared error where one slot owns the pixel | `squared_error` of the mixed image (Slot
+    Attention, arXiv 2006.15055), which does not mind when two slots blend into the right colour.
     num_slots: in training; the network's own number if not given.
-    price: what it costs, in the same unit, when all of an image belongs to slots other than its largest. Neither
-    objective minds whether an object's slot also paints ground around it; a price below what an object saves, and above
-    what a piece of ground saves, leaves the ground to one slot. It grows from 0 over the second quarter of `steps`:
-    objects must be found before they can be kept small.
+    price: what it costs, in the same unit, when all of an image belongs to slots other than its
+    largest. Neither objective minds whether an object's slot also paints ground around it; a price
+    below what an object saves, and above what a piece of ground saves, leaves the ground to one
+    slot. It grows from 0 over the second quarter of `steps`: objects must be found before they can
+    be kept small.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class ReconstructionLoss:
         return self.price * min(1.0, max(0.0, 4 * step / self.steps - 1))
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """This process's share of a batch: images `(B, 3, S, S)`, half of them mirrored, and noise for the slots' starts."""
+        """This process's share of a batch: images `(B, 3, S, S)`, half of them mirrored, and noise
+        for the slots' starts.
+        """
         chosen = torch.randint(len(self.data), (self.batch_size,), generator=generator)
         mirrored = torch.rand(self.batch_size, 1, 1, 1, generator=generator) < 0.5
         noise = self.network.start_noise(self.batch_size, generator, self.num_slots)
@@ -74,7 +80,9 @@ class ReconstructionLoss:
     def __call__(
         self, model: nn.Module, generator: torch.Generator, step: int
     ) -> dict[str, Tensor]:
-        """`model` is the network as the training engine has wrapped it; `generator` decides images, mirrors, starts."""
+        """`model` is the network as the training engine has wrapped it; `generator` decides images,
+        mirrors, starts.
+        """
         images, noise = self.draw(generator)
         output = model(images, num_slots=self.num_slots, noise=noise)
         squared_error = nn.functional.mse_loss(output.reconstruction, images)

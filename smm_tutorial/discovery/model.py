@@ -1,4 +1,6 @@
-"""Object discovery: an autoencoder whose bottleneck is a set of slots, trained on pixels alone (Slot Attention, sec. 3.2)."""
+"""Object discovery: an autoencoder whose bottleneck is a set of slots, trained on pixels alone
+(Slot Attention, sec. 3.2).
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -18,12 +20,15 @@ MaskPrior = Literal["share", "none"]
 
 @dataclass(frozen=True)
 class DiscoveryConfig:
-    """Everything that decides an `ObjectDiscovery` network. Compared models differ in `slots` alone.
+    """Everything that decides an `ObjectDiscovery` network. Compared models differ in `slots`
+    alone.
 
-    The papers' network: convolutions and decoder `paper`, image_size 128, encoder_stride 1, 64 channels, slot_dim 64.
+    The papers' network: convolutions and decoder `paper`, image_size 128, encoder_stride 1, 64
+    channels, slot_dim 64.
     decoder: `pixel` | `broadcast`, light enough for a CPU | Slot Attention's, `paper`.
-    mask_prior: a slot's mask starts from its `share` of the inputs, as a mixture weighs a density | from `none`. Without
-    it two slots on the same cluster look the same to the decoder, however little one of them holds.
+    mask_prior: a slot's mask starts from its `share` of the inputs, as a mixture weighs a density |
+    from `none`. Without it two slots on the same cluster look the same to the decoder, however
+    little one of them holds.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -49,8 +54,8 @@ class DiscoveryConfig:
 class DiscoveryOutput:
     """Slots, and what they paint: a mixture of K Gaussians at every pixel.
 
-    reconstructions `(B, K, 3, H, W)` are the means, exp of log_masks `(B, K, H, W)` the weights, pixel_scale the
-    standard deviation of each channel.
+    reconstructions `(B, K, 3, H, W)` are the means, exp of log_masks `(B, K, H, W)` the weights,
+    pixel_scale the standard deviation of each channel.
     """
 
     reconstructions: Tensor
@@ -60,7 +65,9 @@ class DiscoveryOutput:
 
     @property
     def masks(self) -> Tensor:
-        """Weights of the slots at each pixel, before the pixel is seen -> `(B, K, H, W)`, sum to 1 over K."""
+        """Weights of the slots at each pixel, before the pixel is seen -> `(B, K, H, W)`, sum to 1
+        over K.
+        """
         return self.log_masks.exp()
 
     @property
@@ -79,7 +86,9 @@ class DiscoveryOutput:
         return self.log_masks - squares / (2 * self.pixel_scale**2)
 
     def responsibilities(self, images: Tensor) -> Tensor:
-        """The E-step on pixels: weights of the slots once the pixels `(B, 3, H, W)` are seen -> `(B, K, H, W)`."""
+        """The E-step on pixels: weights of the slots once the pixels `(B, 3, H, W)` are seen ->
+        `(B, K, H, W)`.
+        """
         return self.log_joint(images).softmax(dim=1)
 
 

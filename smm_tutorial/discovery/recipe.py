@@ -14,8 +14,9 @@ from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.loop import Run, fit
 
-#: What a contestant's learning rate in a comparison is, as a multiple of the profile's: the best on the validation split in a
-#: short search (`search-*` in `data/results`); `attention-wide` takes Slot Attention's.
+#: What a contestant's learning rate in a comparison is, as a multiple of the profile's: the best on
+#: the validation split in a short search (`search-*` in `data/results`); `attention-wide` takes
+#: Slot Attention's.
 LEARNING_RATE_FACTORS = {
     "attention": 2.0,
     "attention-wide": 2.0,
@@ -27,11 +28,12 @@ LEARNING_RATE_FACTORS = {
 def discovery_config(
     slots: str, profile: Profile, image_size: int | None = None
 ) -> DiscoveryConfig:
-    """The network of the discovery experiments. Everything but the slot module is the same for all `CONTESTANTS`.
+    """The network of the discovery experiments. Everything but the slot module is the same for all
+    `CONTESTANTS`.
 
-    slots: one of them. image_size: instead of the profile's. Slots see 16 to 31 cells a side, every pixel with the papers'
-    parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser grid it learns far more slowly), the papers' from
-    8 x 8 cells.
+    slots: one of them. image_size: instead of the profile's. Slots see 16 to 31 cells a side, every
+    pixel with the papers' parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser
+    grid it learns far more slowly), the papers' from 8 x 8 cells.
     """
     sizes, (module, widening, options) = profile.discovery, CONTESTANTS[slots]
     size, of_paper = image_size or sizes.image_size, sizes.parts == "paper"
@@ -73,7 +75,9 @@ def train_discovery(
     loss_options: dict | None = None,
     **options,
 ) -> Run:
-    """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of `training.fit`."""
+    """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of
+    `training.fit`.
+    """
     return fit(model, discovery_loss(model, data, config, loss_options), config, run_dir, **options)
 
 

@@ -1,7 +1,8 @@
-"""The named, reproducible runs: data set x model x slot module x profile x seed -> checkpoint and result record.
+"""The named, reproducible runs: data set x model x slot module x profile x seed -> checkpoint and
+result record.
 
-Notebooks and the command line call the same functions. A record (`data/results/NAME.json`) holds everything that a run
-was made of and what it scored, and the command that makes it again.
+Notebooks and the command line call the same functions. A record (`data/results/NAME.json`) holds
+everything that a run was made of and what it scored, and the command that makes it again.
 """
 
 from collections.abc import Callable
@@ -31,9 +32,11 @@ from smm_tutorial.results.records import kept_beside
 from smm_tutorial.training.config import TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
 
-#: What a run is for: to show what the module can do, or to compare contestants that share everything else.
+#: What a run is for: to show what the module can do, or to compare contestants that share
+#: everything else.
 Kind = Literal["discovery", "comparison"]
-#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as in this profile, in pixels.
+#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as
+#: in this profile, in pixels.
 BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE, BASELINE_SIZE = (
     ("untrained", "pixels"),
     "mixture",
@@ -62,10 +65,12 @@ class DiscoveryRun(NamedRun):
         kind: Kind = "discovery",
         learning_rate: float | None = None,
     ):
-        """slots: one of `CONTESTANTS`. data: one of `TRAINING_DATA`. variant: of `VARIANTS`, for a run of their own kind.
+        """slots: one of `CONTESTANTS`. data: one of `TRAINING_DATA`. variant: of `VARIANTS`, for a
+        run of their own kind.
 
-        steps, image_size, learning_rate: instead of the profile's. A comparison with a rate of one's own is a run of another
-        kind, `search`, for the best rate. training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
+        steps, image_size, learning_rate: instead of the profile's. A comparison with a rate of
+        one's own is a run of another kind, `search`, for the best rate. training_options: of
+        `TrainingConfig`, instead of the profile's and this hardware's.
         """
         sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
         self.loss_options = {
@@ -145,14 +150,18 @@ def evaluated_record(
     starts: int = 1,
     selection: Selection = "all",
 ) -> dict:
-    """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw pixels, no slots).
+    """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw
+    pixels, no slots).
 
-    data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts, selection: see `scores.segmentations`; scores
-    with other than one start and all slots stand under a label of their own.
+    data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts, selection: see
+    `scores.segmentations`; scores with other than one start and all slots stand under a label of
+    their own.
 
-    Returns the result record with this score in it, beside those that `data/results` already holds for other data.
+    Returns the result record with this score in it, beside those that `data/results` already holds
+    for other data.
 
-    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data do, and as `kept_beside`.
+    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data
+    do, and as `kept_beside`.
     """
     if what in BASELINES:
         config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE], BASELINE_SIZE)

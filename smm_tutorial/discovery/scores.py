@@ -1,7 +1,8 @@
-"""Object discovery in numbers: whose each pixel is by three kinds of masks, and every metric of it, with its spread.
+"""Object discovery in numbers: whose each pixel is by three kinds of masks, and every metric of it,
+with its spread.
 
-Maps of owners are argmaxes; where one is enlarged, it is by nearest neighbour. Metrics see integer maps and count in
-float64, outside autocast.
+Maps of owners are argmaxes; where one is enlarged, it is by nearest neighbour. Metrics see integer
+maps and count in float64, outside autocast.
 """
 
 import warnings
@@ -24,13 +25,15 @@ from smm_tutorial.metrics.segmentation import (
 
 #: The metrics that every table shows, by their names in `SEGMENTATION_METRICS`.
 SCORES = ("fg_ari", "mbo", "miou", "ari")
-#: Whose a pixel is: by the slots' responsibilities for the pixel itself | by the decoder's masks alone | by the slot module's
-#: responsibilities for its inputs, enlarged.
+#: Whose a pixel is: by the slots' responsibilities for the pixel itself | by the decoder's masks
+#: alone | by the slot module's responsibilities for its inputs, enlarged.
 Masks = Literal["responsibilities", "decoder", "slots"]
-#: Which slots may own pixels: all | those that are worth their price, see `slot_selection`. No labels are used.
+#: Which slots may own pixels: all | those that are worth their price, see `slot_selection`. No
+#: labels are used.
 Selection = Literal["all", "bic"]
 SELECTIONS = {"all": all_slots, "bic": slots_by_bic}
-#: Classes of objects by the share of the image that they cover in view: a quarter of clevr6's objects lies in each.
+#: Classes of objects by the share of the image that they cover in view: a quarter of clevr6's
+#: objects lies in each.
 SIZE_CLASSES = {
     "below 1.25 %": 0.0,
     "1.25 to 2.5 %": 0.0125,
@@ -59,9 +62,10 @@ def evaluate(
         starts, selection: see `segmentations`.
 
     Returns:
-        `detailed_scores` by the responsibilities for pixels; `summary`s by the other two kinds of masks under
-        `decoder_masks` and `slot_masks`; `num_slots`, `starts`, `selection`; and `short_of_slots`, how many images show more
-        objects than there are slots beside the background's. Where there are such images, a warning says so too.
+        `detailed_scores` by the responsibilities for pixels; `summary`s by the other two kinds of
+        masks under `decoder_masks` and `slot_masks`; `num_slots`, `starts`, `selection`; and
+        `short_of_slots`, how many images show more objects than there are slots beside the
+        background's. Where there are such images, a warning says so too.
     """
     given = num_slots or model.config.num_slots
     with torch.autocast(next(model.parameters()).device.type, enabled=False):
@@ -94,12 +98,14 @@ def segmentations(
     starts: int = 1,
     selection: Selection = "all",
 ) -> dict[Masks, Tensor]:
-    """The slot that owns each pixel of each image, by every kind of masks -> integers `(M, H, W)`, on the CPU.
+    """The slot that owns each pixel of each image, by every kind of masks -> integers `(M, H, W)`,
+    on the CPU.
 
-    seed: of the slots' starts. starts: how many are tried for each image; the one that explains the image's pixels best is
-    kept, as a mixture model keeps the best of `n_init`. selection: `all` slots own pixels | only those that are worth their
-    price, `bic`; of several starts the best then is the one that is best after paying. No labels are used. Raises
-    `ValueError` for fewer than one start or another selection.
+    seed: of the slots' starts. starts: how many are tried for each image; the one that explains the
+    image's pixels best is kept, as a mixture model keeps the best of `n_init`. selection: `all`
+    slots own pixels | only those that are worth their price, `bic`; of several starts the best then
+    is the one that is best after paying. No labels are used. Raises `ValueError` for fewer than one
+    start or another selection.
     """
     if starts < 1:
         raise ValueError(f"starts must be at least 1, got {starts}")
@@ -137,7 +143,9 @@ def segmentations(
 
 
 def enlarged(owners: Tensor, size: tuple[int, int]) -> Tensor:
-    """Owners of the cells of a square grid `(B, N)`, row by row, as maps `(B, H, W)`, by nearest neighbour."""
+    """Owners of the cells of a square grid `(B, N)`, row by row, as maps `(B, H, W)`, by nearest
+    neighbour.
+    """
     side = round(owners.shape[1] ** 0.5)
     cells = owners.unflatten(
         1, (1, side, side)
@@ -159,7 +167,8 @@ def segment(
 
 
 def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:
-    """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integer `(M, H, W)`.
+    """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integer `(M, H,
+    W)`.
 
     What clustering does without learning: the first row of every table.
     """
@@ -190,9 +199,11 @@ def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
 
 
 def summary(data: SceneImages, segmentation: Tensor) -> dict:
-    """Means over the images of every metric in `SEGMENTATION_METRICS` and of `segments`, the number of segments in use.
+    """Means over the images of every metric in `SEGMENTATION_METRICS` and of `segments`, the number
+    of segments in use.
 
-    Beside them `images`, how many there were, and `standard_errors` of the means (None for a single image).
+    Beside them `images`, how many there were, and `standard_errors` of the means (None for a single
+    image).
 
     Raises `ValueError` when the data have no masks.
     """
@@ -202,9 +213,11 @@ def summary(data: SceneImages, segmentation: Tensor) -> dict:
 def detailed_scores(data: SceneImages, segmentation: Tensor) -> dict:
     """The `summary`, and how the scores depend on what is in view.
 
-    by_objects: means over the images with so many objects in view, by that number (as text: JSON has no other keys).
-    by_size: over the objects of each class in `SIZE_CLASSES`, how many `objects` there are, the mean of their best `overlap`
-    with a segment, its standard error, and the share of `missed` ones; an empty class is left out.
+    by_objects: means over the images with so many objects in view, by that number (as text: JSON
+    has no other keys).
+    by_size: over the objects of each class in `SIZE_CLASSES`, how many `objects` there are, the
+    mean of their best `overlap` with a segment, its standard error, and the share of `missed` ones;
+    an empty class is left out.
 
     Raises `ValueError` when the data have no masks.
     """

@@ -1,7 +1,8 @@
-"""How many slots an image needs: those that are worth their price are kept, as BIC chooses the components of a mixture.
+"""How many slots an image needs: those that are worth their price are kept, as BIC chooses the
+components of a mixture.
 
-A spare slot does no harm to the likelihood, so it cuts an object in two, or shares the ground with another. No label is
-needed to see that: without it the others explain the image nearly as well.
+A spare slot does no harm to the likelihood, so it cuts an object in two, or shares the ground with
+another. No label is needed to see that: without it the others explain the image nearly as well.
 """
 
 import math
@@ -21,9 +22,9 @@ NUMBERS_OF_A_SLOT = (
 class SelectedSlots:
     """What is left of a mixture of K slots at every pixel when the surplus ones are gone.
 
-    kept: `(B, K)`, bool, at least one of an image. log_joint, log_masks: `(B, K, H, W)` of the mixture of those kept, -inf for
-    the others. worth: `(B,)`, log-likelihood of the image in nats, up to a constant, less the prices of the slots kept; it
-    compares starts of the same image.
+    kept: `(B, K)`, bool, at least one of an image. log_joint, log_masks: `(B, K, H, W)` of the
+    mixture of those kept, -inf for the others. worth: `(B,)`, log-likelihood of the image in nats,
+    up to a constant, less the prices of the slots kept; it compares starts of the same image.
     """
 
     kept: Tensor
@@ -33,10 +34,12 @@ class SelectedSlots:
 
 
 def price_of_a_slot(height: int, width: int) -> float:
-    """What a slot must add to the log-likelihood of an image, nats: half a log of the pixels for each of its numbers.
+    """What a slot must add to the log-likelihood of an image, nats: half a log of the pixels for
+    each of its numbers.
 
-    The Bayesian information criterion (Schwarz, The Annals of Statistics 6(2), 1978), with the pixels as observations. How many
-    numbers a decoder really chooses is anybody's guess; five gives 19 nats at 48 x 48, and 10 to 40 do as well.
+    The Bayesian information criterion (Schwarz, The Annals of Statistics 6(2), 1978), with the
+    pixels as observations. How many numbers a decoder really chooses is anybody's guess; five gives
+    19 nats at 48 x 48, and 10 to 40 do as well.
     """
     return NUMBERS_OF_A_SLOT / 2 * math.log(height * width)
 
@@ -49,9 +52,11 @@ def all_slots(output: DiscoveryOutput, images: Tensor) -> SelectedSlots:
 
 
 def slots_by_bic(output: DiscoveryOutput, images: Tensor) -> SelectedSlots:
-    """Takes away, one at a time, the slot whose loss costs least, as long as that is less than its price.
+    """Takes away, one at a time, the slot whose loss costs least, as long as that is less than its
+    price.
 
-    images: `(B, 3, H, W)`, which the slots have painted. The masks of those left are normalised anew; nothing is painted again.
+    images: `(B, 3, H, W)`, which the slots have painted. The masks of those left are normalised
+    anew; nothing is painted again.
     """
     price = price_of_a_slot(*images.shape[2:])
     selected = all_slots(output, images)

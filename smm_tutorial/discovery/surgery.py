@@ -1,7 +1,8 @@
 """Slot surgery: change the slots of scenes by hand, and see what a discovery model paints then.
 
-Every operation takes a `SlotOutput` and gives a new one, with the slots and responsibilities that `ObjectDiscovery.decode`
-needs and nothing else; the given one stays as it is. Images of a batch and slots are counted from 0.
+Every operation takes a `SlotOutput` and gives a new one, with the slots and responsibilities that
+`ObjectDiscovery.decode` needs and nothing else; the given one stays as it is. Images of a batch and
+slots are counted from 0.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def moved(
 
 
 def mask_centres(masks: Tensor) -> Tensor:
-    """Centres of mass of masks `(..., H, W)` -> `(..., 2)`: down and right, in [0, 1]; NaN for an empty mask."""
+    """Centres of mass of masks `(..., H, W)` -> `(..., 2)`: down and right, in [0, 1]; NaN for an
+    empty mask.
+    """
     height, width = masks.shape[-2:]
     down, right = (
         (torch.arange(side, device=masks.device) + 0.5) / side for side in (height, width)
@@ -62,7 +65,9 @@ def mask_centres(masks: Tensor) -> Tensor:
 
 
 def object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Which slots hold an object `(B, K)`, judged by size alone, and where each slot's pixels lie, `(B, K, 2)`."""
+    """Which slots hold an object `(B, K)`, judged by size alone, and where each slot's pixels lie,
+    `(B, K, 2)`.
+    """
     masks = output.responsibilities(images)  # (B, K, H, W)
     shares = masks.mean(dim=(2, 3))  # (B, K)
     held = (shares > SMALLEST) & (shares < LARGEST)
@@ -79,7 +84,8 @@ def position_directions(
     Least squares of the objects' slots on where their pixels lie; no labels are used.
 
     Returns:
-        directions `(2, D)`, down and right, and the share of the slots' variance that position explains so, in [0, 1].
+        directions `(2, D)`, down and right, and the share of the slots' variance that position
+        explains so, in [0, 1].
 
     Raises:
         ValueError: fewer than three slots hold an object.

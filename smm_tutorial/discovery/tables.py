@@ -65,9 +65,11 @@ def variants_table() -> str:
 
 
 def comparison_table() -> str:
-    """One line for each slot module and data set that runs of `--kind comparison` were trained on; a line of text before any.
+    """One line for each slot module and data set that runs of `--kind comparison` were trained on;
+    a line of text before any.
 
-    Scores are means ± standard deviations over seeds; what is split, merged or missed are shares of the objects in view.
+    Scores are means ± standard deviations over seeds; what is split, merged or missed are shares of
+    the objects in view.
     """
     if not (found := compared("comparison")):
         return NO_COMPARISON
@@ -99,12 +101,16 @@ def comparison_table() -> str:
 
 
 def by_objects_table(score: str = "fg_ari") -> str:
-    """One line for each number of objects in view in the test split, one column for each slot module."""
+    """One line for each number of objects in view in the test split, one column for each slot
+    module.
+    """
     return _by_class("objects in view", "by_objects", score)
 
 
 def by_size_table() -> str:
-    """The mean best overlap of objects by the share of the image that they cover, one column for each slot module."""
+    """The mean best overlap of objects by the share of the image that they cover, one column for
+    each slot module.
+    """
     return _by_class("object covers", "by_size", "overlap")
 
 
@@ -114,7 +120,9 @@ def comparison() -> str:
 
 
 def full_comparison() -> str:
-    """`comparison`, the scores by number and by size of objects, and the search for the learning rates."""
+    """`comparison`, the scores by number and by size of objects, and the search for the learning
+    rates.
+    """
     if not compared("comparison"):
         return NO_COMPARISON
     tables = {

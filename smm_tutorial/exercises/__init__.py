@@ -1,4 +1,6 @@
-"""Exercises that check themselves: `exercise`, `hint` and `solution`; the tasks lie in `nbNN_*.py`, NN being the notebook."""
+"""Exercises that check themselves: `exercise`, `hint` and `solution`; the tasks lie in `nbNN_*.py`,
+NN being the notebook.
+"""
 
 from smm_tutorial.exercises.core import exercise, hint, solution
 

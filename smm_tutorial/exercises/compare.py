@@ -16,9 +16,10 @@ def difference(
 ) -> str | None:
     """Describe the first difference between two results, or return None when there is none.
 
-    Compared by structure (dictionaries by key, tuples and lists by position), then by type, shape and kind of number
-    (boolean, integer, floating point), then by value: `|actual - expected| <= atol + rtol * |expected|`. Two NaN are
-    equal. `where` names the place in the result, as in `the result['means']`.
+    Compared by structure (dictionaries by key, tuples and lists by position), then by type, shape
+    and kind of number (boolean, integer, floating point), then by value: `|actual - expected| <=
+    atol + rtol * |expected|`. Two NaN are equal. `where` names the place in the result, as in `the
+    result['means']`.
     """
     if isinstance(expected, Mapping):
         return _difference_of_mappings(expected, actual, rtol, atol, where)
@@ -34,7 +35,9 @@ def difference(
 
 
 def describe(value: Any) -> str:
-    """One short line about a value: the values themselves when they are few, else type, shape and dtype."""
+    """One short line about a value: the values themselves when they are few, else type, shape and
+    dtype.
+    """
     if isinstance(value, np.ndarray | torch.Tensor):
         values = as_array(value)
         head = f"{_type_name(value)} of shape {tuple(value.shape)}, {value.dtype}"

@@ -1,13 +1,16 @@
-"""The mechanism of the exercises: a task, its judge, and the `@exercise` decorator that a notebook uses.
+"""The mechanism of the exercises: a task, its judge, and the `@exercise` decorator that a notebook
+uses.
 
     @exercise("em.e_step")
     def e_step(points, means, variances, weights):
         ...
 
-The decorator shows the task, runs the function on the task's cases and says how it went. Unless it was right it hands
-back the reference solution, so that the rest of the notebook runs whether or not an exercise was done.
+The decorator shows the task, runs the function on the task's cases and says how it went. Unless it
+was right it hands back the reference solution, so that the rest of the notebook runs whether or not
+an exercise was done.
 
-Tasks lie beside this file, in files that begin with their notebook (`nb01_em.py` for notebook 01), and are found by that.
+Tasks lie beside this file, in files that begin with their notebook (`nb01_em.py` for notebook 01),
+and are found by that.
 """
 
 import ast
@@ -31,7 +34,9 @@ TASK_FILE = re.compile(r"nb\d\d_\w+")
 
 @dataclass(frozen=True)
 class Case:
-    """One call that a function is tried on: a name that a learner understands, and the arguments."""
+    """One call that a function is tried on: a name that a learner understands, and the
+    arguments.
+    """
 
     name: str
     arguments: tuple
@@ -57,7 +62,8 @@ class Task:
         difficulty: 1 (read the cell above), 2 (think), 3 (think hard).
         hints: two steps, the second one telling more.
         solution: the reference.
-        cases: makes the cases afresh at every call, so that no answer can spoil another's arguments.
+        cases: makes the cases afresh at every call, so that no answer can spoil another's
+        arguments.
         mistakes: typical wrong answers; each fails with its own hint.
         rtol, atol: an answer is right when `|actual - expected| <= atol + rtol * |expected|`.
     """
@@ -77,7 +83,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an answer did: `status` is pending, wrong or right; `hint` is that of the mistake it was recognised as."""
+    """How an answer did: `status` is pending, wrong or right; `hint` is that of the mistake it was
+    recognised as.
+    """
 
     status: str
     message: str
@@ -133,7 +141,8 @@ def find_task(name: str) -> Task:
 
 
 def exercise(name: str) -> Callable[[Callable], Callable]:
-    """Decorate an answer: show the task and the verdict; the name is then bound to a function that works.
+    """Decorate an answer: show the task and the verdict; the name is then bound to a function that
+    works.
 
     That is the learner's own function when it is right, and the reference solution otherwise.
     """
@@ -172,7 +181,9 @@ def solution(name: str) -> None:
 
 
 def judge(task: Task, answer: Callable) -> Verdict:
-    """Run an answer on every case of a task; see `Verdict`. Nothing that the answer raises escapes."""
+    """Run an answer on every case of a task; see `Verdict`. Nothing that the answer raises
+    escapes.
+    """
     body = _body_of(answer)
     if body is not None and all(_says_nothing(statement) for statement in body):
         return Verdict("pending", "Not attempted yet.")
@@ -255,7 +266,9 @@ def _body_of(answer: Callable) -> list[ast.stmt] | None:
 
 
 def _says_nothing(statement: ast.stmt) -> bool:
-    """Whether a statement is `...`, `pass`, `return`, `return None`, `return ...` or a raised NotImplementedError."""
+    """Whether a statement is `...`, `pass`, `return`, `return None`, `return ...` or a raised
+    NotImplementedError.
+    """
     if isinstance(statement, ast.Expr | ast.Return) and statement.value is not None:
         return isinstance(statement.value, ast.Constant) and statement.value.value in (None, ...)
     if isinstance(statement, ast.Raise):

@@ -17,7 +17,8 @@ def _shares(seed: int, *shape: int) -> Tensor:
     return (1.5 * _random(seed, *shape)).softmax(dim=-1)
 
 
-# -------------------------------------------------------------------------------------------------- without a distance
+# --------------------------------------------------------------------------------------------------
+# without a distance
 
 
 def shares_by_dot_product(points: Tensor, means: Tensor, temperature: float) -> Tensor:

@@ -25,7 +25,8 @@ def _gamma(seed: int, batch: int, inputs: int, slots: int) -> Tensor:
     return (_normal(seed, batch, inputs, slots) + torch.arange(slots)).softmax(dim=2)
 
 
-# ------------------------------------------------------------------------------------------------- where the border lies
+# -------------------------------------------------------------------------------------------------
+# where the border lies
 
 
 def border_radius(narrow: float, wide: float, weight: float, dim: int) -> float:
@@ -332,7 +333,8 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------------------- gradient of a start
+# -------------------------------------------------------------------------------------------------
+# gradient of a start
 
 
 def refine(

@@ -1,4 +1,6 @@
-"""Tasks of notebook 06: how average precision judges predicted sets, and how it can be computed on the wrong images."""
+"""Tasks of notebook 06: how average precision judges predicted sets, and how it can be computed on
+the wrong images.
+"""
 
 import math
 from collections.abc import Sequence
@@ -123,7 +125,8 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------------------------- average precision
+# --------------------------------------------------------------------------------------------------
+# average precision
 
 
 def average_precision(right: Tensor, num_targets: int) -> float:

@@ -1,6 +1,7 @@
 """Tasks of notebook 06: what a loss on sets is.
 
-A set is a table (K, 19) in the order of `set_targets`: three coordinates, four groups of properties, and "real".
+A set is a table (K, 19) in the order of `set_targets`: three coordinates, four groups of
+properties, and "real".
 """
 
 import math
@@ -23,7 +24,9 @@ def _vectors(seed: int, *shape: int) -> Tensor:
 
 
 def _sets(seed: int, images: int, slots: int, real: int) -> tuple[Tensor, Tensor]:
-    """Predictions of no use and targets (images, slots, 19), `real` of them real, the rest padding."""
+    """Predictions of no use and targets (images, slots, 19), `real` of them real, the rest
+    padding.
+    """
     generator = _generator(seed)
     predictions, targets = (
         torch.rand(images, slots, OBJECT_DIM, generator=generator),

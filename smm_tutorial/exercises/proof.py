@@ -1,4 +1,5 @@
-"""The proof that an exercise works: its stub is pending, its solution right, and each typical mistake recognised.
+"""The proof that an exercise works: its stub is pending, its solution right, and each typical
+mistake recognised.
 
 A mistake that passes, or that is taken for another one, means that the cases are too few.
 """
@@ -22,7 +23,9 @@ def prove(task: Task) -> None:
 
 
 def prove_stub_is_pending(task: Task) -> None:
-    """A function that does nothing yet is pending, however it says so and whether or not its source is at hand."""
+    """A function that does nothing yet is pending, however it says so and whether or not its source
+    is at hand.
+    """
     for stub in (_returns_nothing, _returns_ellipsis, _raises):
         for answer in (stub, functools.partial(stub)):  # a partial has no source to read
             verdict = judge(task, answer)

@@ -4,7 +4,8 @@ import html
 import re
 from dataclasses import dataclass
 
-# Okabe and Ito's palette, safe for colour-blind readers; the word before the title says the same without colour.
+# Okabe and Ito's palette, safe for colour-blind readers; the word before the title says the same
+# without colour.
 COLOURS = {
     "pending": "#56b4e9",
     "wrong": "#d55e00",
@@ -23,7 +24,9 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Card:
-    """A titled box of lines; `status` is a key of `COLOURS`. Backticks in the title and the lines mark code."""
+    """A titled box of lines; `status` is a key of `COLOURS`. Backticks in the title and the lines
+    mark code.
+    """
 
     status: str
     title: str

@@ -55,7 +55,9 @@ class NamedRun(ABC):
 
     @abstractmethod
     def prepare(self) -> tuple[Loss, Callable[[nn.Module], dict[str, float]]]:
-        """The loss, with its data, and what is logged of the model while it trains, by the validation split."""
+        """The loss, with its data, and what is logged of the model while it trains, by the
+        validation split.
+        """
 
     @abstractmethod
     def test(self) -> tuple[str, dict]:
@@ -63,10 +65,13 @@ class NamedRun(ABC):
 
     @abstractmethod
     def choices(self) -> dict:
-        """What else decided the run, for its record: at least `training`, with what decides the loss."""
+        """What else decided the run, for its record: at least `training`, with what decides the
+        loss.
+        """
 
     def train(self, **options) -> tuple[nn.Module, dict]:
-        """Trains, or goes on in its folder, then scores on the test split -> model and record (the checkpoint's too).
+        """Trains, or goes on in its folder, then scores on the test split -> model and record (the
+        checkpoint's too).
 
         options: of `training.fit`.
         """

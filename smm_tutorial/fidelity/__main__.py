@@ -1,8 +1,10 @@
-"""How near the ray tracer comes to Blender, and what each of its effects is worth: `python -m smm_tutorial.fidelity`.
+"""How near the ray tracer comes to Blender, and what each of its effects is worth: `python -m
+smm_tutorial.fidelity`.
 
-Takes a folder of renders made with CLEVR's original assets (images/, masks/ and scenes.json with cameras and lamps),
-renders the same scenes and compares. The ambient light is fitted on the scenes with even numbers (`--fit` does that
-anew and prints the coefficients), so what counts is the column of the others.
+Takes a folder of renders made with CLEVR's original assets (images/, masks/ and scenes.json with
+cameras and lamps), renders the same scenes and compares. The ambient light is fitted on the scenes
+with even numbers (`--fit` does that anew and prints the coefficients), so what counts is the column
+of the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What each effect of the ray tracer is worth: our images of scenes against Blender's, with one effect changed at a time."""
+"""What each effect of the ray tracer is worth: our images of scenes against Blender's, with one
+effect changed at a time.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ def compare(renders: Renders, effects: Effects) -> dict[str, Tensor]:
     """Scores of our image of each scene against Blender's.
 
     Returns:
-        PSNR in dB (B,) of the whole "image" and within the pixels of each of `KINDS` (NaN where it hardly shows), and
-        the mean difference of each channel, "shift" (B, 3), in levels of 255.
+        PSNR in dB (B,) of the whole "image" and within the pixels of each of `KINDS` (NaN where it
+        hardly shows), and the mean difference of each channel, "shift" (B, 3), in levels of 255.
     """
     scores = {kind: torch.full((len(renders.scenes),), torch.nan) for kind in ("image", *KINDS)}
     shifts = []
@@ -65,7 +67,9 @@ def compare(renders: Renders, effects: Effects) -> dict[str, Tensor]:
 
 
 def summary(scores: dict[str, Tensor]) -> dict[str, float]:
-    """Means over images, the worst image's PSNR, and the largest of the channels' mean differences."""
+    """Means over images, the worst image's PSNR, and the largest of the channels' mean
+    differences.
+    """
     means = {kind: round(scores[kind].nanmean().item(), 2) for kind in ("image", *KINDS)}
     worst, shift = scores["image"].min().item(), scores["shift"].mean(0).abs().max().item()
     return means | {
@@ -86,7 +90,9 @@ def _kinds(scene: Scene, mask: Tensor) -> Tensor:
 
 
 def mask_overlap(renders: Renders, effects: Effects) -> float:
-    """Mean over all objects of the intersection over union of our mask with Blender's, at Blender's size."""
+    """Mean over all objects of the intersection over union of our mask with Blender's, at Blender's
+    size.
+    """
     overlaps = []
     plain = replace(MASKS_ONLY, edges=effects.edges)
     for scene, truth in zip(renders.scenes, renders.masks, strict=True):
@@ -98,7 +104,8 @@ def mask_overlap(renders: Renders, effects: Effects) -> float:
 
 
 def measure(renders: Renders) -> Iterator[tuple[str, dict]]:
-    """Name and scores of each of `SWITCHES` on the scenes that nothing was fitted on, the first one's on all as well.
+    """Name and scores of each of `SWITCHES` on the scenes that nothing was fitted on, the first
+    one's on all as well.
 
     A change costs the mean over images of the difference in dB to the complete rendering.
     """

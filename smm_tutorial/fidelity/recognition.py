@@ -1,7 +1,9 @@
-"""What a network that was trained on the real CLEVR reads from our pictures: the released set predictor as a judge.
+"""What a network that was trained on the real CLEVR reads from our pictures: the released set
+predictor as a judge.
 
-A network sees what PSNR hardly shows: of two ray tracers with 36 and 37 dB against Blender, one can be good enough for it
-and the other useless. The weights are the authors' file, see `set_prediction.released`, and are not part of this course.
+A network sees what PSNR hardly shows: of two ray tracers with 36 and 37 dB against Blender, one can
+be good enough for it and the other useless. The weights are the authors' file, see
+`set_prediction.released`, and are not part of this course.
 """
 
 from __future__ import annotations
@@ -41,10 +43,11 @@ SIMPLER = {
 
 
 def recognise_pictures(renders: Renders, weights: str | Path) -> dict[str, dict[str, float]]:
-    """Average precision of the released weights at each of `set_prediction.THRESHOLDS`, by the kind of images.
+    """Average precision of the released weights at each of `set_prediction.THRESHOLDS`, by the kind
+    of images.
 
-    Blender's images of scenes; ours of the same scenes, complete and with simpler ambient light; ours of new random scenes
-    of 3 to 10 objects.
+    Blender's images of scenes; ours of the same scenes, complete and with simpler ambient light;
+    ours of new random scenes of 3 to 10 objects.
 
     Raises `CheckpointError` for a file that is not the authors'.
     """
@@ -68,7 +71,9 @@ def recognise_pictures(renders: Renders, weights: str | Path) -> dict[str, dict[
 def precisions(
     network: OfficialSetPredictor, scenes: Sequence[Scene], images: Tensor
 ) -> dict[str, float]:
-    """Average precision at each of `set_prediction.THRESHOLDS`, and how many images there were, `(B, 3, 128, 128)`."""
+    """Average precision at each of `set_prediction.THRESHOLDS`, and how many images there were,
+    `(B, 3, 128, 128)`.
+    """
     generator, predictions = torch.Generator().manual_seed(SEED), []
     with torch.no_grad():
         for some in images.split(BATCH):
@@ -79,7 +84,9 @@ def precisions(
 
 
 def blender_images(renders: Renders) -> Tensor:
-    """The part of the renders' 4:3 frame that CLEVR's own images show, as the network takes it: `(B, 3, 128, 128)`."""
+    """The part of the renders' 4:3 frame that CLEVR's own images show, as the network takes it:
+    `(B, 3, 128, 128)`.
+    """
     height, width = renders.images.shape[2:]
     top, left, bottom, right = OFFICIAL_WINDOW
     box = (left * width, top * height, right * width, bottom * height)

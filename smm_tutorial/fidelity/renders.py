@@ -26,7 +26,8 @@ class Renders(NamedTuple):
 def read_renders(root: str | Path) -> Renders:
     """The renders in a folder.
 
-    Raises `ValueError` when a scene lacks its camera or lamps, or an image has another size than 320 x 240.
+    Raises `ValueError` when a scene lacks its camera or lamps, or an image has another size than
+    320 x 240.
     """
     root = Path(root)
     scenes = read_records(root / "scenes.json")

@@ -1,4 +1,6 @@
-"""How good our data are, in one table: each number from a record in `data/results`, with what is wanted of it."""
+"""How good our data are, in one table: each number from a record in `data/results`, with what is
+wanted of it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ RECOGNISED = {"0.5": ">= 0.97", "0.25": ">= 0.95", "0.125": ">= 0.7"}
 
 
 class Row(NamedTuple):
-    """One number and what is wanted of it, e.g. `>= 36`; None where it only stands beside another, to compare."""
+    """One number and what is wanted of it, e.g. `>= 36`; None where it only stands beside another,
+    to compare.
+    """
 
     name: str
     value: float
@@ -77,7 +81,9 @@ def data_table() -> str:
 
 
 def effects_table(record: dict) -> str:
-    """The record as Markdown: the dB that each change costs, on scenes that nothing was fitted on."""
+    """The record as Markdown: the dB that each change costs, on scenes that nothing was fitted
+    on.
+    """
     rows = [["", "PSNR dB", *KINDS, "mask IoU", "costs dB"]]
     for name, scores in record["scores"].items():
         held_out = scores["held out"]

@@ -10,7 +10,9 @@ from smm_tutorial.figures.palette import SLOT_COLORS, component_colors
 
 
 def log_figure(log: Sequence[dict], names: Mapping[str, str]) -> Figure:
-    """Curves of a run's log over its steps, one panel for each scalar that `names` gives a title."""
+    """Curves of a run's log over its steps, one panel for each scalar that `names` gives a
+    title.
+    """
     figure = Figure(figsize=(3.6 * len(names), 2.4), layout="constrained")
     for axis, (name, label) in zip(
         figure.subplots(1, len(names), squeeze=False)[0], names.items(), strict=True
@@ -38,8 +40,8 @@ def curves_figure(
 ) -> Figure:
     """Curves over `x` (M,), by name, told apart by colour and line style.
 
-    touching: places to mark with a dot, numbered from 0. marker: a vertical line, with its name. legend_beside: where curves
-    leave no room for it among them.
+    touching: places to mark with a dot, numbered from 0. marker: a vertical line, with its name.
+    legend_beside: where curves leave no room for it among them.
     """
     figure = Figure(
         figsize=((2.8 if legend_beside else 2) * PANEL, 1.15 * PANEL), layout="constrained"
@@ -66,7 +68,9 @@ def curves_figure(
 
 
 def seeds_figure(results: Mapping[str, np.ndarray], xlabel: str) -> Figure:
-    """One row a method, one dot a seed: `results` are the values (S,) of the seeds by method. Equal values fan out."""
+    """One row a method, one dot a seed: `results` are the values (S,) of the seeds by method. Equal
+    values fan out.
+    """
     figure = Figure(figsize=(2.2 * PANEL, 0.4 + 0.6 * len(results)), layout="constrained")
     axis = figure.subplots()
     for row, (color, values) in enumerate(
@@ -86,7 +90,9 @@ def curve_figure(
     label: str,
     mark: float,
 ) -> Figure:
-    """Scores by a number that was varied: a panel for each metric, a line for each model, and a mark where it trained."""
+    """Scores by a number that was varied: a panel for each metric, a line for each model, and a
+    mark where it trained.
+    """
     figure = Figure(figsize=(3.6 * len(curves), 2.5), layout="constrained")
     for axis, (metric, lines) in zip(
         figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True

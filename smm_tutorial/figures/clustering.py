@@ -1,7 +1,8 @@
-"""Figures of clustering in the plane: points (N, 2) in the colours of their components, ellipses, curves of the bound.
+"""Figures of clustering in the plane: points (N, 2) in the colours of their components, ellipses,
+curves of the bound.
 
-A point's colour mixes the components' colours by its responsibilities, so a point in doubt looks in doubt. A component
-has the same colour in every panel.
+A point's colour mixes the components' colours by its responsibilities, so a point in doubt looks in
+doubt. A component has the same colour in every panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +33,18 @@ def covariance_matrices(
 
 
 def ellipse_shape(covariance: np.ndarray) -> tuple[float, float, float]:
-    """Full width and height of the ellipse one standard deviation out, and its angle in degrees, for a (2, 2) matrix."""
+    """Full width and height of the ellipse one standard deviation out, and its angle in degrees,
+    for a (2, 2) matrix.
+    """
     variances, axes = np.linalg.eigh(covariance)  # ascending; axes[:, i] belongs to variances[i]
     width, height = 2 * np.sqrt(variances[::-1])
     return width, height, float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
 
 
 def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | None = None) -> None:
-    """Points (N, 2) in their components' colours, mixed by responsibilities (N, K); in grey without them."""
+    """Points (N, 2) in their components' colours, mixed by responsibilities (N, K); in grey without
+    them.
+    """
     if responsibilities is None:
         colors = np.broadcast_to(SLOT_COLORS[0], (len(points), 3))
     else:
@@ -49,7 +54,9 @@ def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | N
 
 
 def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) -> None:
-    """One entry of a `history_`: points (N, 2) by responsibility, means as crosses, covariances as ellipses."""
+    """One entry of a `history_`: points (N, 2) by responsibility, means as crosses, covariances as
+    ellipses.
+    """
     draw_points(axis, points, step.responsibilities)
     margin = MARGIN * np.ptp(points, axis=0)
     (left, bottom), (right, top) = points.min(axis=0) - margin, points.max(axis=0) + margin
@@ -102,7 +109,8 @@ def steps_figure(
 
 
 def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
-    """Where EM stands after `iteration` iterations: the mixture on its points, and its place on the bound's curve.
+    """Where EM stands after `iteration` iterations: the mixture on its points, and its place on the
+    bound's curve.
 
     Raises:
         ValueError: `history` has no such iteration.
@@ -128,9 +136,11 @@ def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
 
 
 def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: float) -> Figure:
-    """Soft k-means on points (N, 2) at a temperature, from means (K, 2): the groups, and how sure each point is.
+    """Soft k-means on points (N, 2) at a temperature, from means (K, 2): the groups, and how sure
+    each point is.
 
-    The circles have the radius sqrt(temperature), times 1 and 2. `temperature` is in squared units of the points.
+    The circles have the radius sqrt(temperature), times 1 and 2. `temperature` is in squared units
+    of the points.
     """
     model = SoftKMeans(
         len(means_init), temperature=temperature, means_init=means_init, tol=1e-9, max_iter=500

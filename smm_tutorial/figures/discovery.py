@@ -1,4 +1,5 @@
-"""Figures of notebook 05: the architecture with its shapes, slots through training, surgery, failures.
+"""Figures of notebook 05: the architecture with its shapes, slots through training, surgery,
+failures.
 
 A slot has the same colour in every panel, that of its number in `palette.SLOT_COLORS`.
 """
@@ -22,7 +23,9 @@ OPERATIONS = ("drop", "swap", "move")
 
 
 def architecture_figure(model: ObjectDiscovery) -> Figure:
-    """A discovery network from left to right: its parts, with parameters, and the shapes between them for one image."""
+    """A discovery network from left to right: its parts, with parameters, and the shapes between
+    them for one image.
+    """
     config = model.config
     side, count, grid = config.image_size, config.num_slots, config.decoder_grid
     cells = config.image_size // config.encoder_stride
@@ -85,7 +88,9 @@ def _size(part: torch.nn.Module) -> str:
 
 
 def training_frames(images: Tensor, snapshots: Mapping[int, Tensor]) -> list[Figure]:
-    """One figure for each step that `snapshots` holds owners `(B, H, W)` for: images `(B, 3, H, W)` above, owners below."""
+    """One figure for each step that `snapshots` holds owners `(B, H, W)` for: images `(B, 3, H, W)`
+    above, owners below.
+    """
     pictures = [displayable(image) for image in images]
     return [
         panels(
@@ -106,9 +111,11 @@ def operate(
     down: float = 0.0,
     right: float = 0.0,
 ) -> tuple[DiscoveryOutput, list[int]]:
-    """Two scenes after an operation on slot `number` of the first one, and which slot each of the slots was before.
+    """Two scenes after an operation on slot `number` of the first one, and which slot each of the
+    slots was before.
 
-    `drop` takes it out of both; `swap` exchanges it with the slot of the same number of the second; `move` shifts it.
+    `drop` takes it out of both; `swap` exchanges it with the slot of the same number of the second;
+    `move` shifts it.
 
     Raises `ValueError` for another operation.
     """
@@ -135,7 +142,8 @@ def surgery_figure(
     numbers: Sequence[int],
     title: str,
 ) -> Figure:
-    """Rows of scenes `(B, 3, H, W)`: the input, what its slots paint and own, and the same after an operation.
+    """Rows of scenes `(B, 3, H, W)`: the input, what its slots paint and own, and the same after an
+    operation.
 
     numbers: which slot each slot of `after` was before, so that it keeps its colour.
     """
@@ -156,7 +164,8 @@ def gallery_figure(
     owners: Mapping[str, Tensor],
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """How differently trained models take the same scenes apart: a column for each of `owners` `(B, H, W)`, by name.
+    """How differently trained models take the same scenes apart: a column for each of `owners` `(B,
+    H, W)`, by name.
 
     notes: a second line for the column of that name, such as a score.
     """
@@ -175,9 +184,11 @@ def gallery_figure(
 def decomposition_figure(
     images: Tensor, output: DiscoveryOutput, title: str | None = None
 ) -> Figure:
-    """How a model takes scenes apart: input, reconstruction, who is responsible for which pixel, what each slot paints.
+    """How a model takes scenes apart: input, reconstruction, who is responsible for which pixel,
+    what each slot paints.
 
-    images `(B, 3, H, W)`. A slot's painting is shown through its mask on white; its frame has the slot's colour.
+    images `(B, 3, H, W)`. A slot's painting is shown through its mask on white; its frame has the
+    slot's colour.
     """
     count = output.masks.shape[1]
     owners = output.log_joint(images).argmax(dim=1)  # (B, H, W)
@@ -219,7 +230,9 @@ def comparison_figure(
 def iterations_figure(
     images: Tensor, history: Sequence[SlotState], title: str | None = None
 ) -> Figure:
-    """Who holds each input after each iteration: the inputs' slots laid over the image's grid, mixed by responsibility."""
+    """Who holds each input after each iteration: the inputs' slots laid over the image's grid,
+    mixed by responsibility.
+    """
     rows = []
     for index, image in enumerate(images):
         maps = []

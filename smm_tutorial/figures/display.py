@@ -17,8 +17,9 @@ MINIMUM_ALT_LENGTH = 20  # characters: enough for a sentence that says what is t
 def show(figure: Figure, alt: str, dpi: int = 100) -> None:
     """Display `figure` below the cell, together with the text that stands in for it, and close it.
 
-    The picture is a PNG whose output metadata carries `alt`, which exporters to HTML use as the image's alt attribute.
-    JupyterLab does not read that metadata, so the same text also follows the picture, folded, for everyone.
+    The picture is a PNG whose output metadata carries `alt`, which exporters to HTML use as the
+    image's alt attribute. JupyterLab does not read that metadata, so the same text also follows the
+    picture, folded, for everyone.
 
     Args:
         figure: what to show.
@@ -33,7 +34,9 @@ def show(figure: Figure, alt: str, dpi: int = 100) -> None:
 
 
 def _display(kind: str, data: str, alt: str) -> None:
-    """Displays base64 data of a media type with its alt text; outside a notebook, prints the text."""
+    """Displays base64 data of a media type with its alt text; outside a notebook, prints the
+    text.
+    """
     alt = " ".join(alt.split())
     if len(alt) < MINIMUM_ALT_LENGTH:
         raise ValueError(
@@ -49,7 +52,8 @@ def _display(kind: str, data: str, alt: str) -> None:
 
 
 def show_film(frames: Sequence[Figure], alt: str, dpi: int = 80, milliseconds: int = 700) -> None:
-    """Display figures of one size as a looping animation (GIF), with the text that stands in for it, and close them.
+    """Display figures of one size as a looping animation (GIF), with the text that stands in for
+    it, and close them.
 
     Put a static figure of the frames beside it: not every reader sees motion, and paper shows none.
 

@@ -3,7 +3,8 @@
 import numpy as np
 from torch import Tensor
 
-#: One colour a slot, the same in every panel of a figure. The first eight are Okabe and Ito's, safe for colour-blind eyes.
+#: One colour a slot, the same in every panel of a figure. The first eight are Okabe and Ito's, safe
+#: for colour-blind eyes.
 SLOT_COLORS = np.array(
     [
         (0.60, 0.60, 0.60),
@@ -23,11 +24,14 @@ SLOT_COLORS = np.array(
 
 
 def color_map(segmentation: Tensor) -> np.ndarray:
-    """An integer map `(H, W)` in the slots' colours -> `(H, W, 3)` in [0, 1]. Colours repeat after the twelfth slot."""
+    """An integer map `(H, W)` in the slots' colours -> `(H, W, 3)` in [0, 1]. Colours repeat after
+    the twelfth slot.
+    """
     return SLOT_COLORS[segmentation.cpu().numpy() % len(SLOT_COLORS)]
 
 
-#: The slots' colours, those that show best on white first; component k has COMPONENT_COLORS[k % 12].
+#: The slots' colours, those that show best on white first; component k has COMPONENT_COLORS[k %
+#: 12].
 COMPONENT_COLORS = SLOT_COLORS[[5, 1, 3, 7, 6, 2, 11, 9, 10, 4, 8, 0]]
 
 

@@ -1,6 +1,8 @@
-"""Figures and small measurements of notebook 04: scenes from above, pictures side by side, crops, sizes, costs.
+"""Figures and small measurements of notebook 04: scenes from above, pictures side by side, crops,
+sizes, costs.
 
-The k-th object of a scene has the same colour in every panel, that of label k in `palette.color_map`; background is grey.
+The k-th object of a scene has the same colour in every panel, that of label k in
+`palette.color_map`; background is grey.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ EDITOR_FRAME = (
 def pictures_figure(
     pictures: Iterable[tuple[str, np.ndarray]], columns: int, width: float = 2.1
 ) -> Figure:
-    """Pairs of a name and a picture `(H, W)` or `(H, W, 3)`, of one shape, in rows of `columns`, each `width` inches wide."""
+    """Pairs of a name and a picture `(H, W)` or `(H, W, 3)`, of one shape, in rows of `columns`,
+    each `width` inches wide.
+    """
     pictures = list(pictures)
     height, across = pictures[0][1].shape[:2]
     rows = math.ceil(len(pictures) / columns)
@@ -70,7 +74,9 @@ def pictures_figure(
 
 
 def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
-    """A scene's picture `(3, H, W)` of the whole frame with its objects' numbers, its mask `(H, W)`, and it from above."""
+    """A scene's picture `(3, H, W)` of the whole frame with its objects' numbers, its mask `(H,
+    W)`, and it from above.
+    """
     figure = Figure(figsize=(10, 2.9), layout="constrained")
     picture, labels, above = figure.subplots(1, 3, width_ratios=(4, 4, 3))
     height, width = mask.shape
@@ -95,7 +101,8 @@ def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
 
 
 def draw_from_above(axis: Axes, scene: Scene) -> None:
-    """A scene's objects as discs with the gap that CLEVR keeps around them, and the square in which centres may lie.
+    """A scene's objects as discs with the gap that CLEVR keeps around them, and the square in which
+    centres may lie.
 
     The camera's side is below, as in the picture.
     """
@@ -132,7 +139,9 @@ def turned_square(half: float) -> Rectangle:
 
 
 def with_key_lamp(scene: Scene, turn: float) -> Scene:
-    """The scene with its brightest lamp turned about the vertical axis through the origin by `turn` degrees."""
+    """The scene with its brightest lamp turned about the vertical axis through the origin by `turn`
+    degrees.
+    """
     lamps = dict(scene.lamps or LAMP_POSITIONS)
     x, y, z = lamps["Lamp_Key"]
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
@@ -154,11 +163,14 @@ def lamp_figure(scene: Scene, turns: Sequence[float]) -> Figure:
 
 
 def edited(scene: Scene, number: int, **changes) -> Scene:
-    """The scene with its object `number` (from 1) changed: x, y (world units), turn (degrees), shape, size, material, color.
+    """The scene with its object `number` (from 1) changed: x, y (world units), turn (degrees),
+    shape, size, material, color.
 
-    Objects stay on the floor, and the camera stays where it is. The new scene has no `pixel_coords`, which would be stale.
+    Objects stay on the floor, and the camera stays where it is. The new scene has no
+    `pixel_coords`, which would be stale.
 
-    Raises `ValueError` for an object that is not there, a scene without a camera of its own, or an unknown change.
+    Raises `ValueError` for an object that is not there, a scene without a camera of its own, or an
+    unknown change.
     """
     if not 1 <= number <= len(scene.objects) or scene.camera is None:
         raise ValueError(
@@ -185,7 +197,9 @@ def edited(scene: Scene, number: int, **changes) -> Scene:
 
 
 def overlaps(scene: Scene) -> list[tuple[int, int]]:
-    """Pairs of objects (from 1) whose round outlines overlap, seen from above, at the same height."""
+    """Pairs of objects (from 1) whose round outlines overlap, seen from above, at the same
+    height.
+    """
     return [
         (one, other)
         for (one, a), (other, b) in combinations(enumerate(scene.objects, start=1), 2)
@@ -195,7 +209,9 @@ def overlaps(scene: Scene) -> list[tuple[int, int]]:
 
 
 def editor_figure(scene: Scene, chosen: int) -> Figure:
-    """The scene's picture of 64 x 96 pixels with its chosen object (from 1) marked, and the scene from above."""
+    """The scene's picture of 64 x 96 pixels with its chosen object (from 1) marked, and the scene
+    from above.
+    """
     figure = Figure(figsize=(6.6, 2.9), layout="constrained")
     picture, above = figure.subplots(1, 2, width_ratios=(3, 2))
     image = render([scene], *EDITOR_FRAME, samples=4).images[0]
@@ -242,7 +258,9 @@ def cut_objects(scenes: Sequence[Scene], window: Window = PAPER_CROP) -> list[Cu
 
 
 def crop_figure(scene: Scene, windows: Mapping[str, tuple[Window, str]]) -> Figure:
-    """The whole frame with each window drawn into it in its line style, then what the first window keeps, and its mask."""
+    """The whole frame with each window drawn into it in its line style, then what the first window
+    keeps, and its mask.
+    """
     whole = render([scene], *MASKS_FRAME, samples=4).images[0]
     first = next(iter(windows.values()))[0]
     part = render([scene], 128, 128, samples=4, window=first)
@@ -282,7 +300,9 @@ def crop_figure(scene: Scene, windows: Mapping[str, tuple[Window, str]]) -> Figu
 
 
 def object_pixels(data: SceneImages) -> np.ndarray:
-    """Pixels of every object of every scene of a data set with masks and records, 0 for one that does not show."""
+    """Pixels of every object of every scene of a data set with masks and records, 0 for one that
+    does not show.
+    """
     counts = [
         mask.flatten().long().bincount(minlength=len(record["objects"]) + 1)[1:]
         for mask, record in zip(data.masks, data.records, strict=True)
@@ -291,7 +311,9 @@ def object_pixels(data: SceneImages) -> np.ndarray:
 
 
 def sizes_figure(sizes: Mapping[str, np.ndarray]) -> Figure:
-    """Histograms of the objects' pixels, by name, over classes that double; objects that do not show stand apart, at 0."""
+    """Histograms of the objects' pixels, by name, over classes that double; objects that do not
+    show stand apart, at 0.
+    """
     edges = 2.0 ** np.arange(0, 11)
     names = [
         "0",
@@ -329,10 +351,11 @@ def sizes_figure(sizes: Mapping[str, np.ndarray]) -> Figure:
 
 
 def costs_figure(record: Mapping, least: float = 0.0) -> Figure:
-    """What each change to the ray tracer costs against Blender, in dB, from the record that `fidelity` wrote.
+    """What each change to the ray tracer costs against Blender, in dB, from the record that
+    `fidelity` wrote.
 
-    Bars: the whole image. Marks: within the pixels of ground, rubber and metal. Changes that cost less than `least`
-    dB of the image are left out.
+    Bars: the whole image. Marks: within the pixels of ground, rubber and metal. Changes that cost
+    less than `least` dB of the image are left out.
     """
     costs = {name: entry["costs"] for name, entry in record["scores"].items() if entry["changed"]}
     costs = dict(sorted(costs.items(), key=lambda item: item[1]["image"]))

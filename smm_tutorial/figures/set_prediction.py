@@ -1,7 +1,9 @@
-"""Figures of notebook 06: sets over their pictures, matchings of slots with objects, how average precision adds up.
+"""Figures of notebook 06: sets over their pictures, matchings of slots with objects, how average
+precision adds up.
 
-Over a picture a slot has the colour of its number in `palette.SLOT_COLORS`. In a matching slots are letters, and object t
-(from 0) has the colour of label t + 1, that of its mask; so has everything that leads to it.
+Over a picture a slot has the colour of its number in `palette.SLOT_COLORS`. In a matching slots are
+letters, and object t (from 0) has the colour of label t + 1, that of its mask; so has everything
+that leads to it.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ PICTURE = 3.3  # inches, the width of a picture with boxes
 LABEL = (0.27, 0.115)  # width and height of a label, as fractions of such a picture
 
 
-# ------------------------------------------------------------------------------------------------- sets over pictures
+# -------------------------------------------------------------------------------------------------
+# sets over pictures
 
 
 def words(vector: Tensor) -> str:
@@ -72,7 +75,8 @@ def words(vector: Tensor) -> str:
 
 
 def picture_box(vector: Tensor, camera: np.ndarray) -> tuple[float, float, float, float]:
-    """Where an object (19,) shows in the whole frame: left, top, right, bottom, as fractions of its width and height.
+    """Where an object (19,) shows in the whole frame: left, top, right, bottom, as fractions of its
+    width and height.
 
     The box is that of a ball of the object's size, seen from `camera` (3,).
     """
@@ -87,7 +91,9 @@ def picture_box(vector: Tensor, camera: np.ndarray) -> tuple[float, float, float
 
 
 def label_places(boxes: Sequence[tuple[float, float, float, float]]) -> list[tuple[float, float]]:
-    """Left and top of a label beside each box, where it hides least of the labels before it and of the other boxes."""
+    """Left and top of a label beside each box, where it hides least of the labels before it and of
+    the other boxes.
+    """
     width, height = LABEL
     taken, places = list(boxes), []
     for left, top, right, bottom in boxes:
@@ -124,10 +130,12 @@ def draw_objects(
     right: Sequence[bool] | None,
     shown: Tensor,
 ) -> None:
-    """A picture `(3, H, W)` of the whole frame and the boxes of the vectors `(K, 19)` where `shown` (K,) says so.
+    """A picture `(3, H, W)` of the whole frame and the boxes of the vectors `(K, 19)` where `shown`
+    (K,) says so.
 
-    right: which are; the others are dashed and crossed out. None draws objects of a record: in their labels' colours, not
-    judged, and without saying how sure anyone is. White crosses are the record's objects.
+    right: which are; the others are dashed and crossed out. None draws objects of a record: in
+    their labels' colours, not judged, and without saying how sure anyone is. White crosses are the
+    record's objects.
     """
     camera = camera_position(Scene.from_record(record))
     axis.imshow(
@@ -174,7 +182,8 @@ def sets_figure(
 ) -> Figure:
     """Sets `(M, K, 19)` over the pictures of M scenes; see `draw_objects`.
 
-    right: which vectors are right, `(M, K)`. shown: which to draw, `(M, K)`; those at least half real if not given.
+    right: which vectors are right, `(M, K)`. shown: which to draw, `(M, K)`; those at least half
+    real if not given.
     """
     shown = vectors[..., REAL] >= 0.5 if shown is None else shown
     columns = min(columns, len(data))
@@ -196,7 +205,8 @@ def sets_figure(
 def vectors_figure(
     tables: Mapping[str, Tensor], rows: Mapping[str, Sequence[str]] | None = None
 ) -> Figure:
-    """Sets as tables (K, 19), by name: a row an object or a slot, a column a number, purple below 0 and orange above.
+    """Sets as tables (K, 19), by name: a row an object or a slot, a column a number, purple below 0
+    and orange above.
 
     rows: names of a table's rows, by its name; their numbers if not given.
     """
@@ -233,7 +243,8 @@ def object_color(number: int) -> np.ndarray:
 
 
 def permutations_figure(costs: Tensor) -> Figure:
-    """Every matching of slots (letters) with objects (numbers) and its sum of `costs` (K, K); the least is framed.
+    """Every matching of slots (letters) with objects (numbers) and its sum of `costs` (K, K); the
+    least is framed.
 
     Raises `ValueError` for more slots than can be drawn.
     """
@@ -287,7 +298,8 @@ def draw_ends(axis: Axes, count: int) -> None:
 class Reduction:
     """A table of costs (K, K) on the way of the Hungarian method.
 
-    rows, columns: those with a line through them. chosen: for each slot, the object whose cell is ringed; empty for none.
+    rows, columns: those with a line through them. chosen: for each slot, the object whose cell is
+    ringed; empty for none.
     """
 
     title: str
@@ -298,7 +310,9 @@ class Reduction:
 
 
 def reductions_figure(steps: Sequence[Reduction]) -> Figure:
-    """The tables of some steps side by side, zeros in bold, with lines through rows and columns and rings around cells."""
+    """The tables of some steps side by side, zeros in bold, with lines through rows and columns and
+    rings around cells.
+    """
     figure = Figure(figsize=(1.75 * len(steps), 2.1), layout="constrained")
     for axis, step in zip(figure.subplots(1, len(steps), squeeze=False)[0], steps, strict=True):
         draw_costs(axis, step.costs, step.chosen)
@@ -311,7 +325,9 @@ def reductions_figure(steps: Sequence[Reduction]) -> Figure:
 
 
 def draw_costs(axis: Axes, costs: Tensor, chosen: Sequence[int] = ()) -> None:
-    """A table of costs (K, T), a row a slot, a column an object; cells `chosen` for the rows are ringed in its colour."""
+    """A table of costs (K, T), a row a slot, a column an object; cells `chosen` for the rows are
+    ringed in its colour.
+    """
     count, across = costs.shape
     for k, row in enumerate(costs.tolist()):
         for t, cost in enumerate(row):
@@ -345,7 +361,9 @@ def draw_costs(axis: Axes, costs: Tensor, chosen: Sequence[int] = ()) -> None:
 
 
 def envelope_figure(places: np.ndarray, sums: np.ndarray, label: str) -> Figure:
-    """The sum of costs of every matching, `sums` (P, N), along a way with `places` (N,), and in black the least of them."""
+    """The sum of costs of every matching, `sums` (P, N), along a way with `places` (N,), and in
+    black the least of them.
+    """
     figure = Figure(figsize=(6.2, 2.7), layout="constrained")
     axis = figure.subplots()
     axis.plot(places, sums.T, color="0.6", lw=1)
@@ -360,7 +378,9 @@ def envelope_figure(places: np.ndarray, sums: np.ndarray, label: str) -> Figure:
 def letter_places(
     slots: Sequence[tuple[float, float]], objects: Sequence[tuple[float, float]]
 ) -> list[np.ndarray]:
-    """Where each slot's letter goes: beside its place, farthest from the objects' numbers and from the letters before it."""
+    """Where each slot's letter goes: beside its place, farthest from the objects' numbers and from
+    the letters before it.
+    """
     taken = [np.asarray(place) for place in objects]
     for place in slots:
         beside = np.asarray(place) + BESIDE
@@ -370,9 +390,11 @@ def letter_places(
 
 
 def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0) -> Figure:
-    """Slots and objects (K, 19) each from above, the best matching as lines, and its cells in the table of pair costs.
+    """Slots and objects (K, 19) each from above, the best matching as lines, and its cells in the
+    table of pair costs.
 
-    The camera looks from below, as in `figures.scenes`. The title compares with slots that take their cheapest object each.
+    The camera looks from below, as in `figures.scenes`. The title compares with slots that take
+    their cheapest object each.
     """
     coordinates, properties = (
         part[0] for part in pair_costs(predictions[None], targets[None], coordinate_weight)
@@ -422,7 +444,9 @@ def precision_and_recall(right: np.ndarray, num_targets: int) -> tuple[np.ndarra
 
 
 def precision_recall_figure(right: np.ndarray, num_targets: int) -> Figure:
-    """Average precision of ranked predictions (M,) in three steps: rank by rank, the running maximum, the area."""
+    """Average precision of ranked predictions (M,) in three steps: rank by rank, the running
+    maximum, the area.
+    """
     precision, recall = precision_and_recall(right, num_targets)
     figure = Figure(figsize=(9.6, 2.7), layout="constrained")
     ranks, largest, area = figure.subplots(1, 3, sharey=True)
@@ -450,7 +474,9 @@ def precision_recall_figure(right: np.ndarray, num_targets: int) -> Figure:
 
 
 def draw_hull(axis: Axes, right: np.ndarray, num_targets: int, *, filled: bool = False) -> float:
-    """Precision's running maximum from the right over recall, padded, of ranked predictions (M,) -> the area below it."""
+    """Precision's running maximum from the right over recall, padded, of ranked predictions (M,) ->
+    the area below it.
+    """
     precision, recall = precision_and_recall(right, num_targets)
     precision, recall = np.array([0, *precision, 0]), np.array([0, *recall, 1])
     hull = np.maximum.accumulate(precision[::-1])[::-1]
@@ -461,7 +487,8 @@ def draw_hull(axis: Axes, right: np.ndarray, num_targets: int, *, filled: bool =
 
 
 def judged_figure(data: SceneImages, predictions: Tensor, scene: int, threshold: float) -> Figure:
-    """One scene's predictions judged at a distance threshold, and the area under precision over recall of all scenes.
+    """One scene's predictions judged at a distance threshold, and the area under precision over
+    recall of all scenes.
 
     predictions `(M, K, 19)` of the M scenes of `data`. threshold: in world units, -1 for no limit.
     """
@@ -486,9 +513,11 @@ def judged_figure(data: SceneImages, predictions: Tensor, scene: int, threshold:
 
 
 def compared_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """AP over distance thresholds, by contestant: a line through the means over seeds, and a dot for each seed.
+    """AP over distance thresholds, by contestant: a line through the means over seeds, and a dot
+    for each seed.
 
-    scores: for each contestant the AP of each of its seeds by threshold, as in `set_prediction.THRESHOLDS`.
+    scores: for each contestant the AP of each of its seeds by threshold, as in
+    `set_prediction.THRESHOLDS`.
     """
     figure = Figure(figsize=(6.6, 3.2), layout="constrained")
     axis = figure.subplots()

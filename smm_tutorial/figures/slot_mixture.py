@@ -1,6 +1,7 @@
 """Figures and small data of notebook 03: slots as Gaussians, drawn as the mixtures that they are.
 
-A slot has the same colour in every panel, that of the component of the same number in `figures.clustering`.
+A slot has the same colour in every panel, that of the component of the same number in
+`figures.clustering`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,8 @@ FEATURE_STYLES = ("-", "--", ":", "-.")  # one a feature
 # ----------------------------------------------------------------------------------------------------------------- data
 
 
-# -------------------------------------------------------------------------------------------------- slots as mixtures
+# --------------------------------------------------------------------------------------------------
+# slots as mixtures
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -30,9 +32,11 @@ FEATURE_STYLES = ("-", "--", ":", "-.")  # one a feature
 def clusterings_figure(
     rows: Mapping[str, tuple[np.ndarray, np.ndarray, Mapping[str, MixtureStep]]],
 ) -> Figure:
-    """A row for each set of points, by name: (points (N, 2), true groups (N,), what each method made of them, by name).
+    """A row for each set of points, by name: (points (N, 2), true groups (N,), what each method
+    made of them, by name).
 
-    Slots have no order, so each method's are put in that order which agrees best with the true groups: colours then match.
+    Slots have no order, so each method's are put in that order which agrees best with the true
+    groups: colours then match.
     """
     columns = 1 + max(len(steps) for _, _, steps in rows.values())
     figure = Figure(
@@ -51,7 +55,9 @@ def clusterings_figure(
 
 
 def modules_figure(results: Mapping[str, Mapping[str, np.ndarray]], xlabel: str) -> Figure:
-    """Values (S,), one dot a seed, by question and module; a module has one colour and marker throughout, a line marks 1."""
+    """Values (S,), one dot a seed, by question and module; a module has one colour and marker
+    throughout, a line marks 1.
+    """
     figure = Figure(figsize=(2.4 * PANEL, 0.6 + 0.62 * len(results)), layout="constrained")
     axis = figure.subplots()
     names = list(next(iter(results.values())))
@@ -85,10 +91,13 @@ def modules_figure(results: Mapping[str, Mapping[str, np.ndarray]], xlabel: str)
 def weighted_densities(
     distance: float, variance_ratio: float, weight: float, log_determinant: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two slots on a line, the first of variance 1 at 0 -> weighted densities and responsibilities, `(601, 2)` each.
+    """Two slots on a line, the first of variance 1 at 0 -> weighted densities and responsibilities,
+    `(601, 2)` each.
 
-    distance: the second slot's mean. variance_ratio: its variance. weight: the first slot's, in (0, 1).
-    log_determinant: whether densities are divided by their standard deviations; without, each peaks at the same height.
+    distance: the second slot's mean. variance_ratio: its variance. weight: the first slot's, in (0,
+    1).
+    log_determinant: whether densities are divided by their standard deviations; without, each peaks
+    at the same height.
     """
     means, variances = np.array([0.0, distance]), np.array([1.0, variance_ratio])
     log_joint = np.log([weight, 1 - weight]) - 0.5 * (PLACES[:, None] - means) ** 2 / variances
@@ -104,7 +113,9 @@ def density_figure(
     weight: float = 0.5,
     log_determinant: bool = True,
 ) -> Figure:
-    """Two slots on a line: weight times density above, responsibilities below. Arguments as in `weighted_densities`."""
+    """Two slots on a line: weight times density above, responsibilities below. Arguments as in
+    `weighted_densities`.
+    """
     joint, responsibilities = weighted_densities(distance, variance_ratio, weight, log_determinant)
     figure = Figure(figsize=(2 * PANEL, 1.35 * PANEL), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 2]})
@@ -126,9 +137,11 @@ def density_figure(
 
 
 def two_variances_figure(values: np.ndarray, shares: np.ndarray, updated_mean: float) -> Figure:
-    """One slot's values (N,) on a line, its shares (N,) that sum to 1, and a mean that has moved off the weighted mean.
+    """One slot's values (N,) on a line, its shares (N,) that sum to 1, and a mean that has moved
+    off the weighted mean.
 
-    Left: the values, as long as their shares, under the Gaussians about the weighted and about the updated mean.
+    Left: the values, as long as their shares, under the Gaussians about the weighted and about the
+    updated mean.
     Right: the weighted mean square about any place; the two variances are two of its points.
     """
     weighted_mean = shares @ values
@@ -168,7 +181,8 @@ def two_variances_figure(values: np.ndarray, shares: np.ndarray, updated_mean: f
 
 
 def mixture_slots_figure(steps: Sequence[MixtureStep], iteration: int) -> Figure:
-    """Slots after `iteration` iterations: on their points (N, 2), and each one's weight and spread over all iterations.
+    """Slots after `iteration` iterations: on their points (N, 2), and each one's weight and spread
+    over all iterations.
 
     steps: the start, then one entry an iteration, as `mixture_step` makes them.
 
@@ -210,7 +224,8 @@ def _curve(
 def errors_figure(
     offsets: Sequence[float], errors: Mapping[str, Sequence[float]], bound: Sequence[float]
 ) -> Figure:
-    """Largest error of the responsibilities against the data's distance from zero, by method; both axes logarithmic.
+    """Largest error of the responsibilities against the data's distance from zero, by method; both
+    axes logarithmic.
 
     bound: what the derivation expects of the expanded square, drawn as a thin line.
     """

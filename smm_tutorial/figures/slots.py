@@ -1,4 +1,5 @@
-"""Sets of sticks in the plane for notebook 02, and its figures: who holds which point, whose territory is where.
+"""Sets of sticks in the plane for notebook 02, and its figures: who holds which point, whose
+territory is where.
 
 A slot has the colour that its number has in `figures.clustering`, in every panel.
 """
@@ -21,7 +22,9 @@ Sharing = Callable[[np.ndarray], np.ndarray]  # points (M, 2) -> shares (M, K)
 
 @dataclass(frozen=True)
 class SetStep:
-    """Who holds which point after one iteration: `means (K, 2)` in the plane and `responsibilities (N, K)`."""
+    """Who holds which point after one iteration: `means (K, 2)` in the plane and `responsibilities
+    (N, K)`.
+    """
 
     means: np.ndarray
     responsibilities: np.ndarray
@@ -30,7 +33,9 @@ class SetStep:
 
 # -------------------------------------------------------------------------------------------------------------- figures
 def draw_point_set(axis: Axes, points: np.ndarray, step: SetStep) -> None:
-    """Points (N, 2) in their slots' colours, the slots' means as crosses, their covariances as ellipses."""
+    """Points (N, 2) in their slots' colours, the slots' means as crosses, their covariances as
+    ellipses.
+    """
     draw_step(axis, points, step)
     if step.covariances is None:
         return
@@ -48,7 +53,9 @@ def draw_point_set(axis: Axes, points: np.ndarray, step: SetStep) -> None:
 def point_sets_figure(
     panels: Sequence[tuple[str, np.ndarray, SetStep]], columns: int = 4
 ) -> Figure:
-    """One panel an entry (title, points (N, 2), step), row by row. Each panel has the range of its own points."""
+    """One panel an entry (title, points (N, 2), step), row by row. Each panel has the range of its
+    own points.
+    """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(
@@ -66,9 +73,11 @@ def point_sets_figure(
 def territories_figure(
     points: np.ndarray, means: np.ndarray, sharings: Mapping[str, Sharing]
 ) -> Figure:
-    """Which slot would take which place: the plane in the slots' colours, mixed by the shares there.
+    """Which slot would take which place: the plane in the slots' colours, mixed by the shares
+    there.
 
-    points (N, 2) give the range and are drawn on top; means (K, 2) are the crosses. The zero point is a ring.
+    points (N, 2) give the range and are drawn on top; means (K, 2) are the crosses. The zero point
+    is a ring.
     """
     figure = Figure(figsize=(PANEL * len(sharings), PANEL + 0.2), layout="constrained")
     margin = MARGIN * np.ptp(points, axis=0)
@@ -96,7 +105,9 @@ def territories_figure(
 def length_figure(
     points: np.ndarray, means: np.ndarray, factor: float, temperature: float = 1.0
 ) -> Figure:
-    """Territories by distance and by bare dot product, once slot 0 of means (K, 2) is `factor` times as long."""
+    """Territories by distance and by bare dot product, once slot 0 of means (K, 2) is `factor`
+    times as long.
+    """
     means = np.concatenate([factor * means[:1], means[1:]])
     both = {
         "distance": lambda places: _softmax(
@@ -108,7 +119,9 @@ def length_figure(
 
 
 def shares_figure(tables: Mapping[str, np.ndarray]) -> Figure:
-    """Tables of shares (N, K) side by side: a row an input, a column a slot, darker is more, on one scale for all."""
+    """Tables of shares (N, K) side by side: a row an input, a column a slot, darker is more, on one
+    scale for all.
+    """
     least, most = min(map(np.min, tables.values())), max(map(np.max, tables.values()))
     figure = Figure(figsize=(1.9 * len(tables) + 0.8, 2.6), layout="constrained")
     axes = figure.subplots(1, len(tables), squeeze=False)[0]
@@ -124,7 +137,8 @@ def shares_figure(tables: Mapping[str, np.ndarray]) -> Figure:
 
 
 def slot_step_figure(points: np.ndarray, steps: Sequence[SetStep], iteration: int) -> Figure:
-    """A set (N, 2) after `iteration` iterations, from 1: who holds what, and the table of shares, a row a point.
+    """A set (N, 2) after `iteration` iterations, from 1: who holds what, and the table of shares, a
+    row a point.
 
     Raises:
         ValueError: `steps` has no such iteration.

@@ -1,25 +1,32 @@
-"""Contingency tables: how many pixels carry true label t and predicted label p, for every image of a batch at once."""
+"""Contingency tables: how many pixels carry true label t and predicted label p, for every image of
+a batch at once.
+"""
 
 import torch
 from torch import Tensor
 
 LARGEST_PLAIN_LABEL = 255
-"""Labels above this are renumbered first, so that sparse labels (such as packed colours) keep the tables small."""
+"""Labels above this are renumbered first, so that sparse labels (such as packed colours) keep the
+tables small.
+"""
 
 
 def count_table(true: Tensor, predicted: Tensor) -> Tensor:
-    """Counts `(B, T, P)`, float64, of pixels with true label t and predicted label p, by one bincount for the batch.
+    """Counts `(B, T, P)`, float64, of pixels with true label t and predicted label p, by one
+    bincount for the batch.
 
     Args:
         true: integer map (B, H, W), 0 = background.
         predicted: integer map (B, H, W).
 
     Returns:
-        Row 0 is the background, row k the object k, also where no pixel has that label. Where labels go beyond
-        `LARGEST_PLAIN_LABEL`, the k-th row is the k-th label that occurs in the batch.
+        Row 0 is the background, row k the object k, also where no pixel has that label. Where
+        labels go beyond `LARGEST_PLAIN_LABEL`, the k-th row is the k-th label that occurs in the
+        batch.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or negative labels.
+        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
+        negative labels.
     """
     true, num_true = _integer_map(true, "true")
     predicted, num_predicted = _integer_map(predicted, "predicted")
@@ -45,7 +52,9 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:
-    """The map, checked, with labels that are few and start at 0 (label 0 always stays 0); how many labels there can be."""
+    """The map, checked, with labels that are few and start at 0 (label 0 always stays 0); how many
+    labels there can be.
+    """
     labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(

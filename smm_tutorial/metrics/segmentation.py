@@ -1,12 +1,14 @@
 """How well slots recover the true objects, by integer maps.
 
-Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`, and give one float64 value an image, `(B,)`, on the maps' device. True
-maps follow the data's rule: 0 is the background, k the scene's k-th object. Predicted maps hold segment numbers, for
-example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`; their 0 is a segment like any other. Renumbering the segments,
-or the objects, changes no score.
+Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`, and give one float64
+value an image, `(B,)`, on the maps' device. True maps follow the data's rule: 0 is the background,
+k the scene's k-th object. Predicted maps hold segment numbers, for example `masks.argmax(dim=1)` of
+slot masks `(B, K, H, W)`; their 0 is a segment like any other. Renumbering the segments, or the
+objects, changes no score.
 
-Everything about segmentations derives from one table of counts an image, `contingency.count_table`. Where several metrics
-of the same maps are wanted, make that table once and hand it to `SEGMENTATION_METRICS`.
+Everything about segmentations derives from one table of counts an image, `contingency.count_table`.
+Where several metrics of the same maps are wanted, make that table once and hand it to
+`SEGMENTATION_METRICS`.
 """
 
 from __future__ import annotations
@@ -28,20 +30,23 @@ MISSED_BELOW = 0.2  # intersection over union
 
 
 def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
-    """Adjusted Rand index (Hubert and Arabie, 1985) over all pixels, the background being one cluster.
+    """Adjusted Rand index (Hubert and Arabie, 1985) over all pixels, the background being one
+    cluster.
 
-    1 means the same partition, 0 is what random labels with the same cluster sizes score on average.
+    1 means the same partition, 0 is what random labels with the same cluster sizes score on
+    average.
 
     Args:
         true: integer map (B, H, W), 0 = background.
         predicted: integer map (B, H, W).
 
     Returns:
-        (B,), float64. As in scikit-learn, two partitions that agree score 1 even where the formula is 0/0: one
-        cluster on both sides, or every pixel on its own on both sides.
+        (B,), float64. As in scikit-learn, two partitions that agree score 1 even where the formula
+        is 0/0: one cluster on both sides, or every pixel on its own on both sides.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or negative labels.
+        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
+        negative labels.
     """
     return _rand_index(count_table(true, predicted))
 
@@ -49,25 +54,28 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
 def foreground_ari(true: Tensor, predicted: Tensor) -> Tensor:
     """FG-ARI: the adjusted Rand index over those pixels whose *true* label is not background.
 
-    The predicted side is left as it is, so a background split over many slots costs nothing here: report
-    `adjusted_rand_index` and `mean_iou` beside it.
+    The predicted side is left as it is, so a background split over many slots costs nothing here:
+    report `adjusted_rand_index` and `mean_iou` beside it.
 
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64. One object in one segment scores 1. An image without foreground scores 1: there is nothing
-        to group, and no grouping can be wrong (scikit-learn scores empty label lists the same way).
+        (B,), float64. One object in one segment scores 1. An image without foreground scores 1:
+        there is nothing to group, and no grouping can be wrong (scikit-learn scores empty label
+        lists the same way).
     """
     return _foreground_rand_index(count_table(true, predicted))
 
 
 def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
-    """Intersection over union of each true object with *its* segment, averaged over the image's true objects.
+    """Intersection over union of each true object with *its* segment, averaged over the image's
+    true objects.
 
-    The matching is one-to-one and the best in total (Hungarian method; Kuhn, 1955). The background, true label 0,
-    is neither matched nor averaged, yet background pixels inside a segment enlarge its union. Objects left over when
-    segments run out score 0; surplus segments cost nothing by themselves. The matching itself runs on the CPU, image by
-    image; everything before it is one operation for the batch.
+    The matching is one-to-one and the best in total (Hungarian method; Kuhn, 1955). The background,
+    true label 0, is neither matched nor averaged, yet background pixels inside a segment enlarge
+    its union. Objects left over when segments run out score 0; surplus segments cost nothing by
+    themselves. The matching itself runs on the CPU, image by image; everything before it is one
+    operation for the batch.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -78,10 +86,12 @@ def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
-    """mBO: the best intersection over union that any segment reaches with a true object, averaged over the objects.
+    """mBO: the best intersection over union that any segment reaches with a true object, averaged
+    over the objects.
 
-    Unlike in `mean_iou` a segment may serve several objects, so mBO is never below it. The background, true label 0,
-    is not averaged (Pont-Tuset et al., 2017, call this the mean best overlap over instances).
+    Unlike in `mean_iou` a segment may serve several objects, so mBO is never below it. The
+    background, true label 0, is not averaged (Pont-Tuset et al., 2017, call this the mean best
+    overlap over instances).
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -92,11 +102,13 @@ def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """Over-segmentation: the share of the image's true objects that two or more segments divide among them.
+    """Over-segmentation: the share of the image's true objects that two or more segments divide
+    among them.
 
-    A segment counts where it owns at least a fifth of the object's pixels (`PART_OF_AN_OBJECT`) and at least half of its
-    own pixels lie on that object (`MOSTLY`): slots that are duplicates of each other, not neighbours that took an edge.
-    Hoover et al. (1996) call this over-segmentation of a region, with one threshold for both.
+    A segment counts where it owns at least a fifth of the object's pixels (`PART_OF_AN_OBJECT`) and
+    at least half of its own pixels lie on that object (`MOSTLY`): slots that are duplicates of each
+    other, not neighbours that took an edge. Hoover et al. (1996) call this over-segmentation of a
+    region, with one threshold for both.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -107,9 +119,11 @@ def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """Under-segmentation: the share of the image's true objects that share a segment with another object.
+    """Under-segmentation: the share of the image's true objects that share a segment with another
+    object.
 
-    A segment merges objects where it owns at least half of each (`MOSTLY`). The segment that holds the background is no
+    A segment merges objects where it owns at least half of each (`MOSTLY`). The segment that holds
+    the background is no
     exception: two objects that it has swallowed are merged, and missed as well.
 
     Args, Raises: as `adjusted_rand_index`.
@@ -121,10 +135,11 @@ def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def missed_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """The share of the image's true objects with which no segment reaches an intersection over union of a fifth.
+    """The share of the image's true objects with which no segment reaches an intersection over
+    union of a fifth.
 
-    The threshold is `MISSED_BELOW`. An object in the background's segment is missed; so is one whose segment also owns
-    more than four times as much ground.
+    The threshold is `MISSED_BELOW`. An object in the background's segment is missed; so is one
+    whose segment also owns more than four times as much ground.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -140,13 +155,16 @@ def background_iou(true: Tensor, predicted: Tensor) -> Tensor:
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64 in [0, 1]; 1 for an image without background. Of segments that own equally much, the better counts.
+        (B,), float64 in [0, 1]; 1 for an image without background. Of segments that own equally
+        much, the better counts.
     """
     return _background(count_table(true, predicted))
 
 
 class ObjectOverlaps(NamedTuple):
-    """Each true object's best overlap with a segment, and its size; an object that is not in the image has 0 pixels."""
+    """Each true object's best overlap with a segment, and its size; an object that is not in the
+    image has 0 pixels.
+    """
 
     best: Tensor  # (B, T - 1) float64: intersection over union, 0 for an absent object
     pixels: Tensor  # (B, T - 1) float64
@@ -166,7 +184,9 @@ def overlaps_of_objects(counts: Tensor) -> ObjectOverlaps:
 
 
 def _rand_index(counts: Tensor) -> Tensor:
-    """Adjusted Rand index (B,) of tables of counts (B, T, P): (index - expected) / (maximum - expected)."""
+    """Adjusted Rand index (B,) of tables of counts (B, T, P): (index - expected) / (maximum -
+    expected).
+    """
     together_in_both = _pairs(counts).sum(dim=(1, 2))  # (B,) pairs of pixels that share both labels
     together_in_true = _pairs(counts.sum(dim=2)).sum(dim=1)  # (B,)
     together_in_predicted = _pairs(counts.sum(dim=1)).sum(dim=1)  # (B,)
@@ -186,7 +206,9 @@ def _foreground_rand_index(counts: Tensor) -> Tensor:
 
 
 def _pairs(counts: Tensor) -> Tensor:
-    """How many pairs `counts` things form: n (n - 1) / 2, exact in float64 for every image of less than 9e7 pixels."""
+    """How many pairs `counts` things form: n (n - 1) / 2, exact in float64 for every image of less
+    than 9e7 pixels.
+    """
     return counts * (counts - 1) / 2
 
 
@@ -231,7 +253,9 @@ def _background(counts: Tensor) -> Tensor:
 
 
 def _owned(counts: Tensor) -> Tensor:
-    """The share of each object's pixels that each segment owns (B, T - 1, P), 0 for absent objects."""
+    """The share of each object's pixels that each segment owns (B, T - 1, P), 0 for absent
+    objects.
+    """
     return counts[:, 1:] / counts[:, 1:].sum(dim=2, keepdim=True).clamp(min=1)
 
 
@@ -249,7 +273,9 @@ def _present(counts: Tensor) -> Tensor:
 
 
 def _mean_over_objects(sums: Tensor, counts: Tensor, without: float) -> Tensor:
-    """Sums over objects (B,) divided by how many have pixels; `without` for an image that has none."""
+    """Sums over objects (B,) divided by how many have pixels; `without` for an image that has
+    none.
+    """
     num_objects = _present(counts).sum(dim=1)
     return torch.where(num_objects > 0, sums.double() / num_objects.clamp(min=1), without)
 
@@ -264,4 +290,6 @@ SEGMENTATION_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "merged": _merged,
     "missed": _missed,
 }
-"""Every metric of segmentations, from the table of counts (B, T, P) -> (B,), by the name that records call it."""
+"""Every metric of segmentations, from the table of counts (B, T, P) -> (B,), by the name that
+records call it.
+"""

@@ -10,7 +10,8 @@ from smm_tutorial.networks.positions import fourier_grid, position_grid
 
 
 class PixelDecoder(nn.Module):
-    """Slots `(M, D)` -> `(M, 4, S, S)`: an MLP at every pixel that sees the slot and Fourier features of the position.
+    """Slots `(M, D)` -> `(M, 4, S, S)`: an MLP at every pixel that sees the slot and Fourier
+    features of the position.
 
     It knows its pixel alone, which leaves it free to paint any cell of the image.
     """
@@ -39,11 +40,12 @@ class PixelDecoder(nn.Module):
 
 
 class BroadcastDecoder(nn.Module):
-    """Slots `(M, D)` -> `(M, 4, S, S)`: a spatial-broadcast decoder (Watters et al. 2019, arXiv 1901.07017).
+    """Slots `(M, D)` -> `(M, 4, S, S)`: a spatial-broadcast decoder (Watters et al. 2019, arXiv
+    1901.07017).
 
-    The slot stands on every cell of a small grid and gets a position embedding. At each resolution a 3x3 convolution
-    looks around, and another makes four times the channels, which become 2x2 pixels: cheaper on a CPU than transposed
-    convolutions of the same reach.
+    The slot stands on every cell of a small grid and gets a position embedding. At each resolution
+    a 3x3 convolution looks around, and another makes four times the channels, which become 2x2
+    pixels: cheaper on a CPU than transposed convolutions of the same reach.
     """
 
     def __init__(self, slot_dim: int, image_size: int, channels: int, grid: int = 8):
@@ -75,11 +77,13 @@ class BroadcastDecoder(nn.Module):
 
 
 class PaperDecoder(nn.Module):
-    """Slots `(M, D)` -> `(M, 4, S, S)`: the spatial-broadcast decoder of Slot Attention (arXiv 2006.15055, appendix).
+    """Slots `(M, D)` -> `(M, 4, S, S)`: the spatial-broadcast decoder of Slot Attention (arXiv
+    2006.15055, appendix).
 
-    The slot stands on every cell of a grid, 8x8 in the paper, and a linear position embedding is added. Transposed 5x5
-    convolutions double the resolution until it is the image's, one more keeps it, and a 3x3 one ends in colours and mask
-    logit. Cropped as TensorFlow crops (1 before, 2 after), and starting from its weights (Glorot's).
+    The slot stands on every cell of a grid, 8x8 in the paper, and a linear position embedding is
+    added. Transposed 5x5 convolutions double the resolution until it is the image's, one more keeps
+    it, and a 3x3 one ends in colours and mask logit. Cropped as TensorFlow crops (1 before, 2
+    after), and starting from its weights (Glorot's).
     """
 
     def __init__(self, slot_dim: int, image_size: int, channels: int, grid: int = 8):

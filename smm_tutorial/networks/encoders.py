@@ -1,4 +1,6 @@
-"""Encoders, decoders and position embeddings: everything between pixels and slots that does not cluster."""
+"""Encoders, decoders and position embeddings: everything between pixels and slots that does not
+cluster.
+"""
 
 import math
 from itertools import pairwise
@@ -12,15 +14,19 @@ Convolutions = Literal["light", "paper"]
 
 
 class ConvEncoder(nn.Module):
-    """Image `(B, 3, S, S)` -> inputs for the slots `(B, N, channels)`, positions included, N = (S / stride)^2.
+    """Image `(B, 3, S, S)` -> inputs for the slots `(B, N, channels)`, positions included, N = (S /
+    stride)^2.
 
-    Convolutions, a linear position embedding added, LayerNorm, MLP: the encoder of Slot Attention. Pixels are centred and
-    stretched, and the convolutions start with He's scale, so that at first the features say as much about colour as about
-    position: with torch's defaults position drowns colour, and slots begin by cutting the image into cells.
+    Convolutions, a linear position embedding added, LayerNorm, MLP: the encoder of Slot Attention.
+    Pixels are centred and stretched, and the convolutions start with He's scale, so that at first
+    the features say as much about colour as about
+    position: with torch's defaults position drowns colour, and slots begin by cutting the image
+    into cells.
 
     contrast: how far the centred pixels are stretched; small, and position drowns colour.
-    convolutions: `light`, the first `log2(stride)` of them 5x5 and halving the resolution, the others 3x3 | as in the
-    `paper`, all 5x5, the first at full resolution, then those that halve it, padded as TensorFlow pads (1 before, 2 after).
+    convolutions: `light`, the first `log2(stride)` of them 5x5 and halving the resolution, the
+    others 3x3 | as in the `paper`, all 5x5, the first at full resolution, then those that halve it,
+    padded as TensorFlow pads (1 before, 2 after).
     """
 
     def __init__(

@@ -1,7 +1,8 @@
-"""Compared runs in numbers: seeds of one slot module, their mean and spread, and what a difference between two says.
+"""Compared runs in numbers: seeds of one slot module, their mean and spread, and what a difference
+between two says.
 
-Runs of one setting share data, profile and image size. They must share everything else too but the slot module, its learning
-rate and the seed; records that do not are refused, not averaged.
+Runs of one setting share data, profile and image size. They must share everything else too but the
+slot module, its learning rate and the seed; records that do not are refused, not averaged.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ CONTESTANT_TITLES = {
     "mixture-reduced": "SMM, slots reduced",
     "mixture": "SMM",
 }
-#: What each contestant is held against: Slot Attention as it is, and with as many numbers in a slot.
+#: What each contestant is held against: Slot Attention as it is, and with as many numbers in a
+#: slot.
 BASELINES = {
     "attention-wide": ("attention",),
     "mixture-reduced": ("attention",),
@@ -33,8 +35,8 @@ LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
 class Task(NamedTuple):
     """What is compared.
 
-    decisive: where the scores lie that decide, and what tables call them. choosing: the score on the validation split that
-    chooses the best seed.
+    decisive: where the scores lie that decide, and what tables call them. choosing: the score on
+    the validation split that chooses the best seed.
     """
 
     decisive: dict[tuple[str, ...], str]
@@ -119,14 +121,18 @@ class Group:
 
     @property
     def best(self) -> dict:
-        """The record of the best seed on the validation split, at the end: the test split chooses nothing."""
+        """The record of the best seed on the validation split, at the end: the test split chooses
+        nothing.
+        """
         return max(self.records, key=lambda record: record["validation"][-1][self.task.choosing])
 
 
 def groups(records: Iterable[dict]) -> list[Group]:
-    """The records of compared runs of one task, by setting, then by contestant in the order of `CONTESTANT_TITLES`.
+    """The records of compared runs of one task, by setting, then by contestant in the order of
+    `CONTESTANT_TITLES`.
 
-    Raises `ValueError` for two records of one setting that differ in more than slot module, learning rate and seed.
+    Raises `ValueError` for two records of one setting that differ in more than slot module,
+    learning rate and seed.
     """
     gathered: dict[tuple[Setting, str], list[dict]] = {}
     for record in records:
@@ -184,10 +190,11 @@ def at(scores: dict, place: tuple[str, ...]) -> float | None:
 
 
 def difference_sentence(ours: Group, baseline: Group, place: tuple[str, ...]) -> str:
-    """Whether two contestants differ by more than their seeds do, in words. place: a key of the task's `decisive`.
+    """Whether two contestants differ by more than their seeds do, in words. place: a key of the
+    task's `decisive`.
 
-    The spread of the difference is the root of the sum of both variances over seeds: how far one run of each may lie apart by
-    luck. That is a yardstick, no test of significance.
+    The spread of the difference is the root of the sum of both variances over seeds: how far one
+    run of each may lie apart by luck. That is a yardstick, no test of significance.
     """
     label = ours.setting.test_label
     ours_spread, base = (
@@ -209,7 +216,9 @@ def difference_sentence(ours: Group, baseline: Group, place: tuple[str, ...]) ->
 
 
 def difference_sentences(found: list[Group]) -> list[str]:
-    """Every contestant against its `BASELINES` in its own setting, by each of the scores that decide."""
+    """Every contestant against its `BASELINES` in its own setting, by each of the scores that
+    decide.
+    """
     by_place = {(group.setting, group.contestant): group for group in found}
     return [
         difference_sentence(group, by_place[group.setting, baseline], place)

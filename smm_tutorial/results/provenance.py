@@ -30,7 +30,9 @@ def provenance() -> dict:
 
 
 def _git_revision() -> str:
-    """The commit of this checkout, `-dirty` behind it where library files differ from it; `unknown` outside one."""
+    """The commit of this checkout, `-dirty` behind it where library files differ from it; `unknown`
+    outside one.
+    """
     root = paths.repository_root()
     if root is None:
         return "unknown"

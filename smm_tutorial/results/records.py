@@ -7,7 +7,8 @@ from smm_tutorial import paths
 
 
 def kept_beside(record: dict) -> dict:
-    """The record in `data/results` of the same run, with the scores that are there; the record itself where there is none.
+    """The record in `data/results` of the same run, with the scores that are there; the record
+    itself where there is none.
 
     Raises `ValueError` where `data/results` holds the record of another run by the same name.
     """
@@ -23,7 +24,9 @@ def kept_beside(record: dict) -> dict:
 
 
 def keep_record(record: dict) -> Path:
-    """Writes a run's record to `data/results`; where it is there already, scores on other data stay in it."""
+    """Writes a run's record to `data/results`; where it is there already, scores on other data stay
+    in it.
+    """
     path = paths.results_dir() / f"{record['name']}.json"
     kept = read_record(record["name"]) if path.is_file() else {}
     earlier = {} if _differences(record, kept) else kept["scores"]

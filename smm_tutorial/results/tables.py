@@ -1,4 +1,6 @@
-"""What the tables of every experiment share: Markdown, compared runs by contestant, how long training took."""
+"""What the tables of every experiment share: Markdown, compared runs by contestant, how long
+training took.
+"""
 
 from collections.abc import Mapping
 
@@ -26,7 +28,9 @@ def compared(kind: str) -> list[Group]:
 
 
 def comparison_section(kind: str, table: str) -> str:
-    """A table of the compared runs, what its differences say, and how each slot module does on other data."""
+    """A table of the compared runs, what its differences say, and how each slot module does on
+    other data.
+    """
     found = compared(kind)
     parts = [table, "\n".join(f"- {sentence}" for sentence in difference_sentences(found))]
     if any(len(record["scores"]) > 1 for group in found for record in group.records):
@@ -39,7 +43,9 @@ def comparison_section(kind: str, table: str) -> str:
 
 
 def shift_table(kind: str, place: tuple[str, ...]) -> str:
-    """One line for each data set that compared models were scored on, one column for each slot module."""
+    """One line for each data set that compared models were scored on, one column for each slot
+    module.
+    """
     found = compared(kind)
     places = dict.fromkeys(
         (g.setting, label) for g in found for record in g.records for label in record["scores"]
@@ -52,7 +58,9 @@ def shift_table(kind: str, place: tuple[str, ...]) -> str:
 def by_contestant(
     found: list[Group], title: str, lines: list[tuple[Setting, str, tuple[str, ...], str]]
 ) -> str:
-    """A column for each contestant; each line is a setting, the label of a data set, where the score is in it, and a name."""
+    """A column for each contestant; each line is a setting, the label of a data set, where the
+    score is in it, and a name.
+    """
     contestants = [
         name for name in CONTESTANT_TITLES if any(group.contestant == name for group in found)
     ]
@@ -67,7 +75,9 @@ def by_contestant(
 
 
 def cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
-    """Mean and spread over seeds of the score at a place in the scores on a data set; how many, where they are few."""
+    """Mean and spread over seeds of the score at a place in the scores on a data set; how many,
+    where they are few.
+    """
     spread = group and group.spread(label, lambda scores: at(scores, place))
     if spread is None:
         return "–"
@@ -81,7 +91,9 @@ def cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
 
 
 def search_table(records: list[dict], scores: Mapping[str, str]) -> str:
-    """Scores on the validation split by learning rate, of runs that seek the best. scores: titles, by the names in the log."""
+    """Scores on the validation split by learning rate, of runs that seek the best. scores: titles,
+    by the names in the log.
+    """
     titles = (f"{title}, validation" for title in scores.values())
     rows = [["slot module", "learning rate", *titles, "seed", "training"]]
     order = list(CONTESTANT_TITLES)

@@ -1,4 +1,6 @@
-"""What a scene's record may have beyond CLEVR's own fields: a mirror, and textures of objects and ground."""
+"""What a scene's record may have beyond CLEVR's own fields: a mirror, and textures of objects and
+ground.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Mirror:
 
     Args:
         position: the middle of its foot (x, y), in world units.
-        facing: where it looks: the angle of its normal about the vertical axis, in radians from the x axis.
+        facing: where it looks: the angle of its normal about the vertical axis, in radians from the
+        x axis.
         width, height: of the whole, in world units.
         frame: width of the frame's bars, in world units, 0 for none.
         reflectance: the share of the light that it throws back, the same for red, green and blue.
@@ -43,7 +46,8 @@ class Mirror:
         """The mirror of a record's ``mirror``.
 
         Raises:
-            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the message.
+            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the
+            message.
         """
         record = only(
             record, ("position", "facing", "width", "height", "frame", "reflectance"), where
@@ -76,12 +80,14 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Texture:
-    """A pattern of two colours that fills space: cutting an object out of it shows the pattern on the object's surface.
+    """A pattern of two colours that fills space: cutting an object out of it shows the pattern on
+    the object's surface.
 
     Args:
         kind: one of `TEXTURE_KINDS`, see `textures`.
         colors: the two colours, red, green and blue each from 0 to 255, linear as CLEVR's own.
-        scale: length after which the pattern repeats, or of its coarsest grains; in half sizes of an object, in world
+        scale: length after which the pattern repeats, or of its coarsest grains; in half sizes of
+        an object, in world
             units on the ground.
         seed: an integer from 0 below 2^31 that chooses among all patterns of the kind.
     """
@@ -101,7 +107,8 @@ class Texture:
         """The texture of an object's ``texture`` or a scene's ``ground_texture``.
 
         Raises:
-            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the message.
+            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the
+            message.
         """
         record = only(record, ("kind", "colors", "scale", "seed"), where)
         colors, seed = record["colors"], record["seed"]

@@ -1,10 +1,12 @@
 """CLEVR's camera: projection, rays, and its position recovered from an image's record.
 
-Blender's pinhole: a 35 mm lens on a 32 mm sensor that spans the longer side of the frame ("fit AUTO"), aimed at the
-world's origin with z up. The position is that of the base scene plus a uniform jitter of up to 0.5 along each axis.
+Blender's pinhole: a 35 mm lens on a 32 mm sensor that spans the longer side of the frame ("fit
+AUTO"), aimed at the world's origin with z up. The position is that of the base scene plus a uniform
+jitter of up to 0.5 along each axis.
 
-Places in an image are fractions of the full frame: column 0 is its left edge and 1 its right edge, row 0 the top edge
-and 1 the bottom edge. A *window* (top, left, bottom, right) is a part of the frame in these units.
+Places in an image are fractions of the full frame: column 0 is its left edge and 1 its right edge,
+row 0 the top edge and 1 the bottom edge. A *window* (top, left, bottom, right) is a part of the
+frame in these units.
 """
 
 from __future__ import annotations
@@ -46,10 +48,12 @@ class Frame(NamedTuple):
     def of_image(cls, height: int, width: int, window: Window | None = None) -> Frame:
         """The frame of an image of `height` x `width` pixels.
 
-        Without a window the image is the full frame. With one, the frame has CLEVR-with-masks' aspect of 4:3.
+        Without a window the image is the full frame. With one, the frame has CLEVR-with-masks'
+        aspect of 4:3.
 
         Raises:
-            ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1, 0 <= left < right <= 1.
+            ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1, 0 <=
+            left < right <= 1.
         """
         if height < 1 or width < 1:
             raise ValueError(
@@ -78,7 +82,9 @@ class Frame(NamedTuple):
 
 
 def camera_axes(position: np.ndarray) -> np.ndarray:
-    """Columns right, up, backward (3, 3) of a camera at `position` (3,) that looks at the origin with z up."""
+    """Columns right, up, backward (3, 3) of a camera at `position` (3,) that looks at the origin
+    with z up.
+    """
     backward = position / np.linalg.norm(position)
     right = np.cross((0.0, 0.0, 1.0), backward)
     right = right / np.linalg.norm(right)
@@ -94,7 +100,8 @@ def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarr
         aspect: width / height of the full frame.
 
     Returns:
-        (N, 3): column and row as fractions of the frame, and the depth along the optical axis in world units.
+        (N, 3): column and row as fractions of the frame, and the depth along the optical axis in
+        world units.
     """
     seen = (np.asarray(points) - position) @ camera_axes(position)  # (N, 3) right, up, backward
     depth = -seen[:, 2]
@@ -125,11 +132,12 @@ def pixel_coords(
 def camera_position(
     scene: Scene, frames: Sequence[tuple[int, int]] = (CLEVR_FRAME, MASKS_FRAME)
 ) -> np.ndarray:
-    """Where the scene's camera stood: its own entry, or recovered from the objects' pixel coordinates.
+    """Where the scene's camera stood: its own entry, or recovered from the objects' pixel
+    coordinates.
 
-    The depth of an object at p seen from C is |C| - p.C/|C|; a least-squares fit of C to all depths (known to float
-    precision) and to the rounded columns and rows finds C. The pixel size of the image is not in a record, so every
-    one in `frames` is tried, and the best fit wins.
+    The depth of an object at p seen from C is |C| - p.C/|C|; a least-squares fit of C to all depths
+    (known to float precision) and to the rounded columns and rows finds C. The pixel size of the
+    image is not in a record, so every one in `frames` is tried, and the best fit wins.
 
     Args:
         scene: with ``camera``, or with at least one object that has ``pixel_coords``.
@@ -160,7 +168,9 @@ PIXEL_ERROR = 0.3  # pixels: rounding to whole ones
 
 
 def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]):
-    """Least-squares fit of the camera position to `observed` (N, 3) pixel coordinates of `points` (N, 3)."""
+    """Least-squares fit of the camera position to `observed` (N, 3) pixel coordinates of `points`
+    (N, 3).
+    """
     height, width = frame
     to_pixels = np.array([width, height, 1.0])
     errors = np.array([PIXEL_ERROR, PIXEL_ERROR, DEPTH_ERROR])
@@ -176,10 +186,12 @@ def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]
 
 
 def subpixel_offsets(samples: int, pixel_filter: str = "box") -> Tensor:
-    """Places (S, 2) of the samples inside a pixel, (row, column); 0..1 is the pixel's square, a single one its centre.
+    """Places (S, 2) of the samples inside a pixel, (row, column); 0..1 is the pixel's square, a
+    single one its centre.
 
-    A square number gives a regular grid, any other number the golden-ratio lattice. With the filter "blackman-harris"
-    they lie as densely as Blender's filter weighs them, `FILTER_WIDTH` pixels wide, so that their plain mean applies it.
+    A square number gives a regular grid, any other number the golden-ratio lattice. With the filter
+    "blackman-harris" they lie as densely as Blender's filter weighs them, `FILTER_WIDTH` pixels
+    wide, so that their plain mean applies it.
     """
     side = round(samples**0.5)
     index = torch.arange(samples, dtype=torch.float64)
@@ -204,7 +216,9 @@ BLACKMAN_HARRIS = (
 
 
 def _spread_by_filter(offsets: Tensor) -> Tensor:
-    """Uniform places in 0..1 moved so that their density is the Blackman-Harris window around the pixel's centre."""
+    """Uniform places in 0..1 moved so that their density is the Blackman-Harris window around the
+    pixel's centre.
+    """
     across = np.linspace(0, 1, 1025)
     weights = sum(a * np.cos(2 * np.pi * k * across) for k, a in enumerate(BLACKMAN_HARRIS))
     below = np.cumsum(weights) - weights / 2
@@ -213,7 +227,8 @@ def _spread_by_filter(offsets: Tensor) -> Tensor:
 
 
 def camera_rays(height: int, width: int, frame: Frame, offsets: Tensor) -> Tensor:
-    """Unit directions (H * W, S, 3) in the camera's axes (right, up, backward) through each pixel's sub-samples.
+    """Unit directions (H * W, S, 3) in the camera's axes (right, up, backward) through each pixel's
+    sub-samples.
 
     Args:
         height, width: of the image in pixels.

@@ -14,19 +14,26 @@ class Effects:
     """What to simulate. `replace(Effects(), shadows="hard")` changes one thing.
 
     Args:
-        lamps: where a scene's lamps stand: "own" places where its record says so, or "nominal" ones, as in the base scene.
+        lamps: where a scene's lamps stand: "own" places where its record says so, or "nominal"
+        ones, as in the base scene.
         shadows: "soft" ones of lamps with a size, "hard" ones of points, or "none".
         edges: "round" or "sharp" cubes and cylinders.
         backdrop: "curved" up into a wall behind the scene, or "flat".
-        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`), "by hand" (one blend by the
+        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`), "by
+        hand" (one blend by the
             normal's height), or "none".
-        reflections: "glossy" metal that mirrors the scene sharply and roughly, with lamp highlights as sharp as the
-            lamps; a "mirror" with soft highlights alone; or "none": metal is matt, and nothing shines.
-        bounces: how many metal surfaces in a row a ray follows; metal seen in the last one is matt. A scene's own flat mirror
+        reflections: "glossy" metal that mirrors the scene sharply and roughly, with lamp highlights
+        as sharp as the
+            lamps; a "mirror" with soft highlights alone; or "none": metal is matt, and nothing
+            shines.
+        bounces: how many metal surfaces in a row a ray follows; metal seen in the last one is matt.
+        A scene's own flat mirror
             does not count.
         rough_rays: rays for the rough part of "glossy" metal at each point that the camera sees.
-        average: samples of a pixel are averaged as "display" values, like a large image made smaller, or as "light".
-        pixel_filter: "box", the pixel's square, or "blackman-harris", 1.5 pixels wide, as Blender's.
+        average: samples of a pixel are averaged as "display" values, like a large image made
+        smaller, or as "light".
+        pixel_filter: "box", the pixel's square, or "blackman-harris", 1.5 pixels wide, as
+        Blender's.
     """
 
     lamps: Literal["own", "nominal"] = "own"

@@ -1,4 +1,6 @@
-"""Checks of single values in a record; each error names the field, what was given and what was expected."""
+"""Checks of single values in a record; each error names the field, what was given and what was
+expected.
+"""
 
 from __future__ import annotations
 

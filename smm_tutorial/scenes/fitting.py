@@ -1,7 +1,7 @@
 """Fits the ambient light (`ambient.Fit`) to renders of the same scenes by least squares.
 
-The light is linear in the coefficients. So the effect of each on a pixel is the difference that it makes alone, and
-nothing of the shading is written down a second time.
+The light is linear in the coefficients. So the effect of each on a pixel is the difference that it
+makes alone, and nothing of the shading is written down a second time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shading import World, radiance
 
 DIRECT_ONLY = Effects(bounces=0)  # metal, which the fit leaves out, need not be traced
-RIDGE = 1e-6  # relative to each term's own strength: keeps terms that are alike from growing against each other
+# relative to each term's own strength: keeps terms that are alike from growing against each other
+RIDGE = 1e-6
 BRIGHTEST = 0.98  # display value from which a pixel may have been cut off
 
 
@@ -34,12 +35,14 @@ def decode_srgb(display: Tensor) -> Tensor:
 
 
 def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
-    """The coefficients with which `radiance` comes nearest to renders of the scenes, in display values.
+    """The coefficients with which `radiance` comes nearest to renders of the scenes, in display
+    values.
 
     Args:
         scenes: B scenes with the cameras and lamps of the renders.
         images: (B, 3, H, W) uint8, sRGB.
-        masks: (B, H, W) integer labels; pixels next to another label and pixels on metal are left out.
+        masks: (B, H, W) integer labels; pixels next to another label and pixels on metal are left
+        out.
     """
     fits = []
     for part, kind in enumerate((GroundLight, ObjectLight)):
@@ -61,7 +64,9 @@ def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
 def _scene_terms(
     scene: Scene, image: Tensor, mask: Tensor, part: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """For each used pixel and channel: what each coefficient of 1 adds (P, J), what is missing (P,), its weight (P,)."""
+    """For each used pixel and channel: what each coefficient of 1 adds (P, J), what is missing
+    (P,), its weight (P,).
+    """
     height, width = mask.shape
     objects, lamps, frame = (
         pack_objects([scene]),
@@ -102,7 +107,9 @@ def _scene_terms(
 def _usable(
     scene: Scene, image: Tensor, mask: Tensor, wants_objects: bool
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns of pixels in the middle of the ground or of rubber objects; every fourth of the ground."""
+    """Rows and columns of pixels in the middle of the ground or of rubber objects; every fourth of
+    the ground.
+    """
     labels = mask[None].float()
     largest, smallest = (
         sign * torch.nn.functional.max_pool2d(sign * labels, 3, 1, 1)[0] for sign in (1, -1)

@@ -1,9 +1,10 @@
 """CLEVR's three shapes and where rays meet them, batched over scenes in torch.
 
-Each shape lives in a unit frame (radius or half edge 1, turned to yaw 0) and is a sharp solid whose edges are rounded
-off. A ray enters the sharp solid in closed form and goes on to the rounded one by Newton's method: the distance to a
-convex solid is a convex function of the way along the ray, so Newton's steps never pass the surface, and a tangent that
-no longer falls proves a miss. Only pairs of a ray and an object whose bounding sphere it meets are looked at.
+Each shape lives in a unit frame (radius or half edge 1, turned to yaw 0) and is a sharp solid whose
+edges are rounded off. A ray enters the sharp solid in closed form and goes on to the rounded one by
+Newton's method: the distance to a convex solid is a convex function of the way along the ray, so
+Newton's steps never pass the surface, and a tangent that no longer falls proves a miss. Only pairs
+of a ray and an object whose bounding sphere it meets are looked at.
 
 Vectors keep their coordinates first, see `vectors`.
 """
@@ -32,7 +33,9 @@ SURFACE_TOLERANCE = 5e-4  # distance, relative to the half size, that counts as 
 
 
 class Objects(NamedTuple):
-    """The objects of B scenes, padded to K; object k of scene b has the flat index b K + k in (.., B K) tensors."""
+    """The objects of B scenes, padded to K; object k of scene b has the flat index b K + k in (..,
+    B K) tensors.
+    """
 
     centers: Tensor  # (B, K, 3)
     radii: Tensor  # (B, K) radius or half edge, 0 for padding
@@ -184,7 +187,8 @@ def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) ->
     """Pairs of a ray and an object whose bounding sphere it meets.
 
     Args:
-        skip: (N,) flat index of an object that a ray is known not to meet (the convex one that it leaves), or -1.
+        skip: (N,) flat index of an object that a ray is known not to meet (the convex one that it
+        leaves), or -1.
     """
     rows = rows_of(rays.scenes, len(objects.centers))
     if not rows.longest:
@@ -243,7 +247,9 @@ def pair_distances(objects: Objects, rays: Rays, pairs: Pairs) -> Tensor:
 
 
 def in_unit_frame(objects: Objects, rays: Rays, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-    """Origins (3, M) and directions (3, M) of each pair's ray in its object's frame, and the object's radius (M,)."""
+    """Origins (3, M) and directions (3, M) of each pair's ray in its object's frame, and the
+    object's radius (M,).
+    """
     frames = objects.frames.index_select(1, pairs.objects)
     radii, cos, sin = frames[3], frames[4], frames[5]
     origins = turned((rays.origins.index_select(1, pairs.rays) - frames[:3]) / radii, cos, -sin)
@@ -251,7 +257,9 @@ def in_unit_frame(objects: Objects, rays: Rays, pairs: Pairs) -> tuple[Tensor, T
 
 
 def surface_normals(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
-    """Outward unit normals (3, N) at points (3, N) on the surfaces of the objects with flat `indices` (N,)."""
+    """Outward unit normals (3, N) at points (3, N) on the surfaces of the objects with flat
+    `indices` (N,).
+    """
     local = unit_points(objects, indices, points)
     shapes = objects.shapes.index_select(0, indices)
     normals = local.clone()  # right for spheres
@@ -301,7 +309,9 @@ def _to_cylinder(origins: Tensor, directions: Tensor, rounding: float) -> Tensor
 def _to_rounded(
     origins: Tensor, directions: Tensor, entry: Tensor, leave: Tensor, profile, rounding: float
 ) -> Tensor:
-    """Newton's method from the sharp solid's entry (M,); inf for rays that never reach the rounded surface."""
+    """Newton's method from the sharp solid's entry (M,); inf for rays that never reach the rounded
+    surface.
+    """
     distances = torch.full_like(entry, torch.inf)
     walking = ((entry < leave) & (leave > 0)).nonzero().squeeze(1)
     travelled = entry.index_select(0, walking).clamp(min=0)
@@ -324,12 +334,16 @@ def _to_rounded(
 
 
 def cube_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (3, M) from a cube's middle along each axis, and how fast they grow along directions (3, M)."""
+    """Distances (3, M) from a cube's middle along each axis, and how fast they grow along
+    directions (3, M).
+    """
     return points.abs(), points.sign() * directions
 
 
 def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (2, M) from a cylinder's axis and middle plane, and how fast they grow along directions (3, M)."""
+    """Distances (2, M) from a cylinder's axis and middle plane, and how fast they grow along
+    directions (3, M).
+    """
     from_axis = dot(points[:2], points[:2]).sqrt().clamp(min=1e-9)
     speed = dot(points[:2], directions[:2]) / from_axis
     return torch.stack([from_axis, points[2].abs()]), torch.stack(
@@ -338,7 +352,9 @@ def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor
 
 
 def _rounded_part(points: Tensor, rounding: float) -> Tensor:
-    """The vector from the inner sharp solid (shrunk by the rounding) to each point, by coordinate."""
+    """The vector from the inner sharp solid (shrunk by the rounding) to each point, by
+    coordinate.
+    """
     return points.sign() * (points.abs() - (1 - rounding)).clamp(min=0)
 
 

@@ -1,7 +1,8 @@
 """CLEVR's backdrop: a floor that curves up into a wall behind the scene.
 
-It is a profile curve, height over distance from the origin along `AWAY`, drawn out sideways without end. The curve is
-convex, so a ray from inside leaves through the nearest of the planes that its chords span.
+It is a profile curve, height over distance from the origin along `AWAY`, drawn out sideways without
+end. The curve is convex, so a ray from inside leaves through the nearest of the planes that its
+chords span.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from torch import Tensor
 from smm_tutorial.scenes.vectors import normalized
 
 AWAY = (-0.90324, 0.42914)  # horizontal unit vector from the front edge to the wall
-PROFILE = (  # (distance along AWAY, height) in world units, measured on the mesh of CLEVR's base scene
+# (distance along AWAY, height) in world units, measured on the mesh of CLEVR's base scene
+PROFILE = (
     (-9.5, 0.0),
     (-1.0, 0.0),
     (1.0, 0.0),
@@ -35,7 +37,9 @@ REFLECTANCE = 0.8  # grey, diffuse
 
 
 def ground_distances(origins: Tensor, directions: Tensor, shape: str = "curved") -> Tensor:
-    """Distance (N,) along rays (origins and directions (3, N)) to the backdrop, inf where they miss it."""
+    """Distance (N,) along rays (origins and directions (3, N)) to the backdrop, inf where they miss
+    it.
+    """
     start, start_height = profile_place(origins), origins[2]
     speed, climb = profile_place(directions), directions[2]
     distances = torch.full_like(start, torch.inf)

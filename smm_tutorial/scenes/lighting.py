@@ -57,7 +57,9 @@ class Light(NamedTuple):
 def pack_lamps(
     scenes: Sequence[Scene], device: torch.device | str = "cpu", places: str = "own"
 ) -> Lamps:
-    """The lamps of all scenes (float32): where a scene says, else (or when `places` is "nominal") as in CLEVR's base."""
+    """The lamps of all scenes (float32): where a scene says, else (or when `places` is "nominal")
+    as in CLEVR's base.
+    """
     sun = [SUN_DISTANCE * axis for axis in SUN_DIRECTION]
     known = [
         LAMP_POSITIONS if places == "nominal" else scene.lamps or LAMP_POSITIONS for scene in scenes
@@ -78,7 +80,8 @@ def pack_lamps(
 def light_from(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light:
     """The light of one lamp at points (3, N) of scenes (N,).
 
-    A small square of intensity I gives the irradiance I cos(angle at the lamp) / distance^2 on a surface facing it.
+    A small square of intensity I gives the irradiance I cos(angle at the lamp) / distance^2 on a
+    surface facing it.
     """
     to_lamp = lamps.positions[lamp].index_select(1, scenes) - points
     squared = dot(to_lamp, to_lamp)
@@ -92,6 +95,8 @@ def light_from(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light
 
 
 def cosine_of_disk(cos: Tensor, angle: Tensor) -> Tensor:
-    """Mean of the positive cosines (N,) of a lamp's disk of angular radius `angle` (N,) that may be partly set."""
+    """Mean of the positive cosines (N,) of a lamp's disk of angular radius `angle` (N,) that may be
+    partly set.
+    """
     near = torch.minimum(torch.maximum(cos, -angle), angle)
     return (near + angle).square() / (4 * angle) + (cos - angle).clamp(min=0)

@@ -24,15 +24,17 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
     Args:
         scene: the scene; a camera that it does not carry is recovered from its ``pixel_coords``.
         height, width: of the mask in pixels.
-        window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of it, e.g.
+        window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of
+        it, e.g.
             `PAPER_CROP`; None shows the full frame, whose aspect is that of height and width.
 
     Returns:
-        (H, W) int64: 0 = background, k = the scene's k-th object, counted from 1. A mirror is background, also where it
-        shows an object: the reflection is not the object.
+        (H, W) int64: 0 = background, k = the scene's k-th object, counted from 1. A mirror is
+        background, also where it shows an object: the reflection is not the object.
 
     Raises:
-        ValueError: an impossible size or window, or a scene whose camera is neither given nor recoverable.
+        ValueError: an impossible size or window, or a scene whose camera is neither given nor
+        recoverable.
     """
     rays = _rays(scene, height, width, window)
     return (first_objects(pack_objects([scene]), pack_mirrors([scene]), rays) + 1).reshape(
@@ -46,7 +48,8 @@ def reflection_masks(scene: Scene, height: int, width: int, window: Window | Non
     Args and errors as of `scene_masks`.
 
     Returns:
-        (H, W) int64: 0 where no mirror is seen or it shows no object, k = the reflection of the scene's k-th object.
+        (H, W) int64: 0 where no mirror is seen or it shows no object, k = the reflection of the
+        scene's k-th object.
     """
     rays, objects, mirrors = (
         _rays(scene, height, width, window),

@@ -1,8 +1,10 @@
-"""How CLEVR's two materials throw light back: rubber's faint gloss, metal's tinted mirrors and lamp highlights.
+"""How CLEVR's two materials throw light back: rubber's faint gloss, metal's tinted mirrors and lamp
+highlights.
 
-After the node graphs of CLEVR's material files: rubber is diffuse under velvet and a thin rough coat, metal a sum of a
-rough and a nearly smooth glossy lobe (GGX, Walter et al. 2007, stretched around the vertical axis as Burley's), tinted
-with the object's colour. Vectors are (3, N), unit, and point away from the surface.
+After the node graphs of CLEVR's material files: rubber is diffuse under velvet and a thin rough
+coat, metal a sum of a rough and a nearly smooth glossy lobe (GGX, Walter et al. 2007, stretched
+around the vertical axis as Burley's), tinted with the object's colour. Vectors are (3, N), unit,
+and point away from the surface.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ RUBBER_COAT_WHITE = 0.8
 
 
 class Frame(NamedTuple):
-    """Axes of N surface points: around the object's vertical axis, along it as far as the surface allows, and outward."""
+    """Axes of N surface points: around the object's vertical axis, along it as far as the surface
+    allows, and outward.
+    """
 
     around: Tensor  # (3, N)
     along: Tensor  # (3, N)
@@ -46,7 +50,9 @@ class Frame(NamedTuple):
 
     @classmethod
     def at(cls, normals: Tensor, offsets: Tensor) -> Frame:
-        """The frame at points with `normals` (3, N) that lie `offsets` (3, N) from their object's centre."""
+        """The frame at points with `normals` (3, N) that lie `offsets` (3, N) from their object's
+        centre.
+        """
         around = torch.stack([-offsets[1], offsets[0], torch.zeros_like(offsets[0])])
         along = normalized(cross(normals, around))
         return cls(cross(along, normals), along, normals)
@@ -71,8 +77,10 @@ def glossy_highlight(frame: Frame, view: Tensor, light: Tensor, blur: Tensor) ->
     """Reflectance density (N,) of "glossy" metal for its lamps, before the tint.
 
     Args:
-        blur: (N,) by how much the size of lamp and pixel widens the smooth lobe, in radians of the surface's tilt. The
-            widened lobe falls off like a Gaussian, as the lamp's disk ends, and not like GGX with its long tails.
+        blur: (N,) by how much the size of lamp and pixel widens the smooth lobe, in radians of the
+        surface's tilt. The
+            widened lobe falls off like a Gaussian, as the lamp's disk ends, and not like GGX with
+            its long tails.
     """
     half = normalized(view + light)
     cos_view, cos_light = (
@@ -91,9 +99,11 @@ def glossy_highlight(frame: Frame, view: Tensor, light: Tensor, blur: Tensor) ->
 def rough_directions(
     frame: Frame, view: Tensor, first: Tensor, second: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Directions (3, N) in which rough metal mirrors `view`, drawn in proportion to what it reflects, and weights (N,).
+    """Directions (3, N) in which rough metal mirrors `view`, drawn in proportion to what it
+    reflects, and weights (N,).
 
-    Microfacets seen from `view` are drawn as by Heitz (2018, "Sampling the GGX distribution of visible normals").
+    Microfacets seen from `view` are drawn as by Heitz (2018, "Sampling the GGX distribution of
+    visible normals").
 
     Args:
         first, second: (N,) numbers in 0..1 that choose the microfacet.
@@ -117,14 +127,18 @@ def rough_directions(
 
 
 def _rough_density(half: Tensor) -> Tensor:
-    """The stretched GGX density of microfacets (N,) with normals `half` (3, N) in the surface's frame."""
+    """The stretched GGX density of microfacets (N,) with normals `half` (3, N) in the surface's
+    frame.
+    """
     width, height = STRETCH
     tilt = (half[0] / width).square() + (half[1] / height).square() + half[2].square()
     return 1 / (math.pi * width * height * tilt.square().clamp(min=1e-12))
 
 
 def _unshadowed(local: Tensor) -> Tensor:
-    """The share (N,) of stretched microfacets that a direction (3, N) in the surface's frame reaches (Smith's G1)."""
+    """The share (N,) of stretched microfacets that a direction (3, N) in the surface's frame
+    reaches (Smith's G1).
+    """
     slope = ((STRETCH[0] * local[0]).square() + (STRETCH[1] * local[1]).square()) / local[2].clamp(
         min=1e-3
     ).square()
@@ -132,7 +146,9 @@ def _unshadowed(local: Tensor) -> Tensor:
 
 
 def rubber_body(cos: Tensor) -> Tensor:
-    """Share (N,) of Lambert's reflection that rubber shows under the cosines `cos` (N,) to the normal."""
+    """Share (N,) of Lambert's reflection that rubber shows under the cosines `cos` (N,) to the
+    normal.
+    """
     return (1 - fresnel(cos, RUBBER_BODY_INDEX)) * (1 - fresnel(cos, RUBBER_COAT_INDEX))
 
 
@@ -150,7 +166,9 @@ def rubber_gloss(color: Tensor, normals: Tensor, view: Tensor, light: Tensor) ->
 
 
 def fresnel(cos: Tensor, index: float) -> Tensor:
-    """Share (N,) of unpolarised light that a smooth dielectric reflects at cosine `cos` (N,), after Schlick (1994)."""
+    """Share (N,) of unpolarised light that a smooth dielectric reflects at cosine `cos` (N,), after
+    Schlick (1994).
+    """
     straight_on = ((index - 1) / (index + 1)) ** 2
     rest = 1 - cos.clamp(0, 1)
     squared = rest * rest
@@ -158,7 +176,9 @@ def fresnel(cos: Tensor, index: float) -> Tensor:
 
 
 def _ggx(normals: Tensor, view: Tensor, light: Tensor, roughness: float) -> Tensor:
-    """The GGX reflectance density D G / (4 cos cos) without Fresnel factor (Walter et al. 2007, eqs. 20, 33, 34)."""
+    """The GGX reflectance density D G / (4 cos cos) without Fresnel factor (Walter et al. 2007,
+    eqs. 20, 33, 34).
+    """
     squared = roughness**2
     cos_half = dot(normalized(view + light), normals).clamp(0, 1)
     cos_view, cos_light = dot(view, normals).clamp(min=1e-3), dot(light, normals).clamp(min=1e-3)
@@ -169,7 +189,9 @@ def _ggx(normals: Tensor, view: Tensor, light: Tensor, roughness: float) -> Tens
 
 
 def _velvet(normals: Tensor, view: Tensor, light: Tensor, spread: float) -> Tensor:
-    """The velvet reflectance density D G / (4 cos cos) of Ashikhmin, Premoze & Shirley (2000), bright at grazing."""
+    """The velvet reflectance density D G / (4 cos cos) of Ashikhmin, Premoze & Shirley (2000),
+    bright at grazing.
+    """
     half = normalized(view + light)
     cos_half = dot(half, normals).clamp(1e-3, 1)
     cos_view, cos_light = dot(view, normals).clamp(min=1e-2), dot(light, normals).clamp(min=1e-2)

@@ -1,8 +1,9 @@
 """Upright mirrors: where rays meet them, how they go on, and which lamps they hide.
 
-A mirror throws back what a ray would meet in the mirrored direction. It stands in the light of the lamps: floor and objects
-lie in its shadow. The light that it throws onto them is left out, and so is what it would change in the light of the
-surroundings. Its frame is matt, of a dark grey, and receives light as the ground does.
+A mirror throws back what a ray would meet in the mirrored direction. It stands in the light of the
+lamps: floor and objects lie in its shadow. The light that it throws onto them is left out, and so
+is what it would change in the light of the surroundings. Its frame is matt, of a dark grey, and
+receives light as the ground does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ FRAME_SHARE = 0.12  # of the ground's light: what the frame throws back
 
 
 class Mirrors(NamedTuple):
-    """The mirrors of B scenes; a scene without one has a mirror of no width, which nothing meets."""
+    """The mirrors of B scenes; a scene without one has a mirror of no width, which nothing
+    meets.
+    """
 
     feet: Tensor  # (3, B) middles of the lower edges
     normals: Tensor  # (3, B) unit, level
@@ -77,7 +80,9 @@ def meet_mirrors(mirrors: Mirrors, rays: Rays) -> Meetings:
 
 
 def mirrored_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tensor) -> Rays:
-    """The rays (M,) in which the rays at `places` (M,) go on that meet a mirror at `distances` (N,)."""
+    """The rays (M,) in which the rays at `places` (M,) go on that meet a mirror at `distances`
+    (N,).
+    """
     directions, scenes = (
         rays.directions.index_select(1, places),
         rays.scenes.index_select(0, places),
@@ -89,7 +94,9 @@ def mirrored_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tenso
 
 
 def first_objects(objects: Objects, mirrors: Mirrors | None, rays: Rays) -> Tensor:
-    """The flat index (N,) of the object that each ray sees, -1 for none; what a mirror shows is none."""
+    """The flat index (N,) of the object that each ray sees, -1 for none; what a mirror shows is
+    none.
+    """
     hits = nearest_hits(objects, rays)
     if mirrors is None:
         return hits.objects
@@ -108,7 +115,8 @@ def unhidden(
 
     Args:
         light: the lamp, as the points see it.
-        lamp_radius: of the disk; its outline is laid into the mirror's plane as if that faced the lamp.
+        lamp_radius: of the disk; its outline is laid into the mirror's plane as if that faced the
+        lamp.
     """
     ways, across, up = _crossings(mirrors, Rays(points, light.directions, scenes))
     between = (ways > 0) & (ways < light.distances)
@@ -126,7 +134,9 @@ def unhidden(
 
 
 def _crossings(mirrors: Mirrors, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-    """Where rays cross the planes of their scenes' mirrors: the way there (N,), and how far sideways and up from its foot."""
+    """Where rays cross the planes of their scenes' mirrors: the way there (N,), and how far
+    sideways and up from its foot.
+    """
     normals = mirrors.normals.index_select(1, rays.scenes)
     offsets = rays.origins - mirrors.feet.index_select(1, rays.scenes)
     speeds = dot(rays.directions, normals)

@@ -1,9 +1,10 @@
 """A small ray tracer for CLEVR scenes, batched in torch.
 
-Rays through each pixel, light from every lamp with soft shadows, light from the surroundings fitted to Blender's
-renders, and metal that mirrors the scene sharply and roughly; `effects.Effects` switches each of these. Scenes may have
-a mirror and textures, which cost nothing where no scene has them. `shading` says what comes back along a ray; this module
-sends the rays from the cameras and makes images of the light.
+Rays through each pixel, light from every lamp with soft shadows, light from the surroundings fitted
+to Blender's renders, and metal that mirrors the scene sharply and roughly; `effects.Effects`
+switches each of these. Scenes may have a mirror and textures, which cost nothing where no scene has
+them. `shading` says what comes back along a ray; this module sends the rays from the cameras and
+makes images of the light.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Rendering(NamedTuple):
     """Images and masks of B scenes."""
 
     images: Tensor  # (B, 3, H, W) float32 in [0, 1], sRGB
-    masks: Tensor  # (B, H, W) int64, 0 = background and mirrors, k = the scene's k-th object, seen at the pixel's centre
+    # (B, H, W) int64, 0 = background and mirrors, k = the scene's k-th object, seen at the pixel's
+    # centre
+    masks: Tensor
 
 
 def render(
@@ -60,21 +63,24 @@ def render(
     The same scenes give the same images: nothing here is random.
 
     Args:
-        scenes: B scenes. A camera that a scene does not carry is recovered from its ``pixel_coords``; lamps that it
+        scenes: B scenes. A camera that a scene does not carry is recovered from its
+        ``pixel_coords``; lamps that it
             does not carry stand where CLEVR's base scene has them.
         height, width: of the images in pixels.
         samples: rays for each pixel, averaged.
         device: where to compute, and where the results lie.
-        window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of it, e.g.
+        window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of
+        it, e.g.
             `PAPER_CROP`; None shows the full frame, whose aspect is that of height and width.
         effects: what to simulate; None for the most faithful choice, `Effects()`.
 
     Returns:
-        images (B, 3, H, W) float32 in [0, 1], sRGB, and masks (B, H, W) int64 at the pixels' centres, those of
-        `masks.scene_masks`: a mirror is background, whatever it shows.
+        images (B, 3, H, W) float32 in [0, 1], sRGB, and masks (B, H, W) int64 at the pixels'
+        centres, those of `masks.scene_masks`: a mirror is background, whatever it shows.
 
     Raises:
-        ValueError: an impossible size, window or number of samples, no scenes, or a scene without a known camera.
+        ValueError: an impossible size, window or number of samples, no scenes, or a scene without a
+        known camera.
     """
     if isinstance(scenes, Scene) or not scenes:
         raise ValueError(

@@ -1,8 +1,8 @@
 """CLEVR scene records: read, check, write.
 
-A record is one element of the ``scenes`` list of a CLEVR ``CLEVR_{split}_scenes.json`` file (Johnson et al. 2017,
-arXiv 1612.06890). `Scene.from_record` and `Scene.to_record` are inverse to each other: keys that this module does not
-know travel along in ``extra``.
+A record is one element of the ``scenes`` list of a CLEVR ``CLEVR_{split}_scenes.json`` file
+(Johnson et al. 2017, arXiv 1612.06890). `Scene.from_record` and `Scene.to_record` are inverse to
+each other: keys that this module does not know travel along in ``extra``.
 """
 
 from __future__ import annotations
@@ -63,11 +63,14 @@ class SceneObject:
         shape: one of `SHAPES`.
         size: a key of `SIZES`.
         material: one of `MATERIALS`.
-        color: a key of `COLORS`. Under a texture it shows nowhere; drawn scenes name the one nearest to the texture's mean.
-        rotation: CLEVR's number for the yaw, 0..360. CLEVR's generator drew degrees and then used the same number as
+        color: a key of `COLORS`. Under a texture it shows nowhere; drawn scenes name the one
+        nearest to the texture's mean.
+        rotation: CLEVR's number for the yaw, 0..360. CLEVR's generator drew degrees and then used
+        the same number as
             radians; see `yaw`.
         position: the centre (x, y, z) in world units (``3d_coords`` in a record).
-        pixel_coords: (column, row, depth) of the centre in the image that the record describes, or None.
+        pixel_coords: (column, row, depth) of the centre in the image that the record describes, or
+        None.
         texture: what the surface shows instead of its colour, in the object's unit frame, or None.
         extra: fields of the record that have no place above.
     """
@@ -89,7 +92,9 @@ class SceneObject:
 
     @property
     def yaw(self) -> float:
-        """The turn about the vertical axis that the images really show, in radians: the number of `rotation`."""
+        """The turn about the vertical axis that the images really show, in radians: the number of
+        `rotation`.
+        """
         return self.rotation
 
     @classmethod
@@ -97,7 +102,8 @@ class SceneObject:
         """The object of one element of a record's ``objects``.
 
         Raises:
-            ValueError: a field is missing or has a value that CLEVR does not know; `where` is named in the message.
+            ValueError: a field is missing or has a value that CLEVR does not know; `where` is named
+            in the message.
         """
         if not isinstance(record, Mapping):
             raise ValueError(
@@ -160,12 +166,15 @@ class Scene:
     Args:
         objects: the objects; the k-th one (from 1) has the number k in masks.
         image_index, filename, split: as in the record (``image_filename`` there).
-        directions: unit vectors of "left", "right", "front", "behind", "above", "below" in the world.
+        directions: unit vectors of "left", "right", "front", "behind", "above", "below" in the
+        world.
         camera: position of the camera in world units, or None when the record does not say
             (`scenes.camera.camera_position` then recovers it from the objects' pixel coordinates).
-        lamps: positions of the lamps of `LAMP_NAMES`, or None: the lamps then stand where CLEVR's base scene has them.
+        lamps: positions of the lamps of `LAMP_NAMES`, or None: the lamps then stand where CLEVR's
+        base scene has them.
         mirror: a large one that stands among the objects, or None.
-        ground_texture: what floor and wall show instead of CLEVR's grey, in world coordinates, or None.
+        ground_texture: what floor and wall show instead of CLEVR's grey, in world coordinates, or
+        None.
         extra: fields of the record that have no place above.
     """
 
@@ -182,9 +191,11 @@ class Scene:
 
     @cached_property
     def relationships(self) -> dict[str, list[list[int]]]:
-        """``relationships[relation][i]`` lists the objects that lie `relation` of object i, e.g. left of it.
+        """``relationships[relation][i]`` lists the objects that lie `relation` of object i, e.g.
+        left of it.
 
-        Object j does when it lies more than `RELATION_MARGIN` further than i along the relation's direction.
+        Object j does when it lies more than `RELATION_MARGIN` further than i along the relation's
+        direction.
         """
         return {relation: self._related(self.directions[relation]) for relation in RELATIONS}
 
@@ -246,7 +257,9 @@ class Scene:
         return scene
 
     def to_record(self) -> dict[str, Any]:
-        """The scene as CLEVR's JSON has it, plus camera, lamps, mirror and ground_texture where it has them."""
+        """The scene as CLEVR's JSON has it, plus camera, lamps, mirror and ground_texture where it
+        has them.
+        """
         record = {
             "image_index": self.image_index,
             "image_filename": self.filename,
@@ -296,7 +309,8 @@ def read_records(path: str | Path) -> list[Scene]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not whole JSON, is not laid out like CLEVR's, or a record in it is wrong.
+        ValueError: the file is not whole JSON, is not laid out like CLEVR's, or a record in it is
+        wrong.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,6 @@
-"""New scenes by CLEVR's rules (Johnson et al. 2017, arXiv 1612.06890, and its public generator's constants)."""
+"""New scenes by CLEVR's rules (Johnson et al. 2017, arXiv 1612.06890, and its public generator's
+constants).
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def random_scene(
 ) -> Scene:
     """A scene as CLEVR's generator draws it: objects, camera and lamps.
 
-    Shape, size, material and colour are uniform; places are uniform in a square, redrawn while an object comes too
-    close to another; a scene in which an object is hardly visible is thrown away.
+    Shape, size, material and colour are uniform; places are uniform in a square, redrawn while an
+    object comes too close to another; a scene in which an object is hardly visible is thrown away.
 
     Args:
         generator: the source of all randomness.
@@ -88,7 +90,9 @@ def random_scenes(
 def jittered_view(
     generator: np.random.Generator,
 ) -> tuple[np.ndarray, dict[str, tuple[float, ...]]]:
-    """The position (3,) of a scene's camera and those of its lamps, drawn around the base scene's."""
+    """The position (3,) of a scene's camera and those of its lamps, drawn around the base
+    scene's.
+    """
     camera = np.array(CAMERA_POSITION) + generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
     lamps = {
         name: tuple(

@@ -21,7 +21,8 @@ from smm_tutorial.scenes.vectors import dot, normalized, reflected
 
 LIFT = 1e-3  # world units by which a shadow ray starts above its surface
 GOLDEN = 0.6180339887498949
-# Widening of metal's smooth highlights, chosen among a few values by the error on metal in even-numbered Blender scenes.
+# Widening of metal's smooth highlights, chosen among a few values by the error on metal in
+# even-numbered Blender scenes.
 PIXEL_BLUR = (
     0.5  # by the pixel, on a ball of radius 1 at distance 1: in units of the angle between samples
 )
@@ -65,14 +66,17 @@ class Shown(NamedTuple):
 def radiance(
     world: World, rays: Rays, bounces: int, skip: Tensor | None = None, samples: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Light (3, N) that comes back along rays, and the flat index (N,) of the object that each sees, -1 for none.
+    """Light (3, N) that comes back along rays, and the flat index (N,) of the object that each
+    sees, -1 for none.
 
-    A ray that meets the scene's mirror first goes on from there, and brings back the share that the mirror reflects.
+    A ray that meets the scene's mirror first goes on from there, and brings back the share that the
+    mirror reflects.
 
     Args:
         bounces: how many metal surfaces in a row to follow.
         skip: (N,) flat index of the object that a ray leaves, or -1.
-        samples: the number of rays a pixel when these come from the camera: metal is traced in full then. None for
+        samples: the number of rays a pixel when these come from the camera: metal is traced in full
+        then. None for
             rays that left metal already.
     """
     surface, shares = _first_surface(world, rays, skip), None
@@ -179,7 +183,9 @@ def _shown(world: World, rays: Rays, surface: Surface) -> Shown:
 
 
 def _lamp_light(world: World, rays: Rays, surface: Surface, shown: Shown) -> tuple[Tensor, Tensor]:
-    """Irradiance (3, N) from all lamps, and the radiance (3, M) of their glossy reflections on objects."""
+    """Irradiance (3, N) from all lamps, and the radiance (3, M) of their glossy reflections on
+    objects.
+    """
     effects = world.effects
     is_soft = effects.shadows == "soft"
     irradiance, gloss = torch.zeros_like(surface.points), torch.zeros_like(shown.view)
@@ -216,7 +222,9 @@ def _lamp_light(world: World, rays: Rays, surface: Surface, shown: Shown) -> tup
 def _gloss_density(
     world: World, surface: Surface, shown: Shown, towards: Tensor, away: Tensor, radius: float
 ) -> Tensor:
-    """Reflectance density (3, M) of the objects' gloss for a lamp of `radius` in the directions `towards` (3, M)."""
+    """Reflectance density (3, M) of the objects' gloss for a lamp of `radius` in the directions
+    `towards` (3, M).
+    """
     density = torch.empty_like(shown.colors)
     rubber, metal = (~shown.is_metal).nonzero().squeeze(1), shown.is_metal.nonzero().squeeze(1)
     color, view, light = (
@@ -288,7 +296,9 @@ def _mirrored(
     bounces: int,
     samples: int | None,
 ) -> Tensor:
-    """Radiance (3, L) of the scene that the metal among the shown objects, at places `metal` (L,), mirrors."""
+    """Radiance (3, L) of the scene that the metal among the shown objects, at places `metal` (L,),
+    mirrors.
+    """
     places, tint = shown.rays.index_select(0, metal), shown.colors.index_select(1, metal)
     points, scenes = surface.points.index_select(1, places), rays.scenes.index_select(0, places)
     objects = shown.objects.index_select(0, metal)

@@ -1,7 +1,9 @@
-"""How much of a lamp a point sees: hard shadows by rays, soft ones by how deep the lamp's disk dips behind an object.
+"""How much of a lamp a point sees: hard shadows by rays, soft ones by how deep the lamp's disk dips
+behind an object.
 
-A lamp of finite size is a disk of the same area. An object covers part of it; how much follows from the least angle
-between its outline and the disk's middle, as if the outline were straight there. No noise: nothing is sampled.
+A lamp of finite size is a disk of the same area. An object covers part of it; how much follows from
+the least angle between its outline and the disk's middle, as if the outline were straight there. No
+noise: nothing is sampled.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class ShadowCaster:
 
     Args:
         points: (3, N) of scenes (N,), which never fall.
-        leaving: (N,) flat index of the convex object that each point lies on, -1 for none: it does not shade itself.
+        leaving: (N,) flat index of the convex object that each point lies on, -1 for none: it does
+        not shade itself.
     """
 
     def __init__(self, objects: Objects, points: Tensor, scenes: Tensor, leaving: Tensor):
@@ -94,7 +97,8 @@ def _covered(
     reach = reach / radii
     along = -dot(origins, directions)
     miss = (dot(origins, origins) - along * along).clamp(min=0).sqrt()
-    # a disk that lies behind the unit ball, which all shapes hold, is covered: only the others need a closer look
+    # a disk that lies behind the unit ball, which all shapes hold, is covered: only the others need
+    # a closer look
     covered = ((miss + along * angle < 1) & (along > 0) & (along < reach)).to(radii.dtype)
     open_pairs = covered == 0
     shapes = objects.shapes.index_select(0, pairs.objects)
@@ -114,7 +118,9 @@ def _covered(
 
 
 def disk_share(offset: Tensor) -> Tensor:
-    """The share of a unit disk beyond a straight line at signed distance `offset` from its middle."""
+    """The share of a unit disk beyond a straight line at signed distance `offset` from its
+    middle.
+    """
     offset = offset.clamp(-1, 1)
     return (offset.acos() - offset * (1 - offset * offset).sqrt()) / math.pi
 
@@ -133,9 +139,11 @@ def _sphere_angle(
 def _least_angle(
     origins: Tensor, directions: Tensor, reach: Tensor, shape: int, rounding
 ) -> Tensor:
-    """The least angle (M,) under which the ray's origin sees the gap between ray and solid; negative inside it.
+    """The least angle (M,) under which the ray's origin sees the gap between ray and solid;
+    negative inside it.
 
-    Distance over way has a single minimum, since the distance to a convex solid is convex: golden-section search.
+    Distance over way has a single minimum, since the distance to a convex solid is convex:
+    golden-section search.
     """
     profile, edge = {CUBE: cube_profile, CYLINDER: cylinder_profile}[shape], rounding[shape]
     half = 3**0.5 if shape == CUBE else 2**0.5

@@ -1,9 +1,10 @@
 """Patterns that fill space: each is a pure function of a point, two colours, a scale and a seed.
 
-An object's pattern lives in its unit frame, so it moves, turns and grows with it; the ground's lives in the world, laid
-down from above. Points are measured in scales. Cells are centred on whole numbers, so that a level floor and the faces of
-most objects cut cells through their middle. What varies from cell to cell comes from a hash of the cell's whole
-coordinates and the seed: no generator, and the same on every device.
+An object's pattern lives in its unit frame, so it moves, turns and grows with it; the ground's
+lives in the world, laid down from above. Points are measured in scales. Cells are centred on whole
+numbers, so that a level floor and the faces of most objects cut cells through their middle. What
+varies from cell to cell comes from a hash of the cell's whole coordinates and the seed: no
+generator, and the same on every device.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def pack_textures(
 
 
 def textured(textures: Textures, owners: Tensor, points: Tensor, plain: Tensor) -> Tensor:
-    """The colours (3, N) of surfaces at points (3, N) in their textures' frames, `plain` (3, N) where there is no texture.
+    """The colours (3, N) of surfaces at points (3, N) in their textures' frames, `plain` (3, N)
+    where there is no texture.
 
     Args:
         owners: (N,) which of the textures each point wears.
@@ -82,7 +84,9 @@ def textured(textures: Textures, owners: Tensor, points: Tensor, plain: Tensor) 
 
 
 def checker(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour: cubes in turn, each of a shade of its own; two of them make a period."""
+    """Share (N,) of the second colour: cubes in turn, each of a shade of its own; two of them make
+    a period.
+    """
     places = 2 * points
     cells = (places + 0.5).floor()
     parity = cells.sum(0).remainder(2)
@@ -98,7 +102,8 @@ def stripes(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 def dots(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour: balls of different sizes in the corners and the middles of cubes.
+    """Share (N,) of the second colour: balls of different sizes in the corners and the middles of
+    cubes.
 
     Two such lattices, so that every plane along the axes cuts some of the balls.
     """
@@ -114,10 +119,12 @@ def dots(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 def bricks(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour, the mortar's: bricks 1 long, half as wide and high, each layer shifted.
+    """Share (N,) of the second colour, the mortar's: bricks 1 long, half as wide and high, each
+    layer shifted.
 
-    The lengthwise joints lie a quarter of a brick off, so that faces which cut the other cells in their middle, as those
-    of an object whose half size is a whole number of half bricks, do not lie in mortar.
+    The lengthwise joints lie a quarter of a brick off, so that faces which cut the other cells in
+    their middle, as those of an object whose half size is a whole number of half bricks, do not lie
+    in mortar.
     """
     wide, high = 2 * points[1], 2 * points[2]
     row, layer = (wide + 0.5).floor(), (high + 0.5).floor()
@@ -153,7 +160,9 @@ def marble(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 def wood(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour: rings around a level axis that noise has bent; each darkens slowly, then ends."""
+    """Share (N,) of the second colour: rings around a level axis that noise has bent; each darkens
+    slowly, then ends.
+    """
     warp = WOOD_WARP * (fractal_noise(points, seeds) - 0.5)
     depth, height = points[1] - 0.4 * points[0] + 0.3, points[2] + 0.15 * points[0] + 2.2
     ring = (depth.square() + height.square()).sqrt() + 2 * warp
@@ -170,7 +179,9 @@ PATTERNS = {
     "marble": marble,
     "wood": wood,
 }
-"""By kind: points (3, N), in scales, and seeds (N,) int64 give the second colour's share (N,) in 0..1."""
+"""By kind: points (3, N), in scales, and seeds (N,) int64 give the second colour's share (N,) in
+0..1.
+"""
 
 
 def fractal_noise(points: Tensor, seeds: Tensor) -> Tensor:
@@ -203,7 +214,8 @@ def value_noise(points: Tensor, seeds: Tensor) -> Tensor:
 def hashed(cells: Tensor, seeds: Tensor) -> Tensor:
     """Numbers (N,) in 0..1 that look random, for cells (3, N) int64 and seeds (N,) int64.
 
-    The coordinates are mixed one after the other by the finaliser "lowbias32" of Chris Wellons' hash-prospector.
+    The coordinates are mixed one after the other by the finaliser "lowbias32" of Chris Wellons'
+    hash-prospector.
     """
     word = _mixed((seeds * PRIMES[3]) & WORD)
     for coordinate, prime in zip(cells, PRIMES, strict=False):

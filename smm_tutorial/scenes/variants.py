@@ -1,7 +1,7 @@
 """Scenes beyond CLEVR's rules, to see what a model does with what it was not trained on.
 
-Each function draws one scene from a generator; `raytrace.render` draws its picture and `Scene.to_record` its record,
-as of any other scene.
+Each function draws one scene from a generator; `raytrace.render` draws its picture and
+`Scene.to_record` its record, as of any other scene.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from smm_tutorial.scenes.sampling import (
     random_scene,
 )
 
-#: Colours of cubes in condition A of CLEVR-CoGenT (Johnson et al. 2017, section 4.7); its cylinders have the others.
-#: Condition B swaps the two. Spheres have any colour in both.
+#: Colours of cubes in condition A of CLEVR-CoGenT (Johnson et al. 2017, section 4.7); its cylinders
+#: have the others. Condition B swaps the two. Spheres have any colour in both.
 COGENT_COLORS = ("gray", "blue", "brown", "yellow")
 CROWD = (11, 16)  # objects, fewest and most
-CROWD_GAP = 0.1  # world units between the outlines of two objects: less than CLEVR's, or so many find no place
+# world units between the outlines of two objects: less than CLEVR's, or so many find no place
+CROWD_GAP = 0.1
 CROWD_PIXELS = 60  # of each object in CLEVR's frame
 STACKS = (1, 3)  # towers
 STACK_HEIGHT = (2, 3)  # objects in a tower
@@ -100,7 +101,9 @@ def crowded_scene(
     image_index: int = 0,
     split: str = "crowded",
 ) -> Scene:
-    """A scene of 11 to 16 objects, more than CLEVR ever has. They stand closer, and each still shows."""
+    """A scene of 11 to 16 objects, more than CLEVR ever has. They stand closer, and each still
+    shows.
+    """
     _check_counts(min_objects, max_objects, *CROWD)
     count = int(generator.integers(min_objects, max_objects + 1))
 
@@ -127,10 +130,11 @@ def stacked_scene(
     image_index: int = 0,
     split: str = "stacks",
 ) -> Scene:
-    """One to three towers of two or three objects. Spheres lie on top alone; each object's middle lies above the one below.
+    """One to three towers of two or three objects. Spheres lie on top alone; each object's middle
+    lies above the one below.
 
-    Objects do not overlap. Whether a tower would stand is not simulated. The number of objects follows from the towers;
-    scenes with too few or too many are drawn anew.
+    Objects do not overlap. Whether a tower would stand is not simulated. The number of objects
+    follows from the towers; scenes with too few or too many are drawn anew.
     """
     _check_counts(min_objects, max_objects, STACK_HEIGHT[0], MOST_STACKED)
     while True:
@@ -184,9 +188,11 @@ def mirror_scene(
     image_index: int = 0,
     split: str = "mirror",
 ) -> Scene:
-    """A CLEVR scene with a large mirror behind the objects, in the spirit of SLATE's CLEVR-Mirror (arXiv 2110.11405).
+    """A CLEVR scene with a large mirror behind the objects, in the spirit of SLATE's CLEVR-Mirror
+    (arXiv 2110.11405).
 
-    The mirror faces the middle of the scene. Within the paper's crop it shows at least two of the objects once more.
+    The mirror faces the middle of the scene. Within the paper's crop it shows at least two of the
+    objects once more.
     """
     while True:
         mirror = random_mirror(generator)
@@ -226,12 +232,14 @@ def textured_scene(
     split: str = "textured",
     camouflage: str = "none",
 ) -> Scene:
-    """A CLEVR scene whose ground and objects wear textures, in the spirit of ClevrTex (arXiv 2111.10265).
+    """A CLEVR scene whose ground and objects wear textures, in the spirit of ClevrTex (arXiv
+    2111.10265).
 
     An object's ``color`` is the CLEVR colour nearest to its texture's mean.
 
     Args:
-        camouflage: "none": each object has a texture of its own; "ground": all wear the ground's, as in ClevrTex-CAMO.
+        camouflage: "none": each object has a texture of its own; "ground": all wear the ground's,
+        as in ClevrTex-CAMO.
 
     Raises:
         ValueError: another camouflage, or impossible numbers of objects.
@@ -258,7 +266,9 @@ def textured_scene(
 def random_texture(
     generator: np.random.Generator, scale: float, saturation: tuple[float, float] = SATURATION
 ) -> Texture:
-    """A texture of a random kind, of a darker and a brighter colour with hues that are not far apart."""
+    """A texture of a random kind, of a darker and a brighter colour with hues that are not far
+    apart.
+    """
     kind, hue = str(generator.choice(TEXTURE_KINDS)), generator.random()
     colors = [
         _linear(
@@ -303,7 +313,9 @@ def _seen(
     image_index: int,
     split: str,
 ) -> Scene:
-    """The first scene drawn whose objects all found a place and show `least` pixels each in CLEVR's frame."""
+    """The first scene drawn whose objects all found a place and show `least` pixels each in CLEVR's
+    frame.
+    """
     camera, lamps = jittered_view(generator)
     while True:
         objects = draw(camera)
@@ -321,7 +333,8 @@ def _seen(
             return scene
 
 
-#: By name: each draws one scene from a generator, given the fewest and most objects, an image_index and a split.
+#: By name: each draws one scene from a generator, given the fewest and most objects, an image_index
+#: and a split.
 VARIANTS: dict[str, Callable[..., Scene]] = {
     "cogent": cogent_scene,
     "crowded": crowded_scene,

@@ -1,4 +1,6 @@
-"""Vectors with their coordinates first, (3, N): torch adds three long rows many times faster than N short ones."""
+"""Vectors with their coordinates first, (3, N): torch adds three long rows many times faster than N
+short ones.
+"""
 
 from __future__ import annotations
 

@@ -18,13 +18,15 @@ NO_LIMIT = -1
 def average_precision_clevr(
     predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
 ) -> float:
-    """Area under precision over recall, all images' predictions in one ranking (Slot Attention, arXiv 2006.15055).
+    """Area under precision over recall, all images' predictions in one ranking (Slot Attention,
+    arXiv 2006.15055).
 
-    The predictions of all images are ranked by their last number, the surest first. One counts as right when a real
-    target of its image has the same size, material, shape and colour (the largest of each group), the nearest such target
-    lies closer than the threshold, and no surer prediction has claimed that target; claimed targets are not skipped in
-    the search for the nearest. Precision is made to fall with recall (its running maximum from the right) and summed up
-    over the steps of recall. There is no cut: every slot counts, also one that says it holds no object.
+    The predictions of all images are ranked by their last number, the surest first. One counts as
+    right when a real target of its image has the same size, material, shape and colour (the largest
+    of each group), the nearest such target lies closer than the threshold, and no surer prediction
+    has claimed that target; claimed targets are not skipped in the search for the nearest.
+    Precision is made to fall with recall (its running maximum from the right) and summed up over
+    the steps of recall. There is no cut: every slot counts, also one that says it holds no object.
 
     Args:
         predictions: (B, K, 19) in the order of `set_targets`.
@@ -32,12 +34,13 @@ def average_precision_clevr(
         distance_threshold: in world units; -1 means no limit. A distance equal to it is too far.
 
     Returns:
-        In [0, 1]. Among equally sure predictions the earlier image goes first, then the earlier slot; of two targets at
-        the same distance the earlier is the nearest. Without a real target in any image, or without predictions, the
-        score is 0: nothing predicted can be right.
+        In [0, 1]. Among equally sure predictions the earlier image goes first, then the earlier
+        slot; of two targets at the same distance the earlier is the nearest. Without a real target
+        in any image, or without predictions, the score is 0: nothing predicted can be right.
 
     Raises:
-        ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1, a negative threshold
+        ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1, a
+        negative threshold
             other than -1.
     """
     predictions, targets = _checked(predictions, targets, distance_threshold)
@@ -49,7 +52,9 @@ def average_precision_clevr(
 def right_predictions(
     predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
 ) -> np.ndarray:
-    """Which predictions `average_precision_clevr` counts as right, boolean (B, K). Args, Raises: as there."""
+    """Which predictions `average_precision_clevr` counts as right, boolean (B, K). Args, Raises: as
+    there.
+    """
     return _right(*_checked(predictions, targets, distance_threshold), distance_threshold)
 
 
@@ -90,7 +95,9 @@ def _ranking(predictions: np.ndarray) -> np.ndarray:
 
 
 def _area(right: np.ndarray, num_targets: float) -> float:
-    """Area under the falling hull of precision over recall, for a ranking of right and wrong predictions."""
+    """Area under the falling hull of precision over recall, for a ranking of right and wrong
+    predictions.
+    """
     found = np.cumsum(right)
     precision = found / np.arange(1, len(right) + 1)
     hull = np.maximum.accumulate(precision[::-1])[::-1]

@@ -12,20 +12,23 @@ from smm_tutorial.training.processes import Share
 
 
 class SetLoss:
-    """How far the sets that a `SetPredictor` predicts are from those in the records, objects and slots matched.
+    """How far the sets that a `SetPredictor` predicts are from those in the records, objects and
+    slots matched.
 
-    Every slot is matched with one target, a real object or padding, so that the sum of the Huber distances of the pairs is
-    least (Hungarian method); that sum, averaged over images, is the loss (Slot Attention, arXiv 2006.15055, sec. 3.3). The
-    distance of a pair is the mean over its 19 numbers. Each of the three coordinates counts `coordinate_weight` times
-    in it: matching and loss use the same weights, and compared models must share them, for the coordinate weight alone
+    Every slot is matched with one target, a real object or padding, so that the sum of the Huber
+    distances of the pairs is least (Hungarian method); that sum, averaged over images, is the loss
+    (Slot Attention, arXiv 2006.15055, sec. 3.3). The distance of a pair is the mean over its 19
+    numbers. Each of the three coordinates counts `coordinate_weight` times in it: matching and loss
+    use the same weights, and compared models must share them, for the coordinate weight alone
     decides average precision at strict thresholds.
 
-    Images are never mirrored: in the mirror a scene has other coordinates, beyond the [-3, 3] that the heads can tell,
-    and other light.
+    Images are never mirrored: in the mirror a scene has other coordinates, beyond the [-3, 3] that
+    the heads can tell, and other light.
 
     data: images with records.
 
-    Raises `ValueError` for data without records, a scene with more objects than slots, a weight that is not above 0.
+    Raises `ValueError` for data without records, a scene with more objects than slots, a weight
+    that is not above 0.
     """
 
     def __init__(
@@ -49,13 +52,17 @@ class SetLoss:
         )  # (M, K, 19)
 
     def place(self, device: torch.device, share: Share) -> None:
-        """Moves data and targets to the device, and computes this share of each batch from now on."""
+        """Moves data and targets to the device, and computes this share of each batch from now
+        on.
+        """
         self.data, self.targets, self.share = self.data.to(device), self.targets.to(device), share
 
     def __call__(
         self, model: nn.Module, generator: torch.Generator, step: int
     ) -> dict[str, Tensor]:
-        """`model` is the network as the training engine has wrapped it; `generator` decides images and starts."""
+        """`model` is the network as the training engine has wrapped it; `generator` decides images
+        and starts.
+        """
         chosen = torch.randint(len(self.data), (self.batch_size,), generator=generator)
         noise = self.network.start_noise(self.batch_size, generator)
         chosen, noise = self.share.of(chosen), self.share.of(noise)
@@ -66,7 +73,8 @@ class SetLoss:
 def matched_set_loss(
     predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0
 ) -> dict[str, Tensor]:
-    """The loss of `SetLoss` for predictions and targets `(B, K, 19)` each -> scalars: loss and its two parts.
+    """The loss of `SetLoss` for predictions and targets `(B, K, 19)` each -> scalars: loss and its
+    two parts.
 
     The loss is coordinates + properties; both are logged as they enter it, weight included.
 
@@ -102,9 +110,11 @@ def matched_set_loss(
 def pair_costs(
     predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """What every pair of a prediction and a target of an image costs: predictions `(B, K, 19)`, targets `(B, T, 19)`.
+    """What every pair of a prediction and a target of an image costs: predictions `(B, K, 19)`,
+    targets `(B, T, 19)`.
 
-    Returns what coordinates and properties add to the cost, `(B, K, T)` each: means over all 19 numbers, weight included.
+    Returns what coordinates and properties add to the cost, `(B, K, T)` each: means over all 19
+    numbers, weight included.
     """
     pairs = predictions.shape[:2] + targets.shape[1:2]  # (B, K, T)
     errors = nn.functional.smooth_l1_loss(

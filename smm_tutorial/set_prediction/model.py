@@ -1,4 +1,6 @@
-"""Set prediction: what is where, one vector a slot, trained on scene records (Slot Attention, sec. 3.3; SMM, sec. 4)."""
+"""Set prediction: what is where, one vector a slot, trained on scene records (Slot Attention, sec.
+3.3; SMM, sec. 4).
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,7 +18,9 @@ NUM_COORDINATES = 3
 
 @dataclass(frozen=True)
 class SetPredictionConfig:
-    """Everything that decides a `SetPredictor`. Compared models differ in `slots` alone. As it stands, the paper's sizes."""
+    """Everything that decides a `SetPredictor`. Compared models differ in `slots` alone. As it
+    stands, the paper's sizes.
+    """
 
     slots: Literal["attention", "mixture"] = "mixture"
     image_size: int = 128  # S, pixels
@@ -36,8 +40,9 @@ class SetPredictionConfig:
 class SetPrediction:
     """What a set predictor says of images: one object a slot.
 
-    predictions: `(B, K, 19)`, float32, in the order of `set_targets`: coordinates in (-1, 1), four groups that sum to one,
-    and how sure it is that the object is real, in (0, 1). slots: what the predictions were read from.
+    predictions: `(B, K, 19)`, float32, in the order of `set_targets`: coordinates in (-1, 1), four
+    groups that sum to one, and how sure it is that the object is real, in (0, 1). slots: what the
+    predictions were read from.
     """
 
     predictions: Tensor
@@ -45,7 +50,9 @@ class SetPrediction:
 
 
 class SetHeads(nn.Module):
-    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: one MLP for the coordinates, one for everything else."""
+    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: one MLP for the coordinates, one for
+    everything else.
+    """
 
     def __init__(self, slot_dim: int, hidden_dim: int):
         super().__init__()

@@ -22,7 +22,9 @@ VALIDATION_SCENES = 320
 
 
 def set_prediction_config(slots: str, profile: Profile) -> SetPredictionConfig:
-    """The network of the set-prediction experiments. Everything but the slot module is the same for all `CONTESTANTS`."""
+    """The network of the set-prediction experiments. Everything but the slot module is the same for
+    all `CONTESTANTS`.
+    """
     sizes, (module, widening, options) = profile.set_prediction, CONTESTANTS[slots]
     return SetPredictionConfig(
         slots=module,
@@ -46,7 +48,8 @@ def set_prediction_model(config: SetPredictionConfig, seed: int) -> SetPredictor
 
 
 def take_over(model: SetPredictor, what: str) -> None:
-    """Encoder and slots become those of a trained model of object discovery, by name or file; the heads stay new.
+    """Encoder and slots become those of a trained model of object discovery, by name or file; the
+    heads stay new.
 
     Raises `CheckpointError` where there is no such model, or where its parts have other sizes.
     """
@@ -77,7 +80,9 @@ def _discovery(what: str) -> nn.Module:
 
 
 def set_data(split: str, profile: Profile) -> SceneImages:
-    """The scenes of a profile, at its size: `train`, as many as it says, `val` or `test`. Rendered when first asked for."""
+    """The scenes of a profile, at its size: `train`, as many as it says, `val` or `test`. Rendered
+    when first asked for.
+    """
     sizes = profile.set_prediction
     return set_split(
         sizes.data, split, sizes.image_size, sizes.scenes if split == "train" else VALIDATION_SCENES
@@ -87,7 +92,9 @@ def set_data(split: str, profile: Profile) -> SceneImages:
 def set_training_config(
     profile: Profile, seed: int = 0, steps: int | None = None, **options
 ) -> TrainingConfig:
-    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, instead of profile's and hardware's."""
+    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, instead of
+    profile's and hardware's.
+    """
     sizes = profile.set_prediction
     steps = sizes.steps if steps is None else steps
     chosen = {
@@ -114,7 +121,9 @@ def train_set_prediction(
     coordinate_weight: float = 1.0,
     **options,
 ) -> Run:
-    """Trains on images and their records. coordinate_weight: see `SetLoss`; other options: of `training.fit`."""
+    """Trains on images and their records. coordinate_weight: see `SetLoss`; other options: of
+    `training.fit`.
+    """
     return fit(
         model,
         SetLoss(model, data, config.batch_size, coordinate_weight=coordinate_weight),

@@ -1,11 +1,13 @@
 """The authors' released set predictor in our modules: reads their weights, gives their outputs.
 
-The file is `e725.pth` of the authors' repository (github.com/AIRI-Institute/smm, revision 0c724f6). It comes without a
-licence, so it is not part of this course: whoever has it can load it. Read as numbers alone; code in a file never runs.
+The file is `e725.pth` of the authors' repository (github.com/AIRI-Institute/smm, revision 0c724f6).
+It comes without a licence, so it is not part of this course: whoever has it can load it. Read as
+numbers alone; code in a file never runs.
 
-What was released differs from the paper, and each difference is an option of `SlotMixture` (see `ReleasedSlots`) but
-two: the slots start from the image (two tokens that a transformer updates together with the inputs), and they are read
-out through an MLP of means and log standard deviations.
+What was released differs from the paper, and each difference is an option of `SlotMixture` (see
+`ReleasedSlots`) but two: the slots start from the image (two tokens that a transformer updates
+together with the inputs), and they are read out through an MLP of means and log standard
+deviations.
 """
 
 from pathlib import Path
@@ -63,7 +65,8 @@ def load_official_set_predictor(path: str | Path) -> "OfficialSetPredictor":
     """The released set predictor, in eval mode, from the authors' file at `path`.
 
     Raises:
-        CheckpointError: the file is missing, damaged, holds anything but tensors (nothing in it is run), or holds other
+        CheckpointError: the file is missing, damaged, holds anything but tensors (nothing in it is
+        run), or holds other
             tensors than the release. Names the file and the remedy.
     """
     path = Path(path)
@@ -95,7 +98,9 @@ def load_official_set_predictor(path: str | Path) -> "OfficialSetPredictor":
 
 
 class OfficialSetPredictor(nn.Module):
-    """The released network: a `SetPredictor` whose slots are `ReleasedSlots`. For inference: dropout is left out."""
+    """The released network: a `SetPredictor` whose slots are `ReleasedSlots`. For inference:
+    dropout is left out.
+    """
 
     def __init__(self):
         super().__init__()
@@ -104,7 +109,9 @@ class OfficialSetPredictor(nn.Module):
         self.heads = SetHeads(DIM, DIM)
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
-        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, in the order of `set_targets`."""
+        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, in the order of
+        `set_targets`.
+        """
         return self.predict(images, noise).predictions
 
     def predict(
@@ -128,7 +135,9 @@ class OfficialSetPredictor(nn.Module):
         return SetPrediction(self.heads(slots.slots), slots)
 
     def start_noise(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Noise `(B, 10, 128)` on the model's device, the same for the same generator state on any device."""
+        """Noise `(B, 10, 128)` on the model's device, the same for the same generator state on any
+        device.
+        """
         return torch.randn(batch, NUM_SLOTS, 2 * DIM, generator=generator).to(
             next(self.parameters()).device
         )
@@ -137,10 +146,12 @@ class OfficialSetPredictor(nn.Module):
 class ReleasedSlots(nn.Module):
     """`SlotMixture` as it was released, its start from the image, its slots read out to D.
 
-    - `density="scaled_distance"`: no log-determinant, D^-1/2 in place of 1/2, and a floor under every closeness;
-    - `query="mean_and_scale"`: one LayerNorm and one projection for means and log standard deviations;
-    - `weights="fixed"`: the released code normalises the responsibilities over inputs before it sums them, so that each
-      weight comes out as 1/K in every iteration;
+    - `density="scaled_distance"`: no log-determinant, D^-1/2 in place of 1/2, and a floor under
+      every closeness;
+    - `query="mean_and_scale"`: one LayerNorm and one projection for means and log standard
+      deviations;
+    - `weights="fixed"`: the released code normalises the responsibilities over inputs before it
+      sums them, so that each weight comes out as 1/K in every iteration;
     - `gradient="last"`, 8 steps.
     """
 
@@ -179,8 +190,9 @@ class ReleasedSlots(nn.Module):
 class ImageStart(nn.Module):
     """Start of the slots, learned from the image: two tokens join the inputs in a transformer.
 
-    One token becomes the mean, the other the log scale, of a Gaussian over means and log standard deviations, from which
-    every slot's start is drawn. The inputs go on as the transformer leaves them.
+    One token becomes the mean, the other the log scale, of a Gaussian over means and log standard
+    deviations, from which every slot's start is drawn. The inputs go on as the transformer leaves
+    them.
     """
 
     def __init__(self):
@@ -194,7 +206,9 @@ class ImageStart(nn.Module):
         )
 
     def forward(self, inputs: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """inputs `(B, N, D)` -> means and log standard deviations `(B, K, D)`, and inputs `(B, N, D)`."""
+        """inputs `(B, N, D)` -> means and log standard deviations `(B, K, D)`, and inputs `(B, N,
+        D)`.
+        """
         shape = (len(inputs), NUM_SLOTS, 2 * DIM)
         if noise is None:
             noise = torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
@@ -240,7 +254,8 @@ class SelfAttention(nn.Module):
             project(tokens).unflatten(2, (HEADS, -1)).transpose(1, 2)
             for project in (self.to_q, self.to_k, self.to_v)
         )  # (B, H, N, D / H)
-        mixed = nn.functional.scaled_dot_product_attention(queries, keys, values)
+        led_dot_product_attention(queries, keys, values)
+        mixed = nn.functional.sca
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 

@@ -1,4 +1,6 @@
-"""The named, reproducible runs of set prediction: which networks are compared, on what, and what their records say."""
+"""The named, reproducible runs of set prediction: which networks are compared, on what, and what
+their records say.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,7 +29,8 @@ from smm_tutorial.set_prediction.recipe import (
 from smm_tutorial.set_prediction.scores import predict_sets, set_scores
 from smm_tutorial.training.loop import Loss
 
-#: What a run is for: to show what the module can do, or to compare contestants that share everything else.
+#: What a run is for: to show what the module can do, or to compare contestants that share
+#: everything else.
 SetKind = Literal["set-prediction", "set-comparison"]
 
 
@@ -50,12 +53,14 @@ class SetPredictionRun(NamedRun):
         learning_rate: float | None = None,
         begin_with: str | None = None,
     ):
-        """slots: one of `CONTESTANTS`. steps, learning_rate: instead of the profile's. Compared runs share the rate; one
-        with a rate of its own is a run of another kind, `set-search`, that asks whether another rate would be better.
+        """slots: one of `CONTESTANTS`. steps, learning_rate: instead of the profile's. Compared
+        runs share the rate; one with a rate of its own is a run of another kind, `set-search`, that
+        asks whether another rate would be better.
 
-        training_options: of `TrainingConfig`, instead of the profile's and this hardware's. coordinate_weight: of the loss; one
-        other than 1 is in the name, and compared runs must share it. begin_with: a trained model of object discovery, see
-        `take_over`; such a run is called `pretrained`.
+        training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
+        coordinate_weight: of the loss; one other than 1 is in the name, and compared runs must
+        share it. begin_with: a trained model of object discovery, see `take_over`; such a run is
+        called `pretrained`.
         """
         self.coordinate_weight, self.begun_with = (
             coordinate_weight,
@@ -108,12 +113,14 @@ class SetPredictionRun(NamedRun):
 def evaluated_set_record(
     what: str, data: str, root: str | Path | None, seed: int, command: str
 ) -> dict:
-    """Scores a checkpoint (by name or file) on one of `SET_EVALUATION_SETS`, at `root` where it needs a folder.
+    """Scores a checkpoint (by name or file) on one of `SET_EVALUATION_SETS`, at `root` where it
+    needs a folder.
 
-    Returns the result record with this score in it, beside those that `data/results` already holds for other data.
+    Returns the result record with this score in it, beside those that `data/results` already holds
+    for other data.
 
-    Raises `CheckpointError` for an unknown checkpoint or one of another kind, `ValueError` or `DatasetError` as the data do,
-    and as `records.kept_beside`.
+    Raises `CheckpointError` for an unknown checkpoint or one of another kind, `ValueError` or
+    `DatasetError` as the data do, and as `records.kept_beside`.
     """
     model, record = checkpoints.load(what)
     if not isinstance(model, SetPredictor):

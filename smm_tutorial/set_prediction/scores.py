@@ -1,4 +1,6 @@
-"""Set prediction in numbers: average precision at every threshold, and what goes wrong where it is low."""
+"""Set prediction in numbers: average precision at every threshold, and what goes wrong where it is
+low.
+"""
 
 import torch
 from torch import Tensor
@@ -14,7 +16,8 @@ from smm_tutorial.set_prediction.targets import (
     set_targets,
 )
 
-#: How far from its object a prediction may lie, in world units, by the name that tables use; -1 is no limit.
+#: How far from its object a prediction may lie, in world units, by the name that tables use; -1 is
+#: no limit.
 THRESHOLDS = {"inf": -1, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
 EVALUATION_BATCH = 64
 DECIMALS = 4
@@ -52,10 +55,11 @@ def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]
 def set_scores(data: SceneImages, predictions: Tensor) -> dict:
     """Every score of predictions `(M, K, 19)` of a data set, ready for JSON.
 
-    ap: `average_precisions`. by_objects: the same over the images with so many objects, by that number (as text). For each
-    object its nearest prediction among the real ones (at least `LEAST_REAL` sure) is looked at: `distance` is the median of
-    how far it lies, in world units, and `right` the share of each property that it has right. `count_error`: mean difference
-    between the numbers of real predictions and of objects; `images`, how many there were.
+    ap: `average_precisions`. by_objects: the same over the images with so many objects, by that
+    number (as text). For each object its nearest prediction among the real ones (at least
+    `LEAST_REAL` sure) is looked at: `distance` is the median of how far it lies, in world units,
+    and `right` the share of each property that it has right. `count_error`: mean difference between
+    the numbers of real predictions and of objects; `images`, how many there were.
 
     Raises `ValueError` when the data have no records.
     """
@@ -82,7 +86,9 @@ def set_scores(data: SceneImages, predictions: Tensor) -> dict:
 
 
 def _nearest(predictions: Tensor, real: Tensor, targets: Tensor) -> dict:
-    """How far the nearest real prediction lies from each object, and which properties it has right."""
+    """How far the nearest real prediction lies from each object, and which properties it has
+    right.
+    """
     distances = COORDINATE_SCALE * torch.cdist(
         targets[..., COORDINATES], predictions[..., COORDINATES]
     )  # (M, T, K)

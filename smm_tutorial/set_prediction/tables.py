@@ -42,7 +42,9 @@ def set_score_table(records: list[dict]) -> str:
 
 
 def set_comparison_table() -> str:
-    """One line for each slot module and data set that compared runs were trained on; AP from 0 to 1, mean ± deviation."""
+    """One line for each slot module and data set that compared runs were trained on; AP from 0 to
+    1, mean ± deviation.
+    """
     if not (found := compared("set-comparison")):
         return NO_COMPARISON
     rows = [
@@ -72,12 +74,16 @@ def set_comparison_table() -> str:
 
 
 def set_comparison() -> str:
-    """`set_comparison_table`, what its differences say, and how each slot module does on other data."""
+    """`set_comparison_table`, what its differences say, and how each slot module does on other
+    data.
+    """
     return comparison_section("set-comparison", set_comparison_table())
 
 
 def set_search_table() -> str:
-    """The search for a better learning rate, beside the compared runs of the same slot modules and seeds."""
+    """The search for a better learning rate, beside the compared runs of the same slot modules and
+    seeds.
+    """
     searched = read_records("set-search-*")
     sought = {started_as(record) for record in searched}
     beside = [
@@ -90,5 +96,7 @@ def set_search_table() -> str:
 
 
 def started_as(record: dict) -> tuple[str, str, str, int]:
-    """What a search shares with the compared run that it would better: slot module, data, profile, seed."""
+    """What a search shares with the compared run that it would better: slot module, data, profile,
+    seed.
+    """
     return record["contestant"], record["data"], record["profile"], record["training"]["seed"]

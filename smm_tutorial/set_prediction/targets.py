@@ -1,7 +1,8 @@
 """Scenes as sets of vectors: what set prediction predicts, and in which order.
 
-An object is 19 numbers: x, y, z in units of `COORDINATE_SCALE` | one-hot size, material, shape, colour (`PROPERTIES`) |
-1 for a real object. A set is padded with zero vectors. The order is that of the released weights of SMM.
+An object is 19 numbers: x, y, z in units of `COORDINATE_SCALE` | one-hot size, material, shape,
+colour (`PROPERTIES`) | 1 for a real object. A set is padded with zero vectors. The order is that of
+the released weights of SMM.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,8 @@ def object_vector(item: SceneObject) -> list[float]:
 
 
 def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -> Tensor:
-    """Targets `(B, max_objects, 19)`, float32, of scenes or of records such as `SceneImages.records`.
+    """Targets `(B, max_objects, 19)`, float32, of scenes or of records such as
+    `SceneImages.records`.
 
     Raises:
         ValueError: a scene has more than `max_objects` objects, or a record lacks a field.
@@ -60,7 +62,9 @@ def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -
 
 
 def _objects(record: Mapping[str, Any], index: int) -> list[SceneObject]:
-    """A record's objects alone: the rest of the scene, its relations above all, would cost most of the time."""
+    """A record's objects alone: the rest of the scene, its relations above all, would cost most of
+    the time.
+    """
     if "objects" not in record:
         raise ValueError(f"scene record {index} has no list 'objects', it has {sorted(record)}")
     return [
@@ -70,7 +74,8 @@ def _objects(record: Mapping[str, Any], index: int) -> list[SceneObject]:
 
 
 def predicted_objects(vectors: Tensor, least_real: float = 0.5) -> list[SceneObject]:
-    """One image's predictions `(K, 19)` as objects, those at least `least_real` real, the surest first.
+    """One image's predictions `(K, 19)` as objects, those at least `least_real` real, the surest
+    first.
 
     The turn about the vertical axis is not predicted and is 0.
     """

@@ -11,10 +11,11 @@ from smm_tutorial.slots.base import SlotState
 
 
 def mixture_step(points: Tensor, state: SlotState, index: int = 0) -> MixtureStep:
-    """One set's slots after an iteration as an entry of a mixture's history, so that everything draws and scores them.
+    """One set's slots after an iteration as an entry of a mixture's history, so that everything
+    draws and scores them.
 
-    points `(B, N, D)`; `state` of a `SlotMixture` on them; index: which of the B sets. The step's responsibilities are
-    those that the state's parameters give, the next E-step's.
+    points `(B, N, D)`; `state` of a `SlotMixture` on them; index: which of the B sets. The step's
+    responsibilities are those that the state's parameters give, the next E-step's.
 
     Raises:
         ValueError: the state has no variances: it is one of Slot Attention.
@@ -42,7 +43,9 @@ def log_likelihood(step: MixtureStep) -> np.ndarray:
 
 
 def in_order_of_groups(step: MixtureStep, groups: np.ndarray) -> MixtureStep:
-    """The step with its components reordered to agree best with groups (N,), of which there are as many."""
+    """The step with its components reordered to agree best with groups (N,), of which there are as
+    many.
+    """
     overlaps = step.responsibilities.T @ np.eye(len(step.means))[groups]  # (K, K): component, group
     _, components = linear_sum_assignment(overlaps.T, maximize=True)  # the component of each group
     return replace(

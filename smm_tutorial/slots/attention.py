@@ -17,8 +17,8 @@ from smm_tutorial.slots.base import (
 class SlotAttention(SlotModule):
     """Slot Attention (arXiv 2006.15055, algorithm 1).
 
-    Inputs are shared out by scaled dot products, normalised *over slots*; each slot then moves to the weighted mean of
-    its values by the neural update. Sizes and options: see `SlotModule`.
+    Inputs are shared out by scaled dot products, normalised *over slots*; each slot then moves to
+    the weighted mean of its values by the neural update. Sizes and options: see `SlotModule`.
     """
 
     def forward(
@@ -30,7 +30,9 @@ class SlotAttention(SlotModule):
         *,
         return_history: bool = False,
     ) -> SlotOutput:
-        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B, K, D)`."""
+        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B,
+        K, D)`.
+        """
         iterations, num_slots = self.checked(inputs, num_iterations, num_slots)
         inputs = self.norm_inputs(inputs)
         keys, values = self.to_keys(inputs), self.to_values(inputs)  # (B, N, D)
@@ -50,10 +52,14 @@ class SlotAttention(SlotModule):
 
     @_full_precision
     def attend(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Log of the attention `(B, K, N)`: softmax over slots of queries `(B, K, D)` times keys `(B, N, D)`."""
+        """Log of the attention `(B, K, N)`: softmax over slots of queries `(B, K, D)` times keys
+        `(B, N, D)`.
+        """
         return (queries @ keys.mT / math.sqrt(self.slot_dim)).log_softmax(dim=1)
 
     @_full_precision
     def gather(self, log_attention: Tensor, values: Tensor) -> Tensor:
-        """Weighted means `(B, K, D)`. The weights are normalised over inputs in log space: no slot divides by zero."""
+        """Weighted means `(B, K, D)`. The weights are normalised over inputs in log space: no slot
+        divides by zero.
+        """
         return log_attention.softmax(dim=2) @ values

@@ -1,4 +1,6 @@
-"""What both slot modules share: where slots start, the neural update of a mean, options and checks."""
+"""What both slot modules share: where slots start, the neural update of a mean, options and
+checks.
+"""
 
 import functools
 import math
@@ -14,14 +16,17 @@ Normalisation = Literal["layer", "inputs", "none"]
 Initialisation = Literal["random", "clustering"]
 Update = Literal["neural", "none"]
 Gradient = Literal["all", "last"]
-#: Scale of the noise around a start mean before training. Shared starts need it to tell slots apart; others hardly do.
+#: Scale of the noise around a start mean before training. Shared starts need it to tell slots
+#: apart; others hardly do.
 START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
 START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
 
 
 @dataclass
 class SlotState:
-    """The slots after one iteration. Slot Attention has means (its slots) and responsibilities (its attention) alone."""
+    """The slots after one iteration. Slot Attention has means (its slots) and responsibilities (its
+    attention) alone.
+    """
 
     means: Tensor  # (B, K, D)
     responsibilities: Tensor  # (B, N, K), those that gave the means
@@ -33,8 +38,9 @@ class SlotState:
 class SlotOutput:
     """What a slot module returns.
 
-    slots: `(B, K, module.output_dim)`. responsibilities: `(B, N, K)`, sum to 1 over K, of the last iteration.
-    means, variances `(B, K, D)`, weights `(B, K)`: the mixture; None from `SlotAttention`.
+    slots: `(B, K, module.output_dim)`. responsibilities: `(B, N, K)`, sum to 1 over K, of the last
+    iteration. means, variances `(B, K, D)`, weights `(B, K)`: the mixture; None from
+    `SlotAttention`.
     history: one `SlotState` an iteration if it was asked for, else empty.
     """
 
@@ -61,7 +67,9 @@ def _at_least_one(name: str, value: int) -> int:
 
 
 def _full_precision(step):
-    """Runs a step of the clustering outside autocast and in float32 at least: sums over inputs need the digits."""
+    """Runs a step of the clustering outside autocast and in float32 at least: sums over inputs need
+    the digits.
+    """
 
     @functools.wraps(step)
     def in_full_precision(self, *tensors: Tensor):
@@ -77,11 +85,13 @@ def _straight_through(value: Tensor, start: Tensor) -> Tensor:
 
 
 class SlotStart(nn.Module):
-    """Where slots begin: mean + scale * noise, with noise from N(0, 1) for every image and slot, reparameterised.
+    """Where slots begin: mean + scale * noise, with noise from N(0, 1) for every image and slot,
+    reparameterised.
 
     `shared`: one learned mean and scale; the slots are exchangeable (Slot Attention).
     `per_slot`: a learned mean and scale for each; slots specialise and are no longer exchangeable.
-    `background`: two, one for the first slot and one that all the others share, which stay exchangeable.
+    `background`: two, one for the first slot and one that all the others share, which stay
+    exchangeable.
     """
 
     def __init__(self, num_slots: int, slot_dim: int, kind: Start):
@@ -121,7 +131,8 @@ class SlotStart(nn.Module):
 
 
 class NeuralUpdate(nn.Module):
-    """The learned step of a mean towards the weighted mean: a GRU, then a residual MLP (Slot Attention, algorithm 1).
+    """The learned step of a mean towards the weighted mean: a GRU, then a residual MLP (Slot
+    Attention, algorithm 1).
 
     The GRU's state is the mean as it was before any normalisation.
     """
@@ -156,19 +167,24 @@ class NeuralUpdate(nn.Module):
 
 
 class SlotModule(nn.Module):
-    """What both slot modules share: sizes, projections, start, options, checks. Use `SlotAttention` or `SlotMixture`.
+    """What both slot modules share: sizes, projections, start, options, checks. Use `SlotAttention`
+    or `SlotMixture`.
 
-    num_slots: K. input_dim, slot_dim: D_in, D. num_iterations: rounds of clustering in one call. mlp_dim: hidden width
-    of the MLPs (2 D if not given).
+    num_slots: K. input_dim, slot_dim: D_in, D. num_iterations: rounds of clustering in one call.
+    mlp_dim: hidden width of the MLPs (2 D if not given).
     start: `shared` | `per_slot` | `background`, see `SlotStart`.
-    projections: keys, values, queries are `learned` linear maps | the `identity` (then input_dim must equal slot_dim).
-    normalisation: a LayerNorm on inputs and on means before the query, `layer` | on `inputs` alone | `none`.
+    projections: keys, values, queries are `learned` linear maps | the `identity` (then input_dim
+    must equal slot_dim).
+    normalisation: a LayerNorm on inputs and on means before the query, `layer` | on `inputs` alone
+    | `none`.
     update: the mean moves by `NeuralUpdate`, `neural` | straight to the weighted mean, `none`.
     gradient: flows through `all` iterations | the `last` alone, with the start still trained.
-    initialisation: learned parts start at `random` | so that the module starts as plain soft `clustering`: keys and
-    values one and the same rotation, queries the identity, the update nearly handing the weighted mean on.
+    initialisation: learned parts start at `random` | so that the module starts as plain soft
+    `clustering`: keys and values one and the same rotation, queries the identity, the update nearly
+    handing the weighted mean on.
 
-    Raises `ValueError` for an unknown option, a size below 1, and in `forward` for inputs or noise of a wrong shape.
+    Raises `ValueError` for an unknown option, a size below 1, and in `forward` for inputs or noise
+    of a wrong shape.
     """
 
     def __init__(
@@ -217,7 +233,9 @@ class SlotModule(nn.Module):
 
     @torch.no_grad()
     def start_as_clustering(self) -> None:
-        """Sets the learned parts so that, before training, the module clusters its (rotated) inputs."""
+        """Sets the learned parts so that, before training, the module clusters its (rotated)
+        inputs.
+        """
         if isinstance(self.to_keys, nn.Linear):
             nn.init.orthogonal_(self.to_keys.weight)
             self.to_values.weight.copy_(self.to_keys.weight)

@@ -1,15 +1,16 @@
 """The two slot modules, side by side: Slot Attention and the Slot Mixture Module (SMM).
 
-Both turn inputs `(B, N, D_in)` into K slots by a few rounds of soft clustering with learned parts, and share every piece
-that is not the clustering itself: where slots start (`SlotStart`), the neural update of a mean (`NeuralUpdate`), options
-and checks (`SlotModule`). What differs stands in the loop of each `forward`.
+Both turn inputs `(B, N, D_in)` into K slots by a few rounds of soft clustering with learned parts,
+and share every piece that is not the clustering itself: where slots start (`SlotStart`), the neural
+update of a mean (`NeuralUpdate`), options and checks (`SlotModule`). What differs stands in the
+loop of each `forward`.
 
-Sources: Slot Attention, Locatello et al. 2020 (arXiv 2006.15055), algorithm 1. SMM, Kirilenko et al. 2024
-(arXiv 2311.04640), section 3. Gradients through the last iteration with a start that still trains, Jia et al. 2023
-(BO-QSA, arXiv 2210.08990).
+Sources: Slot Attention, Locatello et al. 2020 (arXiv 2006.15055), algorithm 1. SMM, Kirilenko et
+al. 2024 (arXiv 2311.04640), section 3. Gradients through the last iteration with a start that still
+trains, Jia et al. 2023 (BO-QSA, arXiv 2210.08990).
 
-Shapes: batch B, inputs N, slots K, D = `slot_dim`. Inside, assignments lie as `(B, K, N)`, as the matrix products want
-them, and as logarithms; what comes out is `(B, N, K)`.
+Shapes: batch B, inputs N, slots K, D = `slot_dim`. Inside, assignments lie as `(B, K, N)`, as the
+matrix products want them, and as logarithms; what comes out is `(B, N, K)`.
 """
 
 import math
@@ -36,21 +37,25 @@ LEAST_CLOSENESS = 1e-8  # density "scaled_distance": what is added to exp(-dista
 
 
 class SlotMixture(SlotModule):
-    """The Slot Mixture Module (arXiv 2311.04640, section 3): a slot is a Gaussian cluster, its mean and its variance.
+    """The Slot Mixture Module (arXiv 2311.04640, section 3): a slot is a Gaussian cluster, its mean
+    and its variance.
 
-    The E-step shares inputs out by mixture weight times diagonal Gaussian density; the M-step takes each cluster's
-    weight and weighted mean, moves the slot's mean there by the neural update, and takes the variance about the *updated*
-    mean. Both are matrix products, from the expanded square: nothing of size B N K D is made. Inputs are centred on
-    their mean first, which keeps the expanded square from cancelling in float32 when they lie far from zero.
+    The E-step shares inputs out by mixture weight times diagonal Gaussian density; the M-step takes
+    each cluster's weight and weighted mean, moves the slot's mean there by the neural update, and
+    takes the variance about the *updated* mean. Both are matrix products, from the expanded square:
+    nothing of size B N K D is made. Inputs are centred on their mean first, which keeps the
+    expanded square from cancelling in float32 when they lie far from zero.
 
     Sizes and shared options: see `SlotModule`. Its own, the choices and ablations of the paper:
     content: a slot holds `mean` (D) | `mean_and_variance` (2 D) | both `reduced` to D by an MLP.
-    density: `gaussian` | `dot_product`, Slot Attention's logits plus the log of the weights | `scaled_distance`, the code
-    that the authors released: exp(-(squared distance in units of the variance) / sqrt(D)) + 1e-8, no determinant.
-    query: keys are compared with the projected `mean`, at the cluster's variance | with `mean_and_scale`, also the
-    authors' code: mean and log standard deviation pass one LayerNorm over both and then the same projection, and the
-    neural update sets out from the normalised mean.
-    variances, weights: `estimated` in the M-step | `fixed` where they start (learned variances, equal weights).
+    density: `gaussian` | `dot_product`, Slot Attention's logits plus the log of the weights |
+    `scaled_distance`, the code that the authors released: exp(-(squared distance in units of the
+    variance) / sqrt(D)) + 1e-8, no determinant.
+    query: keys are compared with the projected `mean`, at the cluster's variance | with
+    `mean_and_scale`, also the authors' code: mean and log standard deviation pass one LayerNorm
+    over both and then the same projection, and the neural update sets out from the normalised mean.
+    variances, weights: `estimated` in the M-step | `fixed` where they start (learned variances,
+    equal weights).
     variance_floor: the least variance of a cluster in any dimension.
     """
 
@@ -104,9 +109,11 @@ class SlotMixture(SlotModule):
         start: tuple[Tensor, Tensor] | None = None,
         return_history: bool = False,
     ) -> SlotOutput:
-        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B, K, output_dim)`.
+        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B,
+        K, output_dim)`.
 
-        start: means and variances `(B, K, D)` to begin at, in place of the learned start and its noise.
+        start: means and variances `(B, K, D)` to begin at, in place of the learned start and its
+        noise.
         """
         iterations, num_slots = self.checked(inputs, num_iterations, num_slots)
         inputs = self.norm_inputs(inputs)
@@ -172,7 +179,9 @@ class SlotMixture(SlotModule):
         return start
 
     def queries(self, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What keys are compared with, at which variances; the means that the update sets out from. `(B, K, D)` each."""
+        """What keys are compared with, at which variances; the means that the update sets out from.
+        `(B, K, D)` each.
+        """
         if self.query == "mean":
             return self.to_queries(self.norm_means(means)), variances, means
         joint = torch.cat(
@@ -196,7 +205,8 @@ class SlotMixture(SlotModule):
         variances: Tensor,
         log_weights: Tensor,
     ) -> Tensor:
-        """Log responsibilities `(B, K, N)`, normalised over slots: log weight + log density of the keys.
+        """Log responsibilities `(B, K, N)`, normalised over slots: log weight + log density of the
+        keys.
 
         Keys `(B, N, D)` are given about `key_centre`, and the square is expanded:
         -(k - q)^2 / (2 s) = k . (q / s) - k^2 . (1 / (2 s)) - q^2 / (2 s).
@@ -227,7 +237,9 @@ class SlotMixture(SlotModule):
     def maximisation(
         self, log_gamma: Tensor, values: Tensor, squares: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights `(B, K)`, weighted means and variances about them `(B, K, D)`, of values and their squares."""
+        """Log weights `(B, K)`, weighted means and variances about them `(B, K, D)`, of values and
+        their squares.
+        """
         log_totals = log_gamma.logsumexp(
             dim=2
         )  # (B, K): how many inputs each slot holds; finite for an empty one

@@ -52,6 +52,8 @@ class SlotModel(nn.Module):
     def start_noise(
         self, batch: int, generator: torch.Generator, num_slots: int | None = None
     ) -> Tensor:
-        """Noise `(B, K, D)` on the model's device, the same for the same generator state on any device."""
+        """Noise `(B, K, D)` on the model's device, the same for the same generator state on any
+        device.
+        """
         shape = (batch, num_slots or self.config.num_slots, self.config.slot_dim)
         return torch.randn(shape, generator=generator).to(next(self.parameters()).device)

@@ -15,8 +15,9 @@ TENSOR_CORES = (7, 0)  # least compute capability of a GPU that has units for fl
 def fast_precision() -> Precision:
     """The precision that this hardware trains fastest in, by the units that it has.
 
-    bfloat16 on GPUs with units for it (Ampere and later) and on CPUs with AMX or AVX-512's dot products; float16 on GPUs
-    with units for that alone (the T4); else float32, for an emulated half precision is the slower one.
+    bfloat16 on GPUs with units for it (Ampere and later) and on CPUs with AMX or AVX-512's dot
+    products; float16 on GPUs with units for that alone (the T4); else float32, for an emulated half
+    precision is the slower one.
     """
     if torch.cuda.is_available():
         if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -34,12 +35,14 @@ def fast_precision() -> Precision:
 class TrainingConfig:
     """How a model is trained; with the seed, all that decides a run beside model and data.
 
-    schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see `learning_rate_factor`. half_life: in steps.
-    weight_decay: of AdamW. ema_decay: keeps an average of the weights beside them (see `WeightAverage`), which is what
-    is evaluated, and what the model ends with. precision: see `fast_precision`.
-    compile: `default` lets torch.compile fuse the network's many small operations. Meant for long runs on a GPU: the first
-    step takes a minute or more, and a CPU gains little. Where it does not work a warning says so, and training goes on
-    without.
+    schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see
+    `learning_rate_factor`. half_life: in steps.
+    weight_decay: of AdamW. ema_decay: keeps an average of the weights beside them (see
+    `WeightAverage`), which is what is evaluated, and what the model ends with. precision: see
+    `fast_precision`.
+    compile: `default` lets torch.compile fuse the network's many small operations. Meant for long
+    runs on a GPU: the first step takes a minute or more, and a CPU gains little. Where it does not
+    work a warning says so, and training goes on without.
     """
 
     steps: int
@@ -87,13 +90,14 @@ class TrainingConfig:
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:
-    """What the learning rate of a step (from 0) is multiplied with, by `config.schedule`. W = `warmup_steps`.
+    """What the learning rate of a step (from 0) is multiplied with, by `config.schedule`. W =
+    `warmup_steps`.
 
     cosine: (step + 1) / W, then half a cosine down to 0 at the last step.
-    half_life: min(step / W, 1) x 0.5^(step / half_life), object discovery's in both papers. W and half-life in Slot
-    Attention 10k and 100k, in SMM 5k and 50k.
-    one_cycle: half a cosine from 1/25 up to 1 over W steps, another one down to 1/250,000 (torch's `OneCycleLR` as it
-    stands); SMM's for set prediction, with W = 5 % of the steps.
+    half_life: min(step / W, 1) x 0.5^(step / half_life), object discovery's in both papers. W and
+    half-life in Slot Attention 10k and 100k, in SMM 5k and 50k.
+    one_cycle: half a cosine from 1/25 up to 1 over W steps, another one down to 1/250,000 (torch's
+    `OneCycleLR` as it stands); SMM's for set prediction, with W = 5 % of the steps.
     """
     warmup = config.warmup_steps
     if config.schedule == "half_life":

@@ -32,9 +32,11 @@ class Reached(NamedTuple):
 def time_to(
     log: list[dict], metric: str, *, at_least: float | None = None, at_most: float | None = None
 ) -> Reached | None:
-    """When `metric` was first logged at or above `at_least`, or at or below `at_most`; None if it never was.
+    """When `metric` was first logged at or above `at_least`, or at or below `at_most`; None if it
+    never was.
 
-    log: of `Run`, or by `read_log`. The answer is as fine as the log: it names the first entry, not the moment.
+    log: of `Run`, or by `read_log`. The answer is as fine as the log: it names the first entry, not
+    the moment.
 
     Raises `ValueError` for a metric that was never logged, or unless one bound is given.
     """
@@ -51,7 +53,8 @@ def time_to(
 
 
 class TensorBoard:
-    """Log entries as TensorBoard's event files, in a folder. Needs the package `tensorboard`, which the course does not.
+    """Log entries as TensorBoard's event files, in a folder. Needs the package `tensorboard`, which
+    the course does not.
 
     Raises `ImportError` that says how to get it.
     """
@@ -100,7 +103,9 @@ class Meter:
         )
 
     def images_per_s(self, done: int) -> float:
-        """Images trained on a second, up to step `done`; what was done while paused does not count."""
+        """Images trained on a second, up to step `done`; what was done while paused does not
+        count.
+        """
         return round(
             (done - self.first) * self.batch_size / (time.perf_counter() - self.began - self.away),
             1,

@@ -1,7 +1,9 @@
-"""One training loop for every model, on Lightning Fabric (devices, processes and precision come from there).
+"""One training loop for every model, on Lightning Fabric (devices, processes and precision come
+from there).
 
-A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) and `log.jsonl`. What happens in step t
-depends on the seed and t alone, so a run that was killed and resumed ends bit-equal, on a CPU, to one that was not.
+A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) and `log.jsonl`.
+What happens in step t depends on the seed and t alone, so a run that was killed and resumed ends
+bit-equal, on a CPU, to one that was not.
 """
 
 import contextlib
@@ -26,7 +28,8 @@ from smm_tutorial.training.logs import Meter, TensorBoard
 from smm_tutorial.training.processes import Share, held_interrupts
 from smm_tutorial.training.state import RunState, Trained, WeightAverage
 
-#: `loss(model, generator, step)` -> scalars by name, "loss" among them: that one is minimised, all are logged.
+#: `loss(model, generator, step)` -> scalars by name, "loss" among them: that one is minimised, all
+#: are logged.
 Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
 
 
@@ -34,8 +37,8 @@ Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
 class PlacedLoss(Protocol):
     """A `Loss` that holds data: it is told once where to compute, and which share of each batch.
 
-    Every process draws the whole batch from the step's generator and computes its `share.of` it, so that the mean over
-    the processes is what one would have computed.
+    Every process draws the whole batch from the step's generator and computes its `share.of` it, so
+    that the mean over the processes is what one would have computed.
     """
 
     def place(self, device: torch.device, share: Share) -> None: ...
@@ -54,8 +57,10 @@ class Run:
     """What `fit` gives back.
 
     step, seconds: how far the run is, and what it has taken, over all calls that worked on it.
-    log: what this call logged, one entry at a time: step, seconds, loss, images a second, and what `evaluate` gave.
-    images_per_s: trained on by this call, evaluation left out. peak_memory_mib: of the GPU, None on a CPU.
+    log: what this call logged, one entry at a time: step, seconds, loss, images a second, and what
+    `evaluate` gave.
+    images_per_s: trained on by this call, evaluation left out. peak_memory_mib: of the GPU, None on
+    a CPU.
     """
 
     step: int
@@ -87,21 +92,24 @@ def fit(
     devices: int = 1,
     num_nodes: int = 1,
 ) -> Run:
-    """Trains `model` in place with AdamW; with a `run_dir`, goes on from the state found there and keeps it up to date.
+    """Trains `model` in place with AdamW; with a `run_dir`, goes on from the state found there and
+    keeps it up to date.
 
-    stop_at: ends this call early, at that step of the schedule. evaluate: scalars that are logged now and then.
+    stop_at: ends this call early, at that step of the schedule. evaluate: scalars that are logged
+    now and then.
     tensorboard: a folder for the log as TensorBoard's event files, beside `log.jsonl`.
-    devices, num_nodes: how many GPUs (processes, on a CPU) of how many machines share the work. Each process takes its
-    share of the same joint batch, so that the losses are those of one process, up to rounding. `loss` must be a
-    `PlacedLoss`, and it and `evaluate` picklable; the script needs its `if __name__ == "__main__"`. On several machines,
-    make the same call on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK set and a `run_dir` that all of them see.
+    devices, num_nodes: how many GPUs (processes, on a CPU) of how many machines share the work.
+    Each process takes its share of the same joint batch, so that the losses are those of one
+    process, up to rounding. `loss` must be a `PlacedLoss`, and it and `evaluate` picklable; the
+    script needs its `if __name__ == "__main__"`. On several machines, make the same call on each,
+    with MASTER_ADDR, MASTER_PORT and NODE_RANK set and a `run_dir` that all of them see.
 
     An interrupt saves the last finished step before it is passed on.
 
-    Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on disk),
-    `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another configuration, and
-    `ProcessError` when one of several processes fails: the others are ended, at once on the same machine, and
-    after `PATIENCE` at the latest.
+    Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on
+    disk), `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another
+    configuration, and `ProcessError` when one of several processes fails: the others are ended, at
+    once on the same machine, and after `PATIENCE` at the latest.
     """
     with _without_notices():
         fabric = processes.make_fabric(devices, num_nodes, config.precision)
@@ -228,7 +236,9 @@ def _set_up(
 
 
 def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model compiled; as it is, with a warning, where a small trial shows that torch.compile does not work here."""
+    """The model compiled; as it is, with a warning, where a small trial shows that torch.compile
+    does not work here.
+    """
     try:
         torch.compile(torch.sin)(torch.zeros(8, device=device))
         return torch.compile(model)
@@ -244,7 +254,9 @@ def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
 
 @contextlib.contextmanager
 def _without_notices():
-    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger is left as it was."""
+    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger
+    is left as it was.
+    """
     logger = rank_zero.log
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -255,7 +267,9 @@ def _without_notices():
 
 
 def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
-    """What scales losses up, so that gradients in float16 do not vanish; None in other precisions."""
+    """What scales losses up, so that gradients in float16 do not vanish; None in other
+    precisions.
+    """
     return getattr(fabric.strategy.precision, "scaler", None)
 
 
@@ -268,10 +282,11 @@ def _means(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
 def _refuse_non_finite(
     fabric: Fabric, trained: Trained, scalars: dict[str, Tensor], step: int, state: RunState | None
 ) -> None:
-    """Undoes the scaling of the gradients. Raises `NonFiniteError` unless loss and gradients are finite.
+    """Undoes the scaling of the gradients. Raises `NonFiniteError` unless loss and gradients are
+    finite.
 
-    Gradients that overflow where the loss was scaled up are no error: the scaler leaves this step out and scales less.
-    When it scales no longer and they still do, they are.
+    Gradients that overflow where the loss was scaled up are no error: the scaler leaves this step
+    out and scales less. When it scales no longer and they still do, they are.
     """
     fabric.strategy.precision.unscale_gradients(trained.optimizer.optimizer)
     gradients = [p.grad for p in trained.model.parameters() if p.grad is not None]

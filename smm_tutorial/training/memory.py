@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def bytes_kept_for_backward(forward: Callable[[], object]) -> int:
-    """Bytes of all tensors that autograd keeps during `forward()`, each storage once: the memory bill of training.
+    """Bytes of all tensors that autograd keeps during `forward()`, each storage once: the memory
+    bill of training.
 
     It counts, so it gives the same number on every machine.
     """
@@ -19,6 +20,8 @@ def bytes_kept_for_backward(forward: Callable[[], object]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-        result = forward()  # bound to a name: what it keeps stays alive, so no storage is counted under a reused address
+        # bound to a name: what it keeps stays alive, so no storage is counted under a reused
+        # address
+        result = forward()
     del result
     return sum(storages.values())

@@ -1,4 +1,5 @@
-"""One run in many processes: each computes its share of every batch, and one that fails ends them all; and held interrupts.
+"""One run in many processes: each computes its share of every batch, and one that fails ends them
+all; and held interrupts.
 
 The processes are started from one call, by Fabric, and watched by the process that made the call.
 """
@@ -26,8 +27,8 @@ from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
-#: The longest that a process waits for another: for one that hangs or, on another machine, died unseen. The first
-#: evaluates while the others wait, so an evaluation must be shorter.
+#: The longest that a process waits for another: for one that hangs or, on another machine, died
+#: unseen. The first evaluates while the others wait, so an evaluation must be shorter.
 PATIENCE = timedelta(minutes=10)
 
 
@@ -37,7 +38,9 @@ class ProcessError(RuntimeError):
 
 @dataclass(frozen=True)
 class Share:
-    """The part of each batch that one of `world_size` processes computes; as it stands, all of it."""
+    """The part of each batch that one of `world_size` processes computes; as it stands, all of
+    it.
+    """
 
     rank: int = 0
     world_size: int = 1
@@ -50,7 +53,8 @@ class Share:
 def make_fabric(devices: int, num_nodes: int, precision: str) -> Fabric:
     """Fabric for one process, or for several that share the gradients.
 
-    Raises `ValueError` for several processes where they cannot be started, or what the hardware does not have.
+    Raises `ValueError` for several processes where they cannot be started, or what the hardware
+    does not have.
     """
     if min(devices, num_nodes) < 1:
         raise ValueError(f"devices and num_nodes must be at least 1, got {devices} and {num_nodes}")
@@ -89,7 +93,8 @@ def make_fabric(devices: int, num_nodes: int, precision: str) -> Fabric:
 
 
 def run(fabric: Fabric, train: Callable[[Fabric, nn.Module], Any], model: nn.Module) -> Any:
-    """Calls `train(fabric, model)` in every process of `fabric` -> what the first returns; `model` gets its weights.
+    """Calls `train(fabric, model)` in every process of `fabric` -> what the first returns; `model`
+    gets its weights.
 
     An interrupt goes to the first process alone, so that it can save; the others end with it.
 
@@ -148,7 +153,9 @@ def _work(
 
 
 def _end_with_parent(parent: int) -> None:
-    """Ends this process when its parent has died: it may wait for others where no exception can reach it."""
+    """Ends this process when its parent has died: it may wait for others where no exception can
+    reach it.
+    """
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
@@ -178,7 +185,9 @@ def _cause(
 
 @contextlib.contextmanager
 def _sigint_handler(handler: Callable) -> Iterator[None]:
-    """Python's SIGINT handler for a while, where one can be set: in the main thread, which alone is interrupted."""
+    """Python's SIGINT handler for a while, where one can be set: in the main thread, which alone is
+    interrupted.
+    """
     previous = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or previous is None:
         yield
@@ -192,7 +201,9 @@ def _sigint_handler(handler: Callable) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[None]:
-    """An interrupt (Ctrl-C, a notebook's stop) that comes inside is raised at the end: what is inside is done as a whole."""
+    """An interrupt (Ctrl-C, a notebook's stop) that comes inside is raised at the end: what is
+    inside is done as a whole.
+    """
     came: list[tuple] = []
     with _sigint_handler(lambda *arguments: came.append(arguments)):
         yield

@@ -16,8 +16,8 @@ from smm_tutorial.training.logs import read_log
 class WeightAverage:
     """An exponential moving average of a model's weights: `model` here is a copy that holds it.
 
-    After step t it moves to decay x average + (1 - decay) x weights, where decay = min(`decay`, (1 + t) / (10 + t)): an
-    early average forgets the random start soon.
+    After step t it moves to decay x average + (1 - decay) x weights, where decay = min(`decay`, (1
+    + t) / (10 + t)): an early average forgets the random start soon.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -74,7 +74,8 @@ class Trained:
 class RunState:
     """A run's files: `state.safetensors` to go on from and `log.jsonl`.
 
-    config: a dataclass; a state of another configuration is refused. A state that lacks a field has its default.
+    config: a dataclass; a state of another configuration is refused. A state that lacks a field has
+    its default.
     """
 
     def __init__(self, folder: Path, config: Any):

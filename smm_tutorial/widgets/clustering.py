@@ -11,7 +11,9 @@ from smm_tutorial.widgets.controls import FigureSlider
 
 
 def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
-    """Step through a mixture's `history_` (points in the plane): ellipses, responsibilities as colours, bound curve."""
+    """Step through a mixture's `history_` (points in the plane): ellipses, responsibilities as
+    colours, bound curve.
+    """
     slider = ipywidgets.IntSlider(
         0, 0, len(history) - 1, description="iteration", continuous_update=False
     )
@@ -21,7 +23,9 @@ def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
 def temperature_slider(
     points: np.ndarray, means_init: np.ndarray, temperatures: Sequence[float]
 ) -> FigureSlider:
-    """Soft k-means on points (N, 2) from means (K, 2), from the first to the last of some temperatures."""
+    """Soft k-means on points (N, 2) from means (K, 2), from the first to the last of some
+    temperatures.
+    """
     options = [(f"{temperature:.3g}", float(temperature)) for temperature in temperatures]
     slider = ipywidgets.SelectionSlider(
         options=options, description="temperature", continuous_update=False

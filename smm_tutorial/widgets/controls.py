@@ -1,4 +1,6 @@
-"""Widgets of the course: a slider that drives a figure function, the same one that draws the static figure beside it."""
+"""Widgets of the course: a slider that drives a figure function, the same one that draws the static
+figure beside it.
+"""
 
 import base64
 from collections.abc import Callable
@@ -15,10 +17,11 @@ DPI = 90  # pixels per inch of the pictures
 
 
 class FigureSlider:
-    """A slider above a picture; the picture is `draw(value)`, drawn again whenever the slider moves.
+    """A slider above a picture; the picture is `draw(value)`, drawn again whenever the slider
+    moves.
 
-    Attributes: `slider` (its `value` can be set by code, which also draws) and `picture`, an `ipywidgets.Image`.
-    Anything that `draw` raises comes out where the slider was moved.
+    Attributes: `slider` (its `value` can be set by code, which also draws) and `picture`, an
+    `ipywidgets.Image`. Anything that `draw` raises comes out where the slider was moved.
     """
 
     def __init__(self, slider: ipywidgets.ValueWidget, draw: Callable[[object], Figure]):
@@ -29,7 +32,9 @@ class FigureSlider:
         self._redraw()
 
     def show(self) -> None:
-        """Display both below the cell: the view alone, since its text form would differ from run to run."""
+        """Display both below the cell: the view alone, since its text form would differ from run to
+        run.
+        """
         box = ipywidgets.VBox([self.slider, self.picture])
         display({WIDGET_VIEW: box._repr_mimebundle_()[WIDGET_VIEW]}, raw=True)
 
@@ -38,7 +43,9 @@ class FigureSlider:
 
 
 class Controls(ipywidgets.VBox):
-    """Several controls as one: `value` is a dictionary of theirs, by name, so that one `FigureSlider` follows them all."""
+    """Several controls as one: `value` is a dictionary of theirs, by name, so that one
+    `FigureSlider` follows them all.
+    """
 
     value = traitlets.Dict()
 

@@ -1,4 +1,6 @@
-"""Widgets of notebook 05, on the controls of `widgets.controls`: each moves the figure function that draws the static figure."""
+"""Widgets of notebook 05, on the controls of `widgets.controls`: each moves the figure function
+that draws the static figure.
+"""
 
 import ipywidgets
 from torch import Tensor
@@ -11,7 +13,9 @@ from smm_tutorial.widgets.controls import Controls, FigureSlider
 def operating_table(
     model: ObjectDiscovery, images: Tensor, output: DiscoveryOutput, directions: Tensor, number: int
 ) -> FigureSlider:
-    """Operate on the slots of two scenes `(2, 3, H, W)`, beginning with slot `number` of the first."""
+    """Operate on the slots of two scenes `(2, 3, H, W)`, beginning with slot `number` of the
+    first.
+    """
     slider = {"min": -0.5, "max": 0.5, "step": 0.05, "continuous_update": False}
     controls = Controls(
         operation=ipywidgets.Dropdown(options=OPERATIONS, description="operation"),

@@ -1,4 +1,6 @@
-"""The scene editor of notebook 04: controls for one object of a scene at a time, over the figure that shows the scene."""
+"""The scene editor of notebook 04: controls for one object of a scene at a time, over the figure
+that shows the scene.
+"""
 
 import base64
 import math
@@ -20,10 +22,12 @@ CHOICES = {"shape": SHAPES, "size": tuple(SIZES), "material": MATERIALS, "color"
 class SceneEditor:
     """Move, turn, reshape and recolour the objects of a scene; the picture follows.
 
-    Attributes: `scene` as edited so far; `number` and `controls`, widgets by name, whose `value` can be set by code, which
-    also draws; `picture`, an `ipywidgets.Image`; `note`, which names objects that stand in each other.
+    Attributes: `scene` as edited so far; `number` and `controls`, widgets by name, whose `value`
+    can be set by code, which also draws; `picture`, an `ipywidgets.Image`; `note`, which names
+    objects that stand in each other.
 
-    Raises `ValueError` for a scene without objects or without a camera of its own (an edited one could not be recovered).
+    Raises `ValueError` for a scene without objects or without a camera of its own (an edited one
+    could not be recovered).
     """
 
     def __init__(self, scene: Scene):

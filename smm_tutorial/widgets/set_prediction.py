@@ -1,4 +1,6 @@
-"""Widgets of notebook 06, on the controls of `widgets.controls`: each moves the figure function that draws the static figure."""
+"""Widgets of notebook 06, on the controls of `widgets.controls`: each moves the figure function
+that draws the static figure.
+"""
 
 from collections.abc import Mapping
 
@@ -22,7 +24,9 @@ def with_place(vectors: Tensor, number: int, x: float, y: float) -> Tensor:
 
 
 def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
-    """Move slot a of predictions (K, 19) over the floor, weigh coordinates, and see who is matched with whom."""
+    """Move slot a of predictions (K, 19) over the floor, weigh coordinates, and see who is matched
+    with whom.
+    """
     x, y = (COORDINATE_SCALE * predictions[0, :2]).tolist()
     floor = {"min": -AREA, "max": AREA, "step": 0.1, "continuous_update": False}
     controls = Controls(
@@ -43,7 +47,9 @@ def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
 def threshold_explorer(
     data: SceneImages, predictions: Tensor, thresholds: Mapping[str, float]
 ) -> FigureSlider:
-    """Go through the scenes of `data`, predictions (M, K, 19), and judge them at one of the distance thresholds by name."""
+    """Go through the scenes of `data`, predictions (M, K, 19), and judge them at one of the
+    distance thresholds by name.
+    """
     controls = Controls(
         scene=ipywidgets.IntSlider(
             0, 0, len(data) - 1, description="scene", continuous_update=False

@@ -12,7 +12,9 @@ VARIANCE_RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 9.0, 25.0)
 
 
 def density_explorer() -> FigureSlider:
-    """Two slots on a line: move the second one, change its variance and the weights, leave the log-determinant out."""
+    """Two slots on a line: move the second one, change its variance and the weights, leave the
+    log-determinant out.
+    """
     controls = Controls(
         distance=ipywidgets.FloatSlider(
             0.0, min=0, max=4, step=0.5, description="distance", continuous_update=False

@@ -1,9 +1,11 @@
-"""Runs every benchmark and prints one table: `make bench`, or `python -m tests.benchmarks slots` for one of them.
+"""Runs every benchmark and prints one table: `make bench`, or `python -m tests.benchmarks slots`
+for one of them.
 
-Each `bench_*.py` here has a function `measure()` that yields `{"name", "value", "unit", "bar"}`. Values are ratios within
-this run, so they say something on any machine; run it while nothing else runs. Each file has a process of its own: what
-one leaves in the allocator's hands would speed up or slow down the next. Exits with 1 if a bar is missed. With `--keep`,
-also writes what was measured to `data/results/benchmark-NAME.json`.
+Each `bench_*.py` here has a function `measure()` that yields `{"name", "value", "unit", "bar"}`.
+Values are ratios within this run, so they say something on any machine; run it while nothing else
+runs. Each file has a process of its own: what one leaves in the allocator's hands would speed up or
+slow down the next. Exits with 1 if a bar is missed. With `--keep`, also writes what was measured to
+`data/results/benchmark-NAME.json`.
 """
 
 import importlib

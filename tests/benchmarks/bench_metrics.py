@@ -16,7 +16,9 @@ REPEATS = 7
 
 
 def _maps() -> tuple[Tensor, Tensor]:
-    """True maps of six square objects on a background, and segments that own them but for a tenth of the pixels."""
+    """True maps of six square objects on a background, and segments that own them but for a tenth
+    of the pixels.
+    """
     rng = np.random.default_rng(0)
     true = np.zeros((IMAGES, SIZE, SIZE), dtype=np.int64)
     for image in true:

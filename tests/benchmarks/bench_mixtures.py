@@ -1,4 +1,6 @@
-"""An iteration of `GaussianMixtureEM` against scikit-learn's, from the same start, on the same points."""
+"""An iteration of `GaussianMixtureEM` against scikit-learn's, from the same start, on the same
+points.
+"""
 
 import statistics
 import time
@@ -26,7 +28,9 @@ def _points() -> np.ndarray:
 
 
 def _interleaved_seconds(points: np.ndarray, settings: dict) -> tuple[float, float]:
-    """Median seconds of one fit, ours and scikit-learn's; they take turns, so that a busy moment hits both."""
+    """Median seconds of one fit, ours and scikit-learn's; they take turns, so that a busy moment
+    hits both.
+    """
     seconds = {GaussianMixtureEM: [], GaussianMixture: []}
     for repeat in range(REPEATS + 1):
         for estimator, measured in seconds.items():

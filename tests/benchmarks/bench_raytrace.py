@@ -1,4 +1,6 @@
-"""The ray tracer: images a second with everything simulated, what that costs over the plainest look, and its memory."""
+"""The ray tracer: images a second with everything simulated, what that costs over the plainest
+look, and its memory.
+"""
 
 import statistics
 import subprocess

@@ -8,7 +8,8 @@ import torch
 from smm_tutorial.set_prediction.loss import matched_set_loss
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 
-#: The smallest network that is worth training, where matching weighs most, and the paper's; batch sizes.
+#: The smallest network that is worth training, where matching weighs most, and the paper's; batch
+#: sizes.
 CASES = {
     "64 px, light": (
         SetPredictionConfig(

@@ -1,4 +1,6 @@
-"""Forward and backward of `SlotMixture` against the naive broadcast form (time, memory) and against `SlotAttention`."""
+"""Forward and backward of `SlotMixture` against the naive broadcast form (time, memory) and against
+`SlotAttention`.
+"""
 
 import statistics
 import time
@@ -24,7 +26,9 @@ def _step(module: torch.nn.Module, inputs: torch.Tensor, noise: torch.Tensor) ->
 
 
 def _interleaved_seconds(modules: dict, *arguments: torch.Tensor) -> dict[str, float]:
-    """Median seconds of each module's step; they take turns, so that a busy moment hits all of them."""
+    """Median seconds of each module's step; they take turns, so that a busy moment hits all of
+    them.
+    """
     seconds = {name: [] for name in modules}
     for repeat in range(REPEATS + 1):
         for name, module in modules.items():
@@ -36,7 +40,9 @@ def _interleaved_seconds(modules: dict, *arguments: torch.Tensor) -> dict[str, f
 
 
 def _peak_bytes(module: torch.nn.Module, *arguments: torch.Tensor) -> int:
-    """Most memory held at once by tensors that one step makes, from the allocations and releases that torch reports."""
+    """Most memory held at once by tensors that one step makes, from the allocations and releases
+    that torch reports.
+    """
     _step(module, *arguments)  # gradients exist from here on
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         _step(module, *arguments)

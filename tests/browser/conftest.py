@@ -1,4 +1,6 @@
-"""A headless Chromium of the machine's own; without one the tests skip, except in continuous integration."""
+"""A headless Chromium of the machine's own; without one the tests skip, except in continuous
+integration.
+"""
 
 import os
 import shutil

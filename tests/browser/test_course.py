@@ -1,4 +1,6 @@
-"""What a newcomer does: start the course as `make course` does, open the welcome notebook, run all its cells."""
+"""What a newcomer does: start the course as `make course` does, open the welcome notebook, run all
+its cells.
+"""
 
 import os
 import re
@@ -23,7 +25,9 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab/tree/notebooks/00_welcome\.
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of the notebooks without any output, since a run in the browser is saved into the notebook."""
+    """A copy of the notebooks without any output, since a run in the browser is saved into the
+    notebook.
+    """
     root = repository_root()
     if not (root / WELCOME).is_file():
         pytest.skip(f"{WELCOME} is not written yet")
@@ -44,7 +48,9 @@ def folder(tmp_path):
 
 @contextmanager
 def course(folder, *options):
-    """The address of a running course, started as `make course` starts it on a machine without a display."""
+    """The address of a running course, started as `make course` starts it on a machine without a
+    display.
+    """
     hidden = ("DISPLAY", "WAYLAND_DISPLAY")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     own = {
@@ -78,7 +84,9 @@ def wait_for_address(server, log):
 
 
 def run_all_cells(page, welcome):
-    """Choose Run > Run All Cells, then save until the file on disk shows the end of the run, or an error."""
+    """Choose Run > Run All Cells, then save until the file on disk shows the end of the run, or an
+    error.
+    """
     page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for()
     page.get_by_text("| Idle").first.wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -1,4 +1,6 @@
-"""What every notebook must keep to: a rule takes a notebook and its name and returns what is wrong, in words."""
+"""What every notebook must keep to: a rule takes a notebook and its name and returns what is wrong,
+in words.
+"""
 
 import re
 from collections.abc import Callable
@@ -121,7 +123,9 @@ def closes_well(notebook: NotebookNode, name: str) -> list[str]:
 
 
 def has_exercises(notebook: NotebookNode, name: str) -> list[str]:
-    """At least three, and a question before a result; 00_welcome only shows what is to come, and has none."""
+    """At least three, and a question before a result; 00_welcome only shows what is to come, and
+    has none.
+    """
     if name.startswith("00_"):
         return []
     found = [match for _, cell in code_cells(notebook) for match in EXERCISE.findall(cell.source)]

@@ -1,4 +1,6 @@
-"""What the documents name exists: files, sections, commands; and nothing points at somebody's own machine."""
+"""What the documents name exists: files, sections, commands; and nothing points at somebody's own
+machine.
+"""
 
 import os
 import re
@@ -35,7 +37,9 @@ every_text = pytest.mark.parametrize(
 
 
 def folder_of(path):
-    """Where relative links of a text start: a notebook's source speaks for the notebook above it."""
+    """Where relative links of a text start: a notebook's source speaks for the notebook above
+    it.
+    """
     return NOTEBOOK_FOLDER if path.suffix == ".py" else path.parent
 
 
@@ -128,7 +132,8 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-# ---- the checks themselves ------------------------------------------------------------------------------------------
+# ---- the checks themselves
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_broken_link_is_found(tmp_path):

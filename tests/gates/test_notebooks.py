@@ -1,4 +1,6 @@
-"""Every notebook keeps to the rules, and says what its source says. All lists are globs, so that none can drift."""
+"""Every notebook keeps to the rules, and says what its source says. All lists are globs, so that
+none can drift.
+"""
 
 import ast
 import inspect

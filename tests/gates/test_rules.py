@@ -1,4 +1,6 @@
-"""The rules themselves: a good notebook passes them all, and each fails on the fault it is there for."""
+"""The rules themselves: a good notebook passes them all, and each fails on the fault it is there
+for.
+"""
 
 import copy
 

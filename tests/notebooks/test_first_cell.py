@@ -1,4 +1,6 @@
-"""The first cell of every notebook, on a machine that has Python and the usual packages but not this course."""
+"""The first cell of every notebook, on a machine that has Python and the usual packages but not
+this course.
+"""
 
 import os
 import shutil
@@ -22,11 +24,14 @@ LACKING = "smm-tutorial-toy"  # stands for a light dependency that the machine d
 
 @pytest.fixture
 def machine(tmp_path):
-    """A fresh environment that sees this one's packages, but neither this checkout nor the toy dependency."""
+    """A fresh environment that sees this one's packages, but neither this checkout nor the toy
+    dependency.
+    """
     folder = tmp_path / "machine"
     venv.create(folder)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    # A path file is not followed further, so this environment's own pointer to the checkout is not seen.
+    # A path file is not followed further, so this environment's own pointer to the checkout is not
+    # seen.
     own = said_by(python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     (Path(own) / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
@@ -38,7 +43,9 @@ def said_by(python, code):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A git repository of the library as it is now, tagged with its version, that also requires the toy."""
+    """A git repository of the library as it is now, tagged with its version, that also requires the
+    toy.
+    """
     folder = tmp_path / "repository"
     folder.mkdir()
     shutil.copytree(
@@ -129,7 +136,8 @@ def test_a_notebook_alone_fetches_the_course_and_leaves_torch_and_numpy_alone(
     assert course == str(alone / "smm-tutorial" / "smm_tutorial" / "__init__.py")
     assert numpy_and_torch == said_by(sys.executable, WHERE_THEY_ARE).strip()
 
-    # After the kernel is restarted, what was fetched is found again: nothing is cloned or installed a second time.
+    # After the kernel is restarted, what was fetched is found again: nothing is cloned or installed
+    # a second time.
     shutil.rmtree(repository)
     again = run(machine, first_cell() + WHAT_CAME, alone, repository, package_index)
     assert again.returncode == 0, again.stderr

@@ -1,4 +1,6 @@
-"""Running notebooks as tests: every one is collected, a failing cell fails, and the profile reaches the kernel."""
+"""Running notebooks as tests: every one is collected, a failing cell fails, and the profile reaches
+the kernel.
+"""
 
 import os
 import subprocess
@@ -47,7 +49,9 @@ def test_every_notebook_is_run_once():
 
 @pytest.mark.parametrize("path", STRICT, ids=lambda path: path.stem)
 def test_every_output_of_the_theory_comes_again(path):
-    """But for the cells tagged `nbval-ignore-output`: timings, and training, which differs between processors."""
+    """But for the cells tagged `nbval-ignore-output`: timings, and training, which differs between
+    processors.
+    """
     run = compared(path)
     assert run.returncode == 0, run.stdout
 

@@ -1,7 +1,8 @@
 """CLEVR v1.0 as released (Johnson et al., 2017, arXiv 1612.06890).
 
-The layout is images/{split}/*.png (480 x 320) and scenes/CLEVR_{split}_scenes.json, the latter for train and val only.
-CLEVR comes without masks. Its records tell enough to compute them: see `scenes.masks`.
+The layout is images/{split}/*.png (480 x 320) and scenes/CLEVR_{split}_scenes.json, the latter for
+train and val only. CLEVR comes without masks. Its records tell enough to compute them: see
+`scenes.masks`.
 """
 
 from __future__ import annotations
@@ -63,19 +64,24 @@ def load_clevr(
 ) -> SceneImages:
     """CLEVR's images in memory, with their records and, on demand, masks computed from them.
 
-    A split without a scenes file (test has none) gives images alone. All 70,000 training images at 128 x 128 take
-    3.4 GB; choose `size` and `limit` to fit.
+    A split without a scenes file (test has none) gives images alone. All 70,000 training images at
+    128 x 128 take 3.4 GB; choose `size` and `limit` to fit.
 
     Args:
         split: "train", "val" or "test".
-        size: height and width of the result, antialiased (bilinear); None keeps the files' own scale.
-        root: the unpacked CLEVR_v1.0 folder or the one that holds it; None looks in the course's downloads.
-        crop: a name of `resizing.CROPS` ("paper", "smm"), a window (top, left, bottom, right) in fractions of the 4:3
+        size: height and width of the result, antialiased (bilinear); None keeps the files' own
+        scale.
+        root: the unpacked CLEVR_v1.0 folder or the one that holds it; None looks in the course's
+        downloads.
+        crop: a name of `resizing.CROPS` ("paper", "smm"), a window (top, left, bottom, right) in
+        fractions of the 4:3
             frame, or None for the whole image.
         masks: compute masks from the records, at the resulting size (about 30 ms a scene).
         limit: at most so many scenes, from the first, counted after the bounds on objects.
-        min_objects, max_objects: only scenes with so many objects; needs records. CLEVR6 is max_objects=6.
-        incomplete: what to do when the scenes file lists images that are not there, or the folder holds images that it
+        min_objects, max_objects: only scenes with so many objects; needs records. CLEVR6 is
+        max_objects=6.
+        incomplete: what to do when the scenes file lists images that are not there, or the folder
+        holds images that it
             does not list: "error", or "skip" to leave those out with a warning.
 
     Raises:

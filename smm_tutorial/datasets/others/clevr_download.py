@@ -1,7 +1,8 @@
 """The first images of CLEVR v1.0 with their records, without the other 18 GB.
 
-The official archive is one zip file; `RemoteZip` takes single members out of it. A split's records are one member too,
-of which only the beginning is unpacked. The result is a small CLEVR_v1.0 folder in the official layout.
+The official archive is one zip file; `RemoteZip` takes single members out of it. A split's records
+are one member too, of which only the beginning is unpacked. The result is a small CLEVR_v1.0 folder
+in the official layout.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def download_clevr(
 ) -> Path:
     """Fetches the first `count` images of a split and, where the split has them, their records.
 
-    What is already there and whole is not fetched again. A run that was cut short is taken up where it stopped.
+    What is already there and whole is not fetched again. A run that was cut short is taken up where
+    it stopped.
 
     Args:
         split: "train", "val" or "test".
@@ -62,7 +64,8 @@ def download_clevr(
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, the archive is damaged, or the disk is full; whole files are kept.
+        DatasetError: the server fails, the archive is damaged, or the disk is full; whole files are
+        kept.
     """
     if split not in SPLITS:
         raise ValueError(f"clevr has no split {split!r}: known are {', '.join(SPLITS)}")
@@ -84,7 +87,9 @@ def download_clevr(
 
 
 def _has_all(target: Path, split: str, count: int) -> bool:
-    """Whether the images and records are there, as the manifest has them. Lengths are checked, contents not."""
+    """Whether the images and records are there, as the manifest has them. Lengths are checked,
+    contents not.
+    """
     files = read_manifest(target)
     names = [_image_path(split, index) for index in range(count)]
     if split != "test":
@@ -161,7 +166,8 @@ def _scenes_content(archive: RemoteZip, target: Path, split: str, count: int) ->
 def first_records(
     pieces: Iterator[bytes], count: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The field "info" and the first `count` records of a CLEVR scenes file that arrives piece by piece.
+    """The field "info" and the first `count` records of a CLEVR scenes file that arrives piece by
+    piece.
 
     Raises:
         DownloadError: what arrives is no scenes file, or ends before `count` records.
@@ -206,7 +212,9 @@ def first_records(
 
 
 def _info(head: str) -> dict[str, Any]:
-    """The field "info" of a scenes file whose text up to the list of scenes is `head`; empty if it stands after it."""
+    """The field "info" of a scenes file whose text up to the list of scenes is `head`; empty if it
+    stands after it.
+    """
     try:
         return json.loads(head + "]}").get("info", {})
     except ValueError as error:

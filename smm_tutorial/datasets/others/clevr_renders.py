@@ -1,8 +1,8 @@
 """Renders of CLEVR scenes with true masks: images/, masks/ and scenes.json in one folder.
 
-The layout of renders made with CLEVR's Blender assets: masks are single-channel PNGs (0 = background, k = the scene's
-k-th object) under the images' names, and scenes.json is a CLEVR scenes file whose records may carry `camera` and
-`lamps`.
+The layout of renders made with CLEVR's Blender assets: masks are single-channel PNGs (0 =
+background, k = the scene's k-th object) under the images' names, and scenes.json is a CLEVR scenes
+file whose records may carry `camera` and `lamps`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ def load_clevr_renders(
 
     Args:
         split: only scenes whose record says this split.
-        size: height and width of the result; images antialiased (bilinear), masks by nearest neighbour; None keeps the
+        size: height and width of the result; images antialiased (bilinear), masks by nearest
+        neighbour; None keeps the
             files' own scale.
         root: the folder that holds images/, masks/ and scenes.json.
-        crop: a name of `resizing.CROPS`, a window (top, left, bottom, right) in fractions of the 4:3 frame, or None.
+        crop: a name of `resizing.CROPS`, a window (top, left, bottom, right) in fractions of the
+        4:3 frame, or None.
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects.
 

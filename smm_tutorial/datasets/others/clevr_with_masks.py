@@ -1,7 +1,9 @@
-"""CLEVR (with masks): 100,000 scenes rendered anew by CLEVR's rules, with masks (Kabra et al., 2019).
+"""CLEVR (with masks): 100,000 scenes rendered anew by CLEVR's rules, with masks (Kabra et al.,
+2019).
 
-One GZIP TFRecord file holds them all, in no splits. Its beginning is a valid beginning: `download_clevr_with_masks`
-fetches as much of it as the scenes you ask for need, and goes on from there when you ask for more.
+One GZIP TFRecord file holds them all, in no splits. Its beginning is a valid beginning:
+`download_clevr_with_masks` fetches as much of it as the scenes you ask for need, and goes on from
+there when you ask for more.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ NAME = "clevr-with-masks"
 FILE = "clevr_with_masks_train.tfrecords"
 FOLDER = "clevr_with_masks"
 SPLITS = {"train": (0, 70_000), "val": (70_000, 85_000), "test": (85_000, 100_000)}
-"""First example and the one after the last. The data set has no splits; these are the ones commonly used."""
+"""First example and the one after the last. The data set has no splits; these are the ones commonly
+used.
+"""
 HEIGHT, WIDTH, ENTITIES = 240, 320, 11  # the first entity is the background
 BYTES_PER_EXAMPLE = 105_000  # packed: 10.5 GB for 100,000
 DAMAGE = (RecordError, gzip.BadGzipFile, zlib.error)
@@ -65,21 +69,26 @@ def load_clevr_with_masks(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> SceneImages:
-    """Scenes with their masks; the records hold what the file tells of each object, in CLEVR's field names.
+    """Scenes with their masks; the records hold what the file tells of each object, in CLEVR's
+    field names.
 
-    Sizes, materials, shapes and colours stay the file's integer codes, so `Scene.from_record` does not read them.
+    Sizes, materials, shapes and colours stay the file's integer codes, so `Scene.from_record` does
+    not read them.
 
     Args:
         split: "train", "val" or "test": the first 70,000 examples, the next 15,000, the rest.
-        size: height and width of the result; images antialiased (bilinear), masks by nearest neighbour; None keeps
+        size: height and width of the result; images antialiased (bilinear), masks by nearest
+        neighbour; None keeps
             240 x 320.
         root: the TFRecord file or the folder that holds it; None looks in the course's downloads.
-        crop: a name of `resizing.CROPS` ("paper" is the usual one), a window in fractions of the frame, or None.
+        crop: a name of `resizing.CROPS` ("paper" is the usual one), a window in fractions of the
+        frame, or None.
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects. CLEVR6 is max_objects=6.
 
     Raises:
-        DatasetError: the file is missing, damaged, or was not fetched far enough for this split and limit.
+        DatasetError: the file is missing, damaged, or was not fetched far enough for this split and
+        limit.
         ValueError: an unknown split or crop, an impossible bound, or no scene left.
     """
     start, stop = _split_range(split)
@@ -137,17 +146,19 @@ def download_clevr_with_masks(
     url: str = SOURCES[NAME].addresses["records"],
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches the file as far as the first `count` examples of a split; each record's checksum is checked.
+    """Fetches the file as far as the first `count` examples of a split; each record's checksum is
+    checked.
 
-    The file is packed as one stream, so everything before the split comes along: 7.4 GB for "val". What was fetched
-    before is kept and gone on from.
+    The file is packed as one stream, so everything before the split comes along: 7.4 GB for "val".
+    What was fetched before is kept and gone on from.
 
     Returns:
         The TFRecord file, or its beginning, as `load_clevr_with_masks(root=...)` wants it.
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, the disk is full (what was fetched is kept), or the file is damaged (it is
+        DatasetError: the server fails, the disk is full (what was fetched is kept), or the file is
+        damaged (it is
             deleted).
     """
     start, stop = _split_range(split)
@@ -217,7 +228,9 @@ def _file_at(root: str | Path | None) -> Path:
 
 
 def _records(file: BinaryIO | io.RawIOBase, path: Path, is_beginning: bool) -> Iterator[bytes]:
-    """The records in the packed file; where only its beginning was fetched, they may end within one."""
+    """The records in the packed file; where only its beginning was fetched, they may end within
+    one.
+    """
     try:
         with gzip.GzipFile(fileobj=io.BufferedReader(file, 1 << 20)) as unpacked:
             yield from read_records(unpacked)

@@ -1,7 +1,9 @@
-"""ClevrTex: CLEVR-like scenes in which everything wears a photographed texture (Karazija et al., arXiv 2111.10265).
+"""ClevrTex: CLEVR-like scenes in which everything wears a photographed texture (Karazija et al.,
+arXiv 2111.10265).
 
-The layout is clevrtex_{variant}/**/CLEVRTEX_{variant}_{index:06d}.png, beside each the mask ..._flat.png and the record
-...json. The benchmark splits by index: the first tenth is test, the second val, the rest train.
+The layout is clevrtex_{variant}/**/CLEVRTEX_{variant}_{index:06d}.png, beside each the mask
+..._flat.png and the record ...json. The benchmark splits by index: the first tenth is test, the
+second val, the rest train.
 """
 
 from __future__ import annotations
@@ -48,14 +50,18 @@ def load_clevrtex(
 ) -> SceneImages:
     """ClevrTex images with masks and records, by their index.
 
-    Masks hold the labels of the files (0 is the background); the records' objects need not be in their order.
+    Masks hold the labels of the files (0 is the background); the records' objects need not be in
+    their order.
 
     Args:
         split: "train", "val" or "test"; the variant "outd" has only "test".
-        size: height and width of the result; images antialiased (bilinear), masks by nearest neighbour; None keeps the
+        size: height and width of the result; images antialiased (bilinear), masks by nearest
+        neighbour; None keeps the
             files' scale (240 x 320).
-        root: the clevrtex_{variant} folder or the one that holds it; None looks in the course's downloads.
-        variant: "full", "camo" (objects wear the ground's texture) or "outd" (unseen shapes and textures).
+        root: the clevrtex_{variant} folder or the one that holds it; None looks in the course's
+        downloads.
+        variant: "full", "camo" (objects wear the ground's texture) or "outd" (unseen shapes and
+        textures).
         crop: "paper" for the benchmark's central square (192 of 240), or None for the whole image.
         limit: at most so many images, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects.
@@ -106,7 +112,8 @@ def download_clevrtex(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches `count` images of a split, with masks and records, in the order in which the archives hold them.
+    """Fetches `count` images of a split, with masks and records, in the order in which the archives
+    hold them.
 
     Args:
         split, variant: as `load_clevrtex`.
@@ -120,7 +127,8 @@ def download_clevrtex(
 
     Raises:
         ValueError: an unknown split or variant, or a count that the split does not have.
-        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so many images.
+        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
+        many images.
     """
     start, stop = _index_range(variant, split)
     if not 1 <= count <= stop - start:
@@ -184,7 +192,9 @@ def _folder(root: str | Path | None, variant: str) -> Path:
 
 
 def _images(folder: Path, variant: str, start: int, stop: int, split: str) -> list[Path]:
-    """The images of the split, sorted by index: those that were downloaded, or else all, none missing."""
+    """The images of the split, sorted by index: those that were downloaded, or else all, none
+    missing.
+    """
     again = f"run `smm-tutorial data download {NAME} --split {split}` again, or unpack the archives again"
     fetched = set(read_manifest(folder))
     listed = [

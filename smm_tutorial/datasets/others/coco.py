@@ -1,7 +1,7 @@
 """COCO 2017: photographs with outlines of their objects (Lin et al., arXiv 1405.0312).
 
-The layout is annotations/instances_{split}2017.json and {split}2017/*.jpg. Outlines become masks with pycocotools, an
-optional requirement: pip install "smm-tutorial[coco]".
+The layout is annotations/instances_{split}2017.json and {split}2017/*.jpg. Outlines become masks
+with pycocotools, an optional requirement: pip install "smm-tutorial[coco]".
 """
 
 from __future__ import annotations
@@ -53,20 +53,24 @@ def load_coco(
 ) -> SceneImages:
     """COCO images with masks of their objects, in the order of the annotations.
 
-    Where outlines overlap, the smaller object lies on top. Crowds (many things under one outline) are no objects and
-    count as background. A record names the image's licence, and of each object its category, box and area.
+    Where outlines overlap, the smaller object lies on top. Crowds (many things under one outline)
+    are no objects and count as background. A record names the image's licence, and of each object
+    its category, box and area.
 
     Args:
         split: "train" or "val"; the labels of "test" are kept secret.
-        size: height and width of the result; images antialiased (bilinear), masks by nearest neighbour. The images
+        size: height and width of the result; images antialiased (bilinear), masks by nearest
+        neighbour. The images
             differ in size, so more than one needs it.
-        root: the folder that holds annotations/ (or the JSON file itself) and {split}2017/; None looks in the
+        root: the folder that holds annotations/ (or the JSON file itself) and {split}2017/; None
+        looks in the
             course's downloads.
         crop: "centre" for the largest square in the middle, or None for the whole image.
         masks: read the masks; False needs no pycocotools.
         limit: at most so many images, from the first, counted after the bounds on objects.
         min_objects, max_objects: only images with so many objects (crowds do not count).
-        incomplete: what to do when images that the annotations list are not there: "error", or "skip" with a warning.
+        incomplete: what to do when images that the annotations list are not there: "error", or
+        "skip" with a warning.
             Images that a download left out on purpose are never an error.
 
     Raises:
@@ -114,7 +118,8 @@ def download_coco(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches the annotations of a split and its first `count` images, in the order of the annotations.
+    """Fetches the annotations of a split and its first `count` images, in the order of the
+    annotations.
 
     Args:
         split: "train" or "val".
@@ -128,7 +133,8 @@ def download_coco(
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so many images.
+        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
+        many images.
     """
     _check_split(split)
     if count < 1:
@@ -151,7 +157,9 @@ def download_coco(
 
 
 def _fetch(target: Path, names: list[str], archive: RemoteZip) -> None:
-    """Members of a zip file into the folder, under their own names; those that are there and whole stay."""
+    """Members of a zip file into the folder, under their own names; those that are there and whole
+    stay.
+    """
     if absent := [name for name in names if name not in archive.members]:
         raise DownloadError(
             f"{archive.remote.url} has no {absent[0]} ({len(absent)} are missing): check the address"
@@ -233,7 +241,9 @@ def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[Any]]
 def _present(
     folder: Path, split: str, records: list[dict[str, Any]], file: Path, incomplete: str
 ) -> list[int]:
-    """Indices of the records whose images should be there: those that were downloaded, or else all."""
+    """Indices of the records whose images should be there: those that were downloaded, or else
+    all.
+    """
     image_folder = folder / f"{split}2017"
     if fetched := {name for name in read_manifest(folder) if name.startswith(f"{split}2017/")}:
         return [
@@ -289,7 +299,8 @@ def _masks(
 
 
 def draw_masks(outlines: list[Any], height: int, width: int) -> np.ndarray:
-    """One map (height, width) uint8 of objects' outlines, COCO's polygons or run lengths: k for the k-th, 0 for none.
+    """One map (height, width) uint8 of objects' outlines, COCO's polygons or run lengths: k for the
+    k-th, 0 for none.
 
     Raises:
         DatasetError: pycocotools is not installed.

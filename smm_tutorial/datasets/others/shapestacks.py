@@ -1,7 +1,9 @@
-"""ShapeStacks: towers of two to six shapes before random walls and floors (Groth et al., arXiv 1804.08018).
+"""ShapeStacks: towers of two to six shapes before random walls and floors (Groth et al., arXiv
+1804.08018).
 
-The layout is splits/default/{split}.txt with names of scenarios, recordings/{scenario}/rgb-...-cam_{k}-mono-0.png with
-images of 224 x 224 and, beside them, iseg-...-cam_{k}-mono-0.map with the labels of the shapes.
+The layout is splits/default/{split}.txt with names of scenarios,
+recordings/{scenario}/rgb-...-cam_{k}-mono-0.png with images of 224 x 224 and, beside them,
+iseg-...-cam_{k}-mono-0.map with the labels of the shapes.
 """
 
 from __future__ import annotations
@@ -48,11 +50,13 @@ def load_shapestacks(
 ) -> SceneImages:
     """ShapeStacks images with masks of the shapes, by scenario and then by name.
 
-    A record tells the scenario, the camera, the number of shapes ("objects") and whether the tower stands.
+    A record tells the scenario, the camera, the number of shapes ("objects") and whether the tower
+    stands.
 
     Args:
         split: "train", "val" (the files call it eval) or "test", of the split "default".
-        size: height and width of the result; images antialiased (bilinear), masks by nearest neighbour; None keeps
+        size: height and width of the result; images antialiased (bilinear), masks by nearest
+        neighbour; None keeps
             224 x 224.
         root: the folder that holds splits/ and recordings/; None looks in the course's downloads.
         crop: "paper" for the central 196 x 196 pixels, or None for the whole image.
@@ -97,7 +101,8 @@ def download_shapestacks(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches `count` images of a split with their masks, in the order in which the archive of images holds them.
+    """Fetches `count` images of a split with their masks, in the order in which the archive of
+    images holds them.
 
     Args:
         split: as `load_shapestacks`.
@@ -111,7 +116,8 @@ def download_shapestacks(
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so many images.
+        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
+        many images.
     """
     if split not in SPLITS:
         raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(SPLITS)}")
@@ -178,7 +184,9 @@ def _scenarios(folder: Path, split: str) -> list[str]:
 
 
 def _images(folder: Path, split: str) -> list[Path]:
-    """The images of the split: those that were downloaded with their masks, or else all of its scenarios."""
+    """The images of the split: those that were downloaded with their masks, or else all of its
+    scenarios.
+    """
     scenarios = _scenarios(folder, split)
     fetched = set(read_manifest(folder))
     again = f"run `smm-tutorial data download {NAME} --split {split}` again, or unpack the archives again"
@@ -227,7 +235,9 @@ def _parts(scenario: str) -> re.Match[str]:
 
 
 def _record(image: Path) -> dict[str, Any]:
-    """A tower stands when neither its centre of mass nor a curved surface was made to violate stability."""
+    """A tower stands when neither its centre of mass nor a curved surface was made to violate
+    stability.
+    """
     height, mass, surface = (int(number) for number in _parts(image.parent.name).groups())
     return {
         "image_filename": image.name,

@@ -1,4 +1,6 @@
-"""Where the data sets of others come from, under which licence, and whom to cite; said aloud when one is first used."""
+"""Where the data sets of others come from, under which licence, and whom to cite; said aloud when
+one is first used.
+"""
 
 from __future__ import annotations
 

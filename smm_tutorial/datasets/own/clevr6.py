@@ -1,7 +1,9 @@
-"""The embedded data set: CLEVR scenes of 3 to 6 objects, rendered by this library, committed as packs.
+"""The embedded data set: CLEVR scenes of 3 to 6 objects, rendered by this library, committed as
+packs.
 
-"CLEVR6" is the literature's name for CLEVR's scenes of at most six objects. These are new scenes by CLEVR's rules, seen
-through Slot Attention's crop, so the course runs without a download. `make_packs` makes them.
+"CLEVR6" is the literature's name for CLEVR's scenes of at most six objects. These are new scenes by
+CLEVR's rules, seen through Slot Attention's crop, so the course runs without a download.
+`make_packs` makes them.
 """
 
 from __future__ import annotations
@@ -38,10 +40,12 @@ def load_clevr6(
 
     Args:
         split: "train", "val" or "test".
-        size: height and width to resize to (images by area means, masks by nearest neighbour); None keeps 64 x 64.
+        size: height and width to resize to (images by area means, masks by nearest neighbour); None
+        keeps 64 x 64.
         root: the folder of the packs; None takes the committed one.
         limit: at most so many scenes, from the first.
-        min_objects, max_objects: only scenes with so many objects in the *scene*; the crop may hide some of them.
+        min_objects, max_objects: only scenes with so many objects in the *scene*; the crop may hide
+        some of them.
 
     Raises:
         DatasetError: a pack is missing, damaged or not the one that its provenance describes.
@@ -85,7 +89,8 @@ def packs_folder(root: str | Path | None = None) -> Path:
 
 
 def damaged_packs(root: str | Path | None = None) -> list[str]:
-    """The packs that are missing or whose checksum is not the one in the provenance, by name of file.
+    """The packs that are missing or whose checksum is not the one in the provenance, by name of
+    file.
 
     Raises:
         DatasetError: the provenance is missing or damaged.

@@ -2,13 +2,14 @@
 
 A pack is a plain zip file (open it with any unzip) with these members:
 
-    header.json        format and version, name, split, licence, provenance, count, height, width, filenames
-    images/00000.webp  64 images stacked from top to bottom, lossless WebP; images/00001.webp the next 64, and so on
-    masks.npy          uint8 (M, H, W), where the data has masks
-    records.json       list of M scene records in CLEVR's JSON, where the data has records
+    header.json        format and version, name, split, licence, provenance, count, height, width,
+    filenames images/00000.webp  64 images stacked from top to bottom, lossless WebP;
+    images/00001.webp the next 64, and so on masks.npy          uint8 (M, H, W), where the data has
+    masks records.json       list of M scene records in CLEVR's JSON, where the data has records
 
-Nothing in it is code, so opening a stranger's pack runs nothing. Stacking helps: one lossless WebP of 64 renders at
-64 x 64 takes 10 % less than 64 of them, and a quarter less than PNG. The same data gives the same bytes.
+Nothing in it is code, so opening a stranger's pack runs nothing. Stacking helps: one lossless WebP
+of 64 renders at 64 x 64 takes 10 % less than 64 of them, and a quarter less than PNG. The same data
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -100,11 +101,13 @@ def read_pack(
 
     Args:
         path: the file.
-        sha256: its checksum, where one is known; any other content is then refused before it is parsed.
+        sha256: its checksum, where one is known; any other content is then refused before it is
+        parsed.
         remedy: what the reader of an error message should do.
 
     Raises:
-        DatasetError: there is no such file, or it is damaged, cut short, another version or not a pack at all.
+        DatasetError: there is no such file, or it is damaged, cut short, another version or not a
+        pack at all.
     """
     path = Path(path)
     try:

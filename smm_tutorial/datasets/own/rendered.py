@@ -1,8 +1,10 @@
-"""Scenes rendered on this machine when they are asked for, and kept: more of them, or others, than the embedded ones.
+"""Scenes rendered on this machine when they are asked for, and kept: more of them, or others, than
+the embedded ones.
 
-A variant is rendered in chunks of 16 scenes, each written as a pack of its own, whole or not at all. A chunk's file
-carries the checksum of its content in its name; a damaged one is rendered again. Chunks lie in a folder named after the
-renderer's sources, so a changed renderer starts afresh.
+A variant is rendered in chunks of 16 scenes, each written as a pack of its own, whole or not at
+all. A chunk's file carries the checksum of its content in its name; a damaged one is rendered
+again. Chunks lie in a folder named after the renderer's sources, so a changed renderer starts
+afresh.
 """
 
 from __future__ import annotations
@@ -70,7 +72,9 @@ VARIANTS = {
     "out-of-distribution-pairs": Look(3, 6, 64, 64, scenes="cogent", options={"condition": "B"}),
     "out-of-distribution-crowd": Look(11, 16, 64, 64, window=FULL_SQUARE, scenes="crowded"),
 }
-"""What can be rendered. The random streams contain the variant's name: no two variants share a scene."""
+"""What can be rendered. The random streams contain the variant's name: no two variants share a
+scene.
+"""
 CHUNK = 16  # scenes
 CHECKSUM_LENGTH = 16  # hexadecimal digits of the sha256 in a file's name
 LICENCE = "CC BY 4.0"
@@ -96,14 +100,17 @@ def load_rendered(
     folder: str | Path | None = None,
     workers: int = 1,
 ) -> SceneImages:
-    """The first `count` scenes of a variant, with masks and records; those that are not there are rendered first.
+    """The first `count` scenes of a variant, with masks and records; those that are not there are
+    rendered first.
 
     Args:
         split: "train", "val" or "test": different random streams.
-        size: height and width to resize to (images by area means, masks by nearest neighbour); None keeps the variant's.
+        size: height and width to resize to (images by area means, masks by nearest neighbour); None
+        keeps the variant's.
         variant: a key of `VARIANTS`.
         count: how many scenes.
-        min_objects, max_objects: of these, only scenes with so many objects in the *record*; the window may hide some.
+        min_objects, max_objects: of these, only scenes with so many objects in the *record*; the
+        window may hide some.
         seed: of all randomness.
         folder: where the renders are kept; None takes the course's downloads.
         workers: processes that share the rendering, each of one thread.

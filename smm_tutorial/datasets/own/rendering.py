@@ -1,4 +1,6 @@
-"""Scenes drawn and rendered in chunks, by one process or several, each chunk with a random stream of its own."""
+"""Scenes drawn and rendered in chunks, by one process or several, each chunk with a random stream
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.scenes.variants import VARIANTS
 
 DRAWN: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **VARIANTS}
-"""By name: what draws one scene from a generator, given the fewest and most objects, image_index, split and its options."""
+"""By name: what draws one scene from a generator, given the fewest and most objects, image_index,
+split and its options.
+"""
 SCENES_PER_RENDER = 16
 RECORD_DECIMALS = (
     6  # of every number in a record, rounded before rendering: the image shows the rounded scene
@@ -35,7 +39,8 @@ class Look:
     """What is drawn and how it is seen.
 
     Args:
-        min_objects, max_objects: fewest and most objects of a scene; the window may hide some of them.
+        min_objects, max_objects: fewest and most objects of a scene; the window may hide some of
+        them.
         height, width: of the images in pixels.
         window: (top, left, bottom, right), the part of CLEVR's 4:3 frame that is seen.
         samples: rays a pixel.
@@ -102,7 +107,9 @@ def render_numbered(
 
 
 def rounded(value: Any) -> Any:
-    """A JSON value with its floats rounded to `RECORD_DECIMALS`: half the size, and a thousandth of a pixel at most."""
+    """A JSON value with its floats rounded to `RECORD_DECIMALS`: half the size, and a thousandth of
+    a pixel at most.
+    """
     if isinstance(value, float):
         return round(value, RECORD_DECIMALS)
     if isinstance(value, Mapping):
@@ -113,7 +120,9 @@ def rounded(value: Any) -> Any:
 
 
 def renderer_fingerprint() -> str:
-    """sha256 over the source of the scenes package: tells which renderer made a pack, and whether it has changed."""
+    """sha256 over the source of the scenes package: tells which renderer made a pack, and whether
+    it has changed.
+    """
     digest = hashlib.sha256()
     for path in sorted(Path(scenes_package.__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -123,7 +132,9 @@ def renderer_fingerprint() -> str:
 def shared_out(
     work: Callable[[Work], Result], items: Sequence[Work], workers: int
 ) -> Iterator[Result]:
-    """`work` on every item, in order, by `workers` processes of one thread each; by this one where workers is 1."""
+    """`work` on every item, in order, by `workers` processes of one thread each; by this one where
+    workers is 1.
+    """
     if workers == 1:
         yield from map(work, items)
         return

@@ -1,7 +1,8 @@
 """Files out of packed tar archives on a server, from their beginnings and only as far as needed.
 
-A .tar.gz has no table of contents, so what is wanted is found by reading from the start. The archive's beginning stays
-on disk (see `GrowingFile`): asking for more later goes on where it stopped. A whole unpacked archive is deleted.
+A .tar.gz has no table of contents, so what is wanted is found by reading from the start. The
+archive's beginning stays on disk (see `GrowingFile`): asking for more later goes on where it
+stopped. A whole unpacked archive is deleted.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def unpack_from(
     Args:
         url: of the archive.
         target: the folder; its manifest lists what is there already and is brought up to date.
-        place: says where in the folder a member goes, by its name; None for one that is never wanted. What passes by is
+        place: says where in the folder a member goes, by its name; None for one that is never
+        wanted. What passes by is
             kept even if nobody asked for it yet, for a whole archive is not fetched twice.
         arrived: told the place of each file that is there; returns whether that is enough.
         patience: with the server.
@@ -61,7 +63,8 @@ def unpack_from(
         Whether there were enough; False when the archive came to its end before.
 
     Raises:
-        DatasetError: the server fails, the disk is full (what is whole stays) or the archive is damaged (its beginning
+        DatasetError: the server fails, the disk is full (what is whole stays) or the archive is
+        damaged (its beginning
             is deleted, files that were whole stay).
     """
     path = target / FOLDER / url.rsplit("/", 1)[-1]

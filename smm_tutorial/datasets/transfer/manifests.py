@@ -1,4 +1,6 @@
-"""What a download put on disk, with length and checksum of each file, so that it can be checked later and offline."""
+"""What a download put on disk, with length and checksum of each file, so that it can be checked
+later and offline.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def discard(folder: Path, names: list[str]) -> None:
-    """Deletes files of the manifest and what it says of them, so that the next download fetches them again."""
+    """Deletes files of the manifest and what it says of them, so that the next download fetches
+    them again.
+    """
     kept = {name: entry for name, entry in read_manifest(folder).items() if name not in set(names)}
     for name in names:
         (folder / name).unlink(missing_ok=True)

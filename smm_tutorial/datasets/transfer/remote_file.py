@@ -1,7 +1,9 @@
-"""Files and parts of files over HTTP, politely, so that a fault leaves on disk what is right or nothing.
+"""Files and parts of files over HTTP, politely, so that a fault leaves on disk what is right or
+nothing.
 
-`Remote` reads any part of a file on a server and `GrowingFile` keeps the beginning of one, as far as it was needed.
-Both go on where a connection was cut, wait when the server asks for it, and refuse a file that changes meanwhile.
+`Remote` reads any part of a file on a server and `GrowingFile` keeps the beginning of one, as far
+as it was needed. Both go on where a connection was cut, wait when the server asks for it, and
+refuse a file that changes meanwhile.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ SPARE_ROOM = 50_000_000  # bytes that a download leaves free
 
 
 class DownloadError(DatasetError):
-    """A server that cannot be reached, refuses, or sends something other than it said; names address and way out."""
+    """A server that cannot be reached, refuses, or sends something other than it said; names
+    address and way out.
+    """
 
 
 class ChangedError(DownloadError):
@@ -92,12 +96,14 @@ class Remote:
         """The bytes from `start` up to `stop`, all of them.
 
         Raises:
-            DownloadError: the server cannot be reached, gives no parts of files, or the file has changed.
+            DownloadError: the server cannot be reached, gives no parts of files, or the file has
+            changed.
         """
         return b"".join(self._pieces(start, stop, must_be_part=True))
 
     def stream(self, start: int = 0) -> Iterator[bytes]:
-        """The bytes from `start` to the end, piece by piece. A server without parts sends the beginning again.
+        """The bytes from `start` to the end, piece by piece. A server without parts sends the
+        beginning again.
 
         Raises:
             DownloadError: the server cannot be reached, the file has changed or ends too early.
@@ -131,7 +137,9 @@ class Remote:
     def _open(
         self, start: int, stop: int | None, must_be_part: bool
     ) -> Iterator[requests.Response]:
-        """A response whose body is the file from `start` (status 206) or from its beginning (200)."""
+        """A response whose body is the file from `start` (status 206) or from its beginning
+        (200).
+        """
         headers = {"Accept-Encoding": "identity"}
         if start or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
@@ -228,10 +236,12 @@ def _seconds(retry_after: str | None) -> float:
 
 
 class GrowingFile(io.RawIOBase):
-    """The beginning of a remote file: read from disk as far as it lies there, then from the server, and kept.
+    """The beginning of a remote file: read from disk as far as it lies there, then from the server,
+    and kept.
 
-    The file at `path` is at any time a prefix of the remote one, so a cut, a kill or a full disk loses nothing. Beside
-    it, `path.source.json` tells which version it is a prefix of; a file without that is taken as whole.
+    The file at `path` is at any time a prefix of the remote one, so a cut, a kill or a full disk
+    loses nothing. Beside it, `path.source.json` tells which version it is a prefix of; a file
+    without that is taken as whole.
 
     Args:
         remote: where it comes from.
@@ -275,7 +285,9 @@ class GrowingFile(io.RawIOBase):
         super().close()
 
     def forget(self) -> None:
-        """Deletes what was kept, for its content is damaged; a file that was not begun here stays."""
+        """Deletes what was kept, for its content is damaged; a file that was not begun here
+        stays.
+        """
         self.close()
         if self._source.is_file():
             self.path.unlink(missing_ok=True)
@@ -321,7 +333,9 @@ class GrowingFile(io.RawIOBase):
 
 
 def write_or_explain(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all; raises `DatasetError` where the disk is full or refuses."""
+    """Writes a file whole or not at all; raises `DatasetError` where the disk is full or
+    refuses.
+    """
     try:
         paths.write_atomically(path, content)
     except OSError as error:
@@ -353,7 +367,9 @@ def check_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Lets one process at a time work in `folder`; the others wait and say so. A killed process lets go."""
+    """Lets one process at a time work in `folder`; the others wait and say so. A killed process
+    lets go.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK_NAME)
     try:

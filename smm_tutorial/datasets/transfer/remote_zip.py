@@ -1,8 +1,10 @@
-"""Single members of a zip file on a server: its table of contents, then just the bytes that are wanted.
+"""Single members of a zip file on a server: its table of contents, then just the bytes that are
+wanted.
 
-A zip file ends with a directory that tells where each member lies, how long it is and its checksum (CRC-32). Python's
-`zipfile` reads that directory through a file object whose reads become range requests; the members then come in
-requests of their own, neighbours together, a few at a time. Each one is checked before it is handed on.
+A zip file ends with a directory that tells where each member lies, how long it is and its checksum
+(CRC-32). Python's `zipfile` reads that directory through a file object whose reads become range
+requests; the members then come in requests of their own, neighbours together, a few at a time. Each
+one is checked before it is handed on.
 """
 
 from __future__ import annotations
@@ -67,10 +69,12 @@ class RemoteZip:
     def fetch(
         self, members: Iterable[zipfile.ZipInfo], keep: Callable[[zipfile.ZipInfo, bytes], None]
     ) -> None:
-        """Fetches members and hands each, checked, to `keep`, from several threads and in any order.
+        """Fetches members and hands each, checked, to `keep`, from several threads and in any
+        order.
 
         Raises:
-            DownloadError: as `Remote.read`, or a member is damaged. What `keep` had received by then stays with it.
+            DownloadError: as `Remote.read`, or a member is damaged. What `keep` had received by
+            then stays with it.
         """
         spans = self._spans(members)
         total = sum(span.stop - span.start for span in spans)
@@ -94,7 +98,8 @@ class RemoteZip:
                     pool.shutdown(cancel_futures=True)
 
     def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """One member's content, unpacked piece by piece; its checksum is checked at its end, if you go that far.
+        """One member's content, unpacked piece by piece; its checksum is checked at its end, if you
+        go that far.
 
         Raises:
             DownloadError: as `Remote.read`, or the member is damaged.
@@ -156,7 +161,9 @@ class RemoteZip:
 
 
 def _unpacker(info: zipfile.ZipInfo, url: str) -> Callable[[bytes], bytes]:
-    """What turns a member's packed bytes, piece after piece, into its content, never more than the directory says."""
+    """What turns a member's packed bytes, piece after piece, into its content, never more than the
+    directory says.
+    """
     if info.flag_bits & ENCRYPTED or info.compress_type not in (
         zipfile.ZIP_STORED,
         zipfile.ZIP_DEFLATED,
@@ -178,7 +185,9 @@ def _unpacker(info: zipfile.ZipInfo, url: str) -> Callable[[bytes], bytes]:
 
 
 class _Window(io.RawIOBase):
-    """A remote file as `zipfile` wants one: it can be read anywhere. Its end comes at once, for the directory."""
+    """A remote file as `zipfile` wants one: it can be read anywhere. Its end comes at once, for the
+    directory.
+    """
 
     def __init__(self, remote: Remote) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
 """TFRecord files and the examples in them, without TensorFlow.
 
-A TFRecord file is a row of records: length (8 bytes, little endian), checksum of the length, content, checksum of the
-content. The checksums are CRC-32C, rotated and offset ("masked"). The content is a `tf.train.Example`: a protocol
-buffer that maps names to lists of byte strings, floats or integers.
+A TFRecord file is a row of records: length (8 bytes, little endian), checksum of the length,
+content, checksum of the content. The checksums are CRC-32C, rotated and offset ("masked"). The
+content is a `tf.train.Example`: a protocol buffer that maps names to lists of byte strings, floats
+or integers.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ def _unmasked(stored: bytes) -> int:
 def crc32c(content: bytes) -> int:
     """The CRC-32C of some bytes.
 
-    A long content is cut into `LANES` parts whose remainders are computed side by side in numpy and then joined: the
-    remainder of a part followed by z zero bytes is a linear map of its remainder, here four table look-ups.
+    A long content is cut into `LANES` parts whose remainders are computed side by side in numpy and
+    then joined: the remainder of a part followed by z zero bytes is a linear map of its remainder,
+    here four table look-ups.
     """
     table = _byte_table()
     lane_length = len(content) // LANES
@@ -139,7 +141,8 @@ def _zeros_table(count: int) -> list[list[int]]:
 
 
 def parse_example(content: bytes) -> dict[str, Feature]:
-    """The features of a serialised `tf.train.Example` by name: byte strings as a list, numbers as an array.
+    """The features of a serialised `tf.train.Example` by name: byte strings as a list, numbers as
+    an array.
 
     Raises:
         RecordError: the content is no example.
@@ -151,7 +154,9 @@ def parse_example(content: bytes) -> dict[str, Feature]:
 
 
 def _parse_features(content: memoryview) -> dict[str, Feature]:
-    """An Example holds features (field 1), which hold a map (field 1) of name (1) to feature (2)."""
+    """An Example holds features (field 1), which hold a map (field 1) of name (1) to feature
+    (2).
+    """
     features: dict[str, Feature] = {}
     for number, part in _fields(content):
         for _, entry in _fields(part) if number == 1 else ():
@@ -161,7 +166,9 @@ def _parse_features(content: memoryview) -> dict[str, Feature]:
 
 
 def _parse_feature(content: memoryview) -> Feature:
-    """A feature is one of: bytes_list (field 1), float_list (2), int64_list (3), each with its values as field 1."""
+    """A feature is one of: bytes_list (field 1), float_list (2), int64_list (3), each with its
+    values as field 1.
+    """
     for kind, values in _fields(content):
         if kind == 1:
             return [bytes(value) for _, value in _fields(values)]

@@ -1,4 +1,6 @@
-"""`smm-tutorial data`, each action on real files, with a server of our own in place of the official one."""
+"""`smm-tutorial data`, each action on real files, with a server of our own in place of the official
+one.
+"""
 
 import hashlib
 import json

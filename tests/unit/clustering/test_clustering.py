@@ -1,4 +1,6 @@
-"""Classic clustering: equal to scikit-learn step for step, monotone, equivariant, and clear when it cannot run."""
+"""Classic clustering: equal to scikit-learn step for step, monotone, equivariant, and clear when it
+cannot run.
+"""
 
 import warnings
 
@@ -30,7 +32,9 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def overlapping_points(seed=0, num_points=N):
-    """Points (N, D) from K Gaussians of unlike shapes that overlap, so that EM moves for many iterations."""
+    """Points (N, D) from K Gaussians of unlike shapes that overlap, so that EM moves for many
+    iterations.
+    """
     rng = np.random.default_rng(seed)
     centres = 1.5 * rng.normal(size=(K, D))
     shapes = rng.normal(size=(K, D, D))
@@ -56,7 +60,9 @@ def inverse(covariances, covariance_type):
 
 
 def start(covariance_type, points, seed=0):
-    """The same start for both libraries: unequal weights, K of the points as means, unlike precisions."""
+    """The same start for both libraries: unequal weights, K of the points as means, unlike
+    precisions.
+    """
     rng = np.random.default_rng(seed)
     return {
         "covariance_type": covariance_type,
@@ -72,7 +78,8 @@ def fit_sklearn(estimator, points):
         return estimator.fit(points)
 
 
-# ------------------------------------------------------------------------------------------- equality with scikit-learn
+# -------------------------------------------------------------------------------------------
+# equality with scikit-learn
 @all_covariance_types
 def test_em_equals_sklearn_after_every_iteration(covariance_type):
     points = overlapping_points()
@@ -333,7 +340,8 @@ def test_responsibilities_sum_to_one_however_far_the_point(covariance_type):
     )
 
 
-# --------------------------------------------------------------------------------------------- soft k-means, in between
+# --------------------------------------------------------------------------------------------- soft
+# k-means, in between
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
 def test_soft_k_means_is_em_with_one_fixed_spherical_variance_and_equal_weights(temperature):
     points = overlapping_points()
@@ -392,7 +400,8 @@ def test_a_soft_mean_without_points_stays_where_it_was():
     np.testing.assert_allclose(model.means_[0], points.mean(axis=0))
 
 
-# ----------------------------------------------------------------------------------------------- degenerate clusters
+# -----------------------------------------------------------------------------------------------
+# degenerate clusters
 @all_covariance_types
 def test_a_collapsed_component_is_an_error_without_the_floor_and_as_wide_as_the_floor_with_it(
     covariance_type,

@@ -1,4 +1,6 @@
-"""The environment that `make` sets up, with a stand-in for Python that writes down what it is asked to do."""
+"""The environment that `make` sets up, with a stand-in for Python that writes down what it is asked
+to do.
+"""
 
 import os
 import shutil
@@ -25,7 +27,9 @@ esac
 
 @pytest.fixture
 def setup(tmp_path):
-    """Run the set-up in a project of its own; returns (exit status, what was printed, what Python was asked)."""
+    """Run the set-up in a project of its own; returns (exit status, what was printed, what Python
+    was asked).
+    """
     project = tmp_path / "project"
     project.mkdir()
     shutil.copy(MAKEFILE, project)

@@ -32,7 +32,9 @@ def loss_at(step, model, **options):
 
 
 def test_one_slot_has_the_squared_error_under_both_objectives():
-    """A single slot owns every pixel, so the likelihood is a Gaussian's: squared error in its unit."""
+    """A single slot owns every pixel, so the likelihood is a Gaussian's: squared error in its
+    unit.
+    """
     scalars = [
         loss_at(0, network(num_slots=1), objective=name) for name in ("mixture", "squared_error")
     ]
@@ -56,7 +58,9 @@ def test_the_likelihood_is_the_sum_over_slots_of_mask_times_density():
 
 
 def test_blending_costs_the_likelihood_and_not_the_squared_error():
-    """Two slots that mix black and white into the right grey: no squared error, yet neither explains the pixel."""
+    """Two slots that mix black and white into the right grey: no squared error, yet neither
+    explains the pixel.
+    """
 
     class Blend(torch.nn.Module):
         def forward(self, images, num_slots=None, noise=None):

@@ -1,4 +1,6 @@
-"""Networks and the object-discovery model: shapes, mixtures that add up, repeatability, messages."""
+"""Networks and the object-discovery model: shapes, mixtures that add up, repeatability,
+messages.
+"""
 
 from dataclasses import replace
 
@@ -67,7 +69,9 @@ def test_seeing_the_pixel_moves_it_to_the_slot_that_paints_it():
 
 
 def test_masks_start_from_the_slots_shares_of_the_inputs():
-    """Of two slots that look the same to the decoder, the one that holds nothing gets no pixel; without shares, half."""
+    """Of two slots that look the same to the decoder, the one that holds nothing gets no pixel;
+    without shares, half.
+    """
     model = ObjectDiscovery(CONFIGS[0])
     slots = torch.randn(1, 1, model.slots.output_dim).expand(1, 2, -1)
     responsibilities = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])  # (B, N, K)
@@ -126,7 +130,9 @@ def test_encoder_makes_one_input_of_each_cell(stride):
 def test_encoder_sees_color_as_much_as_position_before_training_unless_pixels_are_quiet(
     contrast, sees
 ):
-    """Features of one cell vary over images at least a third as much as features of one image over cells."""
+    """Features of one cell vary over images at least a third as much as features of one image over
+    cells.
+    """
     torch.manual_seed(0)
     images = torch.rand(8, 3, 1, 1).expand(
         -1, -1, 32, 32

@@ -32,7 +32,9 @@ def scenes_of(masks):
 
 
 def drawn(*widths, side=20):
-    """A scene 20 x 20 whose objects stand side by side, each one row high and so many pixels wide."""
+    """A scene 20 x 20 whose objects stand side by side, each one row high and so many pixels
+    wide.
+    """
     mask = torch.zeros(side, side, dtype=torch.long)
     for label, width in enumerate(widths, start=1):
         mask[label, :width] = label

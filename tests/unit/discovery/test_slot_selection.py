@@ -16,7 +16,9 @@ SIDE, GREY, RED = 8, 0.5, torch.tensor([0.9, 0.1, 0.1])
 
 
 def painted(masks, colours):
-    """Slots that paint one colour each, `(K, 3)`, with these masks `(K, H, W)`: the output for one image."""
+    """Slots that paint one colour each, `(K, 3)`, with these masks `(K, H, W)`: the output for one
+    image.
+    """
     paintings = colours[None, :, :, None, None].expand(1, -1, 3, SIDE, SIDE)
     slots = SlotOutput(
         torch.zeros(1, len(colours), 2), torch.full((1, 4, len(colours)), 1 / len(colours))

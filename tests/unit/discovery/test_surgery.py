@@ -1,4 +1,6 @@
-"""Slot surgery changes what it says and nothing else; the directions of position are those that the slots were made with."""
+"""Slot surgery changes what it says and nothing else; the directions of position are those that the
+slots were made with.
+"""
 
 from dataclasses import replace
 

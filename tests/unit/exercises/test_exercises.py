@@ -1,4 +1,6 @@
-"""The exercises: the mechanism, on a toy task that exists only here, and the proof of every task of the course."""
+"""The exercises: the mechanism, on a toy task that exists only here, and the proof of every task of
+the course.
+"""
 
 import re
 
@@ -76,7 +78,8 @@ def test_the_toy_is_proven():
     prove(TOY)
 
 
-# ---- judging --------------------------------------------------------------------------------------------------------
+# ---- judging
+# --------------------------------------------------------------------------------------------------------
 
 
 def left_open(scores):
@@ -164,7 +167,8 @@ def test_an_answer_that_changes_its_arguments_spoils_nothing():
     assert judge(TOY, normalise).status == "right"
 
 
-# ---- the decorator --------------------------------------------------------------------------------------------------
+# ---- the decorator
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_pending_exercise_hands_back_the_solution(toy, capsys):
@@ -231,7 +235,8 @@ def test_a_card_in_a_notebook_is_html_with_escaped_text():
     assert "Is `a < b`?" in bundle["text/plain"]
 
 
-# ---- the proof ------------------------------------------------------------------------------------------------------
+# ---- the proof
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -273,7 +278,8 @@ def test_a_solution_that_fails_is_the_courses_fault_and_not_the_learners():
         judge(replaced(solution=broken), normalise)
 
 
-# ---- comparing ------------------------------------------------------------------------------------------------------
+# ---- comparing
+# ------------------------------------------------------------------------------------------------------
 
 EQUAL = [
     (np.array([1.0, np.nan]), np.array([1.0, np.nan])),

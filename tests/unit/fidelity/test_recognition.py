@@ -1,4 +1,6 @@
-"""The released network as a judge of our pictures, and the report on the data: what is counted, and against what."""
+"""The released network as a judge of our pictures, and the report on the data: what is counted, and
+against what.
+"""
 
 import numpy as np
 import pytest
@@ -23,7 +25,9 @@ def scenes():
 
 
 class Oracle(OfficialSetPredictor):
-    """Knows the answers, in the order of the images, but for an error of `offset` world units along x."""
+    """Knows the answers, in the order of the images, but for an error of `offset` world units along
+    x.
+    """
 
     def __init__(self, scenes, offset):
         super().__init__()

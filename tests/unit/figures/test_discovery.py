@@ -1,4 +1,6 @@
-"""Figures and widgets of notebook 05: what they draw comes from the model, and colours keep their slots."""
+"""Figures and widgets of notebook 05: what they draw comes from the model, and colours keep their
+slots.
+"""
 
 import base64
 

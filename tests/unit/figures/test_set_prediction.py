@@ -1,4 +1,6 @@
-"""Figures and widgets of notebook 06: boxes lie on their objects, matchings and areas are those of the library."""
+"""Figures and widgets of notebook 06: boxes lie on their objects, matchings and areas are those of
+the library.
+"""
 
 import base64
 from itertools import permutations
@@ -74,9 +76,12 @@ def picture_of(figure):
     return base64.b64decode(png(figure, DPI))
 
 
-# ------------------------------------------------------------------------------------------------- sets over pictures
+# -------------------------------------------------------------------------------------------------
+# sets over pictures
 def test_a_box_lies_around_its_objects_pixels():
-    """Most of a ball's box is the ball: its mask's own box differs by little, whatever the camera."""
+    """Most of a ball's box is the ball: its mask's own box differs by little, whatever the
+    camera.
+    """
     for seed in range(6):
         scene = random_scene(np.random.default_rng([1, seed]), 1, 1)
         height, width = 160, 240

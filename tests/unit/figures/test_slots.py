@@ -126,7 +126,9 @@ def test_territories_show_who_takes_which_place():
 
 
 def test_a_slot_that_moves_away_loses_ground_by_distance_but_not_by_dot_product():
-    """By distance the border moves along; by dot product it passes through zero, whatever the slot's length."""
+    """By distance the border moves along; by dot product it passes through zero, whatever the
+    slot's length.
+    """
     means = np.array([[2.0, 0.0], [-2.0, 1.0]])
     points = np.random.default_rng(1).normal(size=(50, 2)) * 3
 

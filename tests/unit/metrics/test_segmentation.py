@@ -1,4 +1,6 @@
-"""The segmentation metrics: equality with scikit-learn, invariances, hand-made cases and error messages."""
+"""The segmentation metrics: equality with scikit-learn, invariances, hand-made cases and error
+messages.
+"""
 
 import itertools
 
@@ -32,7 +34,9 @@ every_metric = pytest.mark.parametrize(
 
 @st.composite
 def label_maps(draw):
-    """Random pairs of maps (B, H, W), from one-label maps to many, with labels that some images do not use."""
+    """Random pairs of maps (B, H, W), from one-label maps to many, with labels that some images do
+    not use.
+    """
     batch, height, width = draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     maps = []

@@ -57,7 +57,9 @@ def test_the_papers_encoder_has_its_layers_and_sees_every_pixel(image_size):
 
 
 def test_a_doubling_is_the_transpose_of_the_encoders_halving():
-    """As in TensorFlow: what a strided convolution with its padding gathers, the transposed one scatters."""
+    """As in TensorFlow: what a strided convolution with its padding gathers, the transposed one
+    scatters.
+    """
     torch.manual_seed(0)
     encoder, decoder = (
         ConvEncoder(16, 8, stride=2, convolutions="paper"),
@@ -86,7 +88,9 @@ def test_the_papers_decoder_treats_every_slot_alike_and_begins_with_it():
 
 @pytest.mark.parametrize("image_size", [64, 128])
 def test_a_reduced_mixture_feeds_the_decoder_of_slot_attention(image_size):
-    """With slots of the same width compared models have encoder and decoder in common, to the last parameter."""
+    """With slots of the same width compared models have encoder and decoder in common, to the last
+    parameter.
+    """
     with torch.device("meta"):
         mixture = ObjectDiscovery(
             paper_config("mixture", image_size, slot_options={"content": "reduced"})

@@ -1,4 +1,6 @@
-"""Light from the surroundings: what brightens, what darkens, and that its coefficients can be found again."""
+"""Light from the surroundings: what brightens, what darkens, and that its coefficients can be found
+again.
+"""
 
 from dataclasses import replace
 

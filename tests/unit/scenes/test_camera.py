@@ -27,7 +27,9 @@ POSITION = np.array(CAMERA_POSITION)
 
 
 def errors(scene, position, frame):
-    """Largest depth error in world units and largest pixel error of a scene's pixel_coords seen from `position`."""
+    """Largest depth error in world units and largest pixel error of a scene's pixel_coords seen
+    from `position`.
+    """
     height, width = frame
     seen = project(
         np.array([item.position for item in scene.objects]), position, width / height

@@ -29,7 +29,9 @@ def scene_of(shape: str, rotation: float = 1.1, position=(0.4, -0.3, 0.7), size=
 
 
 def distance(shape: str, points: torch.Tensor, rotation: float = 1.1) -> torch.Tensor:
-    """Distance (N,) from points (N, 3) to the surface, in half sizes: the shape is a smaller sharp one, inflated."""
+    """Distance (N,) from points (N, 3) to the surface, in half sizes: the shape is a smaller sharp
+    one, inflated.
+    """
     x, y, z = ((points - CENTER) / 0.7).double().unbind(-1)
     x, y = (
         math.cos(rotation) * x + math.sin(rotation) * y,

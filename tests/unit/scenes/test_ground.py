@@ -14,7 +14,9 @@ from smm_tutorial.scenes.ground import (
 
 
 def place(distance: float, height: float, sideways: float = 0.0) -> torch.Tensor:
-    """A world point (3, 1) by its distance along the backdrop's profile, its height and its shift across."""
+    """A world point (3, 1) by its distance along the backdrop's profile, its height and its shift
+    across.
+    """
     return torch.tensor(
         [
             [distance * AWAY[0] - sideways * AWAY[1]],

@@ -1,4 +1,6 @@
-"""Materials give back no more light than they get, and the drawn directions stand for what the formula says."""
+"""Materials give back no more light than they get, and the drawn directions stand for what the
+formula says.
+"""
 
 import math
 

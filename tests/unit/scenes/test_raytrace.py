@@ -56,8 +56,8 @@ def test_the_same_scenes_give_the_same_images(scenes):
     )
 
 
-#: A processor may add up a batch in another order than a single scene; metal's highlights are steep enough to show it. A
-#: twentieth of one of an image file's 255 levels.
+#: A processor may add up a batch in another order than a single scene; metal's highlights are steep
+#: enough to show it. A twentieth of one of an image file's 255 levels.
 ROUNDING_ERROR = 2e-4
 
 
@@ -123,7 +123,8 @@ def test_an_object_darkens_the_ground_on_the_side_away_from_the_key_lamp():
     ground = render([lone()], height, width).masks[0] == 0
     shadow = ground & (key_light(lone()) < 0.4 * key_light(replace(lone(), objects=())))
     assert shadow.sum() > 20
-    # the key lamp stands on the right of the camera's view (+x, -y side), so its shadow falls left of the sphere
+    # the key lamp stands on the right of the camera's view (+x, -y side), so its shadow falls left
+    # of the sphere
     assert torch.arange(width).expand(height, width)[shadow].float().mean() < width / 2
 
 

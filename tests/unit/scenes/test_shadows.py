@@ -49,7 +49,9 @@ def shares(
 
 
 def sampled_shares(scene: Scene, points: torch.Tensor) -> torch.Tensor:
-    """The share (N,) of the lamp's disk, turned towards each point, that rays to many places on it reach."""
+    """The share (N,) of the lamp's disk, turned towards each point, that rays to many places on it
+    reach.
+    """
     light = to_lamp(points)
     right = torch.nn.functional.normalize(
         torch.linalg.cross(light.directions, torch.tensor([[0.0], [0.0], [1.0]]), dim=0), dim=0

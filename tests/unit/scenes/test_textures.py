@@ -1,4 +1,6 @@
-"""Textures are functions of place, colours, scale and seed; they dress objects and ground, and nothing else changes."""
+"""Textures are functions of place, colours, scale and seed; they dress objects and ground, and
+nothing else changes.
+"""
 
 from dataclasses import replace
 

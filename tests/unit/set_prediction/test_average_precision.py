@@ -1,4 +1,6 @@
-"""Average precision on CLEVR: reference values, the definition in plain loops, limits, ties, empty sets, messages."""
+"""Average precision on CLEVR: reference values, the definition in plain loops, limits, ties, empty
+sets, messages.
+"""
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ THRESHOLDS = (-1, 1, 0.5, 0.25, 0.125, 0.0625)
 
 
 def sets(seed, images=6, slots=7, most=5, noise=0.1, mistakes=0.2, tied=False):
-    """Targets of made-up scenes, and predictions that are near them: shuffled, noisy, some properties redrawn."""
+    """Targets of made-up scenes, and predictions that are near them: shuffled, noisy, some
+    properties redrawn.
+    """
     rng = np.random.default_rng(seed)
     scenes = [
         random_scene(np.random.default_rng([seed, image]), 1, most) for image in range(images)
@@ -123,7 +127,9 @@ def test_a_claimed_target_is_not_skipped_for_the_next_nearest():
 
 
 def test_right_predictions_are_told_slot_by_slot():
-    """Surest first, not first slot first; of two that claim one target the surer is right; another image's are its own."""
+    """Surest first, not first slot first; of two that claim one target the surer is right; another
+    image's are its own.
+    """
     near, far, other = (
         one((0.1, 0, 0), sure=0.5),
         one((0.5, 0, 0), sure=0.9),

@@ -1,4 +1,6 @@
-"""The set loss: the best of all matchings, its weights, what it may look at, that a network learns from it."""
+"""The set loss: the best of all matchings, its weights, what it may look at, that a network learns
+from it.
+"""
 
 from dataclasses import replace
 from itertools import permutations
@@ -101,7 +103,9 @@ def test_the_coordinate_weight_counts_coordinates_alone():
 
 
 def test_the_weight_changes_the_matching_too():
-    """Slot 0 stands where target 0 does and looks like target 1; who is whose depends on what counts more."""
+    """Slot 0 stands where target 0 does and looks like target 1; who is whose depends on what
+    counts more.
+    """
     targets = torch.zeros(1, 2, 19)
     targets[0, :, 0], targets[0, 0, 3], targets[0, 1, 4] = torch.tensor([-0.4, 0.4]), 1, 1
     predictions = targets[:, [1, 0]].clone()

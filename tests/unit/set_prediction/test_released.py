@@ -1,4 +1,6 @@
-"""The authors' released weights in our modules: their outputs, their scores, the options they need, files that lie."""
+"""The authors' released weights in our modules: their outputs, their scores, the options they need,
+files that lie.
+"""
 
 import pickle
 
@@ -51,7 +53,8 @@ def reference():
     return case
 
 
-# -------------------------------------------------------------------------------------------------- outputs, scores
+# --------------------------------------------------------------------------------------------------
+# outputs, scores
 
 
 @needs_weights
@@ -71,7 +74,9 @@ def test_the_authors_outputs_come_out(released):
 
 
 def scenes_of(name):
-    """Images at 128 x 128 and records: the official images there are, or the first renders of a folder."""
+    """Images at 128 x 128 and records: the official images there are, or the first renders of a
+    folder.
+    """
     if name == "official":
         parts = [
             datasets.load("clevr", split=s, size=128, root=CLEVR, incomplete="skip")
@@ -132,7 +137,8 @@ def test_noise_decides_and_is_drawn_where_there_is_none(released):
     assert not torch.equal(released(images), released(images))
 
 
-# ------------------------------------------------------------------------------------- the options of SlotMixture
+# ------------------------------------------------------------------------------------- the options
+# of SlotMixture
 
 
 def test_the_release_is_a_configuration_of_slot_mixture():
@@ -229,7 +235,8 @@ def test_a_start_that_does_not_fit_is_refused():
         SlotMixture(3, 5, 8, query="both")
 
 
-# ------------------------------------------------------------------------------------------------ files that lie
+# ------------------------------------------------------------------------------------------------
+# files that lie
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ def scenes(count=8, size=64, most=6):
 
 @pytest.fixture
 def own_data(data_folder, monkeypatch):
-    """A data folder of this test's own, and scenes in place of everything that is rendered or read."""
+    """A data folder of this test's own, and scenes in place of everything that is rendered or
+    read.
+    """
     monkeypatch.setattr(datasets, "load", lambda name, split, size, **options: scenes(size=size))
     return data_folder
 
@@ -75,7 +77,9 @@ def test_perfect_predictions_score_one_everywhere():
 
 
 def test_scores_say_what_is_wrong():
-    """Half a unit off along x; every third colour wrong in the first image; one object too many everywhere."""
+    """Half a unit off along x; every third colour wrong in the first image; one object too many
+    everywhere.
+    """
     data = scenes()
     targets = set_targets(data.records, 7)
     predictions = targets.clone()
@@ -217,7 +221,8 @@ def test_data_are_as_many_as_the_profile_says(monkeypatch):
         set_split("clevr6", "train", 64, 5)
 
 
-# --------------------------------------------------------------------------------------------- records, command line
+# ---------------------------------------------------------------------------------------------
+# records, command line
 
 
 def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):

@@ -1,4 +1,6 @@
-"""Slot modules: the chain of equalities, invariances, limits, gradients, and what wrong input is told."""
+"""Slot modules: the chain of equalities, invariances, limits, gradients, and what wrong input is
+told.
+"""
 
 import math
 
@@ -37,7 +39,9 @@ def from_noise(module):
 
 
 def blobs(seed=0, num_points=300, dim=3, clusters=4):
-    """Points `(N, D)` around `clusters` centres, and one point near each as a start `(K, D)`; numpy, float64."""
+    """Points `(N, D)` around `clusters` centres, and one point near each as a start `(K, D)`;
+    numpy, float64.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(clusters, dim)) * 3
     scales = rng.uniform(0.3, 1.0, size=(clusters, dim))
@@ -47,7 +51,8 @@ def blobs(seed=0, num_points=300, dim=3, clusters=4):
     ], centres + rng.normal(size=centres.shape)
 
 
-# ------------------------------------------------------------------------------------------- the chain of equalities
+# ------------------------------------------------------------------------------------------- the
+# chain of equalities
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 5, 20])
@@ -76,7 +81,9 @@ def test_mixture_without_neural_parts_is_diagonal_em(iterations):
 
 
 def soft_k_means(points, means, variance, steps, normalise=lambda means: means):
-    """The textbook, in numpy: softmax over clusters of -distance^2 / (2 variance), then weighted means."""
+    """The textbook, in numpy: softmax over clusters of -distance^2 / (2 variance), then weighted
+    means.
+    """
     for _ in range(steps):
         distances = ((points[:, None] - normalise(means)[None]) ** 2).sum(-1)  # (N, K)
         logits = -distances / (2 * variance)
@@ -116,11 +123,12 @@ def layer_norm(x):
 
 
 def test_attention_without_neural_parts_is_soft_k_means_on_normalised_features():
-    """Normalised means all have (almost) the norm sqrt(D): dot product and distance then differ by a constant.
+    """Normalised means all have (almost) the norm sqrt(D): dot product and distance then differ by
+    a constant.
 
-    softmax(q.k / sqrt(D)) = softmax(-|q - k|^2 / (2 sqrt(D))) for equal |q|: soft k-means of variance sqrt(D), whose
-    means are normalised before they are compared. LayerNorm's epsilon keeps |q| from being exactly equal, hence the
-    large D and spread of this test and its tolerance.
+    softmax(q.k / sqrt(D)) = softmax(-|q - k|^2 / (2 sqrt(D))) for equal |q|: soft k-means of
+    variance sqrt(D), whose means are normalised before they are compared. LayerNorm's epsilon keeps
+    |q| from being exactly equal, hence the large D and spread of this test and its tolerance.
     """
     rng = np.random.default_rng(0)
     points, means = rng.normal(size=(200, 16)) * 30, rng.normal(size=(4, 16)) * 30
@@ -157,7 +165,9 @@ def test_matrix_form_equals_naive_form_in_float64(slots, inputs, dim, offset):
 
 
 def test_matrix_form_in_float32_stays_within_the_derived_tolerance_far_from_zero():
-    """Centred, the expanded square loses about eps * |x - mean|^2 / variance, wherever the data lie."""
+    """Centred, the expanded square loses about eps * |x - mean|^2 / variance, wherever the data
+    lie.
+    """
     eps = torch.finfo(torch.float32).eps
     points, means = blobs(4, dim=8)
     module = from_noise(SlotMixture(4, 8, 8, **PLAIN))
@@ -178,7 +188,9 @@ def test_matrix_form_in_float32_stays_within_the_derived_tolerance_far_from_zero
 
 
 def test_clustering_initialisation_starts_close_to_em():
-    """Untrained, the module's clusters are nearly those of EM on the rotated inputs; random ones are not."""
+    """Untrained, the module's clusters are nearly those of EM on the rotated inputs; random ones
+    are not.
+    """
     torch.manual_seed(0)
     x, noise = random(4, 60, 16), 0.5 * random(4, 5, 16, seed=1)
     agreement = {}

@@ -1,4 +1,6 @@
-"""What a training run can be told: precision, compilation, schedules, averaged weights; what it logs, and where."""
+"""What a training run can be told: precision, compilation, schedules, averaged weights; what it
+logs, and where.
+"""
 
 import sys
 import types
@@ -65,7 +67,9 @@ HALF = replace(CONFIG, precision="16-mixed")
 
 @pytest.fixture
 def half_on_a_cpu(monkeypatch):
-    """float16 with scaled losses as on a T4, on a CPU. Gives a function that sets the scale of the run to come."""
+    """float16 with scaled losses as on a T4, on a CPU. Gives a function that sets the scale of the
+    run to come.
+    """
 
     def begin_at(scale, growth_interval=1000):
         def fabric(devices, num_nodes, precision):

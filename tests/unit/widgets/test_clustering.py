@@ -1,4 +1,6 @@
-"""Widgets and the figures they drive: moving a slider draws the very figure that stands beside it."""
+"""Widgets and the figures they drive: moving a slider draws the very figure that stands beside
+it.
+"""
 
 import base64
 import re

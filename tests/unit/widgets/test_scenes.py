@@ -1,4 +1,6 @@
-"""The scene editor: controls edit one object at a time, and the picture is the static figure of the edited scene."""
+"""The scene editor: controls edit one object at a time, and the picture is the static figure of the
+edited scene.
+"""
 
 import base64
 import math

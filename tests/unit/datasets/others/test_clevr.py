@@ -1,4 +1,6 @@
-"""CLEVR in its official layout and folders of renders: tiny folders with every fault, and the real files if present."""
+"""CLEVR in its official layout and folders of renders: tiny folders with every fault, and the real
+files if present.
+"""
 
 import json
 import warnings
@@ -45,7 +47,9 @@ def scenes_of(split, count):
 
 @pytest.fixture
 def clevr(tmp_path):
-    """CLEVR's layout with 3 train images (RGBA, as released) with records, and 2 test images without."""
+    """CLEVR's layout with 3 train images (RGBA, as released) with records, and 2 test images
+    without.
+    """
     folder = tmp_path / "CLEVR_v1.0"
     for split, count in (("train", 3), ("test", 2)):
         (folder / "images" / split).mkdir(parents=True)

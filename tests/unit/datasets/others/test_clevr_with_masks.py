@@ -1,4 +1,6 @@
-"""CLEVR with masks: TFRecord framing, examples, and the beginning of a packed file, through every fault."""
+"""CLEVR with masks: TFRecord framing, examples, and the beginning of a packed file, through every
+fault.
+"""
 
 import gzip
 import io

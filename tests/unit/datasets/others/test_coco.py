@@ -1,4 +1,6 @@
-"""COCO in its official layout: outlines become masks, from a folder, from archives that misbehave, and the real ones."""
+"""COCO in its official layout: outlines become masks, from a folder, from archives that misbehave,
+and the real ones.
+"""
 
 import io
 import json

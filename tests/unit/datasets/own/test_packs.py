@@ -1,4 +1,6 @@
-"""Packs: round trip, repeatable bytes, faults; how the committed ones are made; and the committed ones themselves."""
+"""Packs: round trip, repeatable bytes, faults; how the committed ones are made; and the committed
+ones themselves.
+"""
 
 import json
 import os
@@ -117,7 +119,9 @@ def test_a_truncated_pack_is_one_clear_error(tmp_path, kept):
 @settings(deadline=None, max_examples=60)
 @given(position=st.integers(0, len(PACKED) - 1), flip=st.integers(1, 255))
 def test_a_flipped_byte_never_passes_for_other_pixels(tmp_path_factory, position, flip):
-    """Even without a known checksum: an error, or (in the zip's unused fields) the right content."""
+    """Even without a known checksum: an error, or (in the zip's unused fields) the right
+    content.
+    """
     damaged = bytearray(PACKED)
     damaged[position] ^= flip
     path = tmp_path_factory.getbasetemp() / "flipped.zip"

@@ -1,4 +1,6 @@
-"""Downloads: parts of files, files that grow, zip members, each against a server that misbehaves."""
+"""Downloads: parts of files, files that grow, zip members, each against a server that
+misbehaves.
+"""
 
 import errno
 import io
