@@ -22,7 +22,7 @@ from smm_tutorial import (
 )
 from smm_tutorial.cli import data as data_command
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS, TRAINING_DATA
-from smm_tutorial.discovery.runs import BASELINES
+from smm_tutorial.discovery.evaluation import BASELINES
 from smm_tutorial.discovery.scores import SELECTIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES, score_table
 from smm_tutorial.experiments.run import NamedRun

@@ -1,6 +1,7 @@
 """Object discovery."""
 
 from smm_tutorial.discovery.ablations import OBJECT_PRICE, VARIANTS
+from smm_tutorial.discovery.evaluation import evaluated_record, load_discovery, protocol_label
 from smm_tutorial.discovery.loss import Objective, ReconstructionLoss
 from smm_tutorial.discovery.model import (
     DECODERS,
@@ -18,13 +19,7 @@ from smm_tutorial.discovery.recipe import (
     train_discovery,
     validation_score,
 )
-from smm_tutorial.discovery.runs import (
-    DiscoveryRun,
-    Kind,
-    evaluated_record,
-    load_discovery,
-    protocol_label,
-)
+from smm_tutorial.discovery.runs import DiscoveryRun, Kind
 from smm_tutorial.discovery.scores import (
     DECIMALS,
     EVALUATION_BATCH,

@@ -5,6 +5,7 @@ from smm_tutorial.set_prediction.average_precision import (
     average_precision_clevr,
     right_predictions,
 )
+from smm_tutorial.set_prediction.evaluation import evaluated_set_record
 from smm_tutorial.set_prediction.loss import SetLoss, matched_set_loss, pair_costs
 from smm_tutorial.set_prediction.model import (
     NUM_COORDINATES,
@@ -38,7 +39,7 @@ from smm_tutorial.set_prediction.released import (
     TransformerBlock,
     load_official_set_predictor,
 )
-from smm_tutorial.set_prediction.runs import SetKind, SetPredictionRun, evaluated_set_record
+from smm_tutorial.set_prediction.runs import SetKind, SetPredictionRun
 from smm_tutorial.set_prediction.scores import (
     DECIMALS,
     EVALUATION_BATCH,

@@ -254,8 +254,7 @@ class SelfAttention(nn.Module):
             project(tokens).unflatten(2, (HEADS, -1)).transpose(1, 2)
             for project in (self.to_q, self.to_k, self.to_v)
         )  # (B, H, N, D / H)
-        led_dot_product_attention(queries, keys, values)
-        mixed = nn.functional.sca
+        mixed = nn.functional.scaled_dot_product_attention(queries, keys, values)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 

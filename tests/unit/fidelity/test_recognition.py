@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smm_tutorial import cli, discovery, fidelity
+from smm_tutorial import cli, fidelity
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.fidelity import recognition, report

@@ -11,7 +11,6 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from smm_tutorial import widgets
 from smm_tutorial.clustering import COVARIANCE_TYPES, GaussianMixtureEM, KMeans
 from smm_tutorial.figures.charts import curves_figure, seeds_figure
 from smm_tutorial.figures.clustering import (
