@@ -11,6 +11,10 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
+from smm_tutorial import datasets
+from tests import toys
+from tests.toys import toy_scenes
+
 signal.signal(signal.SIGINT, signal.default_int_handler)
 matplotlib.use("Agg")
 settings.register_profile("course", deadline=None, derandomize=True)
@@ -24,3 +28,21 @@ def data_folder(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     monkeypatch.setenv("SMM_DATA", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def toy_data(data_folder, monkeypatch):
+    """An own data folder, and toy scenes with masks in place of every data set."""
+    monkeypatch.setattr(
+        datasets, "load", lambda name, split, size, **options: toy_scenes(size=size)
+    )
+    return data_folder
+
+
+@pytest.fixture
+def toy_sets(data_folder, monkeypatch):
+    """An own data folder, and random images with records in place of every data set."""
+    monkeypatch.setattr(
+        datasets, "load", lambda name, split, size, **options: toys.toy_sets(size=size)
+    )
+    return data_folder

@@ -1,50 +1,47 @@
-"""A tiny run for tests of the training engine, in a module that other processes can import."""
+"""A tiny run for tests of the training loop."""
 
-import os
-import signal
-import time
-from typing import Literal
+from functools import partial
 
 import torch
 from torch import nn
 
-from smm_tutorial.discovery.loss import ReconstructionLoss
 from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
-from smm_tutorial.discovery.recipe import discovery_model
+from smm_tutorial.discovery.recipe import LossChoices, make_loss
+from smm_tutorial.discovery.runs import build_model
+from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import TrainingConfig
+from smm_tutorial.training.loop import TrainingResult, fit
 from tests.toys import toy_scenes
 
 CONFIG = TrainingConfig(steps=12, batch_size=4, warmup_steps=3, seed=1)
-
-Incident = Literal["none", "killed", "interrupted"]
+LOSS = LossChoices(price=0.1, num_slots=None)
 
 
 def tiny_model(seed: int = 0) -> ObjectDiscovery:
-    return discovery_model(
-        DiscoveryConfig(
-            image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder_channels=8
-        ),
-        seed,
-    )
+    sizes = {"image_size": 16, "num_slots": 3, "slot_dim": 8}
+    return build_model(DiscoveryConfig(**sizes, encoder_channels=8, decoder_channels=8), seed)
 
 
-class TinyLoss(ReconstructionLoss):
-    """On toy scenes. In step 5 its second process is `killed`, or from then on the run waits to be
-    `interrupted`.
-    """
+def toy_batches(model: ObjectDiscovery, size: int = CONFIG.batch_size, **options) -> Batches:
+    draw_noise = partial(model.start_noise, num_slots=LOSS.num_slots)
+    return Batches(toy_scenes(), size, draw_noise, **{"mirrored": 0.5} | options)
 
-    def __init__(self, model: ObjectDiscovery, incident: Incident = "none"):
-        super().__init__(model, toy_scenes(), CONFIG.batch_size, price=0.1, steps=CONFIG.steps)
-        self.incident = incident
 
-    def __call__(self, model: nn.Module, generator: torch.Generator, step: int):
-        if self.incident == "killed" and step == 5 and self.share.rank == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.incident == "interrupted" and step >= 5:
-            if step == 5 and self.share.rank == 0:
-                os.kill(os.getppid(), signal.SIGINT)
-            time.sleep(2)
-        return super().__call__(model, generator, step)
+class RandomImages:
+    """Batches of two random images, for losses that tests make up."""
+
+    def place(self, device, share):
+        pass
+
+    def draw(self, generator: torch.Generator):
+        return torch.rand(2, 3, 16, 16, generator=generator)
+
+
+def train(
+    model: ObjectDiscovery, folder=None, config=CONFIG, loss=None, **options
+) -> TrainingResult:
+    loss = loss or make_loss(LOSS, config.steps)
+    return fit(model, toy_batches(model), loss, config, folder, progress=False, **options)
 
 
 def mean_of_weights(model: nn.Module) -> dict[str, float]:

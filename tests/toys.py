@@ -1,8 +1,10 @@
 """Small made-up data for tests."""
 
+import numpy as np
 import torch
 
 from smm_tutorial.datasets import SceneImages
+from smm_tutorial.scenes import random_scene
 
 
 def toy_scenes(count: int = 12, size: int = 16, seed: int = 0) -> SceneImages:
@@ -21,3 +23,12 @@ def toy_scenes(count: int = 12, size: int = 16, seed: int = 0) -> SceneImages:
     return SceneImages(
         images, [f"{i}.png" for i in range(count)], "toy", "train", "CC0", masks=masks
     )
+
+
+def toy_sets(count: int = 8, size: int = 64, most: int = 6) -> SceneImages:
+    """Random images with the records of scenes that they do not show."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, size, size), generator=generator, dtype=torch.uint8)
+    records = [random_scene(np.random.default_rng(i), 3, most).to_record() for i in range(count)]
+    names = [f"{i}.png" for i in range(count)]
+    return SceneImages(images, names, "toy", "test", "CC0", records=records)

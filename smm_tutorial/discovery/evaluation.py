@@ -6,9 +6,9 @@ from pathlib import Path
 from smm_tutorial import checkpoints
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS
 from smm_tutorial.discovery.model import ObjectDiscovery
-from smm_tutorial.discovery.recipe import discovery_config, discovery_model
+from smm_tutorial.discovery.recipe import SIZES, network_config
+from smm_tutorial.discovery.runs import build_model
 from smm_tutorial.discovery.scores import Selection, detailed_scores, evaluate, segment_pixels
-from smm_tutorial.profiles import PROFILES
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.results.records import kept_beside
 
@@ -55,10 +55,10 @@ def evaluated_record(
     do, and as `kept_beside`.
     """
     if what in BASELINES:
-        config = discovery_config(UNTRAINED_SLOTS, PROFILES[BASELINE_PROFILE], BASELINE_SIZE)
+        config = network_config(UNTRAINED_SLOTS, SIZES[BASELINE_PROFILE], BASELINE_SIZE)
         record = {"name": f"discovery-{what}", "config": asdict(config), "scores": {}}
         record["provenance"] = provenance()
-        model = discovery_model(config, seed).eval()
+        model = build_model(config, seed).eval()
     else:
         model, record = load_discovery(what)
     record = kept_beside(record)

@@ -1,93 +1,142 @@
-"""How object discovery is built and trained."""
+"""How object discovery is built and trained: the sizes of each profile, network, loss, schedule."""
 
 import math
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-
-from smm_tutorial.datasets import SceneImages
-from smm_tutorial.discovery.loss import ReconstructionLoss
-from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
-from smm_tutorial.discovery.scores import score, segment
-from smm_tutorial.profiles import Profile
+from smm_tutorial.discovery.loss import Objective, price_of_step, reconstruction_loss
+from smm_tutorial.discovery.model import DiscoveryConfig
+from smm_tutorial.networks.encoders import Convolutions
 from smm_tutorial.slots.contestants import CONTESTANTS
-from smm_tutorial.training.config import TrainingConfig
-from smm_tutorial.training.loop import Run, fit
+from smm_tutorial.training.batches import Batch
+from smm_tutorial.training.config import Schedule, TrainingConfig, fast_precision
+from smm_tutorial.training.loop import Loss
 
-#: What a contestant's learning rate in a comparison is, as a multiple of the profile's: the best on
-#: the validation split in a short search (`search-*` in `data/results`); `attention-wide` takes
-#: Slot Attention's.
+#: How a contestant's learning rate in a comparison differs from the profile's, as a factor. Each is
+#: the best on the validation scenes in a short search (`search-*` in `data/results`). The wide
+#: Slot Attention takes Slot Attention's.
 LEARNING_RATE_FACTORS = {
     "attention": 2.0,
     "attention-wide": 2.0,
     "mixture-reduced": 2.0,
     "mixture": 1.0,
 }
+NUM_SLOTS, TRAINED_SLOTS = 7, 6  # with fewer in training none is spare, to cut an object in two
+OBJECT_PRICE = 0.001  # about the squared error that is left when objects are found
+MIRRORED = 0.5  # of the images; scenes stay scenes, but for the direction of the light
 
 
-def discovery_config(
-    slots: str, profile: Profile, image_size: int | None = None
+@dataclass(frozen=True)
+class DiscoverySizes:
+    """How large a profile's network is, and how it trains."""
+
+    image_size: int = 32  # pixels
+    channels: int = 32  # of the encoder
+    decoder_channels: int = 48
+    slot_dim: int = 48
+    batch_size: int = 16
+    learning_rate: float = 1.6e-3
+    steps: int = 30_000  # of a full run
+    live_steps: int = 1_500  # of the run that a learner watches in the notebook
+    parts: Convolutions = "light"  # encoder and decoder: for a CPU or a small GPU | the papers'
+    schedule: Schedule = "cosine"  # of the learning rate
+    warmup_steps: int = 300
+    half_life: int | None = None  # steps
+    clip_norm: float = 0.15
+
+
+#: By profile. `paper`: SMM's object discovery (arXiv 2311.04640), batch 128 at 128 pixels, with the
+#: networks of Slot Attention at full resolution.
+SIZES = {
+    "ci": DiscoverySizes(batch_size=8, steps=20, live_steps=20),
+    "laptop": DiscoverySizes(),
+    "gpu": DiscoverySizes(
+        image_size=64,
+        channels=64,
+        decoder_channels=64,
+        slot_dim=64,
+        batch_size=64,
+        learning_rate=4e-4,
+        steps=60_000,
+        live_steps=3_000,
+    ),
+    "paper": DiscoverySizes(
+        image_size=128,
+        channels=64,
+        decoder_channels=64,
+        slot_dim=64,
+        batch_size=128,
+        learning_rate=4e-4,
+        steps=250_000,
+        live_steps=3_000,
+        parts="paper",
+        schedule="half_life",
+        warmup_steps=5_000,
+        half_life=50_000,
+        clip_norm=1.0,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LossChoices:
+    """What decides the loss: see `reconstruction_loss`. num_slots: in training; None, all."""
+
+    objective: Objective = "mixture"
+    price: float = OBJECT_PRICE
+    num_slots: int | None = TRAINED_SLOTS
+
+
+def network_config(
+    module: str, sizes: DiscoverySizes, image_size: int | None = None
 ) -> DiscoveryConfig:
-    """The network of the discovery experiments. Everything but the slot module is the same for all
-    `CONTESTANTS`.
+    """The network of a contestant. All contestants share everything but the slot module.
 
-    slots: one of them. image_size: instead of the profile's. Slots see 16 to 31 cells a side, every
-    pixel with the papers' parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser
-    grid it learns far more slowly), the papers' from 8 x 8 cells.
+    image_size: instead of that of `sizes`. Slots see 16 to 31 cells a side, every pixel with the
+    papers' parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser grid it learns
+    far more slowly), the papers' from 8 x 8 cells.
     """
-    sizes, (module, widening, options) = profile.discovery, CONTESTANTS[slots]
-    size, of_paper = image_size or sizes.image_size, sizes.parts == "paper"
+    contestant, size = CONTESTANTS[module], image_size or sizes.image_size
+    of_paper = sizes.parts == "paper"
     return DiscoveryConfig(
-        slots=module,
+        slots=contestant.module,
         image_size=size,
-        num_slots=sizes.num_slots,
-        slot_dim=widening * sizes.slot_dim,
+        num_slots=NUM_SLOTS,
+        slot_dim=contestant.widening * sizes.slot_dim,
         num_iterations=4,
         encoder_channels=sizes.channels,
-        encoder_stride=1 if of_paper else _power_of_two(size / 16),
+        encoder_stride=1 if of_paper else 2 ** int(math.log2(size / 16)),
         convolutions=sizes.parts,
         decoder="paper" if of_paper else "broadcast",
         decoder_channels=sizes.decoder_channels,
         decoder_grid=8 if of_paper else size // 4,
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"}
-        | options,
+        | contestant.options,
     )
 
 
-def _power_of_two(ratio: float) -> int:
-    """The largest power of two that is not above `ratio`."""
-    return 2 ** int(math.log2(ratio))
+def training_config(
+    sizes: DiscoverySizes, seed: int, steps: int | None = None, **options: Any
+) -> TrainingConfig:
+    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, likewise."""
+    steps = sizes.steps if steps is None else steps
+    chosen = {
+        "learning_rate": sizes.learning_rate,
+        "warmup_steps": min(sizes.warmup_steps, steps // 4),
+        "clip_norm": sizes.clip_norm,
+        "precision": fast_precision(),
+        "schedule": sizes.schedule,
+        "half_life": sizes.half_life,
+    }
+    return TrainingConfig(steps, sizes.batch_size, seed=seed, **chosen | options)
 
 
-def discovery_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
-    """The untrained network of a seed. The global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ObjectDiscovery(config)
+def make_loss(choices: LossChoices, steps: int) -> Loss:
+    """The loss of a run of so many steps."""
 
+    def loss(model, batch: Batch, step: int) -> dict:
+        output = model(batch.images, num_slots=choices.num_slots, noise=batch.noise)
+        price = price_of_step(choices.price, step, steps)
+        return reconstruction_loss(output, batch.images, price, choices.objective)
 
-def train_discovery(
-    model: ObjectDiscovery,
-    data: SceneImages,
-    config: TrainingConfig,
-    run_dir: str | Path | None = None,
-    *,
-    loss_options: dict | None = None,
-    **options,
-) -> Run:
-    """Trains on images alone. loss_options: of `ReconstructionLoss`; other options: of
-    `training.fit`.
-    """
-    return fit(model, discovery_loss(model, data, config, loss_options), config, run_dir, **options)
-
-
-def discovery_loss(
-    model: ObjectDiscovery, data: SceneImages, config: TrainingConfig, options: dict | None = None
-) -> ReconstructionLoss:
-    """The loss of a run. options: of `ReconstructionLoss`."""
-    return ReconstructionLoss(model, data, config.batch_size, steps=config.steps, **options or {})
-
-
-def validation_score(data: SceneImages, model: ObjectDiscovery) -> dict[str, float]:
-    """What is logged of a model while it trains."""
-    return score(data, segment(model, data))
+    return loss

@@ -1,118 +1,163 @@
-"""The named, reproducible runs: data set x model x slot module x profile x seed -> checkpoint and
-result record.
+"""Runs of object discovery: the choices that decide one, and how it is trained and recorded."""
 
-Notebooks and the command line call the same functions. A record (`data/results/NAME.json`) holds
-everything that a run was made of and what it scored, and the command that makes it again.
-"""
-
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Any
 
-from torch import nn
-
-from smm_tutorial.datasets.named_sets import EVALUATION_SETS, training_split
-from smm_tutorial.discovery.ablations import OBJECT_PRICE, VARIANTS
+from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
+from smm_tutorial.discovery.ablations import ABLATIONS
+from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.discovery.recipe import (
     LEARNING_RATE_FACTORS,
-    discovery_config,
-    discovery_loss,
-    discovery_model,
-    validation_score,
+    MIRRORED,
+    SIZES,
+    LossChoices,
+    make_loss,
+    network_config,
+    training_config,
 )
-from smm_tutorial.discovery.scores import evaluate
-from smm_tutorial.experiments.run import NamedRun
-from smm_tutorial.profiles import Profile
-from smm_tutorial.training.config import TrainingConfig, fast_precision
-from smm_tutorial.training.loop import Loss
+from smm_tutorial.discovery.scores import evaluate, score, segment
+from smm_tutorial.experiments.run import (
+    Purpose,
+    build_seeded,
+    check_choice,
+    describe_run,
+    run_folder,
+)
+from smm_tutorial.profiles import current_profile
+from smm_tutorial.results.provenance import provenance
+from smm_tutorial.slots.contestants import CONTESTANTS
+from smm_tutorial.training.batches import Batches
+from smm_tutorial.training.config import Compile, Precision, TrainingConfig
+from smm_tutorial.training.loop import TrainingResult, fit, is_first_process
 
-#: What a run is for: to show what the module can do, or to compare contestants that share
-#: everything else.
-Kind = Literal["discovery", "comparison"]
 
+@dataclass(frozen=True)
+class DiscoveryRun:
+    """The choices that decide a run of object discovery. None stands for the recipe's choice.
 
-class DiscoveryRun(NamedRun):
-    """A named run of object discovery."""
+    module: of `slots.CONTESTANTS`. data: of `named_sets.TRAINING_DATA`. size: of the images, in
+    pixels. rate: the learning rate. A comparison takes the rate that a search has found, so a run
+    that compares at another rate is a `search`. ablation: of `ABLATIONS`.
 
-    choosing = "fg_ari"
+    Raises `ValueError` for unknown names, and for choices that contradict each other.
+    """
 
-    def __init__(
-        self,
-        command: str,
-        slots: str,
-        data: str,
-        profile: Profile,
-        seed: int,
-        steps: int | None = None,
-        variant: str | None = None,
-        image_size: int | None = None,
-        training_options: dict | None = None,
-        *,
-        kind: Kind = "discovery",
-        learning_rate: float | None = None,
-    ):
-        """slots: one of `CONTESTANTS`. data: one of `TRAINING_DATA`. variant: of `VARIANTS`, for a
-        run of their own kind.
+    module: str = "mixture"
+    data: str = "clevr6"
+    profile: str = field(default_factory=lambda: current_profile().name)
+    seed: int = 0
+    steps: int | None = None
+    size: int | None = None
+    rate: float | None = None
+    purpose: Purpose = "showcase"
+    ablation: str | None = None
+    precision: Precision | None = None
+    compile: Compile = "none"
 
-        steps, image_size, learning_rate: instead of the profile's. A comparison with a rate of
-        one's own is a run of another kind, `search`, for the best rate. training_options: of
-        `TrainingConfig`, instead of the profile's and this hardware's.
-        """
-        sizes, (options, loss_options) = profile.discovery, VARIANTS[variant or "complete"]
-        self.loss_options = {
-            "objective": "mixture",
-            "price": OBJECT_PRICE,
-            "num_slots": sizes.train_slots,
-        } | loss_options
-        self.variant = variant
-        schedule = {
-            "schedule": sizes.schedule,
-            "warmup_steps": sizes.warmup_steps,
-            "half_life": sizes.half_life,
+    def __post_init__(self):
+        check_choice("module", self.module, CONTESTANTS)
+        check_choice("data", self.data, TRAINING_DATA)
+        check_choice("profile", self.profile, SIZES)
+        check_choice("purpose", self.purpose, Purpose)
+        if (self.ablation is not None) != (self.purpose == "ablation"):
+            raise ValueError(
+                f"ablation and purpose='ablation' go together, got {self.ablation!r} and "
+                f"{self.purpose!r}"
+            )
+        if self.ablation is not None:
+            check_choice("ablation", self.ablation, ABLATIONS)
+        if self.purpose in ("comparison", "search") and (self.rate is None) == (
+            self.purpose == "search"
+        ):
+            raise ValueError(
+                "a comparison takes the learning rate of its search, and a search needs one: "
+                f"got rate={self.rate} for purpose={self.purpose!r}"
+            )
+
+    @property
+    def name(self) -> str:
+        """Of the run, its files and its record."""
+        prefixes = {"showcase": "discovery", "ablation": f"variant-{self.ablation}"}
+        parts = [prefixes.get(self.purpose, self.purpose), self.module, self.data, self.profile]
+        parts += [f"{self.size}px"] * (self.size is not None)
+        parts += [f"rate{self.rate:g}"] * (self.rate is not None)
+        return "-".join([*parts, f"seed{self.seed}"])
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes on from, on this machine."""
+        return run_folder(self.name)
+
+    @property
+    def config(self) -> DiscoveryConfig:
+        """Of the network."""
+        config = network_config(self.module, SIZES[self.profile], self.size)
+        return replace(config, **ABLATIONS[self.ablation or "complete"].network)
+
+    @property
+    def loss(self) -> LossChoices:
+        return replace(LossChoices(), **ABLATIONS[self.ablation or "complete"].loss)
+
+    @property
+    def training(self) -> TrainingConfig:
+        sizes = SIZES[self.profile]
+        factor = LEARNING_RATE_FACTORS[self.module] if self.purpose == "comparison" else 1.0
+        chosen = {
+            "learning_rate": factor * sizes.learning_rate if self.rate is None else self.rate,
+            "compile": self.compile,
         }
-        chosen = (
-            schedule
-            | {"clip_norm": sizes.clip_norm, "precision": fast_precision()}
-            | (training_options or {})
-        )
-        factor = LEARNING_RATE_FACTORS[slots] if kind == "comparison" else 1.0
-        training = TrainingConfig(
-            sizes.steps if steps is None else steps,
-            sizes.batch_size,
-            factor * sizes.learning_rate if learning_rate is None else learning_rate,
-            seed=seed,
-            **chosen,
-        )
-        searched = kind == "comparison" and learning_rate is not None
-        kind = "variant" if variant else "search" if searched else kind
-        named, sized = (
-            (f"variant-{variant}" if variant else kind),
-            (f"-{image_size}px" if image_size else ""),
-        )
-        rate = "" if learning_rate is None else f"-rate{learning_rate:g}"
-        model = discovery_model(
-            replace(discovery_config(slots, profile, image_size), **options), seed
-        )
-        name = f"{named}-{slots}-{data}-{profile.name}{sized}{rate}-seed{seed}"
-        super().__init__(name, command, kind, slots, data, profile, model, training)
+        if self.precision is not None:
+            chosen["precision"] = self.precision
+        return training_config(sizes, self.seed, self.steps, **chosen)
 
-    def prepare(self) -> tuple[Loss, Callable[[nn.Module], dict[str, float]]]:
-        train, validation = (
-            training_split(self.data, split, self.config.image_size) for split in ("train", "val")
-        )
-        loss = discovery_loss(self.model, train, self.training, self.loss_options)
-        return loss, partial(validation_score, validation)
 
-    def test(self) -> tuple[str, dict]:
-        tested_on = EVALUATION_SETS[self.data]
-        test = tested_on.load(self.config.image_size)
-        return tested_on.label_of(len(test)), evaluate(
-            self.model, test, num_slots=tested_on.num_slots
-        )
+def build_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
+    """The untrained network of a seed. The global random state stays as it was."""
+    return build_seeded(lambda: ObjectDiscovery(config), seed)
 
-    def choices(self) -> dict:
-        return {
-            "training": asdict(self.training) | {"loss": self.loss_options},
-            "variant": self.variant,
-        }
+
+def train(
+    run: DiscoveryRun, folder: str | Path | None = None, **engine: Any
+) -> tuple[ObjectDiscovery, TrainingResult]:
+    """Trains the network of a run on images alone; in a folder it goes on from what lies there.
+
+    engine: options of `training.fit`, such as `evaluate`.
+    """
+    model = build_model(run.config, run.seed)
+    data = training_split(run.data, "train", run.config.image_size)
+    draw_noise = partial(model.start_noise, num_slots=run.loss.num_slots)
+    batches = Batches(data, run.training.batch_size, draw_noise, mirrored=MIRRORED)
+    loss = make_loss(run.loss, run.training.steps)
+    result = fit(model, batches, loss, run.training, folder, **engine)
+    return model.eval(), result
+
+
+def train_and_record(
+    run: DiscoveryRun, command: str = "", **engine: Any
+) -> tuple[ObjectDiscovery, dict | None]:
+    """Trains a run in its folder, scores it on the test split -> model and record.
+
+    command: what makes the run again. engine: options of `training.fit`. Under `torchrun` the first
+    process alone scores; the others get None for a record.
+    """
+    made_by = provenance()  # of the code that is loaded now
+    size = run.config.image_size
+    validation = training_split(run.data, "val", size)
+    model, result = train(
+        run,
+        run.folder,
+        evaluate=lambda model: score(validation, segment(model, validation)),
+        **engine,
+    )
+    if not is_first_process():
+        return model, None
+    scenes = EVALUATION_SETS[run.data]
+    test = scenes.load(size)
+    scores = evaluate(model, test, num_slots=scenes.num_slots)
+    record = describe_run(run, "discovery", command, model, result, "fg_ari", made_by)
+    record["training"]["loss"] = asdict(run.loss)
+    record["ablation"] = run.ablation
+    record["scores"] = [{"set": run.data} | scores]
+    return model, record

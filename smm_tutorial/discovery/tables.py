@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from smm_tutorial.discovery.ablations import VARIANTS
+from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.results.comparisons import CONTESTANT_TITLES
 from smm_tutorial.results.records import read_records
 from smm_tutorial.results.tables import (
@@ -51,7 +51,7 @@ def discovery_table() -> str:
 
 def variants_table() -> str:
     """The short runs with something left out, `complete` first."""
-    order = list(VARIANTS)
+    order = list(ABLATIONS)
     rows = [["variant", *SCORE_TITLES.values(), "mBO of the decoder's masks", "training"]]
     for record in sorted(
         read_records("variant-*"), key=lambda record: order.index(record["variant"])

@@ -1,100 +1,101 @@
-"""What every named, reproducible run has in common: train or go on, score, and leave a record."""
+"""What the runs of every task share: purposes, seeds, records, and what is kept of a run."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
+import torch
 from torch import nn
 
-from smm_tutorial import paths
-from smm_tutorial.profiles import Profile
-from smm_tutorial.results.provenance import provenance
+from smm_tutorial import checkpoints, paths
+from smm_tutorial.results.records import keep_record, write_record
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.logs import read_log
-from smm_tutorial.training.loop import Loss, fit
+from smm_tutorial.training.loop import TrainingResult
+
+#: What a run is for: to show what a module can do | to compare modules that share everything else |
+#: to search for a learning rate that such a comparison uses | to leave something out.
+Purpose = Literal["showcase", "comparison", "search", "ablation"]
+Model = TypeVar("Model", bound=nn.Module)
 
 
-class NamedRun(ABC):
-    """A named run: everything that decides it, and what it leaves behind.
+class Run(Protocol):
+    """The choices that decide a run, as a frozen dataclass; every task has its own."""
 
-    A subclass says what is learned, and how it is scored.
+    module: str
+    data: str
+    profile: str
+    purpose: Purpose
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def training(self) -> TrainingConfig: ...
+
+
+def check_choice(name: str, value: str, known: Any) -> None:
+    """Raises `ValueError` where `value` is none of the known ones: names, or a `Literal`."""
+    known = list(get_args(known) or known)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def build_seeded(make: Callable[[], Model], seed: int) -> Model:
+    """What `make` builds from random numbers of a seed. The global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def run_folder(name: str) -> Path:
+    """Where a run keeps its state and log, on this machine."""
+    return paths.runs_dir() / name
+
+
+def describe_run(
+    run: Run,
+    task: str,
+    command: str,
+    model: nn.Module,
+    result: TrainingResult,
+    validated: str,
+    made_by: dict,
+) -> dict:
+    """The part of a run's record that every task has; see `results.records` for the whole.
+
+    command: what makes the run again. validated: the score that marks the log's entries about the
+    validation scenes. made_by: the `provenance` when the run began.
     """
+    return {
+        "name": run.name,
+        "task": task,
+        "purpose": run.purpose,
+        "command": command,
+        "contestant": run.module,
+        "model": type(model).__name__,
+        "config": asdict(model.config),
+        "training": asdict(run.training),
+        "profile": run.profile,
+        "data": run.data,
+        "step": result.step,
+        "minutes": round(result.seconds / 60, 1),
+        "images_per_s": result.images_per_s,
+        "peak_memory_mib": result.peak_memory_mib,
+        "validation": [entry for entry in read_log(run_folder(run.name)) if validated in entry],
+        "provenance": made_by,
+    }
 
-    #: The score that is logged while it trains, by which seeds are chosen.
-    choosing: str
 
-    def __init__(
-        self,
-        name: str,
-        command: str,
-        kind: str,
-        contestant: str,
-        data: str,
-        profile: Profile,
-        model: nn.Module,
-        training: TrainingConfig,
-    ):
-        self.name, self.command, self.kind, self.contestant, self.data = (
-            name,
-            command,
-            kind,
-            contestant,
-            data,
-        )
-        self.profile, self.model, self.training = profile, model, training
-        self.folder = paths.runs_dir() / name
+def save_run(model: nn.Module, record: dict, keep: str | None) -> tuple[Path, Path]:
+    """Writes the checkpoint and the record of a run that has ended -> their files.
 
-    @property
-    def config(self):
-        """Of the network."""
-        return self.model.config
-
-    @property
-    def num_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    @abstractmethod
-    def prepare(self) -> tuple[Loss, Callable[[nn.Module], dict[str, float]]]:
-        """The loss, with its data, and what is logged of the model while it trains, by the
-        validation split.
-        """
-
-    @abstractmethod
-    def test(self) -> tuple[str, dict]:
-        """The label of the test split, and the trained model's scores on it."""
-
-    @abstractmethod
-    def choices(self) -> dict:
-        """What else decided the run, for its record: at least `training`, with what decides the
-        loss.
-        """
-
-    def train(self, **options) -> tuple[nn.Module, dict]:
-        """Trains, or goes on in its folder, then scores on the test split -> model and record (the
-        checkpoint's too).
-
-        options: of `training.fit`.
-        """
-        made_by = provenance()  # of the code that is loaded now
-        loss, validate = self.prepare()
-        run = fit(self.model, loss, self.training, self.folder, evaluate=validate, **options)
-        self.model.eval()
-        label, scores = self.test()
-        return self.model, {
-            "name": self.name,
-            "command": self.command,
-            "kind": self.kind,
-            "contestant": self.contestant,
-            "model": type(self.model).__name__,
-            "config": asdict(self.config),
-            **self.choices(),
-            "profile": self.profile.name,
-            "data": self.data,
-            "step": run.step,
-            "minutes": round(run.seconds / 60, 1),
-            "images_per_s": round(run.images_per_s, 1),
-            "peak_memory_mib": run.peak_memory_mib,
-            "scores": {label: scores},
-            "validation": [entry for entry in read_log(self.folder) if self.choosing in entry],
-            "provenance": made_by,
-        }
+    keep: what goes under `data/`, to be committed: `checkpoint`, with its record | `record` | None.
+    The rest stays in the run's folder.
+    """
+    folder = run_folder(record["name"])
+    checkpoint = paths.checkpoints_dir() if keep == "checkpoint" else folder
+    checkpoint = checkpoint / f"{record['name']}.safetensors"
+    checkpoints.write(checkpoint, model.state_dict(), record)
+    return checkpoint, keep_record(record) if keep else write_record(record, folder)

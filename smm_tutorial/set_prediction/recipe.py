@@ -1,141 +1,138 @@
-"""How set prediction is built and trained."""
+"""How set prediction is built and trained: the sizes of each profile, network, loss, schedule."""
 
-from pathlib import Path
-
-import torch
-from torch import nn
+from dataclasses import dataclass
+from typing import Any
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
-from smm_tutorial.datasets import SceneImages
-from smm_tutorial.datasets.named_sets import set_split
-from smm_tutorial.profiles import Profile
-from smm_tutorial.set_prediction.loss import SetLoss
+from smm_tutorial.networks.encoders import Convolutions
+from smm_tutorial.set_prediction.loss import matched_set_loss
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
-from smm_tutorial.set_prediction.scores import predict_sets, set_scores
 from smm_tutorial.slots.contestants import CONTESTANTS
+from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import TrainingConfig, fast_precision
-from smm_tutorial.training.loop import Run, fit
+from smm_tutorial.training.loop import Loss
 
-WARMUP = 0.05  # of the steps; the papers' one-cycle schedule
+WARMUP = 0.05  # of the steps, in the papers' one-cycle schedule
 VALIDATION_SCENES = 320
 
 
-def set_prediction_config(slots: str, profile: Profile) -> SetPredictionConfig:
-    """The network of the set-prediction experiments. Everything but the slot module is the same for
-    all `CONTESTANTS`.
+@dataclass(frozen=True)
+class SetPredictionSizes:
+    """The scenes of a profile, how large its network is, and how it trains.
+
+    By default encoder and slots are as wide as those of object discovery on a laptop, so that set
+    prediction can begin with what object discovery has learned.
     """
-    sizes, (module, widening, options) = profile.set_prediction, CONTESTANTS[slots]
+
+    data: str = "clevr6-whole"  # of `named_sets.SET_DATA`
+    scenes: int = 4_608  # of the training split
+    image_size: int = 64  # pixels
+    num_slots: int = 7  # at least as many as a scene has objects
+    channels: int = 32  # of the encoder
+    stride: int = 2  # of the encoder, pixels
+    slot_dim: int = 48
+    num_iterations: int = 4
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    steps: int = 20_000  # of a full run
+    live_steps: int = 1_000  # of the run that a learner watches in the notebook
+    parts: Convolutions = "light"  # the encoder's: for a CPU or a small GPU | the papers'
+    clip_norm: float = 0.3
+
+
+def _paper_sizes(**options: Any) -> SetPredictionSizes:
+    """SMM's set prediction (arXiv 2311.04640): 128 pixels, ten slots, seven iterations."""
+    sizes = {
+        "data": "clevr-whole",
+        "image_size": 128,
+        "num_slots": 10,
+        "channels": 64,
+        "stride": 4,
+        "slot_dim": 64,
+        "num_iterations": 7,
+        "live_steps": 3_000,
+        "parts": "paper",
+        "clip_norm": 1.0,
+    }
+    return SetPredictionSizes(**sizes | options)
+
+
+#: By profile. `paper` trains as SMM does: batch 512, 150,000 steps.
+SIZES = {
+    "ci": SetPredictionSizes(scenes=64, batch_size=8, steps=20, live_steps=20),
+    "laptop": SetPredictionSizes(),
+    "gpu": _paper_sizes(scenes=20_000, batch_size=128, learning_rate=4e-4, steps=60_000),
+    "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
+}
+
+
+def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfig:
+    """The network of a contestant. All contestants share everything but the slot module."""
+    contestant = CONTESTANTS[module]
     return SetPredictionConfig(
-        slots=module,
+        slots=contestant.module,
         image_size=sizes.image_size,
         num_slots=sizes.num_slots,
-        slot_dim=widening * sizes.slot_dim,
+        slot_dim=contestant.widening * sizes.slot_dim,
         num_iterations=sizes.num_iterations,
         convolutions=sizes.parts,
         encoder_channels=sizes.channels,
         encoder_stride=sizes.stride,
         slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"}
-        | options,
+        | contestant.options,
     )
 
 
-def set_prediction_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
-    """The untrained network of a seed. The global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return SetPredictor(config)
+def training_config(
+    sizes: SetPredictionSizes, seed: int, steps: int | None = None, **options: Any
+) -> TrainingConfig:
+    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, likewise."""
+    steps = sizes.steps if steps is None else steps
+    chosen = {
+        "learning_rate": sizes.learning_rate,
+        "warmup_steps": max(2, round(WARMUP * steps)),
+        "clip_norm": sizes.clip_norm,
+        "precision": fast_precision(),
+        "schedule": "one_cycle",
+    }
+    return TrainingConfig(steps, sizes.batch_size, seed=seed, **chosen | options)
 
 
-def take_over(model: SetPredictor, what: str) -> None:
-    """Encoder and slots become those of a trained model of object discovery, by name or file; the
-    heads stay new.
+def make_loss(coordinate_weight: float) -> Loss:
+    """The loss of a run; see `matched_set_loss`."""
+
+    def loss(model, batch: Batch, step: int) -> dict:
+        output = model(batch.images, noise=batch.noise)
+        return matched_set_loss(output.predictions, batch.targets, coordinate_weight)
+
+    return loss
+
+
+def begin_with_discovery(model: SetPredictor, what: str) -> None:
+    """Gives a model the encoder and slots of a trained model of object discovery; heads stay new.
+
+    what: the name or the file of that model.
 
     Raises `CheckpointError` where there is no such model, or where its parts have other sizes.
     """
-    parts = ("encoder.", "slots.")
-    given = {
-        name: tensor
-        for name, tensor in _discovery(what).state_dict().items()
-        if name.startswith(parts)
-    }
-    wanted = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(parts)}
-    if {name: tensor.shape for name, tensor in given.items()} != {
-        name: tensor.shape for name, tensor in wanted.items()
-    }:
-        raise CheckpointError(
-            f"{what} has an encoder or slots of other sizes than this model: begin with one of the same slot module, channels, "
-            "stride and slot_dim"
-        )
-    model.load_state_dict(given, strict=False)
-
-
-def _discovery(what: str) -> nn.Module:
-    model, record = checkpoints.load(what)
+    discovered, record = checkpoints.load(what)
     if record["model"] != "ObjectDiscovery":
         raise CheckpointError(
-            f"{what} is a {record['model']}, but set prediction begins with a model of object discovery"
+            f"{what} is a {record['model']}: set prediction begins with an ObjectDiscovery"
         )
-    return model
-
-
-def set_data(split: str, profile: Profile) -> SceneImages:
-    """The scenes of a profile, at its size: `train`, as many as it says, `val` or `test`. Rendered
-    when first asked for.
-    """
-    sizes = profile.set_prediction
-    return set_split(
-        sizes.data, split, sizes.image_size, sizes.scenes if split == "train" else VALIDATION_SCENES
+    given, wanted = (
+        {
+            name: tensor
+            for name, tensor in network.state_dict().items()
+            if name.startswith(("encoder.", "slots."))
+        }
+        for network in (discovered, model)
     )
-
-
-def set_training_config(
-    profile: Profile, seed: int = 0, steps: int | None = None, **options
-) -> TrainingConfig:
-    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, instead of
-    profile's and hardware's.
-    """
-    sizes = profile.set_prediction
-    steps = sizes.steps if steps is None else steps
-    chosen = {
-        "clip_norm": sizes.clip_norm,
-        "precision": fast_precision(),
-        "learning_rate": sizes.learning_rate,
-    } | options
-    return TrainingConfig(
-        steps,
-        sizes.batch_size,
-        schedule="one_cycle",
-        warmup_steps=max(2, round(WARMUP * steps)),
-        seed=seed,
-        **chosen,
-    )
-
-
-def train_set_prediction(
-    model: SetPredictor,
-    data: SceneImages,
-    config: TrainingConfig,
-    run_dir: str | Path | None = None,
-    *,
-    coordinate_weight: float = 1.0,
-    **options,
-) -> Run:
-    """Trains on images and their records. coordinate_weight: see `SetLoss`; other options: of
-    `training.fit`.
-    """
-    return fit(
-        model,
-        SetLoss(model, data, config.batch_size, coordinate_weight=coordinate_weight),
-        config,
-        run_dir,
-        **options,
-    )
-
-
-def validation_precision(data: SceneImages, model: SetPredictor) -> dict[str, float]:
-    """What is logged of a model while it trains."""
-    return {
-        f"ap_{name}": score
-        for name, score in set_scores(data, predict_sets(model, data))["ap"].items()
-    }
+    shapes = [{name: tensor.shape for name, tensor in part.items()} for part in (given, wanted)]
+    if shapes[0] != shapes[1]:
+        raise CheckpointError(
+            f"{what} has an encoder or slots of other sizes than this model: begin with one of the "
+            "same slot module, channels, stride and slot_dim"
+        )
+    model.load_state_dict(given, strict=False)

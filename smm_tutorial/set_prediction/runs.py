@@ -1,106 +1,159 @@
-"""The named, reproducible runs of set prediction: which networks are compared, on what, and what
-their records say.
-"""
+"""Runs of set prediction: the choices that decide one, and how it is trained and recorded."""
 
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from torch import nn
-
-from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS
-from smm_tutorial.experiments.run import NamedRun
-from smm_tutorial.profiles import Profile
-from smm_tutorial.set_prediction.loss import SetLoss
-from smm_tutorial.set_prediction.recipe import (
-    set_data,
-    set_prediction_config,
-    set_prediction_model,
-    set_training_config,
-    take_over,
-    validation_precision,
+from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
+from smm_tutorial.experiments.run import (
+    Purpose,
+    build_seeded,
+    check_choice,
+    describe_run,
+    run_folder,
 )
-from smm_tutorial.set_prediction.scores import predict_sets, set_scores
-from smm_tutorial.training.loop import Loss
+from smm_tutorial.profiles import current_profile
+from smm_tutorial.results.provenance import provenance
+from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+from smm_tutorial.set_prediction.recipe import (
+    SIZES,
+    VALIDATION_SCENES,
+    begin_with_discovery,
+    make_loss,
+    network_config,
+    training_config,
+)
+from smm_tutorial.set_prediction.scores import evaluate
+from smm_tutorial.set_prediction.targets import set_targets
+from smm_tutorial.slots.contestants import CONTESTANTS
+from smm_tutorial.training.batches import Batches
+from smm_tutorial.training.config import Compile, Precision, TrainingConfig
+from smm_tutorial.training.loop import TrainingResult, fit, is_first_process
 
-#: What a run is for: to show what the module can do, or to compare contestants that share
-#: everything else.
-SetKind = Literal["set-prediction", "set-comparison"]
+PREFIXES = {"showcase": "set-prediction", "comparison": "set-comparison", "search": "set-search"}
 
 
-class SetPredictionRun(NamedRun):
-    """A named run of set prediction."""
+@dataclass(frozen=True)
+class SetPredictionRun:
+    """The choices that decide a run of set prediction. None stands for the recipe's choice.
 
-    choosing = "ap_inf"
+    module: of `slots.CONTESTANTS`. scenes: how many it trains on. rate: the learning rate. Compared
+    runs share the recipe's; a run that asks whether another rate would be better is a `search`.
+    coordinate_weight: of the loss. begin_with: a trained model of object discovery, by name or
+    file, that lends its encoder and slots.
 
-    def __init__(
-        self,
-        command: str,
-        slots: str,
-        profile: Profile,
-        seed: int,
-        steps: int | None = None,
-        training_options: dict | None = None,
-        *,
-        kind: SetKind = "set-prediction",
-        coordinate_weight: float = 1.0,
-        learning_rate: float | None = None,
-        begin_with: str | None = None,
-    ):
-        """slots: one of `CONTESTANTS`. steps, learning_rate: instead of the profile's. Compared
-        runs share the rate; one with a rate of its own is a run of another kind, `set-search`, that
-        asks whether another rate would be better.
+    Raises `ValueError` for unknown names, and for choices that contradict each other.
+    """
 
-        training_options: of `TrainingConfig`, instead of the profile's and this hardware's.
-        coordinate_weight: of the loss; one other than 1 is in the name, and compared runs must
-        share it. begin_with: a trained model of object discovery, see `take_over`; such a run is
-        called `pretrained`.
-        """
-        self.coordinate_weight, self.begun_with = (
-            coordinate_weight,
-            begin_with and Path(begin_with).name,
+    module: str = "mixture"
+    profile: str = field(default_factory=lambda: current_profile().name)
+    seed: int = 0
+    steps: int | None = None
+    scenes: int | None = None
+    rate: float | None = None
+    purpose: Purpose = "showcase"
+    coordinate_weight: float = 1.0
+    begin_with: str | None = None
+    precision: Precision | None = None
+    compile: Compile = "none"
+
+    def __post_init__(self):
+        check_choice("module", self.module, CONTESTANTS)
+        check_choice("profile", self.profile, SIZES)
+        check_choice("purpose", self.purpose, PREFIXES)
+        if not self.coordinate_weight > 0:
+            raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
+        if self.purpose != "showcase" and (self.rate is None) == (self.purpose == "search"):
+            raise ValueError(
+                "compared runs share the recipe's learning rate, and a search needs one of its "
+                f"own: got rate={self.rate} for purpose={self.purpose!r}"
+            )
+
+    @property
+    def data(self) -> str:
+        """What the profile trains on."""
+        return SIZES[self.profile].data
+
+    @property
+    def name(self) -> str:
+        """Of the run, its files and its record."""
+        parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
+        parts += [f"{self.scenes}scenes"] * (self.scenes is not None)
+        parts += [f"weight{self.coordinate_weight:g}"] * (self.coordinate_weight != 1)
+        parts += [f"rate{self.rate:g}"] * (self.rate is not None)
+        parts += ["pretrained"] * (self.begin_with is not None)
+        return "-".join([*parts, f"seed{self.seed}"])
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes on from, on this machine."""
+        return run_folder(self.name)
+
+    @property
+    def config(self) -> SetPredictionConfig:
+        """Of the network."""
+        return network_config(self.module, SIZES[self.profile])
+
+    @property
+    def training(self) -> TrainingConfig:
+        chosen = {"learning_rate": self.rate, "precision": self.precision}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        return training_config(
+            SIZES[self.profile], self.seed, self.steps, compile=self.compile, **chosen
         )
-        weight = "" if coordinate_weight == 1 else f"-weight{coordinate_weight:g}"
-        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
-        kind = "set-search" if kind == "set-comparison" and learning_rate is not None else kind
-        named = f"{kind}-{slots}-{profile.set_prediction.data}-{profile.name}{weight}"
-        named += ("" if learning_rate is None else f"-rate{learning_rate:g}") + (
-            "-pretrained" if begin_with else ""
-        )
-        training = set_training_config(profile, seed, steps, **rate, **training_options or {})
-        model = set_prediction_model(set_prediction_config(slots, profile), seed)
-        if begin_with:
-            take_over(model, begin_with)
-        super().__init__(
-            f"{named}-seed{seed}",
-            command,
-            kind,
-            slots,
-            profile.set_prediction.data,
-            profile,
-            model,
-            training,
-        )
 
-    def prepare(self) -> tuple[Loss, Callable[[nn.Module], dict[str, float]]]:
-        train, validation = (set_data(split, self.profile) for split in ("train", "val"))
-        loss = SetLoss(
-            self.model, train, self.training.batch_size, coordinate_weight=self.coordinate_weight
-        )
-        return loss, partial(validation_precision, validation)
 
-    def test(self) -> tuple[str, dict]:
-        tested_on = SET_EVALUATION_SETS[self.data]
-        test = tested_on.load(self.config.image_size)
-        return tested_on.label_of(len(test)), set_scores(test, predict_sets(self.model, test))
+def build_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
+    """The untrained network of a seed. The global random state stays as it was."""
+    return build_seeded(lambda: SetPredictor(config), seed)
 
-    def choices(self) -> dict:
-        loss = {"coordinate_weight": self.coordinate_weight}
-        training = asdict(self.training) | {"loss": loss, "pretrained": self.begun_with is not None}
-        return {
-            "training": training,
-            "scenes": self.profile.set_prediction.scenes,
-            "begun_with": self.begun_with,
-        }
+
+def train(
+    run: SetPredictionRun, folder: str | Path | None = None, **engine: Any
+) -> tuple[SetPredictor, TrainingResult]:
+    """Trains the network of a run on images and their records; in a folder it goes on from there.
+
+    Images are never mirrored: in the mirror a scene has other coordinates, beyond those that the
+    heads can tell, and other light.
+
+    engine: options of `training.fit`, such as `evaluate`.
+    """
+    model = build_model(run.config, run.seed)
+    if run.begin_with:
+        begin_with_discovery(model, run.begin_with)
+    scenes = run.scenes or SIZES[run.profile].scenes
+    data = set_split(run.data, "train", run.config.image_size, scenes)
+    targets = set_targets(data.records, run.config.num_slots)
+    batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
+    loss = make_loss(run.coordinate_weight)
+    result = fit(model, batches, loss, run.training, folder, **engine)
+    return model.eval(), result
+
+
+def train_and_record(
+    run: SetPredictionRun, command: str = "", **engine: Any
+) -> tuple[SetPredictor, dict | None]:
+    """Trains a run in its folder, scores it on the test split -> model and record.
+
+    command: what makes the run again. engine: options of `training.fit`. Under `torchrun` the first
+    process alone scores; the others get None for a record.
+    """
+    made_by = provenance()  # of the code that is loaded now
+    size = run.config.image_size
+    validation = set_split(run.data, "val", size, VALIDATION_SCENES)
+
+    def validate(model: SetPredictor) -> dict[str, float]:
+        precisions = evaluate(model, validation)["ap"]
+        return {f"ap_{name}": precision for name, precision in precisions.items()}
+
+    model, result = train(run, run.folder, evaluate=validate, **engine)
+    if not is_first_process():
+        return model, None
+    scores = evaluate(model, SET_EVALUATION_SETS[run.data].load(size))
+    record = describe_run(run, "set-prediction", command, model, result, "ap_inf", made_by)
+    record["training"]["loss"] = {"coordinate_weight": run.coordinate_weight}
+    record["training"]["pretrained"] = run.begin_with is not None
+    record["scenes"] = run.scenes or SIZES[run.profile].scenes
+    record["begun_with"] = run.begin_with and Path(run.begin_with).name
+    record["scores"] = [{"set": run.data} | scores]
+    return model, record

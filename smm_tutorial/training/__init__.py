@@ -1,54 +1,32 @@
-"""One training loop for every model."""
+"""Training: one loop for every model.
 
-from smm_tutorial.training.config import (
-    TENSOR_CORES,
-    Compile,
-    Precision,
-    Schedule,
-    TrainingConfig,
-    fast_precision,
-    learning_rate_factor,
+`fit` draws a batch a step (`Batches`), asks a loss for a number and follows its gradient, as a
+`TrainingConfig` says. It logs, saves and resumes. It knows nothing of slots.
+"""
+
+from smm_tutorial.training.batches import Batch, Batches
+from smm_tutorial.training.config import TrainingConfig, fast_precision, learning_rate_factor
+from smm_tutorial.training.logs import read_log
+from smm_tutorial.training.loop import (
+    NonFiniteError,
+    TrainingResult,
+    fit,
+    is_first_process,
+    step_generator,
 )
-from smm_tutorial.training.logs import Meter, Reached, TensorBoard, read_log, time_to
-from smm_tutorial.training.loop import Loss, NonFiniteError, PlacedLoss, Run, fit, step_generator
 from smm_tutorial.training.memory import bytes_kept_for_backward
-from smm_tutorial.training.processes import (
-    PATIENCE,
-    ProcessError,
-    Share,
-    held_interrupts,
-    make_fabric,
-    run,
-)
-from smm_tutorial.training.state import RunState, Trained, WeightAverage
 
 __all__ = [
-    "Compile",
-    "Loss",
-    "Meter",
+    "Batch",
+    "Batches",
     "NonFiniteError",
-    "PATIENCE",
-    "PlacedLoss",
-    "Precision",
-    "ProcessError",
-    "Reached",
-    "Run",
-    "RunState",
-    "Schedule",
-    "Share",
-    "TENSOR_CORES",
-    "TensorBoard",
-    "Trained",
     "TrainingConfig",
-    "WeightAverage",
+    "TrainingResult",
     "bytes_kept_for_backward",
     "fast_precision",
     "fit",
-    "held_interrupts",
+    "is_first_process",
     "learning_rate_factor",
-    "make_fabric",
     "read_log",
-    "run",
     "step_generator",
-    "time_to",
 ]

@@ -24,11 +24,8 @@ def fast_precision() -> Precision:
             return "bf16-mixed"
         return "16-mixed" if torch.cuda.get_device_capability() >= TENSOR_CORES else "32-true"
     units = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return (
-        "bf16-mixed"
-        if units.get("amx_bf16", False) or units.get("avx512_bf16", False)
-        else "32-true"
-    )
+    has_units = units.get("amx_bf16", False) or units.get("avx512_bf16", False)
+    return "bf16-mixed" if has_units else "32-true"
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,8 @@ class TrainingConfig:
 
     schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see
     `learning_rate_factor`. half_life: in steps.
-    weight_decay: of AdamW. ema_decay: keeps an average of the weights beside them (see
-    `WeightAverage`), which is what is evaluated, and what the model ends with. precision: see
-    `fast_precision`.
+    weight_decay: of AdamW. ema_decay: keeps an average of the weights (see `WeightAverage`), which
+    is evaluated, and which the model ends with. precision: see `fast_precision`.
     compile: `default` lets torch.compile fuse the network's many small operations. Meant for long
     runs on a GPU: the first step takes a minute or more, and a CPU gains little. Where it does not
     work a warning says so, and training goes on without.
@@ -65,23 +61,23 @@ class TrainingConfig:
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
-        for name, choices in (
-            ("precision", Precision),
-            ("schedule", Schedule),
-            ("compile", Compile),
+        choices = {"precision": Precision, "schedule": Schedule, "compile": Compile}
+        for name, known in choices.items():
+            if getattr(self, name) not in get_args(known):
+                names = ", ".join(map(repr, get_args(known)))
+                raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
+        has_half_life = self.half_life is not None
+        if (self.schedule == "half_life") != has_half_life or (
+            has_half_life and self.half_life < 1
         ):
-            if getattr(self, name) not in get_args(choices):
-                known = ", ".join(map(repr, get_args(choices)))
-                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
-        if (self.schedule == "half_life") != (self.half_life is not None) or (
-            self.half_life or 1
-        ) < 1:
             raise ValueError(
-                f"half_life, in steps, belongs to schedule='half_life', got {self.half_life} for {self.schedule!r}"
+                "half_life, in steps, belongs to schedule='half_life', "
+                f"got {self.half_life} for {self.schedule!r}"
             )
         if self.schedule == "one_cycle" and not 1 < self.warmup_steps < self.steps:
             raise ValueError(
-                f"warmup_steps must be between 1 and steps = {self.steps} for schedule='one_cycle', got {self.warmup_steps}"
+                f"warmup_steps must be between 1 and steps = {self.steps} for "
+                f"schedule='one_cycle', got {self.warmup_steps}"
             )
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(
@@ -90,8 +86,9 @@ class TrainingConfig:
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:
-    """What the learning rate of a step (from 0) is multiplied with, by `config.schedule`. W =
-    `warmup_steps`.
+    """What the learning rate of a step is multiplied with, by `config.schedule`.
+
+    Steps count from 0. W is `warmup_steps`.
 
     cosine: (step + 1) / W, then half a cosine down to 0 at the last step.
     half_life: min(step / W, 1) x 0.5^(step / half_life), object discovery's in both papers. W and

@@ -1,4 +1,4 @@
-"""What a run logged, and what it takes."""
+"""What a run logs, and what it takes: time, throughput and memory."""
 
 import contextlib
 import importlib
@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -22,41 +21,10 @@ def read_log(folder: str | Path) -> list[dict]:
     return entries
 
 
-class Reached(NamedTuple):
-    """When a run got somewhere."""
-
-    step: int
-    seconds: float | None  # None where the log does not say
-
-
-def time_to(
-    log: list[dict], metric: str, *, at_least: float | None = None, at_most: float | None = None
-) -> Reached | None:
-    """When `metric` was first logged at or above `at_least`, or at or below `at_most`; None if it
-    never was.
-
-    log: of `Run`, or by `read_log`. The answer is as fine as the log: it names the first entry, not
-    the moment.
-
-    Raises `ValueError` for a metric that was never logged, or unless one bound is given.
-    """
-    if (at_least is None) == (at_most is None):
-        raise ValueError("give one of at_least and at_most")
-    entries = [entry for entry in log if metric in entry]
-    if not entries:
-        known = ", ".join(sorted({name for entry in log for name in entry})) or "nothing"
-        raise ValueError(f"{metric!r} was never logged; the log has {known}")
-    for entry in entries:
-        if entry[metric] >= at_least if at_most is None else entry[metric] <= at_most:
-            return Reached(entry["step"], entry.get("seconds"))
-    return None
-
-
 class TensorBoard:
-    """Log entries as TensorBoard's event files, in a folder. Needs the package `tensorboard`, which
-    the course does not.
+    """Log entries as TensorBoard's event files, in a folder.
 
-    Raises `ImportError` that says how to get it.
+    It needs the package `tensorboard`. Raises `ImportError` that says how to get it.
     """
 
     def __init__(self, folder: str | Path):
@@ -65,7 +33,8 @@ class TensorBoard:
         except ImportError as error:
             raise ImportError(
                 f"tensorboard={str(folder)!r} needs a package that is not installed ({error}): "
-                "pip install tensorboard, or leave tensorboard out; the log is in the run's log.jsonl in any case"
+                "pip install tensorboard, or leave tensorboard out; "
+                "the log is in the run's log.jsonl in any case"
             ) from error
         self.writer = tensorboard.SummaryWriter(str(folder))
 
@@ -96,20 +65,14 @@ class Meter:
     @property
     def peak_memory_mib(self) -> float | None:
         """The most GPU memory that tensors have taken since the call began; None on a CPU."""
-        return (
-            round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
-            if self.device.type == "cuda"
-            else None
-        )
+        if self.device.type != "cuda":
+            return None
+        return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
 
     def images_per_s(self, done: int) -> float:
-        """Images trained on a second, up to step `done`; what was done while paused does not
-        count.
-        """
-        return round(
-            (done - self.first) * self.batch_size / (time.perf_counter() - self.began - self.away),
-            1,
-        )
+        """Images per second of training, up to step `done`. Pauses do not count."""
+        seconds = time.perf_counter() - self.began - self.away
+        return round((done - self.first) * self.batch_size / seconds, 1)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

@@ -1,51 +1,54 @@
-"""One training loop for every model, on Lightning Fabric (devices, processes and precision come
-from there).
+"""One training loop for every model, on Lightning Fabric.
 
 A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) and `log.jsonl`.
-What happens in step t depends on the seed and t alone, so a run that was killed and resumed ends
-bit-equal, on a CPU, to one that was not.
+What happens in step t depends on the seed and t alone. A run that was killed and resumed therefore
+ends bit-equal, on a CPU, to one that was not.
+
+Several GPUs or machines: start the same command under `torchrun`, which sets the environment that
+Fabric reads, starts the processes and ends them all when one fails.
 """
 
 import contextlib
-import functools
 import logging
+import os
+import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 from lightning_utilities.core import rank_zero
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from smm_tutorial.training import processes
-from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
+from smm_tutorial.training.batches import Share
+from smm_tutorial.training.config import Precision, TrainingConfig, learning_rate_factor
+from smm_tutorial.training.interrupts import hold_interrupts
 from smm_tutorial.training.logs import Meter, TensorBoard
-from smm_tutorial.training.processes import Share, held_interrupts
 from smm_tutorial.training.state import RunState, Trained, WeightAverage
 
-#: `loss(model, generator, step)` -> scalars by name, "loss" among them: that one is minimised, all
-#: are logged.
-Loss = Callable[[nn.Module, torch.Generator, int], dict[str, Tensor]]
+#: `loss(model, batch, step)` -> scalars by name. "loss" is minimised, all of them are logged.
+Loss = Callable[[nn.Module, Any, int], dict[str, Tensor]]
+
+#: The longest that a process waits for the others. The first one evaluates while they wait, so an
+#: evaluation must be shorter.
+PATIENCE = timedelta(minutes=10)
 
 
-@runtime_checkable
-class PlacedLoss(Protocol):
-    """A `Loss` that holds data: it is told once where to compute, and which share of each batch.
+class DrawsBatches(Protocol):
+    """Where batches come from; `Batches` is one such source."""
 
-    Every process draws the whole batch from the step's generator and computes its `share.of` it, so
-    that the mean over the processes is what one would have computed.
-    """
+    def place(self, device: torch.device, share: Share) -> None:
+        """Said once: where to compute, and which share of each batch."""
 
-    def place(self, device: torch.device, share: Share) -> None: ...
-
-    def __call__(
-        self, model: nn.Module, generator: torch.Generator, step: int
-    ) -> dict[str, Tensor]: ...
+    def draw(self, generator: torch.Generator) -> Any:
+        """The batch that the generator decides, as the loss takes it."""
 
 
 class NonFiniteError(FloatingPointError):
@@ -53,14 +56,14 @@ class NonFiniteError(FloatingPointError):
 
 
 @dataclass
-class Run:
+class TrainingResult:
     """What `fit` gives back.
 
     step, seconds: how far the run is, and what it has taken, over all calls that worked on it.
     log: what this call logged, one entry at a time: step, seconds, loss, images a second, and what
     `evaluate` gave.
-    images_per_s: trained on by this call, evaluation left out. peak_memory_mib: of the GPU, None on
-    a CPU.
+    images_per_s: trained on by this call, evaluation left out.
+    peak_memory_mib: of the GPU, None on a CPU.
     """
 
     step: int
@@ -76,8 +79,14 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed >> numpy.uint64(1)))
 
 
+def is_first_process() -> bool:
+    """Whether this process writes and reports: the only one, or the first of `torchrun`'s."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 def fit(
     model: nn.Module,
+    batches: DrawsBatches,
     loss: Loss,
     config: TrainingConfig,
     run_dir: str | Path | None = None,
@@ -89,98 +98,58 @@ def fit(
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     evaluate_every: int = 1000,
     tensorboard: str | Path | None = None,
-    devices: int = 1,
-    num_nodes: int = 1,
-) -> Run:
-    """Trains `model` in place with AdamW; with a `run_dir`, goes on from the state found there and
-    keeps it up to date.
+) -> TrainingResult:
+    """Trains `model` in place with AdamW.
 
-    stop_at: ends this call early, at that step of the schedule. evaluate: scalars that are logged
-    now and then.
+    With a `run_dir` it goes on from the state found there, and keeps that state up to date.
+
+    stop_at: ends this call early, at that step of the schedule.
+    evaluate: scalars of the model that are logged every `evaluate_every` steps and at the end.
     tensorboard: a folder for the log as TensorBoard's event files, beside `log.jsonl`.
-    devices, num_nodes: how many GPUs (processes, on a CPU) of how many machines share the work.
-    Each process takes its share of the same joint batch, so that the losses are those of one
-    process, up to rounding. `loss` must be a `PlacedLoss`, and it and `evaluate` picklable; the
-    script needs its `if __name__ == "__main__"`. On several machines, make the same call on each,
-    with MASTER_ADDR, MASTER_PORT and NODE_RANK set and a `run_dir` that all of them see.
+
+    Under `torchrun` each process computes its share of the same joint batch, so that the losses are
+    those of one process, up to rounding. The first process alone evaluates and writes. Several
+    machines need a `run_dir` that all of them see.
 
     An interrupt saves the last finished step before it is passed on.
 
     Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on
-    disk), `checkpoints.CheckpointError` where `run_dir` holds a damaged state or one of another
-    configuration, and `ProcessError` when one of several processes fails: the others are ended, at
-    once on the same machine, and after `PATIENCE` at the latest.
+    disk), `CheckpointError` where `run_dir` holds a damaged state or one of another configuration,
+    and `ValueError` for a batch that the processes cannot share, or what the hardware lacks.
     """
-    with _without_notices():
-        fabric = processes.make_fabric(devices, num_nodes, config.precision)
-    if config.batch_size % (devices * num_nodes):
+    fabric = start_fabric(config.precision)
+    if config.batch_size % fabric.world_size:
         raise ValueError(
-            f"batch_size must be a multiple of the {devices * num_nodes} processes, got {config.batch_size}"
+            f"batch_size must be a multiple of the {fabric.world_size} processes, "
+            f"got {config.batch_size}"
         )
-    train = functools.partial(
-        _train,
-        loss=loss,
-        config=config,
-        run_dir=run_dir,
-        save_every=save_every,
-        log_every=log_every,
-        last=config.steps if stop_at is None else min(stop_at, config.steps),
-        progress=progress,
-        evaluate=evaluate,
-        evaluate_every=evaluate_every,
-        tensorboard=tensorboard,
-    )
-    if devices * num_nodes == 1:
-        return train(fabric, model)
-    if not isinstance(loss, PlacedLoss):
-        raise ValueError(
-            f"{type(loss).__name__} cannot be split over processes: give it place(device, share), or devices=1"
-        )
-    return processes.run(fabric, train, model)
-
-
-def _train(
-    fabric: Fabric,
-    model: nn.Module,
-    *,
-    loss: Loss,
-    config: TrainingConfig,
-    run_dir: str | Path | None,
-    save_every: int,
-    log_every: int,
-    last: int,
-    progress: bool,
-    evaluate: Callable[[nn.Module], dict[str, float]] | None,
-    evaluate_every: int,
-    tensorboard: str | Path | None,
-) -> Run:
-    """`fit` in one process. Of several, the first alone evaluates and writes."""
-    board = TensorBoard(tensorboard) if tensorboard is not None and fabric.is_global_zero else None
-    wrapped, trained = _set_up(fabric, model, loss, config)
+    writes = fabric.is_global_zero
+    if not writes:  # an interrupt is for the first process, which saves; torchrun ends the others
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    board = TensorBoard(tensorboard) if tensorboard is not None and writes else None
+    batches.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
+    wrapped, trained = _set_up(fabric, model, config)
     state = RunState(Path(run_dir), config) if run_dir is not None else None
     first, seconds_before = state.restore(trained) if state else (0, 0.0)
-    done, writes = first, fabric.is_global_zero
     if state and writes:
         state.cut_log(first)
-    meter, log = Meter(fabric.device, config.batch_size, first, seconds_before), []
+    last = config.steps if stop_at is None else min(stop_at, config.steps)
+    meter = Meter(fabric.device, config.batch_size, first, seconds_before)
+    log, done = [], first
+    shown = progress and writes
     bar = tqdm(
-        range(first, last),
-        initial=first,
-        total=config.steps,
-        disable=not (progress and writes),
-        unit="step",
+        range(first, last), initial=first, total=config.steps, disable=not shown, unit="step"
     )
     try:
         for step in bar:
-            for group in trained.optimizer.param_groups:
-                group["lr"] = config.learning_rate * learning_rate_factor(step, config)
-            scalars = loss(wrapped, step_generator(config.seed, step), step)
+            _set_learning_rate(trained.optimizer, step, config)
+            scalars = loss(wrapped, batches.draw(step_generator(config.seed, step)), step)
             trained.optimizer.zero_grad(set_to_none=True)
             fabric.backward(scalars["loss"])
-            scalars = _means(fabric, scalars)
+            scalars = _average_over_processes(fabric, scalars)
             _refuse_non_finite(fabric, trained, scalars, step, state)
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            with held_interrupts():
+            with hold_interrupts():
                 trained.optimizer.step()
                 if trained.average:
                     trained.average.update(model, step)
@@ -188,9 +157,8 @@ def _train(
 
             entry = {}
             if done % log_every == 0 or done == last:
-                entry = {name: value.item() for name, value in scalars.items()} | meter.readings(
-                    done
-                )
+                entry = {name: value.item() for name, value in scalars.items()}
+                entry |= meter.readings(done)
                 bar.set_postfix_str(
                     f"loss {entry['loss']:.4f}, {entry['images_per_s']:.0f} images/s"
                 )
@@ -206,33 +174,59 @@ def _train(
                 state.save(trained, done, meter.seconds)
     except KeyboardInterrupt:
         if state and writes:
-            with held_interrupts():
+            with hold_interrupts():
                 state.save(trained, done, meter.seconds)
                 print(
-                    f"Interrupted. {state.file} holds step {done:,}: the same call goes on from there."
+                    f"Interrupted. {state.file} holds step {done:,}: "
+                    "the same call goes on from there."
                 )
         raise
     finally:
         if trained.average:
             model.load_state_dict(trained.average.model.state_dict())
-    return Run(done, meter.seconds, log, meter.images_per_s(done), meter.peak_memory_mib)
+    return TrainingResult(done, meter.seconds, log, meter.images_per_s(done), meter.peak_memory_mib)
 
 
-def _set_up(
-    fabric: Fabric, model: nn.Module, loss: Loss, config: TrainingConfig
-) -> tuple[nn.Module, Trained]:
+def start_fabric(precision: Precision) -> Fabric:
+    """Fabric for this process alone, or, under `torchrun`, for one of several that share gradients.
+
+    Raises `ValueError` for a precision that this hardware does not have.
+    """
+    if precision == "16-mixed" and not torch.cuda.is_available():
+        raise ValueError(
+            "precision '16-mixed' needs a GPU, and there is none: "
+            "use fast_precision(), or '32-true'"
+        )
+    processes = {"devices": 1}
+    if torch.distributed.is_torchelastic_launched():
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        processes = {
+            "devices": local,
+            "num_nodes": int(os.environ["WORLD_SIZE"]) // local,
+            # An ablation may leave a parameter without a gradient.
+            "strategy": DDPStrategy(timeout=PATIENCE, find_unused_parameters=True),
+        }
+    with _without_notices():
+        fabric = Fabric(accelerator="auto", precision=precision, **processes)
+        fabric.launch()
+    return fabric
+
+
+def _set_up(fabric: Fabric, model: nn.Module, config: TrainingConfig) -> tuple[nn.Module, Trained]:
     """The model as the loss is to call it, on its device, and all that training changes."""
-    if isinstance(loss, PlacedLoss):
-        loss.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     called = _compiled(model, fabric.device) if config.compile == "default" else model
     wrapped, optimizer = fabric.setup(called, optimizer)
     average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
-    return wrapped, Trained(
-        model, optimizer, average, fabric.strategy.precision if _scaler(fabric) else None
-    )
+    scaled = fabric.strategy.precision if _scaler(fabric) else None
+    return wrapped, Trained(model, optimizer, average, scaled)
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainingConfig) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * learning_rate_factor(step, config)
 
 
 def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
@@ -245,15 +239,16 @@ def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
     except Exception as error:  # no compiler, no Triton, a Python too new: each raises its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         warnings.warn(
-            f"torch.compile does not work here, training goes on without it, only slower ({reason}). It needs a C++ compiler "
-            "on a CPU and Triton on a GPU; compile='none' silences this",
+            "torch.compile does not work here, training goes on without it, only slower "
+            f"({reason}). "
+            "It needs a C++ compiler on a CPU and Triton on a GPU; compile='none' silences this",
             stacklevel=2,
         )
         return model
 
 
 @contextlib.contextmanager
-def _without_notices():
+def _without_notices() -> Iterator[None]:
     """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger
     is left as it was.
     """
@@ -273,7 +268,7 @@ def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
     return getattr(fabric.strategy.precision, "scaler", None)
 
 
-def _means(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+def _average_over_processes(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
     """The scalars, without gradients, averaged over the processes."""
     values = torch.stack([value.detach().float() for value in scalars.values()])
     return dict(zip(scalars, fabric.all_reduce(values), strict=True))

@@ -7,10 +7,9 @@ from torch import Tensor
 
 
 def bytes_kept_for_backward(forward: Callable[[], object]) -> int:
-    """Bytes of all tensors that autograd keeps during `forward()`, each storage once: the memory
-    bill of training.
+    """Bytes of all tensors that autograd keeps during `forward()`, each storage counted once.
 
-    It counts, so it gives the same number on every machine.
+    This is most of the memory that training takes. The number is the same on every machine.
     """
     storages = {}
 
@@ -20,8 +19,7 @@ def bytes_kept_for_backward(forward: Callable[[], object]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-        # bound to a name: what it keeps stays alive, so no storage is counted under a reused
-        # address
+        # The name keeps the result alive, so that no address is used twice.
         result = forward()
     del result
     return sum(storages.values())

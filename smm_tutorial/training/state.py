@@ -1,4 +1,4 @@
-"""A training run: all that it goes on from, its folder, what it logged, and what it takes."""
+"""What a run goes on from after a stop or a kill, and the folder that holds it."""
 
 import copy
 import json
@@ -16,8 +16,8 @@ from smm_tutorial.training.logs import read_log
 class WeightAverage:
     """An exponential moving average of a model's weights: `model` here is a copy that holds it.
 
-    After step t it moves to decay x average + (1 - decay) x weights, where decay = min(`decay`, (1
-    + t) / (10 + t)): an early average forgets the random start soon.
+    After step t it moves to decay x average + (1 - decay) x weights, where decay =
+    min(`decay`, (1 + t) / (10 + t)). An early average thus forgets the random start soon.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -107,7 +107,8 @@ class RunState:
             name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
         ):
             raise checkpoints.CheckpointError(
-                f"{self.file} is of a run with another {', '.join(differ)}: choose another folder, or delete this one"
+                f"{self.file} is of a run with another {', '.join(differ)}: "
+                "choose another folder, or delete this one"
             )
         try:
             trained.load(tensors)

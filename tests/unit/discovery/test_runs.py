@@ -1,316 +1,132 @@
-"""Experiments, records, report and command line."""
+"""Runs of object discovery: what their choices decide, and that one recipe serves all callers."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 
-from smm_tutorial import checkpoints, cli, datasets, discovery, paths, results, slots
-from smm_tutorial.profiles import PROFILES, current_profile
-from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
-from tests.toys import toy_scenes
+from smm_tutorial import checkpoints, cli, discovery
+from smm_tutorial.discovery import recipe
+from smm_tutorial.discovery.ablations import ABLATIONS
+from smm_tutorial.discovery.recipe import SIZES, network_config
+from smm_tutorial.discovery.runs import DiscoveryRun
+from smm_tutorial.slots.contestants import CONTESTANTS
 
 
-@pytest.fixture
-def own_data(data_folder, monkeypatch):
-    """A data folder of this test's own, with toy scenes for `clevr6`."""
-    monkeypatch.setattr(
-        datasets, "load", lambda name, split, size, **options: toy_scenes(size=size)
-    )
-    return data_folder
+def test_notebook_and_command_line_train_by_one_recipe(toy_data):
+    """The same weights to the last bit, and the same logged losses."""
+    run = DiscoveryRun(profile="ci", steps=6, seed=2)
+    in_notebook, result = discovery.train(run, log_every=1, progress=False)
+    command = ["train", "discovery", "--profile", "ci", "--steps", "6", "--seed", "2"]
+    assert cli.main(command) == 0
+    on_command_line, record = checkpoints.load(run.name)
+    for name, weight in in_notebook.state_dict().items():
+        assert torch.equal(weight, on_command_line.state_dict()[name])
+    assert result.log[-1]["loss"] == record["validation"][-1]["loss"]
+    assert record["training"]["loss"]["price"] == run.loss.price > 0
 
 
-def test_profile_by_name_by_hardware_and_an_unknown_one(monkeypatch):
-    monkeypatch.setenv("SMM_PROFILE", "paper")
-    assert current_profile() is PROFILES["paper"]
-    monkeypatch.delenv("SMM_PROFILE")
-    assert current_profile().name == ("gpu" if torch.cuda.is_available() else "laptop")
-    monkeypatch.setenv("SMM_PROFILE", "huge")
-    with pytest.raises(
-        ValueError, match="SMM_PROFILE is 'huge'; known profiles are ci, laptop, gpu, paper"
-    ):
-        current_profile()
-
-
-def comparison(slots, seed=0, **options):
-    return discovery.DiscoveryRun(
-        "", slots, "clevr6", PROFILES["ci"], seed, kind="comparison", **options
-    )
-
-
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", SIZES)
 def test_compared_networks_differ_in_the_slot_module_alone(profile):
-    configs = {slots: discovery.discovery_config(slots, profile) for slots in slots.CONTESTANTS}
-    attention, wide, reduced, mixture = (
-        configs[slots] for slots in ("attention", "attention-wide", "mixture-reduced", "mixture")
-    )
-    assert attention == replace(mixture, slots="attention") and wide == replace(
-        attention, slot_dim=2 * attention.slot_dim
-    )
+    sizes = SIZES[profile]
+    configs = {module: network_config(module, sizes) for module in CONTESTANTS}
+    attention, wide = configs["attention"], configs["attention-wide"]
+    reduced, mixture = configs["mixture-reduced"], configs["mixture"]
+    assert attention == replace(mixture, slots="attention")
+    assert wide == replace(attention, slot_dim=2 * attention.slot_dim)
     assert reduced == replace(mixture, slot_options=mixture.slot_options | {"content": "reduced"})
     with torch.device("meta"):
-        models = {slots: discovery.ObjectDiscovery(config) for slots, config in configs.items()}
+        models = {module: discovery.ObjectDiscovery(config) for module, config in configs.items()}
     assert len({str(model.encoder) for model in models.values()}) == 1
-    assert (
-        str(models["attention"].decoder)
-        == str(models["mixture-reduced"].decoder)
-        != str(models["mixture"].decoder)
-    )
-    assert str(models["attention-wide"].decoder) == str(models["mixture"].decoder)
-    assert {
-        slots: model.slots.output_dim // profile.discovery.slot_dim
-        for slots, model in models.items()
-    } == {"attention": 1, "attention-wide": 2, "mixture-reduced": 1, "mixture": 2}
+    decoders = {module: str(model.decoder) for module, model in models.items()}
+    assert decoders["attention"] == decoders["mixture-reduced"] != decoders["mixture"]
+    assert decoders["attention-wide"] == decoders["mixture"]
+    widths = {m: model.slots.output_dim // sizes.slot_dim for m, model in models.items()}
+    assert widths == {"attention": 1, "attention-wide": 2, "mixture-reduced": 1, "mixture": 2}
+
+
+def compared(module, **choices):
+    return DiscoveryRun(module, profile="ci", purpose="comparison", **choices)
 
 
 def test_compared_runs_share_training_and_loss_but_for_the_learning_rate(monkeypatch):
-    for name, factor in (
-        ("attention", 0.5),
-        ("attention-wide", 0.5),
-        ("mixture-reduced", 1.0),
-        ("mixture", 1.0),
-    ):
-        monkeypatch.setitem(discovery.LEARNING_RATE_FACTORS, name, factor)
-    runs = [comparison(name) for name in slots.CONTESTANTS]
-    assert [run.name for run in runs] == [
-        f"comparison-{slots}-clevr6-ci-seed0"
-        for slots in ("attention", "attention-wide", "mixture-reduced", "mixture")
-    ]
-    assert all(run.loss_options == runs[0].loss_options for run in runs)
+    factors = {"attention": 0.5, "attention-wide": 0.5, "mixture-reduced": 1.0, "mixture": 1.0}
+    for module, factor in factors.items():
+        monkeypatch.setitem(recipe.LEARNING_RATE_FACTORS, module, factor)
+    runs = [compared(module) for module in CONTESTANTS]
+    names = [f"comparison-{module}-clevr6-ci-seed0" for module in factors]
+    assert [run.name for run in runs] == names
     assert [run.training.learning_rate for run in runs] == [0.8e-3, 0.8e-3, 1.6e-3, 1.6e-3]
-    assert all(
-        replace(run.training, learning_rate=1.0) == replace(runs[0].training, learning_rate=1.0)
-        for run in runs
-    )
-    alone = discovery.DiscoveryRun("", "attention", "clevr6", PROFILES["ci"], 0)
-    assert (
-        alone.training.learning_rate == 1.6e-3
-        and alone.name == "discovery-attention-clevr6-ci-seed0"
-    )
+    for run in runs:
+        assert run.loss == runs[0].loss
+        assert replace(run.training, learning_rate=1.0) == replace(
+            runs[0].training, learning_rate=1.0
+        )
+    alone = DiscoveryRun("attention", profile="ci")
+    assert alone.training.learning_rate == 1.6e-3
+    assert alone.name == "discovery-attention-clevr6-ci-seed0"
 
 
-def test_a_search_for_the_learning_rate_leaves_the_run_alone():
-    run, searched = (
-        comparison("mixture", 3, image_size=64),
-        comparison("mixture", 3, steps=7, learning_rate=4e-4),
-    )
-    assert run.name == run.folder.name == "comparison-mixture-clevr6-ci-64px-seed3"
-    assert searched.training.learning_rate == 4e-4 and searched.kind == "search"
-    assert searched.name == searched.folder.name == "search-mixture-clevr6-ci-rate0.0004-seed3"
-    alone = discovery.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0, learning_rate=4e-4)
-    assert (alone.kind, alone.name) == ("discovery", "discovery-mixture-clevr6-ci-rate0.0004-seed0")
+def test_names_say_what_is_special():
+    sized = compared("mixture", seed=3, size=64)
+    assert sized.name == sized.folder.name == "comparison-mixture-clevr6-ci-64px-seed3"
+    searched = DiscoveryRun(profile="ci", seed=3, steps=7, rate=4e-4, purpose="search")
+    assert searched.name == "search-mixture-clevr6-ci-rate0.0004-seed3"
+    assert searched.training.learning_rate == 4e-4
+    alone = DiscoveryRun(profile="ci", rate=4e-4)
+    assert alone.name == "discovery-mixture-clevr6-ci-rate0.0004-seed0"
 
 
-def test_variants_differ_from_the_complete_run_in_what_they_name():
+def test_ablations_differ_from_the_complete_run_in_what_they_name():
     runs = {
-        v: discovery.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0, variant=v)
-        for v in discovery.VARIANTS
+        name: DiscoveryRun(profile="ci", purpose="ablation", ablation=name) for name in ABLATIONS
     }
-    complete, plain = (
-        runs.pop("complete"),
-        discovery.DiscoveryRun("", "mixture", "clevr6", PROFILES["ci"], 0),
-    )
-    assert (
-        plain.name == "discovery-mixture-clevr6-ci-seed0"
-        and complete.name == "variant-complete-mixture-clevr6-ci-seed0"
-    )
-    assert (plain.config, plain.loss_options) == (complete.config, complete.loss_options)
+    complete, plain = runs.pop("complete"), DiscoveryRun(profile="ci")
+    assert plain.name == "discovery-mixture-clevr6-ci-seed0"
+    assert complete.name == "variant-complete-mixture-clevr6-ci-seed0"
+    assert (plain.config, plain.loss) == (complete.config, complete.loss)
     for name, run in runs.items():
-        differ = [run.config != complete.config, run.loss_options != complete.loss_options]
+        differ = [run.config != complete.config, run.loss != complete.loss]
         assert all(differ) if name.startswith("bare") else sum(differ) == 1
     assert "initialisation" not in runs["random-start"].config.slot_options
-    assert (runs["bare"].config.decoder, runs["bare-one-pixel"].config.decoder) == (
-        "broadcast",
-        "pixel",
-    )
+    assert runs["bare"].config.decoder == "broadcast"
+    assert runs["bare-one-pixel"].config.decoder == "pixel"
     assert runs["no-share"].config.mask_prior == "none"
-    assert runs["squared-error"].loss_options["objective"] == "squared_error"
-    assert complete.loss_options["price"] > 0 and runs["no-price"].loss_options["price"] == 0
-    assert (
-        complete.loss_options["num_slots"] < complete.config.num_slots
-        and not runs["no-fewer-slots"].loss_options["num_slots"]
-    )
-
-
-def test_slot_attention_trains_by_the_same_command(own_data):
-    assert (
-        cli.main(
-            [
-                "train",
-                "discovery",
-                "--slots",
-                "attention",
-                "--profile",
-                "ci",
-                "--steps",
-                "2",
-                "--keep",
-            ]
-        )
-        == 0
-    )
-    model, record = checkpoints.load("discovery-attention-clevr6-ci-seed0")
-    assert (
-        record["config"]["slots"] == "attention" and type(model.slots).__name__ == "SlotAttention"
-    )
-
-
-def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
-    assert cli.main(["train", "discovery", "--profile", "ci", "--steps", "2", "--keep"]) == 0
-    name = "discovery-mixture-clevr6-ci-seed0"
-    record = json.loads((own_data / "results" / f"{name}.json").read_text())
-    assert record["command"] == "smm-tutorial train discovery --profile ci --steps 2 --keep"
-    assert (
-        record["step"] == 2
-        and record["training"]["steps"] == 2
-        and "revision" in record["provenance"]
-    )
-    assert checkpoints.load(name).record["config"] == record["config"]
-
-    for what in (name, "untrained", "pixels"):
-        assert (
-            cli.main(["evaluate", what, "--data", "clevr-renders", "--root", "somewhere", "--keep"])
-            == 0
-        )
-    record = json.loads((own_data / "results" / f"{name}.json").read_text())
-    assert list(record["scores"]) == ["clevr6, test", "CLEVR in Blender, at most 6 objects"]
-    blender = record["scores"]["CLEVR in Blender, at most 6 objects"]
-    assert (
-        blender["command"]
-        == f"smm-tutorial evaluate {name} --data clevr-renders --root PATH --keep"
-    )
-    assert {
-        "by_objects",
-        "by_size",
-        "standard_errors",
-        "decoder_masks",
-        "slot_masks",
-    } <= blender.keys()
-
-    capsys.readouterr()
-    assert cli.main(["report", "discovery"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == [
-        "| Gaussian mixture on raw pixels",
-        "| SMM, untrained",
-        "| SMM, 32 px, seed 0",
-        "| SMM, 32 px, seed 0",
-    ]
-
-
-def test_a_kept_comparison_is_a_record_and_its_checkpoint_only_on_demand(own_data, capsys):
-    train = "train discovery --slots mixture-reduced --profile ci --steps 2 --seed 1 --kind comparison".split()
-    assert cli.main([*train, "--keep"]) == 0
-    name = "comparison-mixture-reduced-clevr6-ci-seed1"
-    kept = own_data / "results" / f"{name}.json"
-    assert checkpoints.available() == []
-    record = json.loads(kept.read_text())
-    assert (record["kind"], record["contestant"]) == ("comparison", "mixture-reduced")
-    assert (
-        record["config"]["slots"] == "mixture"
-        and record["config"]["slot_options"]["content"] == "reduced"
-    )
-
-    assert (
-        cli.main(["evaluate", name, "--data", "stacks", "--keep"]) == 0
-    )  # the checkpoint of the run on this machine
-    assert cli.main([*train, "--keep", "checkpoint"]) == 0
-    assert checkpoints.available() == [name]
-    assert list(json.loads(kept.read_text())["scores"]) == [
-        "clevr6, test",
-        "stacks",
-    ]  # no score was lost
-    assert json.loads(kept.read_text())["command"].endswith("--keep checkpoint")
-
-
-def test_scores_do_not_go_into_the_record_of_another_run(own_data, capsys):
-    train = ["train", "discovery", "--profile", "ci", "--keep"]
-    assert cli.main([*train, "--steps", "2"]) == 0
-    path = own_data / "results" / "discovery-mixture-clevr6-ci-seed0.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | {"step": 3, "scores": {"other": {}}}))
-    assert cli.main(["evaluate", record["name"], "--keep"]) == 1
-    assert (
-        "is of a run with another step: scores of two runs do not go into one record"
-        in capsys.readouterr().err
-    )
-    assert (
-        cli.main([*train, "--steps", "2"]) == 0
-    )  # the new run's record replaces that of the other, scores and all
-    assert list(json.loads(path.read_text())["scores"]) == ["clevr6, test"]
-
-
-def test_a_run_here_is_found_by_its_name_or_its_file(own_data, capsys):
-    train = ["train", "discovery", "--profile", "ci", "--steps", "1"]
-    for rate in ("0.001", "0.002"):
-        assert cli.main([*train, "--learning-rate", rate]) == 0
-        name = f"discovery-mixture-clevr6-ci-rate{rate}-seed0"
-        assert discovery.load_discovery(name).record["training"]["learning_rate"] == float(rate)
-    file = paths.runs_dir() / name / f"{name}.safetensors"
-    assert discovery.load_discovery(str(file)).record["name"] == name
-    assert cli.main(["evaluate", str(file), "--keep"]) == 0
-    scores = results.read_record(name)["scores"]["clevr6, test"]
-    assert (
-        scores["command"] == f"smm-tutorial evaluate {name}.safetensors --keep"
-    )  # no folder of this machine
-
-
-def test_only_object_discovery_is_scored_by_masks(own_data):
-    model = SetPredictor(
-        SetPredictionConfig(image_size=16, slot_dim=8, encoder_channels=8, convolutions="light")
-    )
-    checkpoints.write(
-        own_data / "checkpoints" / "sets.safetensors",
-        model.state_dict(),
-        {"name": "sets", "model": "SetPredictor", "config": asdict(model.config)},
-    )
-    with pytest.raises(
-        checkpoints.CheckpointError,
-        match="sets is a SetPredictor, but only models of object discovery",
-    ):
-        discovery.load_discovery("sets")
-
-
-def test_a_run_has_one_purpose(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["train", "discovery", "--kind", "comparison", "--variant", "complete"])
-    assert "not allowed with argument" in capsys.readouterr().err
-
-
-def test_a_second_call_goes_on_with_the_run_of_the_first(own_data, capsys):
-    for _ in range(2):
-        assert cli.main(["train", "discovery", "--profile", "ci", "--steps", "2"]) == 0
-    folder = paths.runs_dir() / "discovery-mixture-clevr6-ci-seed0"
-    assert (
-        len((folder / "log.jsonl").read_text().splitlines()) == 1
-    )  # the second call found nothing left to do
+    assert runs["squared-error"].loss.objective == "squared_error"
+    assert complete.loss.price > 0 == runs["no-price"].loss.price
+    assert complete.loss.num_slots < complete.config.num_slots
+    assert runs["no-fewer-slots"].loss.num_slots is None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("choices", "message"),
     [
-        (["evaluate", "nothing"], "there is no checkpoint 'nothing': known are []"),
-        (
-            ["evaluate", "pixels", "--data", "clevr-renders"],
-            "at most 6 objects needs the folder of the renders: --root PATH",
-        ),
-        (
-            ["train", "discovery", "--profile", "ci", "--steps", "-1"],
-            "steps must be at least 1, got -1",
-        ),
+        ({"module": "lstm"}, "module must be one of 'attention', .*, got 'lstm'"),
+        ({"data": "stacks"}, "data must be one of 'clevr6', .*, got 'stacks'"),
+        ({"profile": "huge"}, "profile must be one of 'ci', .*, got 'huge'"),
+        ({"purpose": "fun"}, "purpose must be one of 'showcase', .*, got 'fun'"),
+        ({"purpose": "ablation"}, "ablation and purpose='ablation' go together, got None"),
+        ({"ablation": "no-price"}, "ablation and purpose='ablation' go together"),
+        ({"purpose": "ablation", "ablation": "all"}, "ablation must be one of 'complete', .*"),
+        ({"purpose": "comparison", "rate": 1.0}, "takes the learning rate of its search.*rate=1.0"),
+        ({"purpose": "search"}, "a search needs one: got rate=None"),
     ],
 )
-def test_expected_errors_are_one_line_and_status_1(own_data, capsys, arguments, message):
-    assert cli.main(arguments) == 1
-    assert message in capsys.readouterr().err
+def test_choices_that_make_no_sense_are_refused(choices, message):
+    with pytest.raises(ValueError, match=message):
+        DiscoveryRun(**choices)
 
 
-def test_an_unknown_result_lists_the_known_ones(own_data):
-    results.write_record({"name": "one"})
-    with pytest.raises(FileNotFoundError, match="there is no result 'two'.*known: one"):
-        results.read_record("two")
+def test_options_of_one_run_come_before_those_of_profile_and_hardware():
+    run = DiscoveryRun(profile="ci", precision="bf16-mixed", compile="default", steps=3)
+    assert (run.training.precision, run.training.compile) == ("bf16-mixed", "default")
+    assert run.training.steps == 3
 
 
-def test_tables_have_a_head_a_rule_and_one_line_a_row():
-    assert results.markdown_table([["a", "b"], ["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+def test_a_model_of_a_seed_is_the_same_and_leaves_the_global_randomness_alone():
+    before, config = torch.get_rng_state(), DiscoveryRun(profile="ci").config
+    states = [discovery.build_model(config, seed).state_dict() for seed in (0, 0, 1)]
+    same, other = (
+        all(torch.equal(states[0][key], state[key]) for key in state) for state in states[1:]
+    )
+    assert same and not other and torch.equal(torch.get_rng_state(), before)

@@ -14,9 +14,12 @@ from torch.testing import assert_close
 
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.scenes import random_scene
-from smm_tutorial.set_prediction.loss import SetLoss, matched_set_loss, pair_costs
+from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.matching import match_slots, pair_costs
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+from smm_tutorial.set_prediction.recipe import make_loss
 from smm_tutorial.set_prediction.targets import set_targets
+from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
 
@@ -44,6 +47,11 @@ def scenes(count=8, size=16, most=4):
 def network(seed=0):
     torch.manual_seed(seed)
     return SetPredictor(CONFIG)
+
+
+def batches(model, data, size=4):
+    targets = set_targets(data.records, CONFIG.num_slots)
+    return Batches(data, size, model.start_noise, targets=targets)
 
 
 def huber(difference):
@@ -115,30 +123,40 @@ def test_the_weight_changes_the_matching_too():
     assert by_place["coordinates"] == 0 and by_place["properties"] > 0
 
 
+def test_a_match_is_one_to_one_and_a_cost_that_is_no_number_stops_nothing():
+    costs = torch.tensor([[[1.0, 0.0], [0.0, 5.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    assert match_slots(costs).tolist() == [[1, 0], [0, 1]]
+    assert sorted(match_slots(torch.full((1, 2, 2), torch.nan))[0].tolist()) == [0, 1]
+
+
 def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their_images():
     model, data = network(), scenes()
-    loss = SetLoss(model, data, 4, coordinate_weight=2.0)
+    loss, drawn = make_loss(2.0), batches(model, data)
     with torch.no_grad():
-        got = loss(model, step_generator(0, 3), 3)
-        assert (
-            got["loss"]
-            == loss(model, step_generator(0, 3), 3)["loss"]
-            != loss(model, step_generator(0, 4), 4)["loss"]
+        got, same, other = (
+            loss(model, drawn.draw(step_generator(0, step)), step)["loss"] for step in (3, 3, 4)
         )
+        assert got == same != other
         generator = step_generator(0, 3)
         chosen = torch.randint(len(data), (4,), generator=generator)
-        predictions = model(
-            data.batch(chosen).images, noise=model.start_noise(4, generator)
-        ).predictions
+        noise = model.start_noise(4, generator)
+        predictions = model(data.batch(chosen).images, noise=noise).predictions
     targets = set_targets([data.records[index] for index in chosen.tolist()], 4)
-    assert_close(got["loss"], matched_set_loss(predictions, targets, 2.0)["loss"])
+    assert_close(got, matched_set_loss(predictions, targets, 2.0)["loss"])
 
 
 def test_a_network_learns_a_few_scenes_from_it():
     torch.manual_seed(0)
     model = SetPredictor(replace(CONFIG, slot_options={"start": "per_slot"}))
     schedule = TrainingConfig(200, 4, 5e-3, warmup_steps=10, clip_norm=1.0)
-    log = fit(model, SetLoss(model, scenes(count=2), 4), schedule, log_every=1, progress=False).log
+    log = fit(
+        model,
+        batches(model, scenes(count=2)),
+        make_loss(1.0),
+        schedule,
+        log_every=1,
+        progress=False,
+    ).log
     assert log[-1]["loss"] < 0.3 * log[0]["loss"]
 
 
@@ -149,30 +167,9 @@ def test_a_diverged_network_is_reported_by_the_training_loop():
     with pytest.raises(
         NonFiniteError, match="step 0: weight heads.coordinates.0.weight is not finite"
     ):
-        fit(model, SetLoss(model, scenes(), 4), TrainingConfig(1, 4), progress=False)
+        fit(model, batches(model, scenes()), make_loss(1.0), TrainingConfig(1, 4), progress=False)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (
-            lambda m, d: SetLoss(m, replace(d, records=None), 4),
-            r"toy \(train\) has no records to learn sets from",
-        ),
-        (
-            lambda m, d: SetLoss(m, scenes(most=6), 4),
-            "a set holds at most 4: load the data with max_objects=4",
-        ),
-        (
-            lambda m, d: SetLoss(m, d, 4, coordinate_weight=0),
-            "coordinate_weight must be above 0, got 0",
-        ),
-        (
-            lambda m, d: matched_set_loss(torch.zeros(2, 4, 19), torch.zeros(2, 5, 19)),
-            r"got \(2, 4, 19\) and \(2, 5, 19\)",
-        ),
-    ],
-)
-def test_wrong_use_is_told_what_was_expected(make, message):
-    with pytest.raises(ValueError, match=message):
-        make(network(), scenes())
+def test_sets_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"got \(2, 4, 19\) and \(2, 5, 19\)"):
+        matched_set_loss(torch.zeros(2, 4, 19), torch.zeros(2, 5, 19))

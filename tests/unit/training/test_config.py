@@ -14,16 +14,13 @@ from torch import nn
 from torch.testing import assert_close
 
 from smm_tutorial import checkpoints, results
-from smm_tutorial.training import processes
+from smm_tutorial.discovery.recipe import make_loss
+from smm_tutorial.training import loop
 from smm_tutorial.training.config import TrainingConfig, fast_precision, learning_rate_factor
-from smm_tutorial.training.logs import Meter, Reached, read_log, time_to
+from smm_tutorial.training.logs import Meter, read_log
 from smm_tutorial.training.loop import NonFiniteError, fit
 from smm_tutorial.training.state import WeightAverage
-from tests.toy_runs import CONFIG, TinyLoss, mean_of_weights, tiny_model
-
-
-def train(model, folder=None, config=CONFIG, loss=None, **options):
-    return fit(model, loss or TinyLoss(model), config, folder, progress=False, **options)
+from tests.toy_runs import CONFIG, LOSS, RandomImages, mean_of_weights, tiny_model, train
 
 
 def weights(model):
@@ -72,32 +69,29 @@ def half_on_a_cpu(monkeypatch):
     """
 
     def begin_at(scale, growth_interval=1000):
-        def fabric(devices, num_nodes, precision):
+        def fabric(precision):
             scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=growth_interval)
             return Fabric(
                 accelerator="cpu", devices=1, plugins=MixedPrecision(precision, "cpu", scaler)
             )
 
-        monkeypatch.setattr(processes, "make_fabric", fabric)
+        monkeypatch.setattr(loop, "start_fabric", fabric)
 
     return begin_at
 
 
-class OverflowingLoss(TinyLoss):
+class OverflowingLoss:
     """Finite, with gradients that are not, in some steps."""
 
     def __init__(self, model, steps):
-        super().__init__(model)
-        self.bad_steps, self.bias = steps, model.encoder.embed_positions.bias
-        self.seen = {}
+        self.network, self.bad_steps, self.seen = model, steps, {}
 
-    def __call__(self, model, generator, step):
+    def __call__(self, model, batch, step):
         self.seen[step] = weights(self.network)
-        scalars = super().__call__(model, generator, step)
-        if step in self.bad_steps:
-            scalars["loss"] = (
-                scalars["loss"] + self.bias.sum().mul(0).sqrt()
-            )  # 0, of infinite slope
+        scalars = make_loss(LOSS, CONFIG.steps)(model, batch, step)
+        if step in self.bad_steps:  # 0, of infinite slope
+            bias = self.network.encoder.embed_positions.bias
+            scalars["loss"] = scalars["loss"] + bias.sum().mul(0).sqrt()
         return scalars
 
 
@@ -144,14 +138,11 @@ def test_an_overflow_that_no_scale_cures_is_an_error(half_on_a_cpu):
 def test_a_loss_that_is_not_finite_is_an_error_at_any_scale(half_on_a_cpu):
     half_on_a_cpu(2.0**10)
 
-    def infinite(model, generator, step):
-        return {
-            "loss": model(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()
-            * torch.inf
-        }
+    def infinite(model, images, step):
+        return {"loss": model(images).reconstruction.mean() * torch.inf}
 
     with pytest.raises(NonFiniteError, match="step 0: loss is not finite"):
-        train(tiny_model(), None, HALF, infinite)
+        fit(tiny_model(), RandomImages(), infinite, HALF, progress=False)
 
 
 def test_a_resumed_run_in_float16_goes_on_with_its_scale(tmp_path, half_on_a_cpu):
@@ -436,27 +427,6 @@ def test_throughput_leaves_out_what_was_done_while_paused(monkeypatch):
         pass
     assert meter.images_per_s(150) == 50 * 4 / (50 - 30)
     assert meter.seconds == 57.0
-
-
-def test_time_to_names_the_first_entry_that_got_there():
-    log = [
-        {"step": 1, "seconds": 2.0, "loss": 0.9},
-        {"step": 2, "seconds": 4.0, "loss": 0.5, "fg_ari": 0.6},
-        {"step": 3, "seconds": 6.0, "loss": 0.6, "fg_ari": 0.8},
-        {"step": 4, "fg_ari": 0.7},
-    ]
-    assert time_to(log, "fg_ari", at_least=0.7) == Reached(3, 6.0)
-    assert time_to(log, "loss", at_most=0.6) == Reached(2, 4.0)
-    assert time_to(log, "fg_ari", at_least=0.9) is None
-    assert time_to(log[3:], "fg_ari", at_least=0.7) == Reached(
-        4, None
-    )  # a log from before entries had seconds
-    with pytest.raises(
-        ValueError, match="'mbo' was never logged; the log has fg_ari, loss, seconds, step"
-    ):
-        time_to(log, "mbo", at_least=0.5)
-    with pytest.raises(ValueError, match="give one of at_least and at_most"):
-        time_to(log, "loss", at_least=0.1, at_most=0.2)
 
 
 def test_tensorboard_gets_the_log_when_asked_for(tmp_path, monkeypatch):

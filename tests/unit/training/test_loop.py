@@ -15,18 +15,15 @@ import torch
 from lightning_utilities.core import rank_zero
 
 from smm_tutorial import checkpoints, paths
-from smm_tutorial.discovery.loss import ReconstructionLoss
-from smm_tutorial.discovery.recipe import train_discovery
+from smm_tutorial.discovery.recipe import make_loss
 from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
 from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
-from tests.toy_runs import CONFIG, tiny_model
-from tests.toys import toy_scenes
+from tests import toy_runs
+from tests.toy_runs import CONFIG, LOSS, RandomImages, tiny_model
 
 
 def train(model, folder=None, config=CONFIG, **options):
-    return train_discovery(
-        model, toy_scenes(), config, folder, progress=False, **{"save_every": 3, **options}
-    )
+    return toy_runs.train(model, folder, config, **{"save_every": 3} | options)
 
 
 def assert_same_weights(a, b):
@@ -72,14 +69,12 @@ KILLED_RUN = """
 import sys, time
 sys.path.insert(0, {root!r})
 from tests.unit.training.test_loop import *
-from smm_tutorial.discovery import loss as losses
-step = losses.ReconstructionLoss.__call__
-def slow_step(self, *arguments):
+config = TrainingConfig(steps=60, batch_size=4, warmup_steps=3, seed=1)
+def slow_loss(model, batch, step):
     time.sleep(0.05)
-    return step(self, *arguments)
-losses.ReconstructionLoss.__call__ = slow_step
+    return make_loss(LOSS, config.steps)(model, batch, step)
 print("started", flush=True)
-train(tiny_model(), {folder!r}, TrainingConfig(steps=60, batch_size=4, warmup_steps=3, seed=1), save_every=1)
+train(tiny_model(), {folder!r}, config, loss=slow_loss, save_every=1)
 """
 
 
@@ -122,9 +117,9 @@ def test_a_non_finite_loss_stops_the_run_names_step_and_tensor_and_keeps_the_las
     train(model, tmp_path, stop_at=6)
     kept, weights = (tmp_path / "state.safetensors").read_bytes(), None
 
-    def poisoned(wrapped, generator, step):
+    def poisoned(wrapped, images, step):
         nonlocal weights
-        loss = wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()
+        loss = wrapped(images).reconstruction.mean()
         if step == 8:
             weights = [p.clone() for p in model.parameters()]
             loss = loss * float("nan")
@@ -133,7 +128,7 @@ def test_a_non_finite_loss_stops_the_run_names_step_and_tensor_and_keeps_the_las
     with pytest.raises(
         NonFiniteError, match=r"step 8: loss is not finite.*keeps the last good state"
     ):
-        fit(model, poisoned, CONFIG, tmp_path, progress=False, save_every=100)
+        fit(model, RandomImages(), poisoned, CONFIG, tmp_path, progress=False, save_every=100)
     assert (tmp_path / "state.safetensors").read_bytes() == kept
     assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
 
@@ -141,8 +136,8 @@ def test_a_non_finite_loss_stops_the_run_names_step_and_tensor_and_keeps_the_las
 def test_a_bad_gradient_is_named(tmp_path):
     model = tiny_model()
 
-    def bad_gradient(wrapped, generator, step):
-        out = wrapped(torch.rand(2, 3, 16, 16, generator=generator))
+    def bad_gradient(wrapped, images, step):
+        out = wrapped(images)
         return {
             "loss": out.reconstruction.mean()
             + 0 * model.encoder.embed_positions.bias.sum().mul(0).sqrt()
@@ -151,7 +146,7 @@ def test_a_bad_gradient_is_named(tmp_path):
     with pytest.raises(
         NonFiniteError, match="step 0: gradient of encoder.embed_positions.bias is not finite"
     ):
-        fit(model, bad_gradient, CONFIG, progress=False)
+        fit(model, RandomImages(), bad_gradient, CONFIG, progress=False)
 
 
 def test_a_state_of_another_run_or_a_damaged_one_is_refused(tmp_path):
@@ -167,15 +162,21 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(tmp_path):
 
 
 def test_an_interrupt_saves_the_last_finished_step_and_says_how_to_go_on(tmp_path, capsys):
-    def interrupted(wrapped, generator, step):
+    def interrupted(wrapped, images, step):
         if step == 5:
             raise KeyboardInterrupt
-        return {
-            "loss": wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()
-        }
+        return {"loss": wrapped(images).reconstruction.mean()}
 
     with pytest.raises(KeyboardInterrupt):
-        fit(tiny_model(), interrupted, CONFIG, tmp_path, progress=False, save_every=100)
+        fit(
+            tiny_model(),
+            RandomImages(),
+            interrupted,
+            CONFIG,
+            tmp_path,
+            progress=False,
+            save_every=100,
+        )
     assert "holds step 5: the same call goes on from there" in capsys.readouterr().out
     assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 5
 
@@ -193,19 +194,17 @@ def test_a_run_that_is_interrupted_anywhere_goes_on_bit_equal(tmp_path, monkeypa
         updates.append(where == "in the update" and len(updates) == 3 and interrupt())
         return update(self, *arguments, **options)
 
-    class InterruptedLoss(ReconstructionLoss):
-        def __call__(self, model, generator, step):
-            if where == "in the loss" and step == 4:
-                interrupt()
-            return super().__call__(model, generator, step)
+    def interrupted(wrapped, batch, step):
+        if where == "in the loss" and step == 4:
+            interrupt()
+        return make_loss(LOSS, CONFIG.steps)(wrapped, batch, step)
 
     whole, first, second = tiny_model(), tiny_model(), tiny_model(seed=7)
     train(whole)
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", watched_update)
         with pytest.raises(KeyboardInterrupt):
-            loss = InterruptedLoss(first, toy_scenes(), CONFIG.batch_size, steps=CONFIG.steps)
-            fit(first, loss, CONFIG, tmp_path, progress=False, save_every=100)
+            train(first, tmp_path, loss=interrupted, save_every=100)
     assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 4
     train(second, tmp_path)
     assert_same_weights(whole, second)
@@ -219,16 +218,22 @@ def test_a_second_interrupt_waits_until_the_state_is_saved(tmp_path, monkeypatch
         time.sleep(0)
         write(path, content)
 
-    def interrupted(wrapped, generator, step):
+    def interrupted(wrapped, images, step):
         if step == 2:
             monkeypatch.setattr(paths, "write_atomically", interrupted_write)
             raise KeyboardInterrupt
-        return {
-            "loss": wrapped(torch.rand(2, 3, 16, 16, generator=generator)).reconstruction.mean()
-        }
+        return {"loss": wrapped(images).reconstruction.mean()}
 
     with pytest.raises(KeyboardInterrupt):
-        fit(tiny_model(), interrupted, CONFIG, tmp_path, progress=False, save_every=100)
+        fit(
+            tiny_model(),
+            RandomImages(),
+            interrupted,
+            CONFIG,
+            tmp_path,
+            progress=False,
+            save_every=100,
+        )
     assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -1,0 +1,159 @@
+"""`smm-tutorial train`: a model of each task.
+
+Several GPUs: start the same command under `torchrun`, for example
+`torchrun --nproc-per-node 2 -m smm_tutorial.cli train discovery --profile gpu`.
+"""
+
+import argparse
+from typing import Any, get_args
+
+import torch
+from torch import nn
+
+from smm_tutorial import checkpoints, discovery, set_prediction
+from smm_tutorial.datasets.named_sets import TRAINING_DATA
+from smm_tutorial.discovery.ablations import ABLATIONS
+from smm_tutorial.discovery.tables import SCORE_TITLES
+from smm_tutorial.experiments.run import Run, save_run
+from smm_tutorial.profiles import PROFILES, current_profile
+from smm_tutorial.slots.contestants import CONTESTANTS
+from smm_tutorial.training.config import Compile, Precision
+from smm_tutorial.training.loop import is_first_process
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    train = commands.add_parser(
+        "train",
+        help="train a model; a killed run goes on where it was",
+        epilog="Several GPUs: torchrun --nproc-per-node 2 -m smm_tutorial.cli train ...",
+    )
+    tasks = train.add_subparsers(required=True, metavar="model")
+
+    task = tasks.add_parser("discovery", help="object discovery by reconstruction")
+    task.set_defaults(run=train_discovery)
+    _add_choices(task, kinds=("discovery", "comparison"))
+    task.add_argument("--data", choices=list(TRAINING_DATA), default="clevr6")
+    task.add_argument("--size", type=int, help="pixels a side, instead of the profile's")
+    task.add_argument("--variant", choices=list(ABLATIONS), help="leave something out, to compare")
+
+    task = tasks.add_parser("set-prediction", help="what is where, learned from scene records")
+    task.set_defaults(run=train_set_prediction)
+    _add_choices(task, kinds=("set-prediction", "set-comparison"))
+    task.add_argument("--scenes", type=int, help="to train on, instead of the profile's number")
+    task.add_argument(
+        "--coordinate-weight",
+        type=float,
+        default=1.0,
+        help="how often each coordinate counts in the loss",
+    )
+    task.add_argument(
+        "--begin-with",
+        help="encoder and slots of a trained model of object discovery, by name or file",
+    )
+
+
+def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
+    """What every task takes: which run it is, what is kept of it, where it is computed."""
+    task.add_argument("--slots", choices=list(CONTESTANTS), default="mixture")
+    task.add_argument("--profile", choices=list(PROFILES), help="default: by the hardware")
+    task.add_argument("--seed", type=int, default=0)
+    task.add_argument("--steps", type=int, help="instead of the profile's number")
+    task.add_argument(
+        "--learning-rate",
+        type=float,
+        help="instead of the profile's; of a comparison, makes a search",
+    )
+    task.add_argument(
+        "--kind", choices=kinds, default=kinds[0], help="a run of its own, or one of a comparison"
+    )
+    task.add_argument(
+        "--keep",
+        nargs="?",
+        choices=["record", "checkpoint"],
+        const="as usual",
+        help="put under data/, to be committed: the record, or the checkpoint with its record; by "
+        "default the checkpoint of a run of its own, and of runs that are compared the record",
+    )
+    engine = task.add_argument_group("engine")
+    engine.add_argument("--precision", choices=get_args(Precision), help="default: the fastest")
+    engine.add_argument(
+        "--compile",
+        choices=get_args(Compile),
+        default="none",
+        help="torch.compile: for long runs on a GPU",
+    )
+    engine.add_argument(
+        "--tensorboard",
+        metavar="FOLDER",
+        help="log there for TensorBoard, too (pip install tensorboard)",
+    )
+
+
+def train_discovery(options: argparse.Namespace, command: str) -> None:
+    choices = _choices(options)
+    if options.variant:
+        if choices["purpose"] != "showcase":
+            raise ValueError("--variant is a purpose of its own: leave out --kind")
+        choices |= {"purpose": "ablation", "ablation": options.variant}
+    run = discovery.DiscoveryRun(data=options.data, size=options.size, **choices)
+    record = _train(discovery, run, options, command)
+    if record:
+        last = record["validation"][-1]
+        scores = ", ".join(f"{title} {last[name]:.3f}" for name, title in SCORE_TITLES.items())
+        print(f"validation split, which is for choosing: {scores}")
+        print(discovery.score_table([record]))
+
+
+def train_set_prediction(options: argparse.Namespace, command: str) -> None:
+    run = set_prediction.SetPredictionRun(
+        scenes=options.scenes,
+        coordinate_weight=options.coordinate_weight,
+        begin_with=options.begin_with,
+        **_choices(options),
+    )
+    record = _train(set_prediction, run, options, command)
+    if record:
+        precision = record["validation"][-1]["ap_inf"]
+        print(f"validation split, which is for choosing: AP {precision:.1%}")
+        print(set_prediction.score_table([record]))
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields that the runs of all tasks share."""
+    purpose = "comparison" if options.kind.endswith("comparison") else "showcase"
+    if purpose == "comparison" and options.learning_rate is not None:
+        purpose = "search"
+    return {
+        "module": options.slots,
+        "profile": options.profile or current_profile().name,
+        "seed": options.seed,
+        "steps": options.steps,
+        "rate": options.learning_rate,
+        "purpose": purpose,
+        "precision": options.precision,
+        "compile": options.compile,
+    }
+
+
+def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> dict | None:
+    """Trains a run and keeps what is to be kept -> its record; None in all but one process."""
+    if is_first_process():
+        size = f"{_count_parameters(task, run):,} parameters, {run.training.steps:,} steps"
+        print(f"{run.name}: {size}, in {run.folder}")
+    model, record = task.train_and_record(run, command, tensorboard=options.tensorboard)
+    if record is None:
+        return None
+    keep = options.keep
+    if keep == "as usual":
+        keep = "checkpoint" if run.purpose == "showcase" else "record"
+    checkpoint, kept = save_run(model, record, keep)
+    print(f"checkpoint {checkpoint}")
+    print(f"record {kept}")
+    return checkpoints.load(checkpoint).record
+
+
+def _count_parameters(task: Any, run: Run) -> int:
+    with torch.device("meta"):
+        model: nn.Module = task.build_model(run.config, run.seed)
+    return sum(parameter.numel() for parameter in model.parameters())

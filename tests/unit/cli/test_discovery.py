@@ -1,0 +1,163 @@
+"""Object discovery from the command line: train, evaluate, report, and what is kept where."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from smm_tutorial import checkpoints, cli, discovery, paths, results
+from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+
+TRAIN = ["train", "discovery", "--profile", "ci"]
+NAME = "discovery-mixture-clevr6-ci-seed0"
+
+
+def sets_of(record):
+    return [entry["set"] for entry in record["scores"]]
+
+
+def test_slot_attention_trains_by_the_same_command(toy_data):
+    assert cli.main([*TRAIN, "--slots", "attention", "--steps", "2", "--keep"]) == 0
+    model, record = checkpoints.load("discovery-attention-clevr6-ci-seed0")
+    assert record["config"]["slots"] == "attention"
+    assert type(model.slots).__name__ == "SlotAttention"
+
+
+def test_train_evaluate_and_report(toy_data, capsys):
+    assert cli.main([*TRAIN, "--steps", "2", "--keep"]) == 0
+    record = json.loads((toy_data / "results" / f"{NAME}.json").read_text())
+    assert record["command"] == "smm-tutorial train discovery --profile ci --steps 2 --keep"
+    assert (record["step"], record["training"]["steps"], record["version"]) == (2, 2, 2)
+    assert (record["task"], record["purpose"]) == ("discovery", "showcase")
+    assert "revision" in record["provenance"] and record["provenance"]["hardware"]["threads"] >= 1
+    assert checkpoints.load(NAME).record["config"] == record["config"]
+
+    for what in (NAME, "untrained", "pixels"):
+        command = ["evaluate", what, "--data", "clevr-renders", "--root", "somewhere", "--keep"]
+        assert cli.main(command) == 0
+    record = json.loads((toy_data / "results" / f"{NAME}.json").read_text())
+    assert sets_of(record) == ["clevr6", "clevr-renders"]
+    blender = record["scores"][1]
+    expected = f"smm-tutorial evaluate {NAME} --data clevr-renders --root PATH --keep"
+    assert blender["command"] == expected
+    details = {"by_objects", "by_size", "standard_errors", "decoder_masks", "slot_masks"}
+    assert details <= blender.keys()
+
+    capsys.readouterr()
+    assert cli.main(["report", "discovery"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| Gaussian mixture on raw pixels",
+        "| SMM, untrained",
+        "| SMM, 32 px, seed 0",
+        "| SMM, 32 px, seed 0",
+    ]
+
+
+def test_a_kept_comparison_is_a_record_and_its_checkpoint_only_on_demand(toy_data, capsys):
+    train = [*TRAIN, *"--slots mixture-reduced --steps 2 --seed 1 --kind comparison".split()]
+    assert cli.main([*train, "--keep"]) == 0
+    name = "comparison-mixture-reduced-clevr6-ci-seed1"
+    kept = toy_data / "results" / f"{name}.json"
+    assert checkpoints.available() == []
+    record = json.loads(kept.read_text())
+    assert (record["purpose"], record["contestant"]) == ("comparison", "mixture-reduced")
+    assert record["config"]["slots"] == "mixture"
+    assert record["config"]["slot_options"]["content"] == "reduced"
+
+    # The checkpoint of the run on this machine is found; no score is lost.
+    assert cli.main(["evaluate", name, "--data", "stacks", "--keep"]) == 0
+    assert cli.main([*train, "--keep", "checkpoint"]) == 0
+    assert checkpoints.available() == [name]
+    record = json.loads(kept.read_text())
+    assert sets_of(record) == ["clevr6", "stacks"]
+    assert record["command"].endswith("--keep checkpoint")
+
+
+def test_scores_do_not_go_into_the_record_of_another_run(toy_data, capsys):
+    train = [*TRAIN, "--keep", "--steps", "2"]
+    assert cli.main(train) == 0
+    path = toy_data / "results" / f"{NAME}.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"step": 3, "scores": []}))
+    assert cli.main(["evaluate", NAME, "--keep"]) == 1
+    message = "is of a run with another step: scores of two runs do not go into one record"
+    assert message in capsys.readouterr().err
+    assert cli.main(train) == 0  # the new run's record replaces that of the other, scores and all
+    assert sets_of(json.loads(path.read_text())) == ["clevr6"]
+
+
+def test_a_run_here_is_found_by_its_name_or_its_file(toy_data, capsys):
+    for rate in ("0.001", "0.002"):
+        assert cli.main([*TRAIN, "--steps", "1", "--learning-rate", rate]) == 0
+        name = f"discovery-mixture-clevr6-ci-rate{rate}-seed0"
+        assert checkpoints.load(name).record["training"]["learning_rate"] == float(rate)
+    file = paths.runs_dir() / name / f"{name}.safetensors"
+    assert checkpoints.load(str(file)).record["name"] == name
+    assert cli.main(["evaluate", str(file), "--keep"]) == 0
+    (scores,) = results.read_record(name)["scores"]
+    command = f"smm-tutorial evaluate {name}.safetensors --keep"  # no folder of this machine
+    assert scores["command"] == command
+
+
+def test_only_object_discovery_is_scored_by_masks(toy_data):
+    config = SetPredictionConfig(
+        image_size=16, slot_dim=8, encoder_channels=8, convolutions="light"
+    )
+    model = SetPredictor(config)
+    record = {"name": "sets", "model": "SetPredictor", "config": asdict(model.config)}
+    checkpoints.write(toy_data / "checkpoints" / "sets.safetensors", model.state_dict(), record)
+    with pytest.raises(
+        checkpoints.CheckpointError,
+        match="sets is a SetPredictor, but only models of object discovery",
+    ):
+        discovery.evaluated_record("sets", "clevr6", None, 0, "")
+
+
+def test_a_run_has_one_purpose(toy_data, capsys):
+    assert cli.main([*TRAIN, "--kind", "comparison", "--variant", "complete"]) == 1
+    assert "--variant is a purpose of its own: leave out --kind" in capsys.readouterr().err
+
+
+def test_an_ablation_and_a_search_are_named_so(toy_data):
+    assert cli.main([*TRAIN, "--steps", "1", "--variant", "no-price", "--keep"]) == 0
+    record = results.read_record("variant-no-price-mixture-clevr6-ci-seed0")
+    assert (record["purpose"], record["ablation"]) == ("ablation", "no-price")
+    assert record["training"]["loss"]["price"] == 0
+    search = ["--kind", "comparison", "--learning-rate", "0.01", "--keep"]
+    assert cli.main([*TRAIN, "--steps", "1", *search]) == 0
+    assert results.read_record("search-mixture-clevr6-ci-rate0.01-seed0")["purpose"] == "search"
+
+
+def test_a_second_call_goes_on_with_the_run_of_the_first(toy_data, capsys):
+    for _ in range(2):
+        assert cli.main([*TRAIN, "--steps", "2"]) == 0
+    log = paths.runs_dir() / NAME / "log.jsonl"
+    assert len(log.read_text().splitlines()) == 1  # the second call found nothing left to do
+
+
+def test_engine_options_reach_the_training(toy_data, monkeypatch):
+    seen = {}
+
+    def watched(run, command, **engine):
+        seen.update(engine, run=run)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(discovery, "train_and_record", watched)
+    options = "--precision bf16-mixed --compile default --tensorboard board"
+    assert cli.main([*TRAIN, *options.split()]) == 1
+    assert (seen["run"].precision, seen["run"].compile) == ("bf16-mixed", "default")
+    assert seen["tensorboard"] == "board"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "nothing"], "there is no checkpoint 'nothing': known are []"),
+        (["evaluate", "pixels", "--data", "clevr-renders"], "the folder of the renders: --root"),
+        ([*TRAIN, "--steps", "-1"], "steps must be at least 1, got -1"),
+    ],
+)
+def test_expected_errors_are_one_line_and_status_1(toy_data, capsys, arguments, message):
+    assert cli.main(arguments) == 1
+    assert message in capsys.readouterr().err
