@@ -23,14 +23,13 @@ from smm_tutorial import (
 from smm_tutorial.cli import data as data_command
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS, TRAINING_DATA
 from smm_tutorial.discovery.evaluation import BASELINES
-from smm_tutorial.discovery.scores import SELECTIONS
+from smm_tutorial.discovery.segmentation import SELECTIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES, score_table
 from smm_tutorial.experiments.run import NamedRun
 from smm_tutorial.fidelity.report import data_table
 from smm_tutorial.profiles import PROFILES, Profile, current_profile
 from smm_tutorial.results.records import keep_record, write_record
 from smm_tutorial.set_prediction.model import SetPredictor
-from smm_tutorial.set_prediction.tables import set_score_table
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import Compile, Precision
 from smm_tutorial.training.loop import NonFiniteError
@@ -270,7 +269,7 @@ def train_set_prediction(options: argparse.Namespace, command: str) -> None:
         ),
     )
     print(f"validation split, which is for choosing: AP {record['validation'][-1]['ap_inf']:.1%}")
-    print(set_score_table([record]))
+    print(set_prediction.score_table([record]))
 
 
 def _profile(options: argparse.Namespace) -> Profile:
@@ -315,10 +314,10 @@ def evaluate_model(options: argparse.Namespace, command: str) -> None:
                 "--starts and --selection choose by what slots paint, and a SetPredictor paints nothing"
             )
         data = options.data or trained.record["data"]
-        record = set_prediction.evaluated_set_record(
+        record = set_prediction.evaluated_record(
             options.what, data, options.root, options.seed, command
         )
-        table = set_score_table
+        table = set_prediction.score_table
     else:
         record = discovery.evaluated_record(
             options.what,

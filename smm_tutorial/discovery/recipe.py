@@ -8,7 +8,8 @@ import torch
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.loss import ReconstructionLoss
 from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
-from smm_tutorial.discovery.scores import score, segment
+from smm_tutorial.discovery.scores import score
+from smm_tutorial.discovery.segmentation import segment
 from smm_tutorial.profiles import Profile
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import TrainingConfig

@@ -104,15 +104,13 @@ class DiscoveryRun(NamedRun):
         loss = discovery_loss(self.model, train, self.training, self.loss_options)
         return loss, partial(validation_score, validation)
 
-    def test(self) -> tuple[str, dict]:
+    def test(self) -> dict:
         tested_on = EVALUATION_SETS[self.data]
         test = tested_on.load(self.config.image_size)
-        return tested_on.label_of(len(test)), evaluate(
-            self.model, test, num_slots=tested_on.num_slots
-        )
+        return {"set": self.data} | evaluate(self.model, test, num_slots=tested_on.num_slots)
 
     def choices(self) -> dict:
         return {
             "training": asdict(self.training) | {"loss": self.loss_options},
-            "variant": self.variant,
+            "ablation": self.variant,
         }

@@ -9,6 +9,7 @@ from torch import nn
 from smm_tutorial import paths
 from smm_tutorial.profiles import Profile
 from smm_tutorial.results.provenance import provenance
+from smm_tutorial.results.records import KINDS, VERSION
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.logs import read_log
 from smm_tutorial.training.loop import Loss, fit
@@ -60,8 +61,8 @@ class NamedRun(ABC):
         """
 
     @abstractmethod
-    def test(self) -> tuple[str, dict]:
-        """The label of the test split, and the trained model's scores on it."""
+    def test(self) -> dict:
+        """The trained model's scores on the test split, as records have them."""
 
     @abstractmethod
     def choices(self) -> dict:
@@ -79,12 +80,15 @@ class NamedRun(ABC):
         loss, validate = self.prepare()
         run = fit(self.model, loss, self.training, self.folder, evaluate=validate, **options)
         self.model.eval()
-        label, scores = self.test()
+        scores = self.test()
+        task, purpose = KINDS[self.kind]
         return self.model, {
+            "version": VERSION,
             "name": self.name,
-            "command": self.command,
-            "kind": self.kind,
+            "task": task,
+            "purpose": purpose,
             "contestant": self.contestant,
+            "command": self.command,
             "model": type(self.model).__name__,
             "config": asdict(self.config),
             **self.choices(),
@@ -94,7 +98,7 @@ class NamedRun(ABC):
             "minutes": round(run.seconds / 60, 1),
             "images_per_s": round(run.images_per_s, 1),
             "peak_memory_mib": run.peak_memory_mib,
-            "scores": {label: scores},
+            "scores": [scores],
             "validation": [entry for entry in read_log(self.folder) if self.choosing in entry],
             "provenance": made_by,
         }

@@ -1,11 +1,17 @@
-"""Set prediction."""
+"""Set prediction: a network learns from scene records to say what is where.
+
+`targets` turns scenes into sets of vectors, `model` is the network, `loss` and `recipe` say how it
+learns, `runs` what is trained by name. `average_precision` judges predicted sets as the papers do,
+`scores` looks closer, and `evaluation` puts the scores into records, from which `tables` are made.
+`released` reads the authors' weights.
+"""
 
 from smm_tutorial.set_prediction.average_precision import (
     NO_LIMIT,
     average_precision_clevr,
     right_predictions,
 )
-from smm_tutorial.set_prediction.evaluation import evaluated_set_record
+from smm_tutorial.set_prediction.evaluation import evaluated_record
 from smm_tutorial.set_prediction.loss import SetLoss, matched_set_loss, pair_costs
 from smm_tutorial.set_prediction.model import (
     NUM_COORDINATES,
@@ -41,24 +47,18 @@ from smm_tutorial.set_prediction.released import (
 )
 from smm_tutorial.set_prediction.runs import SetKind, SetPredictionRun
 from smm_tutorial.set_prediction.scores import (
-    DECIMALS,
-    EVALUATION_BATCH,
-    LEAST_REAL,
     THRESHOLDS,
     average_precisions,
+    evaluate,
     predict_sets,
-    set_scores,
+    score,
 )
 from smm_tutorial.set_prediction.tables import (
-    NO_COMPARISON,
-    NO_RUNS,
-    PRECISION_TITLES,
-    set_comparison,
-    set_comparison_table,
-    set_prediction_table,
-    set_score_table,
-    set_search_table,
-    started_as,
+    comparison_report,
+    comparison_table,
+    score_table,
+    search_table,
+    showcase_table,
 )
 from smm_tutorial.set_prediction.targets import (
     COORDINATE_SCALE,
@@ -68,25 +68,18 @@ from smm_tutorial.set_prediction.targets import (
     PROPERTY_SLICES,
     REAL,
     object_vector,
-    predicted_objects,
     set_targets,
 )
 
 __all__ = [
     "COORDINATES",
     "COORDINATE_SCALE",
-    "DECIMALS",
-    "EVALUATION_BATCH",
     "ImageStart",
-    "LEAST_REAL",
-    "NO_COMPARISON",
     "NO_LIMIT",
-    "NO_RUNS",
     "NUM_COORDINATES",
     "OBJECT_DIM",
     "OfficialSetPredictor",
     "POSITIONS",
-    "PRECISION_TITLES",
     "PROPERTIES",
     "PROPERTY_SLICES",
     "RANGE_SLACK",
@@ -110,26 +103,25 @@ __all__ = [
     "WARMUP",
     "average_precision_clevr",
     "average_precisions",
-    "evaluated_set_record",
+    "comparison_report",
+    "comparison_table",
+    "evaluate",
+    "evaluated_record",
     "load_official_set_predictor",
     "matched_set_loss",
     "object_vector",
     "pair_costs",
     "predict_sets",
-    "predicted_objects",
     "right_predictions",
-    "set_comparison",
-    "set_comparison_table",
+    "score",
+    "score_table",
+    "search_table",
     "set_data",
     "set_prediction_config",
     "set_prediction_model",
-    "set_prediction_table",
-    "set_score_table",
-    "set_scores",
-    "set_search_table",
     "set_targets",
     "set_training_config",
-    "started_as",
+    "showcase_table",
     "take_over",
     "train_set_prediction",
     "validation_precision",

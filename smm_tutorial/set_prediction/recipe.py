@@ -12,7 +12,7 @@ from smm_tutorial.datasets.named_sets import set_split
 from smm_tutorial.profiles import Profile
 from smm_tutorial.set_prediction.loss import SetLoss
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
-from smm_tutorial.set_prediction.scores import predict_sets, set_scores
+from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Run, fit
@@ -135,7 +135,4 @@ def train_set_prediction(
 
 def validation_precision(data: SceneImages, model: SetPredictor) -> dict[str, float]:
     """What is logged of a model while it trains."""
-    return {
-        f"ap_{name}": score
-        for name, score in set_scores(data, predict_sets(model, data))["ap"].items()
-    }
+    return {f"ap_{name}": score for name, score in evaluate(model, data)["ap"].items()}

@@ -22,7 +22,7 @@ from smm_tutorial.set_prediction.recipe import (
     take_over,
     validation_precision,
 )
-from smm_tutorial.set_prediction.scores import predict_sets, set_scores
+from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.training.loop import Loss
 
 #: What a run is for: to show what the module can do, or to compare contestants that share
@@ -91,10 +91,9 @@ class SetPredictionRun(NamedRun):
         )
         return loss, partial(validation_precision, validation)
 
-    def test(self) -> tuple[str, dict]:
-        tested_on = SET_EVALUATION_SETS[self.data]
-        test = tested_on.load(self.config.image_size)
-        return tested_on.label_of(len(test)), set_scores(test, predict_sets(self.model, test))
+    def test(self) -> dict:
+        test = SET_EVALUATION_SETS[self.data].load(self.config.image_size)
+        return {"set": self.data} | evaluate(self.model, test)
 
     def choices(self) -> dict:
         loss = {"coordinate_weight": self.coordinate_weight}

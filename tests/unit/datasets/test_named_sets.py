@@ -5,9 +5,15 @@ import torch
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets import named_sets
-from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
+from smm_tutorial.datasets.named_sets import (
+    EVALUATION_SETS,
+    SET_EVALUATION_SETS,
+    TRAINING_DATA,
+    training_split,
+)
 from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look
+from smm_tutorial.results import SET_TITLES
 from tests.shared import SHARED
 from tests.toys import toy_scenes
 
@@ -91,11 +97,11 @@ def test_rendered_counts_are_those_of_the_packs():
     } == named_sets.RENDERED_COUNTS
 
 
-def test_labels_are_one_to_a_set():
-    labels = [scenes.label for scenes in EVALUATION_SETS.values()]
-    assert len(set(labels)) == len(labels)
-    assert EVALUATION_SETS["clevr6"].label_of(320) == "clevr6, test"
-    assert EVALUATION_SETS["clevr-official"].label_of(5) == "CLEVR as released (5 images)"
+def test_every_set_that_results_are_about_has_one_title():
+    for task, sets in (("discovery", EVALUATION_SETS), ("set-prediction", SET_EVALUATION_SETS)):
+        assert all(scenes.name == name for name, scenes in sets.items())
+        titles = SET_TITLES[task]
+        assert titles.keys() == sets.keys() and len(set(titles.values())) == len(titles)
 
 
 def test_slots_are_enough_for_the_scenes():
@@ -115,15 +121,12 @@ def test_slots_are_enough_for_the_scenes():
 
 def test_folders_are_asked_for_where_they_are_needed_alone():
     with pytest.raises(
-        ValueError,
-        match="CLEVR in Blender, 7 to 10 objects needs the folder of the renders: --root PATH",
+        ValueError, match="clevr-renders-7-10 needs the folder of the renders: --ro"
     ):
         EVALUATION_SETS["clevr-renders-7-10"].load(32)
-    with pytest.raises(
-        ValueError, match=r"CLEVR as released \(some images\) needs the folder of CLEVR_v1.0"
-    ):
+    with pytest.raises(ValueError, match="clevr-official needs the folder of CLEVR_v1.0"):
         EVALUATION_SETS["clevr-official"].load(32)
-    with pytest.raises(ValueError, match="clevr6, test comes with the course.*leave out --root"):
+    with pytest.raises(ValueError, match="clevr6 comes with the course.*leave out --root"):
         EVALUATION_SETS["clevr6"].load(32, "there")
 
 

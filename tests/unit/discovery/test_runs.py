@@ -174,8 +174,8 @@ def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
             == 0
         )
     record = json.loads((own_data / "results" / f"{name}.json").read_text())
-    assert list(record["scores"]) == ["clevr6, test", "CLEVR in Blender, at most 6 objects"]
-    blender = record["scores"]["CLEVR in Blender, at most 6 objects"]
+    assert [scores["set"] for scores in record["scores"]] == ["clevr6", "clevr-renders"]
+    blender = results.find_scores(record, "clevr-renders")
     assert (
         blender["command"]
         == f"smm-tutorial evaluate {name} --data clevr-renders --root PATH --keep"
@@ -206,7 +206,8 @@ def test_a_kept_comparison_is_a_record_and_its_checkpoint_only_on_demand(own_dat
     kept = own_data / "results" / f"{name}.json"
     assert checkpoints.available() == []
     record = json.loads(kept.read_text())
-    assert (record["kind"], record["contestant"]) == ("comparison", "mixture-reduced")
+    assert (record["task"], record["purpose"]) == ("discovery", "comparison")
+    assert record["contestant"] == "mixture-reduced"
     assert (
         record["config"]["slots"] == "mixture"
         and record["config"]["slot_options"]["content"] == "reduced"
@@ -217,10 +218,8 @@ def test_a_kept_comparison_is_a_record_and_its_checkpoint_only_on_demand(own_dat
     )  # the checkpoint of the run on this machine
     assert cli.main([*train, "--keep", "checkpoint"]) == 0
     assert checkpoints.available() == [name]
-    assert list(json.loads(kept.read_text())["scores"]) == [
-        "clevr6, test",
-        "stacks",
-    ]  # no score was lost
+    scored_on = [scores["set"] for scores in json.loads(kept.read_text())["scores"]]
+    assert scored_on == ["clevr6", "stacks"]  # no score was lost
     assert json.loads(kept.read_text())["command"].endswith("--keep checkpoint")
 
 
@@ -229,7 +228,7 @@ def test_scores_do_not_go_into_the_record_of_another_run(own_data, capsys):
     assert cli.main([*train, "--steps", "2"]) == 0
     path = own_data / "results" / "discovery-mixture-clevr6-ci-seed0.json"
     record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | {"step": 3, "scores": {"other": {}}}))
+    path.write_text(json.dumps(record | {"step": 3, "scores": [{"set": "stacks"}]}))
     assert cli.main(["evaluate", record["name"], "--keep"]) == 1
     assert (
         "is of a run with another step: scores of two runs do not go into one record"
@@ -238,7 +237,7 @@ def test_scores_do_not_go_into_the_record_of_another_run(own_data, capsys):
     assert (
         cli.main([*train, "--steps", "2"]) == 0
     )  # the new run's record replaces that of the other, scores and all
-    assert list(json.loads(path.read_text())["scores"]) == ["clevr6, test"]
+    assert [scores["set"] for scores in json.loads(path.read_text())["scores"]] == ["clevr6"]
 
 
 def test_a_run_here_is_found_by_its_name_or_its_file(own_data, capsys):
@@ -250,7 +249,7 @@ def test_a_run_here_is_found_by_its_name_or_its_file(own_data, capsys):
     file = paths.runs_dir() / name / f"{name}.safetensors"
     assert discovery.load_discovery(str(file)).record["name"] == name
     assert cli.main(["evaluate", str(file), "--keep"]) == 0
-    scores = results.read_record(name)["scores"]["clevr6, test"]
+    scores = results.find_scores(results.read_record(name), "clevr6")
     assert (
         scores["command"] == f"smm-tutorial evaluate {name}.safetensors --keep"
     )  # no folder of this machine
@@ -293,7 +292,11 @@ def test_a_second_call_goes_on_with_the_run_of_the_first(own_data, capsys):
         (["evaluate", "nothing"], "there is no checkpoint 'nothing': known are []"),
         (
             ["evaluate", "pixels", "--data", "clevr-renders"],
-            "at most 6 objects needs the folder of the renders: --root PATH",
+            "clevr-renders needs the folder of the renders: --root PATH",
+        ),
+        (
+            ["evaluate", "pixels", "--starts", "8"],
+            "starts and selection are of slots, and a mixture on pixels has none",
         ),
         (
             ["train", "discovery", "--profile", "ci", "--steps", "-1"],

@@ -12,7 +12,6 @@ from smm_tutorial import (
     cli,
     datasets,
     discovery,
-    report,
     results,
     set_prediction,
     slots,
@@ -20,11 +19,11 @@ from smm_tutorial import (
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
 from smm_tutorial.profiles import PROFILES
-from smm_tutorial.results.comparisons import TASKS
+from smm_tutorial.results.comparisons import CRITERIA
 from smm_tutorial.scenes import random_scene
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr
 from smm_tutorial.set_prediction.model import SetPredictor
-from smm_tutorial.set_prediction.scores import THRESHOLDS, predict_sets, set_scores
+from smm_tutorial.set_prediction.scores import THRESHOLDS, evaluate, predict_sets, score
 from smm_tutorial.set_prediction.targets import COORDINATES, PROPERTY_SLICES, REAL, set_targets
 
 CI = PROFILES["ci"]
@@ -63,7 +62,7 @@ def run_of(slots, seed=0, **options):
 
 def test_perfect_predictions_score_one_everywhere():
     data = scenes()
-    scores = set_scores(data, set_targets(data.records, 6))
+    scores = score(data, set_targets(data.records, 6))
     assert scores["ap"] == dict.fromkeys(THRESHOLDS, 1.0) and scores["images"] == 8
     assert (scores["distance"], scores["count_error"]) == (0.0, 0.0) and set(
         scores["right"].values()
@@ -89,7 +88,7 @@ def test_scores_say_what_is_wrong():
     predictions[:, -1] = torch.tensor(
         [9.0] * 3 + [0.0] * 15 + [0.9]
     )  # far away: the nearest of no object
-    scores = set_scores(data, predictions)
+    scores = score(data, predictions)
     objects = sum(len(record["objects"]) for record in data.records)
     assert scores["distance"] == pytest.approx(0.5, abs=1e-4) and scores["count_error"] == 1
     assert scores["right"] == {
@@ -109,14 +108,14 @@ def test_scores_say_what_is_wrong():
 
 def test_predictions_of_nothing_score_nothing():
     data = scenes(count=2)
-    scores = set_scores(data, torch.zeros(2, 6, 19))
+    scores = score(data, torch.zeros(2, 6, 19))
     assert scores["distance"] is None and set(scores["right"].values()) == {0.0}
     assert scores["count_error"] == np.mean([len(record["objects"]) for record in data.records])
 
 
 def test_scores_need_records():
     with pytest.raises(ValueError, match="has no records to score against"):
-        set_scores(replace(scenes(), records=None), torch.zeros(8, 6, 19))
+        score(replace(scenes(), records=None), torch.zeros(8, 6, 19))
 
 
 def test_predictions_are_repeatable_and_alone_decide_the_scores():
@@ -237,10 +236,10 @@ def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
         and record["scenes"] == CI.set_prediction.scenes
     )
     assert "ap_inf" in record["validation"][-1] and "revision" in record["provenance"]
-    (scores,) = record["scores"].values()
+    (scores,) = record["scores"]
     data = scenes()
     assert {key: scores[key] for key in ("ap", "right")} == {
-        key: set_scores(data, predict_sets(model, data))[key] for key in ("ap", "right")
+        key: evaluate(model, data)[key] for key in ("ap", "right")
     }
 
     assert (
@@ -248,8 +247,8 @@ def test_train_evaluate_and_report_from_the_command_line(own_data, capsys):
         == 0
     )
     kept = results.read_record(name)["scores"]
-    assert list(kept) == ["clevr6-whole, test", "CLEVR in Blender, at most 6 objects"]
-    assert kept["CLEVR in Blender, at most 6 objects"]["command"].endswith("--root PATH --keep")
+    assert [entry["set"] for entry in kept] == ["clevr6-whole", "clevr-renders"]
+    assert kept[1]["command"].endswith("--root PATH --keep")
     capsys.readouterr()
     assert cli.main(["report", "set-prediction"]) == 0
     head, _, *rows = capsys.readouterr().out.splitlines()
@@ -295,25 +294,27 @@ def test_a_model_of_masks_predicts_no_sets(own_data):
         checkpoints.write(
             own_data / "checkpoints" / "masks.safetensors", model.state_dict(), record
         )
-        set_prediction.evaluated_set_record("masks", "clevr6-whole", None, 0, "")
+        set_prediction.evaluated_record("masks", "clevr6-whole", None, 0, "")
 
 
 def record_of(slots, seed, ap, **training):
     """The record of a compared run with that AP at every threshold."""
     run = run_of(slots, seed, kind="set-comparison")
-    scores = {"ap": dict.fromkeys(THRESHOLDS, ap), "images": 320}
+    scores = {"set": "clevr6-whole", "images": 320, "ap": dict.fromkeys(THRESHOLDS, ap)}
     return {
+        "version": 2,
         "name": run.name,
-        "command": run.command,
-        "kind": run.kind,
+        "task": "set-prediction",
+        "purpose": "comparison",
         "contestant": slots,
+        "command": run.command,
         "config": asdict(run.config),
         **run.choices(),
         "profile": "ci",
         "data": run.data,
         "step": 20,
         "minutes": 20.0,
-        "scores": {"clevr6-whole, test": scores},
+        "scores": [scores],
         "validation": [{"ap_inf": ap}],
         "provenance": {"hardware": {"cpus": 2, "gpu": None}},
     } | training
@@ -339,7 +340,7 @@ def test_a_comparison_of_sets_in_words_and_numbers(own_data, capsys):
         in out
     )
     assert len([line for line in out.splitlines() if line.startswith("- ")]) == 3 * len(
-        TASKS["set-comparison"].decisive
+        CRITERIA["set-prediction"].decisive
     )
 
 
@@ -351,12 +352,12 @@ def test_a_search_stands_beside_the_compared_run_that_it_would_better(own_data):
     searched = run_of("mixture", kind="set-comparison", learning_rate=1e-4)
     other = {
         "name": searched.name,
-        "kind": "set-search",
+        "purpose": "search",
         **searched.choices(),
         "validation": [{"ap_inf": 0.4, "ap_0.5": 0.1}],
     }
     results.write_record(record_of("mixture", 0, 0.4) | other)
-    _, _, *lines = set_prediction.set_search_table().splitlines()
+    _, _, *lines = set_prediction.search_table().splitlines()
     rate = f"{CI.set_prediction.learning_rate:g}"
     assert [line.split(" | ")[:4] for line in lines] == [
         ["| SMM", "0.0001", "0.400", "0.100"],
@@ -368,12 +369,12 @@ def test_runs_with_other_coordinate_weights_are_not_compared():
     one, other = record_of("mixture", 0, 0.5), record_of("attention", 0, 0.5)
     other["training"]["loss"] = {"coordinate_weight": 8.0}
     with pytest.raises(ValueError, match="not comparable, they differ in loss"):
-        results.groups([one, other])
+        results.group_records([one, other])
 
 
 def test_without_records_one_line_says_so(own_data):
-    assert report.set_comparison().startswith("No comparison has been trained yet")
-    assert report.set_prediction_table().startswith("No run has been trained yet")
+    assert set_prediction.comparison_report().startswith("No comparison has been trained yet")
+    assert set_prediction.showcase_table().startswith("No run has been trained yet")
     assert set(SET_EVALUATION_SETS) == {
         "clevr6-whole",
         "clevr-whole",
