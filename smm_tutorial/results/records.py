@@ -79,7 +79,7 @@ class Protocol(NamedTuple):
 
     def title(self, task: str) -> str:
         """What tables call it."""
-        title = SET_TITLES[task][self.set].format(images=self.images)
+        title = SET_TITLES[task].get(self.set, self.set).format(images=self.images)
         title += f", best of {self.starts} starts" if self.starts > 1 else ""
         return title + (", slots by BIC" if self.selection == "bic" else "")
 
@@ -221,7 +221,7 @@ def upgrade_record(record: dict) -> dict:
 
 
 def _upgrade_protocol(sentence: str, task: str, name: str) -> dict:
-    """The fields of version 2 for the sentence that version 1 has before an entry of `scores`."""
+    """The fields of version 2 for a sentence, which keys an entry of `scores` in version 1."""
     found = VERSION_1_SCORES.fullmatch(sentence)
     for set_name, title in SET_TITLES[task].items():
         if re.fullmatch(re.escape(title).replace(r"\{images\}", r"\d+"), found["title"]):
