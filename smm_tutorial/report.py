@@ -1,6 +1,4 @@
-"""Tables for README, notebooks and terminal, made from the records in `data/results` and from
-nothing else.
-"""
+"""README's tables and picture, made from the records in `data/results` and from nothing else."""
 
 import io
 import re
@@ -9,23 +7,23 @@ from pathlib import Path
 import torch
 
 from smm_tutorial import checkpoints, datasets, figures, paths
-from smm_tutorial.discovery.tables import comparison, discovery_table, full_comparison
-from smm_tutorial.set_prediction.tables import set_comparison, set_prediction_table
+from smm_tutorial.discovery import tables as discovery_tables
+from smm_tutorial.set_prediction import tables as set_prediction_tables
 
-#: What `smm-tutorial report` prints, by experiment.
+#: What `smm-tutorial report` prints, by name.
 EXPERIMENTS = {
-    "discovery": discovery_table,
-    "comparison": full_comparison,
-    "set-prediction": set_prediction_table,
-    "set-comparison": set_comparison,
+    "discovery": discovery_tables.showcase_table,
+    "comparison": discovery_tables.full_comparison_report,
+    "set-prediction": set_prediction_tables.showcase_table,
+    "set-comparison": set_prediction_tables.comparison_report,
 }
-#: What stands between the two comments of each experiment in the README.
-README_PARTS = EXPERIMENTS | {"comparison": comparison}
+#: What stands between the two comments of each name in the README.
+README_PARTS = EXPERIMENTS | {"comparison": discovery_tables.comparison_report}
 SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-48px-seed0"
 SHOWN_SCENES = 4
 
 
-def readme_with_table(readme: str) -> str:
+def fill_readme(readme: str) -> str:
     """The README with its tables as the records have them. Raises `ValueError` where it has no
     place for one.
     """
@@ -36,36 +34,33 @@ def readme_with_table(readme: str) -> str:
         place = re.compile(rf"(?<={comment}).*?(?=<!-- end -->)", re.DOTALL)
         if not place.search(readme):
             raise ValueError(
-                f"README.md has lost the two comments that mark the place of the {name} table: put them back"
+                "README.md has lost the two comments that mark the place of the "
+                f"{name} table: put them back"
             )
         readme = place.sub(lambda _, part=part: part() + "\n", readme, count=1)
     return readme
 
 
 def keep(experiment: str) -> list[Path]:
-    """Brings the README up to date with the records, and an experiment's picture with its
+    """Brings the README up to date with the records, and for `discovery` its picture with the shown
     checkpoint -> the files written.
     """
     readme = paths.repository_root() / "README.md"
-    paths.write_atomically(readme, readme_with_table(readme.read_text(encoding="utf-8")).encode())
-    return [readme, *([keep_picture()] if experiment == "discovery" else [])]
+    paths.write_atomically(readme, fill_readme(readme.read_text(encoding="utf-8")).encode())
+    return [readme, keep_picture()] if experiment == "discovery" else [readme]
 
 
 def keep_picture() -> Path:
-    """The picture of what the shown checkpoint makes of some scenes -> the file."""
+    """Draws what the shown checkpoint makes of some scenes -> the file."""
     model, _ = checkpoints.load(SHOWN_CHECKPOINT)
-    images = (
-        datasets.load("clevr6", split="test", size=model.config.image_size)
-        .batch(slice(0, SHOWN_SCENES))
-        .images
-    )
+    scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
+    images = scenes.batch(slice(0, SHOWN_SCENES)).images
+    noise = model.start_noise(len(images), torch.Generator().manual_seed(0))
     with torch.no_grad():
-        output = model(
-            images, noise=model.start_noise(len(images), torch.Generator().manual_seed(0))
-        )
-    buffer, picture = io.BytesIO(), paths.results_dir() / "discovery.png"
-    figures.decomposition_figure(images, output).savefig(
-        buffer, format="png", dpi=90, metadata={"Software": None}
-    )
+        output = model(images, noise=noise)
+    buffer = io.BytesIO()
+    figure = figures.decomposition_figure(images, output)
+    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
+    picture = paths.results_dir() / "discovery.png"
     paths.write_atomically(picture, buffer.getvalue())
     return picture

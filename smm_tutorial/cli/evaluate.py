@@ -7,7 +7,7 @@ from pathlib import Path
 from smm_tutorial import checkpoints, discovery, set_prediction
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS
 from smm_tutorial.discovery.evaluation import BASELINES
-from smm_tutorial.discovery.scores import SELECTIONS
+from smm_tutorial.discovery.segmentation import SELECTIONS
 from smm_tutorial.results.records import write_record
 
 

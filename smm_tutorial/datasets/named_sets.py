@@ -1,5 +1,5 @@
-"""What models are trained and scored on, by name: tables for object discovery, then for set
-prediction.
+"""What models are trained and scored on, by name: scenes with masks for object discovery, scenes
+with records for set prediction.
 
 Everything is seen at the size that a model takes. Scenes that are rendered here are rendered when
 first asked for.
@@ -10,18 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.datasets.scene_images import joined
 
-#: What a run can be trained on: the embedded packs, and variants of `datasets.rendered`.
+#: What a run of object discovery can be trained on: the embedded packs, and variants of
+#: `datasets.rendered`.
 TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")
+#: What a run of set prediction can be trained on: variants of `datasets.rendered` that show CLEVR's
+#: whole frame.
+SET_DATA = ("clevr6-whole", "clevr-whole")
 #: How many scenes each split of a rendered variant has: as many as the packs.
 RENDERED_COUNTS = {"train": 3520, "val": 320, "test": 320}
 OFFICIAL_LIMIT = 320  # images of each split of CLEVR as released
 MOST_OBJECTS = 10  # that a scene has by CLEVR's rules
+FEW_OBJECTS = 6  # at most, in `clevr6` and `clevr6-whole`
 CROWD = 16  # objects, at most
 STACKED = 9  # objects, at most
 
@@ -34,118 +40,7 @@ def training_split(name: str, split: str, size: int) -> SceneImages:
         raise ValueError(f"no run trains on {name!r}: known are {', '.join(TRAINING_DATA)}")
     if name == "clevr6":
         return datasets.load(name, split=split, size=size)
-    return _rendered(name, split, size, workers=(os.cpu_count() or 1) if split == "train" else 1)
-
-
-def _rendered(variant: str, split: str, size: int, workers: int = 1) -> SceneImages:
-    return datasets.load(
-        "rendered",
-        split=split,
-        size=size,
-        variant=variant,
-        count=RENDERED_COUNTS[split],
-        workers=workers,
-    )
-
-
-def _blender(size: int, root: str | Path, **bounds: int) -> SceneImages:
-    """A folder of renders made with CLEVR's own assets, in the papers' crop."""
-    return datasets.load(
-        "clevr-renders", split="train", size=size, root=root, crop="paper", **bounds
-    )
-
-
-def _released(size: int, root: str | Path) -> SceneImages:
-    """CLEVR's own images of which records are there, val before train, in the papers' crop, with
-    masks made from the records.
-
-    No model here is trained on any of them.
-    """
-    options = {
-        "root": root,
-        "crop": "paper",
-        "masks": True,
-        "limit": OFFICIAL_LIMIT,
-        "incomplete": "skip",
-    }
-    parts = [
-        datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")
-    ]
-    return replace(joined(parts), split="val and train")
-
-
-@dataclass(frozen=True)
-class EvaluationSet:
-    """Scenes with masks that results are about.
-
-    label: what records and tables call it; `{images}` in it becomes the number of images.
-    read: `read(size)`, or `read(size, root)` where `root` says what folder is needed.
-    num_slots: enough for its scenes; None, as many as the model has.
-    """
-
-    label: str
-    read: Callable[..., SceneImages]
-    num_slots: int | None = None
-    root: str = ""
-
-    def load(self, size: int, root: str | Path | None = None) -> SceneImages:
-        """The scenes. Raises `ValueError` where a folder is needed and not given, or given and not
-        needed.
-        """
-        if self.root and root is None:
-            raise ValueError(f"{self.label_of('some')} needs {self.root}: --root PATH")
-        if root is not None and not self.root:
-            raise ValueError(
-                f"{self.label_of('some')} comes with the course and is not read from a folder: leave out --root"
-            )
-        return self.read(size, root) if self.root else self.read(size)
-
-    def label_of(self, images: int | str) -> str:
-        """The label of a set of so many images."""
-        return self.label.format(images=images)
-
-
-_RENDERS, _CLEVR = "the folder of the renders", "the folder of CLEVR_v1.0"
-_CLEVR_SLOTS = MOST_OBJECTS + 1
-#: Every set by the name that `smm-tutorial evaluate --data` takes.
-EVALUATION_SETS = {
-    "clevr6": EvaluationSet("clevr6, test", partial(training_split, "clevr6", "test")),
-    "clevr7-10": EvaluationSet(
-        "7 to 10 objects", partial(_rendered, "clevr7-10", "test"), _CLEVR_SLOTS
-    ),
-    "clevr-renders": EvaluationSet(
-        "CLEVR in Blender, at most 6 objects", partial(_blender, max_objects=6), None, _RENDERS
-    ),
-    "clevr-renders-7-10": EvaluationSet(
-        "CLEVR in Blender, 7 to 10 objects",
-        partial(_blender, min_objects=7),
-        _CLEVR_SLOTS,
-        _RENDERS,
-    ),
-    "clevr-official": EvaluationSet(
-        "CLEVR as released ({images} images)", _released, _CLEVR_SLOTS, _CLEVR
-    ),
-    "clevr-tex": EvaluationSet("clevr-tex, test", partial(training_split, "clevr-tex", "test")),
-    "clevr-mirror": EvaluationSet(
-        "clevr-mirror, test", partial(training_split, "clevr-mirror", "test")
-    ),
-    "cogent-a": EvaluationSet("cogent-a, test", partial(training_split, "cogent-a", "test")),
-    "stacks": EvaluationSet("stacks", partial(_rendered, "stacks", "test"), STACKED + 1),
-    "out-of-distribution-crowd": EvaluationSet(
-        "out-of-distribution-crowd",
-        partial(_rendered, "out-of-distribution-crowd", "test"),
-        CROWD + 1,
-    ),
-    "out-of-distribution-pairs": EvaluationSet(
-        "out-of-distribution-pairs", partial(_rendered, "out-of-distribution-pairs", "test")
-    ),
-}
-
-
-#: What a run of set prediction can be trained on: variants of `datasets.rendered` that show CLEVR's
-#: whole frame.
-SET_DATA = ("clevr6-whole", "clevr-whole")
-FEW_OBJECTS = 6  # at most, in `clevr6-whole`
+    return _rendered(name, split, size)
 
 
 def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
@@ -156,50 +51,92 @@ def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
     """
     if name not in SET_DATA:
         raise ValueError(f"no set is learned from {name!r}: known are {', '.join(SET_DATA)}")
+    return _rendered(name, split, size, count)
+
+
+def _rendered(variant: str, split: str, size: int, count: int | None = None) -> SceneImages:
+    count = RENDERED_COUNTS[split] if count is None else count
     workers = (os.cpu_count() or 1) if split == "train" else 1
     return datasets.load(
-        "rendered", split=split, size=size, variant=name, count=count, workers=workers
+        "rendered", split=split, size=size, variant=variant, count=count, workers=workers
     )
 
 
-def _test_sets(name: str, size: int) -> SceneImages:
-    return set_split(name, "test", size, RENDERED_COUNTS["test"])
+def _blender(size: int, root: str | Path, **options: Any) -> SceneImages:
+    """A folder of renders made with CLEVR's own assets."""
+    return datasets.load("clevr-renders", split="train", size=size, root=root, **options)
 
 
-def _blender_sets(size: int, root: str | Path) -> SceneImages:
-    """The part of the renders' 4:3 frame that CLEVR's own images show."""
-    return datasets.load(
-        "clevr-renders",
-        split="train",
-        size=size,
-        root=root,
-        crop=OFFICIAL_WINDOW,
-        max_objects=FEW_OBJECTS,
-    )
+def _released(size: int, root: str | Path, **options: Any) -> SceneImages:
+    """CLEVR's own images of which records are there, val before train.
 
-
-def _released_sets(size: int, root: str | Path) -> SceneImages:
-    options = {
-        "root": root,
-        "limit": OFFICIAL_LIMIT,
-        "incomplete": "skip",
-        "max_objects": FEW_OBJECTS,
-    }
+    No model here is trained on any of them.
+    """
+    options |= {"root": root, "limit": OFFICIAL_LIMIT, "incomplete": "skip"}
     parts = [
         datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")
     ]
     return replace(joined(parts), split="val and train")
 
 
-#: Scenes with records that set predictors are scored on, by the name that `smm-tutorial evaluate
-#: --data` takes.
-SET_EVALUATION_SETS = {
-    name: EvaluationSet(f"{name}, test", partial(_test_sets, name)) for name in SET_DATA
-} | {
-    "clevr-renders": EvaluationSet(
-        "CLEVR in Blender, at most 6 objects", _blender_sets, None, _RENDERS
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Scenes that results are about.
+
+    name: what `smm-tutorial evaluate --data` takes and records say. read: `read(size)`, or
+    `read(size, root)` where `root` says what folder is needed. num_slots: enough for its scenes;
+    None, as many as the model has.
+    """
+
+    name: str
+    read: Callable[..., SceneImages]
+    num_slots: int | None = None
+    root: str = ""
+
+    def load(self, size: int, root: str | Path | None = None) -> SceneImages:
+        """The scenes. Raises `ValueError` where a folder is needed and not given, or given and not
+        needed.
+        """
+        if self.root and root is None:
+            raise ValueError(f"{self.name} needs {self.root}: --root PATH")
+        if root is not None and not self.root:
+            raise ValueError(
+                f"{self.name} comes with the course and is not read from a folder: leave out --root"
+            )
+        return self.read(size, root) if self.root else self.read(size)
+
+
+def _by_name(*sets: EvaluationSet) -> dict[str, EvaluationSet]:
+    return {scenes.name: scenes for scenes in sets}
+
+
+_RENDERS = "the folder of the renders"
+_CLEVR = "the folder of CLEVR_v1.0"
+_CLEVR_SLOTS = MOST_OBJECTS + 1
+_PAPER = {"crop": "paper"}
+_FEW = {"max_objects": FEW_OBJECTS}
+_CROWD = "out-of-distribution-crowd"
+_PAIRS = "out-of-distribution-pairs"
+#: Scenes with masks that object discovery is scored on, in the papers' crop.
+EVALUATION_SETS = _by_name(
+    *(EvaluationSet(name, partial(training_split, name, "test")) for name in TRAINING_DATA),
+    EvaluationSet("clevr7-10", partial(_rendered, "clevr7-10", "test"), _CLEVR_SLOTS),
+    EvaluationSet("clevr-renders", partial(_blender, **_PAPER, **_FEW), None, _RENDERS),
+    EvaluationSet(
+        "clevr-renders-7-10",
+        partial(_blender, **_PAPER, min_objects=FEW_OBJECTS + 1),
+        _CLEVR_SLOTS,
+        _RENDERS,
     ),
-    "clevr-official": EvaluationSet(
-        "CLEVR as released ({images} images, at most 6 objects)", _released_sets, None, _CLEVR
-    ),
-}
+    EvaluationSet("clevr-official", partial(_released, **_PAPER, masks=True), _CLEVR_SLOTS, _CLEVR),
+    EvaluationSet("stacks", partial(_rendered, "stacks", "test"), STACKED + 1),
+    EvaluationSet(_CROWD, partial(_rendered, _CROWD, "test"), CROWD + 1),
+    EvaluationSet(_PAIRS, partial(_rendered, _PAIRS, "test")),
+)
+#: Scenes with records that set prediction is scored on, in CLEVR's whole frame: the renders' 4:3
+#: frame is cut to what CLEVR's own images show.
+SET_EVALUATION_SETS = _by_name(
+    *(EvaluationSet(name, partial(_rendered, name, "test")) for name in SET_DATA),
+    EvaluationSet("clevr-renders", partial(_blender, crop=OFFICIAL_WINDOW, **_FEW), None, _RENDERS),
+    EvaluationSet("clevr-official", partial(_released, **_FEW), None, _CLEVR),
+)

@@ -1,4 +1,4 @@
-"""Scores a checkpoint, or what needs no training, and puts the score into its record."""
+"""Scores a checkpoint, or a baseline that needs no training, and puts the score into its record."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,18 +8,16 @@ from smm_tutorial.datasets.named_sets import EVALUATION_SETS
 from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.recipe import SIZES, network_config
 from smm_tutorial.discovery.runs import build_model
-from smm_tutorial.discovery.scores import Selection, detailed_scores, evaluate, segment_pixels
+from smm_tutorial.discovery.scores import evaluate, score_in_detail
+from smm_tutorial.discovery.segmentation import Selection, segment_pixels
 from smm_tutorial.results.provenance import provenance
-from smm_tutorial.results.records import kept_beside
+from smm_tutorial.results.records import VERSION, add_scores, read_kept_record
 
-#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels. Sizes as
-#: in this profile, in pixels.
-BASELINES, UNTRAINED_SLOTS, BASELINE_PROFILE, BASELINE_SIZE = (
-    ("untrained", "pixels"),
-    "mixture",
-    "laptop",
-    48,
-)
+#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels.
+BASELINES = ("untrained", "pixels")
+UNTRAINED_SLOTS = "mixture"
+BASELINE_PROFILE = "laptop"  # whose sizes they take
+BASELINE_SIZE = 48  # pixels a side
 
 
 def load_discovery(what: str) -> checkpoints.Checkpoint:
@@ -27,7 +25,8 @@ def load_discovery(what: str) -> checkpoints.Checkpoint:
     checkpoint = checkpoints.load(what)
     if not isinstance(checkpoint.model, ObjectDiscovery):
         raise checkpoints.CheckpointError(
-            f"{what} is a {type(checkpoint.model).__name__}, but only models of object discovery paint masks that can be scored"
+            f"{what} is a {type(checkpoint.model).__name__}, but only models of object discovery "
+            "paint masks that can be scored"
         )
     return checkpoint
 
@@ -45,39 +44,40 @@ def evaluated_record(
     pixels, no slots).
 
     data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts, selection: see
-    `scores.segmentations`; scores with other than one start and all slots stand under a label of
-    their own.
+    `segment_by_all_masks`.
 
-    Returns the result record with this score in it, beside those that `data/results` already holds
-    for other data.
+    Returns the record with this score in it, beside those that `data/results` already holds.
 
-    Raises `CheckpointError` for an unknown checkpoint, `ValueError` or `DatasetError` as the data
-    do, and as `kept_beside`.
+    Raises `CheckpointError` for an unknown checkpoint, `ValueError` for starts or a selection
+    where there are no slots, `ValueError` or `DatasetError` as the data do, and as
+    `read_kept_record`.
     """
+    if what == "pixels" and (starts != 1 or selection != "all"):
+        raise ValueError("starts and selection are of slots, and a mixture on pixels has none")
     if what in BASELINES:
         config = network_config(UNTRAINED_SLOTS, SIZES[BASELINE_PROFILE], BASELINE_SIZE)
-        record = {"name": f"discovery-{what}", "config": asdict(config), "scores": {}}
-        record["provenance"] = provenance()
         model = build_model(config, seed).eval()
+        record = {
+            "version": VERSION,
+            "name": f"discovery-{what}",
+            "task": "discovery",
+            "purpose": "baseline",
+            "config": asdict(config),
+            "scores": [],
+            "provenance": provenance(),
+        }
     else:
         model, record = load_discovery(what)
-    record = kept_beside(record)
+    record = read_kept_record(record)
     if data not in EVALUATION_SETS:
         raise ValueError(f"no masks are scored on {data!r}: known are {', '.join(EVALUATION_SETS)}")
     scenes = EVALUATION_SETS[data]
     test = scenes.load(model.config.image_size, root)
     if what == "pixels":
-        scores = detailed_scores(
-            test, segment_pixels(test, scenes.num_slots or model.config.num_slots, seed)
-        )
+        clusters = scenes.num_slots or model.config.num_slots
+        scores = score_in_detail(test, segment_pixels(test, clusters, seed))
+        scores |= {"starts": 1, "selection": "all"}
     else:
         scores = evaluate(model, test, seed, scenes.num_slots, starts, selection)
-    label = scenes.label_of(len(test)) + protocol_label(starts, selection)
-    record["scores"][label] = scores | {"command": command}
+    add_scores(record, {"set": data} | scores | {"command": command})
     return record
-
-
-def protocol_label(starts: int, selection: Selection) -> str:
-    """What labels of scores say of an evaluation that is not by one start with all slots."""
-    chosen = ", slots by BIC" if selection == "bic" else ""
-    return (f", best of {starts} starts" if starts > 1 else "") + chosen

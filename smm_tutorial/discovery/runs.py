@@ -17,7 +17,8 @@ from smm_tutorial.discovery.recipe import (
     network_config,
     training_config,
 )
-from smm_tutorial.discovery.scores import evaluate, score, segment
+from smm_tutorial.discovery.scores import evaluate, score
+from smm_tutorial.discovery.segmentation import segment
 from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,

@@ -14,36 +14,38 @@ from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.slots.base import SlotOutput
 
-SMALLEST, LARGEST = (
-    0.005,
-    0.2,
-)  # share of the picture that a slot holds if it is an object, and not empty or the ground
-BATCH = 64
+#: Share of the picture that a slot holds if it is an object, and not empty or the ground.
+SMALLEST = 0.005
+LARGEST = 0.2
+BATCH = 64  # images
 
 
-def dropped(slots: SlotOutput, number: int) -> SlotOutput:
+def drop_slot(slots: SlotOutput, number: int) -> SlotOutput:
     """Every image without its slot `number`; the others share its pixels out."""
     _check(slots, 0, number)
     kept = torch.arange(slots.slots.shape[1]) != number
     return SlotOutput(slots.slots[:, kept], slots.responsibilities[:, :, kept])
 
 
-def swapped(slots: SlotOutput, one: tuple[int, int], other: tuple[int, int]) -> SlotOutput:
+def swap_slots(slots: SlotOutput, one: tuple[int, int], other: tuple[int, int]) -> SlotOutput:
     """Two slots, each (image, number), change places; each takes its share of the inputs along."""
-    _check(slots, *one), _check(slots, *other)
-    vectors, responsibilities = slots.slots.clone(), slots.responsibilities.clone()
+    _check(slots, *one)
+    _check(slots, *other)
+    vectors = slots.slots.clone()
+    responsibilities = slots.responsibilities.clone()
     for (image, number), (from_image, from_number) in ((one, other), (other, one)):
         vectors[image, number] = slots.slots[from_image, from_number]
         responsibilities[image, :, number] = slots.responsibilities[from_image, :, from_number]
     return SlotOutput(vectors, responsibilities)
 
 
-def moved(
+def move_slot(
     slots: SlotOutput, place: tuple[int, int], down: float, right: float, directions: Tensor
 ) -> SlotOutput:
     """The slot at (image, number) changed as slots change when their object lies elsewhere.
 
-    down, right: how far, in sides of the picture. directions: `(2, D)`, from `position_directions`.
+    down, right: how far, in sides of the picture. directions: `(2, D)`, from
+    `fit_position_directions`.
     """
     _check(slots, *place)
     vectors = slots.slots.clone()
@@ -55,16 +57,14 @@ def mask_centres(masks: Tensor) -> Tensor:
     """Centres of mass of masks `(..., H, W)` -> `(..., 2)`: down and right, in [0, 1]; NaN for an
     empty mask.
     """
-    height, width = masks.shape[-2:]
     down, right = (
-        (torch.arange(side, device=masks.device) + 0.5) / side for side in (height, width)
+        (torch.arange(side, device=masks.device) + 0.5) / side for side in masks.shape[-2:]
     )
-    total = masks.sum(dim=(-2, -1))
     sums = ((masks.sum(dim=-1) * down).sum(-1), (masks.sum(dim=-2) * right).sum(-1))
-    return torch.stack([part / total for part in sums], dim=-1)
+    return torch.stack(sums, dim=-1) / masks.sum(dim=(-2, -1))[..., None]
 
 
-def object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tensor]:
+def find_object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tensor]:
     """Which slots hold an object `(B, K)`, judged by size alone, and where each slot's pixels lie,
     `(B, K, 2)`.
     """
@@ -76,7 +76,7 @@ def object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tenso
 
 
 @torch.no_grad()
-def position_directions(
+def fit_position_directions(
     model: ObjectDiscovery, data: SceneImages, seed: int = 0
 ) -> tuple[Tensor, float]:
     """How a slot changes when its object lies lower, or further right, by a whole picture.
@@ -90,21 +90,19 @@ def position_directions(
     Raises:
         ValueError: fewer than three slots hold an object.
     """
-    generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-    vectors, places = [], []
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    found = []
     for first in range(0, len(data), BATCH):
         images = data.batch(slice(first, first + BATCH)).images.to(device)
         output = model(images, noise=model.start_noise(len(images), generator))
-        held, centres = object_slots(output, images)
-        vectors.append(output.slots.slots[held])
-        places.append(centres[held])
-    vectors, places = (
-        torch.cat(vectors).double().cpu(),
-        torch.cat(places).double().cpu(),
-    )  # (M, D), (M, 2)
+        held, centres = find_object_slots(output, images)
+        found.append((output.slots.slots[held], centres[held]))
+    vectors, places = (torch.cat(part).double().cpu() for part in zip(*found, strict=True))
     if len(vectors) < 3:
         raise ValueError(
-            f"only {len(vectors)} slots of {len(data)} scenes hold an object: give more scenes, or train longer"
+            f"only {len(vectors)} slots of {len(data)} scenes hold an object: give more scenes, "
+            "or train longer"
         )
     design = torch.cat([places, torch.ones_like(places[:, :1])], dim=1)  # (M, 3)
     fit = torch.linalg.lstsq(design, vectors).solution  # (3, D)
@@ -113,8 +111,10 @@ def position_directions(
 
 
 def _check(slots: SlotOutput, image: int, number: int) -> None:
+    """Raises `ValueError` where there is no such image or slot."""
     batch, count = slots.slots.shape[:2]
     if not (0 <= image < batch and 0 <= number < count):
         raise ValueError(
-            f"there is no slot {number} of image {image}: {batch} images with {count} slots each, counted from 0"
+            f"there is no slot {number} of image {image}: {batch} images with {count} slots each, "
+            "counted from 0"
         )

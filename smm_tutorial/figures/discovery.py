@@ -13,7 +13,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
-from smm_tutorial.discovery.surgery import dropped, moved, swapped
+from smm_tutorial.discovery.surgery import drop_slot, move_slot, swap_slots
 from smm_tutorial.figures.palette import SLOT_COLORS, color_map
 from smm_tutorial.figures.pictures import displayable, panels
 from smm_tutorial.slots.base import SlotState
@@ -121,11 +121,11 @@ def operate(
     """
     slots = output.slots
     if operation == "drop":
-        after = dropped(slots, number)
+        after = drop_slot(slots, number)
     elif operation == "swap":
-        after = swapped(slots, (0, number), (1, number))
+        after = swap_slots(slots, (0, number), (1, number))
     elif operation == "move":
-        after = moved(slots, (0, number), down, right, directions)
+        after = move_slot(slots, (0, number), down, right, directions)
     else:
         raise ValueError(
             f"operation must be one of {', '.join(map(repr, OPERATIONS))}, got {operation!r}"

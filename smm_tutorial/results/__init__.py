@@ -1,67 +1,58 @@
-"""Records of runs, and tables made from them."""
+"""What runs leave behind: records in `data/results`, and what can be read from them without torch.
+
+`read_record` and `read_records` give records, whose fields `results.records` describes.
+`read_groups` gathers the seeds of compared runs, `describe_differences` says what they show, and
+the tables print either. Tables of one task lie in the task's own room; where a result comes from is
+written by `results.provenance`, which imports torch.
+"""
 
 from smm_tutorial.results.comparisons import (
-    BASELINES,
-    CONTESTANT_TITLES,
-    LEAST_SEEDS,
-    OWN_CHOICES,
-    TASKS,
     Group,
     Setting,
     Spread,
-    Task,
-    at,
-    difference_sentence,
-    difference_sentences,
-    groups,
+    describe_difference,
+    describe_differences,
+    group_records,
+    read_groups,
 )
 from smm_tutorial.results.records import (
+    Protocol,
+    add_scores,
+    find_scores,
     keep_record,
-    kept_beside,
     read_record,
     read_records,
+    upgrade_record,
     write_record,
 )
 from smm_tutorial.results.tables import (
-    by_contestant,
-    cell,
-    compared,
-    comparison_section,
-    hardware_cell,
+    contestant_table,
+    describe_hardware,
     markdown_table,
-    search_table,
     shift_table,
-    training_cell,
-    training_of_all_cell,
 )
+from smm_tutorial.results.titles import CONTESTANT_TITLES, SET_TITLES
 
 __all__ = [
-    "BASELINES",
     "CONTESTANT_TITLES",
+    "SET_TITLES",
     "Group",
-    "LEAST_SEEDS",
-    "OWN_CHOICES",
+    "Protocol",
     "Setting",
     "Spread",
-    "TASKS",
-    "Task",
-    "at",
-    "by_contestant",
-    "cell",
-    "compared",
-    "comparison_section",
-    "difference_sentence",
-    "difference_sentences",
-    "groups",
-    "hardware_cell",
+    "add_scores",
+    "contestant_table",
+    "describe_difference",
+    "describe_differences",
+    "describe_hardware",
+    "find_scores",
+    "group_records",
     "keep_record",
-    "kept_beside",
     "markdown_table",
+    "read_groups",
     "read_record",
     "read_records",
-    "search_table",
     "shift_table",
-    "training_cell",
-    "training_of_all_cell",
+    "upgrade_record",
     "write_record",
 ]

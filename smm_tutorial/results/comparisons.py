@@ -1,29 +1,23 @@
 """Compared runs in numbers: seeds of one slot module, their mean and spread, and what a difference
-between two says.
+between two modules says.
 
-Runs of one setting share data, profile and image size. They must share everything else too but the
-slot module, its learning rate and the seed; records that do not are refused, not averaged.
+Runs of one setting share task, data, profile and image size. They must share everything else too,
+but for the slot module, its learning rate and the seed: other records are refused, not averaged.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS
+from smm_tutorial.results.records import Protocol, find_scores, read_records
+from smm_tutorial.results.titles import CONTESTANT_TITLES
 
-#: Every contestant, in the order of tables.
-CONTESTANT_TITLES = {
-    "attention": "Slot Attention",
-    "attention-wide": "Slot Attention, slots twice as wide",
-    "mixture-reduced": "SMM, slots reduced",
-    "mixture": "SMM",
-}
 #: What each contestant is held against: Slot Attention as it is, and with as many numbers in a
 #: slot.
-BASELINES = {
+HELD_AGAINST = {
     "attention-wide": ("attention",),
     "mixture-reduced": ("attention",),
     "mixture": ("attention", "attention-wide"),
@@ -31,22 +25,25 @@ BASELINES = {
 OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # of a network's config, what a contestant is
 LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
 
+#: Where a number lies in nested scores: the keys, from the outermost on.
+Place = tuple[str, ...]
 
-class Task(NamedTuple):
-    """What is compared.
 
-    decisive: where the scores lie that decide, and what tables call them. choosing: the score on
-    the validation split that chooses the best seed.
+class Criteria(NamedTuple):
+    """By which scores contestants are compared.
+
+    decisive: what tables call the scores that decide, by their place. choosing: the score on the
+    validation split that chooses the best seed.
     """
 
-    decisive: dict[tuple[str, ...], str]
+    decisive: dict[Place, str]
     choosing: str
 
 
-#: By the kind of the records.
-TASKS = {
-    "comparison": Task({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari"),
-    "set-comparison": Task(
+#: By task.
+CRITERIA = {
+    "discovery": Criteria({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari"),
+    "set-prediction": Criteria(
         {
             ("ap", "inf"): "AP without a limit",
             ("ap", "0.5"): "AP at 0.5",
@@ -60,14 +57,15 @@ TASKS = {
 class Setting(NamedTuple):
     """What the runs of one comparison share."""
 
+    task: str
     data: str
     profile: str
     image_size: int
 
     @property
-    def test_label(self) -> str:
-        """What records call the test split of the data."""
-        return (SET_EVALUATION_SETS | EVALUATION_SETS)[self.data].label
+    def test_protocol(self) -> Protocol:
+        """One start with all slots, on the test split of the data."""
+        return Protocol(self.data)
 
     def __str__(self) -> str:
         return f"{self.data}, {self.profile}, {self.image_size} px"
@@ -82,11 +80,8 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        return cls(
-            statistics.fmean(values),
-            statistics.stdev(values) if len(values) > 1 else None,
-            len(values),
-        )
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), deviation, len(values))
 
     def __str__(self) -> str:
         return f"{self.mean:.3f}" + ("" if self.deviation is None else f" ± {self.deviation:.3f}")
@@ -104,31 +99,31 @@ class Group:
     def title(self) -> str:
         return CONTESTANT_TITLES[self.contestant]
 
-    @property
-    def task(self) -> Task:
-        return TASKS[self.records[0]["kind"]]
-
-    def spread(self, label: str, read: Callable[[dict], float | None]) -> Spread | None:
-        """Over the seeds that were scored on the data of that label; None where none was.
-
-        read: finds the number in the scores of one record, or None where it is not there.
+    def spread(self, protocol: Protocol, place: Place) -> Spread | None:
+        """Of the number at a place in the scores by a protocol, over the seeds that have one; None
+        where no seed has.
         """
-        values = [
-            read(record["scores"][label]) for record in self.records if label in record["scores"]
-        ]
+        entries = [find_scores(record, *protocol) for record in self.records]
+        values = [find_number(scores or {}, place) for scores in entries]
         values = [value for value in values if value is not None]
         return Spread.of(values) if values else None
 
     @property
     def best(self) -> dict:
-        """The record of the best seed on the validation split, at the end: the test split chooses
-        nothing.
+        """The record of the best seed at the end of training, by the validation split: the test
+        split chooses nothing.
         """
-        return max(self.records, key=lambda record: record["validation"][-1][self.task.choosing])
+        score = CRITERIA[self.setting.task].choosing
+        return max(self.records, key=lambda record: record["validation"][-1][score])
 
 
-def groups(records: Iterable[dict]) -> list[Group]:
-    """The records of compared runs of one task, by setting, then by contestant in the order of
+def read_groups(task: str) -> list[Group]:
+    """The compared runs of a task in `data/results`. Raises `ValueError` as `group_records`."""
+    return group_records(read_records(task=task, purpose="comparison"))
+
+
+def group_records(records: Iterable[dict]) -> list[Group]:
+    """The records of compared runs, by setting, then by contestant in the order of
     `CONTESTANT_TITLES`.
 
     Raises `ValueError` for two records of one setting that differ in more than slot module,
@@ -136,30 +131,21 @@ def groups(records: Iterable[dict]) -> list[Group]:
     """
     gathered: dict[tuple[Setting, str], list[dict]] = {}
     for record in records:
-        setting = Setting(record["data"], record["profile"], record["config"]["image_size"])
+        size = record["config"]["image_size"]
+        setting = Setting(record["task"], record["data"], record["profile"], size)
         gathered.setdefault((setting, record["contestant"]), []).append(record)
     order = list(CONTESTANT_TITLES)
-    found = [
-        Group(
-            contestant,
-            setting,
-            tuple(
-                sorted(gathered[setting, contestant], key=lambda record: record["training"]["seed"])
-            ),
-        )
-        for setting, contestant in sorted(gathered, key=lambda key: (key[0], order.index(key[1])))
-    ]
+    groups = []
+    for setting, contestant in sorted(gathered, key=lambda key: (key[0], order.index(key[1]))):
+        seeds = sorted(gathered[setting, contestant], key=lambda r: r["training"]["seed"])
+        groups.append(Group(contestant, setting, tuple(seeds)))
     first: dict[Setting, dict] = {}
-    for group in found:
+    for group in groups:
         for record in group.records:
-            _check_alike(
-                first.setdefault(group.setting, record),
-                record,
-                OWN_CHOICES,
-                {"seed", "learning_rate"},
-            )
+            one = first.setdefault(group.setting, record)
+            _check_alike(one, record, OWN_CHOICES, {"seed", "learning_rate"})
             _check_alike(group.records[0], record, set(), {"seed"})
-    return found
+    return groups
 
 
 def _check_alike(
@@ -169,18 +155,17 @@ def _check_alike(
     differ = [("steps done", one["step"], other["step"])] if one["step"] != other["step"] else []
     for part, free in (("config", free_in_config), ("training", free_in_training)):
         keys = sorted((one[part].keys() | other[part].keys()) - free)
-        differ += [
-            (key, a, b) for key in keys if (a := one[part].get(key)) != (b := other[part].get(key))
-        ]
+        pairs = ((key, one[part].get(key), other[part].get(key)) for key in keys)
+        differ += [(key, a, b) for key, a, b in pairs if a != b]
     if differ:
         what = "; ".join(f"{key}: {a} and {b}" for key, a, b in differ)
         raise ValueError(
-            f"{one['name']} and {other['name']} are not comparable, they differ in {what}: train both alike, or take one of "
-            "them out of data/results"
+            f"{one['name']} and {other['name']} are not comparable, they differ in {what}: train "
+            "both alike, or take one of them out of data/results"
         )
 
 
-def at(scores: dict, place: tuple[str, ...]) -> float | None:
+def find_number(scores: dict, place: Place) -> float | None:
     """The number at that place in nested scores, None where it is not there."""
     for key in place:
         if key not in scores:
@@ -189,41 +174,43 @@ def at(scores: dict, place: tuple[str, ...]) -> float | None:
     return scores
 
 
-def difference_sentence(ours: Group, baseline: Group, place: tuple[str, ...]) -> str:
+def describe_difference(ours: Group, other: Group, place: Place) -> str:
     """Whether two contestants differ by more than their seeds do, in words. place: a key of the
     task's `decisive`.
 
     The spread of the difference is the root of the sum of both variances over seeds: how far one
     run of each may lie apart by luck. That is a yardstick, no test of significance.
     """
-    label = ours.setting.test_label
-    ours_spread, base = (
-        group.spread(label, lambda scores: at(scores, place)) for group in (ours, baseline)
+    task, protocol = ours.setting.task, ours.setting.test_protocol
+    what = (
+        f"{ours.title} minus {other.title}, {CRITERIA[task].decisive[place]} "
+        f"on {protocol.title(task)} ({ours.setting})"
     )
-    what = f"{ours.title} minus {baseline.title}, {ours.task.decisive[place]} on {label} ({ours.setting})"
-    if ours_spread is None or base is None:
+    ours_spread, other_spread = ours.spread(protocol, place), other.spread(protocol, place)
+    if ours_spread is None or other_spread is None:
         return f"{what}: not scored yet."
-    difference = ours_spread.mean - base.mean
-    seeds = f"{ours_spread.seeds} and {base.seeds} seeds"
-    if min(ours_spread.seeds, base.seeds) < LEAST_SEEDS:
-        return f"{what}: {difference:+.3f} ({seeds}): nothing is shown before both have {LEAST_SEEDS} seeds."
-    spread = (ours_spread.deviation**2 + base.deviation**2) ** 0.5
+    difference = ours_spread.mean - other_spread.mean
+    what += f": {difference:+.3f}"
+    seeds = f"({ours_spread.seeds} and {other_spread.seeds} seeds)"
+    if min(ours_spread.seeds, other_spread.seeds) < LEAST_SEEDS:
+        return f"{what} {seeds}: nothing is shown before both have {LEAST_SEEDS} seeds."
+    spread = (ours_spread.deviation**2 + other_spread.deviation**2) ** 0.5
     if abs(difference) <= spread:
         verdict = "within the spread, neither is shown to be better"
     else:
-        verdict = f"beyond the spread, in favour of {(ours if difference > 0 else baseline).title}"
-    return f"{what}: {difference:+.3f} ± {spread:.3f} ({seeds}): {verdict}."
+        verdict = f"beyond the spread, in favour of {(ours if difference > 0 else other).title}"
+    return f"{what} ± {spread:.3f} {seeds}: {verdict}."
 
 
-def difference_sentences(found: list[Group]) -> list[str]:
-    """Every contestant against its `BASELINES` in its own setting, by each of the scores that
-    decide.
+def describe_differences(groups: list[Group]) -> list[str]:
+    """Every contestant against those of `HELD_AGAINST` in its own setting, by each of the scores
+    that decide.
     """
-    by_place = {(group.setting, group.contestant): group for group in found}
+    found = {(group.setting, group.contestant): group for group in groups}
     return [
-        difference_sentence(group, by_place[group.setting, baseline], place)
-        for group in found
-        for baseline in BASELINES.get(group.contestant, ())
-        if (group.setting, baseline) in by_place
-        for place in group.task.decisive
+        describe_difference(group, found[group.setting, other], place)
+        for group in groups
+        for other in HELD_AGAINST.get(group.contestant, ())
+        if (group.setting, other) in found
+        for place in CRITERIA[group.setting.task].decisive
     ]

@@ -11,7 +11,7 @@ from smm_tutorial import paths
 
 
 def provenance() -> dict:
-    """Where a result comes from: revision of the code, hardware, versions."""
+    """What a record holds under `provenance`, ready for JSON."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "revision": _git_revision(),
@@ -30,17 +30,14 @@ def provenance() -> dict:
 
 
 def _git_revision() -> str:
-    """The commit of this checkout, `-dirty` behind it where library files differ from it; `unknown`
-    outside one.
-    """
+    """The checkout's commit, with `-dirty` where library files differ; `unknown` outside one."""
     root = paths.repository_root()
     if root is None:
         return "unknown"
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", root, *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", root, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         revision = git("rev-parse", "--short=12", "HEAD")

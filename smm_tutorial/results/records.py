@@ -1,65 +1,232 @@
-"""Records of runs: read and written, without torch."""
+"""Records of runs: one JSON file each in `data/results`, read and written without torch.
+
+A record of version 2 has these fields:
+
+    version      2
+    name         of the file, without `.json`
+    task         "discovery" | "set-prediction"
+    purpose      "showcase" (what the module can do) | "comparison" (contestants share everything
+                 else) | "search" (for a learning rate) | "ablation" (something is left out) |
+                 "baseline" (needs no training)
+    contestant   which slot module, a key of `CONTESTANT_TITLES`
+    command      that makes the run again
+    model        the network's class; `config`: the network's options
+    training     steps, learning rate, seed and so on; `loss` in it: the loss's options
+    ablation     object discovery: what is left out; null for nothing
+    scenes       set prediction: how many the training split has
+    begun_with   set prediction: the trained model that gave encoder and slots; null for none
+    profile      whose sizes the run takes
+    data         what it was trained on, a key of `SET_TITLES[task]`
+    step         steps done; `minutes`, `images_per_s`, `peak_memory_mib`: what they took
+    scores       a list: an entry for each evaluation
+    validation   a list: scores on the validation split while the run trained, oldest first
+    provenance   revision of the code, hardware, versions
+
+A baseline has no fields from `contestant` on but `config`, `scores` and `provenance`. An entry of
+`scores` has these fields:
+
+    set          the name that `smm-tutorial evaluate --data` takes, a key of `SET_TITLES[task]`
+    images       how many there were
+    starts       object discovery: how often the slots were started for each image
+    selection    object discovery: which slots may own pixels, "all" | "bic"
+    command      that made this entry, where the run's own did not
+    ...          the scores, as `evaluate` of the task's room gives them
+
+`Protocol` tells entries apart. `provenance.hardware.threads` is missing in the oldest records.
+Benchmarks and the ray tracer's effects are records too: they have a version, a name, a command and
+a provenance, no task, and scores of a form of their own.
+"""
+
+from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from smm_tutorial import paths
+from smm_tutorial.results.titles import SET_TITLES
+
+VERSION = 2
+#: Task and purpose of a run by what version 1 calls its `kind`. Names of runs begin with it, too.
+KINDS = {
+    "discovery": ("discovery", "showcase"),
+    "comparison": ("discovery", "comparison"),
+    "search": ("discovery", "search"),
+    "variant": ("discovery", "ablation"),
+    "set-prediction": ("set-prediction", "showcase"),
+    "set-comparison": ("set-prediction", "comparison"),
+    "set-search": ("set-prediction", "search"),
+}
+#: How version 1 names scores: by the title of the data, and what is not one start with all slots.
+VERSION_1_SCORES = re.compile(
+    r"(?P<title>.+?)(, best of (?P<starts>\d+) starts)?(?P<bic>, slots by BIC)?"
+)
 
 
-def kept_beside(record: dict) -> dict:
-    """The record in `data/results` of the same run, with the scores that are there; the record
-    itself where there is none.
+class Protocol(NamedTuple):
+    """What a model was scored on, and how. Set prediction has one start and selects no slots."""
 
-    Raises `ValueError` where `data/results` holds the record of another run by the same name.
-    """
-    if not (paths.results_dir() / f"{record['name']}.json").is_file():
-        return record
-    kept = read_record(record["name"])
-    if differ := _differences(record, kept):
-        raise ValueError(
-            f"data/results/{record['name']}.json is of a run with another {', '.join(differ)}: scores of two runs do not "
-            "go into one record; keep the new run's record first (smm-tutorial train ... --keep), or delete the old one"
-        )
-    return kept
+    set: str
+    images: int | None = None  # None: any number
+    starts: int = 1
+    selection: str = "all"
 
+    @classmethod
+    def of(cls, scores: dict) -> Protocol:
+        """The protocol of an entry of a record's `scores`."""
+        return cls(**{field: scores[field] for field in cls._fields if field in scores})
 
-def keep_record(record: dict) -> Path:
-    """Writes a run's record to `data/results`; where it is there already, scores on other data stay
-    in it.
-    """
-    path = paths.results_dir() / f"{record['name']}.json"
-    kept = read_record(record["name"]) if path.is_file() else {}
-    earlier = {} if _differences(record, kept) else kept["scores"]
-    return write_record(record | {"scores": earlier | record["scores"]})
+    def title(self, task: str) -> str:
+        """What tables call it."""
+        title = SET_TITLES[task].get(self.set, self.set).format(images=self.images)
+        title += f", best of {self.starts} starts" if self.starts > 1 else ""
+        return title + (", slots by BIC" if self.selection == "bic" else "")
 
 
-def _differences(record: dict, kept: dict) -> list[str]:
-    """What shows that two records by the same name are of different runs."""
-    return [
-        key
-        for key in ("config", "training", "step", "validation")
-        if record.get(key) != kept.get(key)
-    ]
+def find_scores(
+    record: dict, set_name: str, images: int | None = None, starts: int = 1, selection: str = "all"
+) -> dict | None:
+    """The entry of a record's `scores` by that `Protocol`; None where there is none."""
+    for scores in record["scores"]:
+        found = Protocol.of(scores)
+        if found == Protocol(set_name, images or found.images, starts, selection):
+            return scores
+    return None
 
 
-def write_record(record: dict, folder: Path | None = None) -> Path:
-    """Writes `NAME.json` to `folder` (`data/results` if not given), atomically."""
-    path = (folder or paths.results_dir()) / f"{record['name']}.json"
-    paths.write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
-    return path
+def add_scores(record: dict, scores: dict) -> None:
+    """Puts an entry into a record's `scores`, in place of an earlier one by the same `Protocol`."""
+    protocols = [Protocol.of(entry) for entry in record["scores"]]
+    if (protocol := Protocol.of(scores)) in protocols:
+        record["scores"][protocols.index(protocol)] = scores
+    else:
+        record["scores"].append(scores)
 
 
 def read_record(name: str) -> dict:
-    """A committed result record. Raises `FileNotFoundError` that lists the known ones."""
+    """The record of that name in `data/results`, as version 2.
+
+    Raises `FileNotFoundError` that lists the known ones, and `ValueError` for a damaged file or a
+    later version.
+    """
     path = paths.results_dir() / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in paths.results_dir().glob("*.json"))) or "none"
         raise FileNotFoundError(
             f"there is no result {name!r} in {paths.results_dir()}; known: {known}"
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return _read(path)
 
 
-def read_records(pattern: str) -> list[dict]:
-    """The records in `data/results` whose names match, by name."""
-    return [read_record(path.stem) for path in sorted(paths.results_dir().glob(f"{pattern}.json"))]
+def read_records(**fields: str) -> list[dict]:
+    """The records in `data/results` that have these fields, e.g. `task="discovery"`, by name.
+
+    Raises `ValueError` as `read_record` does.
+    """
+    records = [_read(path) for path in sorted(paths.results_dir().glob("*.json"))]
+    return [r for r in records if all(r.get(key) == value for key, value in fields.items())]
+
+
+def _read(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or "name" not in record:
+            raise ValueError("it has no name")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged, or no record of a result ({error}): get it anew (git checkout, "
+            "for a committed one), or take it out of the folder and make it again"
+        ) from error
+    return upgrade_record(record)
+
+
+def write_record(record: dict, folder: Path | None = None) -> Path:
+    """Writes `NAME.json`, as version 2, to `folder` (`data/results` if not given), atomically."""
+    path = (folder or paths.results_dir()) / f"{record['name']}.json"
+    content = json.dumps(upgrade_record(record), indent=2) + "\n"
+    paths.write_atomically(path, content.encode())
+    return path
+
+
+def keep_record(record: dict) -> Path:
+    """Writes a run's record to `data/results`. Scores of the same run that are there stay."""
+    record = upgrade_record(record)
+    path = paths.results_dir() / f"{record['name']}.json"
+    if path.is_file() and not _differences(record, kept := _read(path)):
+        added, record = record["scores"], record | {"scores": kept["scores"]}
+        for scores in added:
+            add_scores(record, scores)
+    return write_record(record)
+
+
+def read_kept_record(record: dict) -> dict:
+    """The record in `data/results` of the same run, with the scores that are there; the given one,
+    as version 2, where there is none.
+
+    Raises `ValueError` where `data/results` holds the record of another run by the same name.
+    """
+    if not (paths.results_dir() / f"{record['name']}.json").is_file():
+        return upgrade_record(record)
+    kept = read_record(record["name"])
+    if differ := _differences(record, kept):
+        raise ValueError(
+            f"data/results/{record['name']}.json is of a run with another {', '.join(differ)}: "
+            "scores of two runs do not go into one record; keep the new run's record first "
+            "(smm-tutorial train ... --keep), or delete the old one"
+        )
+    return kept
+
+
+def _differences(record: dict, kept: dict) -> list[str]:
+    """What shows that two records by the same name are of different runs."""
+    keys = ("config", "training", "step", "validation")
+    return [key for key in keys if record.get(key) != kept.get(key)]
+
+
+def upgrade_record(record: dict) -> dict:
+    """A record of any version as one of version 2. The given one stays as it is.
+
+    Version 1 has a `kind` for task and purpose (the oldest records have it in their name alone),
+    calls an ablation `variant`, and keys the scores by sentences.
+
+    Raises `ValueError` for a later version, and for a kind or scores that version 1 did not have.
+    """
+    version, name = record.get("version", 1), record["name"]
+    if version == VERSION:
+        return record
+    if version != 1:
+        raise ValueError(
+            f"the record {name} has version {version!r}, but this smm_tutorial knows 1 and 2: "
+            "bring the course up to date"
+        )
+    kind = record.get("kind") or next((k for k in KINDS if name.startswith(f"{k}-")), None)
+    if kind is None:  # a benchmark, or the ray tracer's effects
+        return {"version": VERSION} | record
+    if kind not in KINDS:
+        raise ValueError(f"the record {name} is of an unknown kind, {kind!r}: make it again")
+    task, purpose = KINDS[kind]
+    fields = {"variant": "ablation"}
+    rest = {fields.get(key, key): value for key, value in record.items() if key != "kind"}
+    head = {"version": VERSION, "name": name, "task": task, "purpose": purpose}
+    if "training" not in record:
+        head["purpose"] = "baseline"
+    elif "contestant" not in record:
+        head["contestant"] = record["config"]["slots"]
+    scores = [
+        _upgrade_protocol(sentence, task, name) | entry
+        for sentence, entry in record.get("scores", {}).items()
+    ]
+    return head | rest | {"scores": scores}
+
+
+def _upgrade_protocol(sentence: str, task: str, name: str) -> dict:
+    """The fields of version 2 for a sentence, which keys an entry of `scores` in version 1."""
+    found = VERSION_1_SCORES.fullmatch(sentence)
+    for set_name, title in SET_TITLES[task].items():
+        if re.fullmatch(re.escape(title).replace(r"\{images\}", r"\d+"), found["title"]):
+            if task == "set-prediction":
+                return {"set": set_name}
+            selection = "bic" if found["bic"] else "all"
+            return {"set": set_name, "starts": int(found["starts"] or 1), "selection": selection}
+    raise ValueError(f"the record {name} has scores on unknown data, {sentence!r}: make it again")

@@ -1,19 +1,20 @@
-"""What the tables of every experiment share: Markdown, compared runs by contestant, how long
-training took.
+"""Tables of every task, as Markdown: scores of runs, compared runs by contestant, how long training
+took.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from smm_tutorial.results.comparisons import (
-    CONTESTANT_TITLES,
-    TASKS,
+    CRITERIA,
     Group,
+    Place,
     Setting,
-    at,
-    difference_sentences,
-    groups,
+    describe_differences,
+    find_number,
+    read_groups,
 )
-from smm_tutorial.results.records import read_records
+from smm_tutorial.results.records import Protocol
+from smm_tutorial.results.titles import CONTESTANT_TITLES
 
 
 def markdown_table(rows: list[list[str]]) -> str:
@@ -22,75 +23,100 @@ def markdown_table(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *body])
 
 
-def compared(kind: str) -> list[Group]:
-    """The compared runs in `data/results`, of a key of `comparisons.TASKS`."""
-    return groups(read_records(f"{kind}-*"))
+def score_table(
+    records: Iterable[dict],
+    columns: Mapping[Place, str],
+    name_model: Callable[[dict], str],
+    number_format: str = ".3f",
+) -> str:
+    """One line for each entry of each record's scores. columns: titles, by places in an entry."""
+    rows = [["model", "scored on", "images", *columns.values(), "training"]]
+    for record in records:
+        for scores in record["scores"]:
+            scored_on = Protocol.of(scores).title(record["task"])
+            cells = [format(find_number(scores, place), number_format) for place in columns]
+            model = [name_model(record), scored_on, str(scores["images"])]
+            rows.append([*model, *cells, training_cell(record)])
+    return markdown_table(rows)
 
 
-def comparison_section(kind: str, table: str) -> str:
-    """A table of the compared runs, what its differences say, and how each slot module does on
+def comparison_table(groups: list[Group], columns: Mapping[Place, str]) -> str:
+    """One line for each contestant and setting: means ± standard deviations over seeds.
+
+    columns: titles, by places in the scores on the setting's own test split.
+    """
+    head = ["slot module", "trained and scored on", *columns.values()]
+    rows = [[*head, "seeds", "best seed", "training of each"]]
+    for group in groups:
+        cells = [spread_cell(group, group.setting.test_protocol, place) for place in columns]
+        seeds = [str(len(group.records)), str(group.best["training"]["seed"])]
+        training = mean_training_cell(group)
+        rows.append([group.title, str(group.setting), *cells, *seeds, training])
+    return markdown_table(rows)
+
+
+def comparison_section(task: str, table: str) -> str:
+    """A table of the compared runs, what their differences say, and how each contestant does on
     other data.
     """
-    found = compared(kind)
-    parts = [table, "\n".join(f"- {sentence}" for sentence in difference_sentences(found))]
-    if any(len(record["scores"]) > 1 for group in found for record in group.records):
-        decisive = TASKS[kind].decisive.items()
+    groups = read_groups(task)
+    parts = [table, "\n".join(f"- {sentence}" for sentence in describe_differences(groups))]
+    if any(len(record["scores"]) > 1 for group in groups for record in group.records):
         parts += [
-            f"{title} on data of other kinds:\n\n{shift_table(kind, place)}"
-            for place, title in decisive
+            f"{title} on data of other kinds:\n\n{shift_table(task, place)}"
+            for place, title in CRITERIA[task].decisive.items()
         ]
     return "\n\n".join(part for part in parts if part)
 
 
-def shift_table(kind: str, place: tuple[str, ...]) -> str:
-    """One line for each data set that compared models were scored on, one column for each slot
-    module.
+def shift_table(task: str, place: Place) -> str:
+    """One line for each protocol that compared models were scored by, one column for each
+    contestant.
     """
-    found = compared(kind)
-    places = dict.fromkeys(
-        (g.setting, label) for g in found for record in g.records for label in record["scores"]
+    groups = read_groups(task)
+    lines = dict.fromkeys(
+        (group.setting, Protocol.of(scores))
+        for group in groups
+        for record in group.records
+        for scores in record["scores"]
     )
-    return by_contestant(
-        found, "scored on", [(setting, label, place, label) for setting, label in places]
+    return contestant_table(
+        groups,
+        "scored on",
+        [(setting, protocol, place, protocol.title(task)) for setting, protocol in lines],
     )
 
 
-def by_contestant(
-    found: list[Group], title: str, lines: list[tuple[Setting, str, tuple[str, ...], str]]
+def contestant_table(
+    groups: list[Group], title: str, lines: list[tuple[Setting, Protocol, Place, str]]
 ) -> str:
-    """A column for each contestant; each line is a setting, the label of a data set, where the
-    score is in it, and a name.
+    """One column for each contestant. A line is a setting, a protocol, the score's place, and the
+    line's name.
     """
-    contestants = [
-        name for name in CONTESTANT_TITLES if any(group.contestant == name for group in found)
-    ]
-    by_place = {(group.setting, group.contestant): group for group in found}
+    present = {group.contestant for group in groups}
+    contestants = [name for name in CONTESTANT_TITLES if name in present]
+    found = {(group.setting, group.contestant): group for group in groups}
     rows = [["trained on", title, *(CONTESTANT_TITLES[name] for name in contestants)]]
-    for setting, label, place, name in lines:
-        cells = [
-            cell(by_place.get((setting, contestant)), label, place) for contestant in contestants
-        ]
+    for setting, protocol, place, name in lines:
+        of_setting = [found.get((setting, contestant)) for contestant in contestants]
+        cells = [spread_cell(group, protocol, place) for group in of_setting]
         rows.append([str(setting), name, *cells])
     return markdown_table(rows)
 
 
-def cell(group: Group | None, label: str, place: tuple[str, ...]) -> str:
-    """Mean and spread over seeds of the score at a place in the scores on a data set; how many,
-    where they are few.
-    """
-    spread = group and group.spread(label, lambda scores: at(scores, place))
+def spread_cell(group: Group | None, protocol: Protocol, place: Place) -> str:
+    """Mean and spread over seeds of one score; how many seeds, where they are few or not all."""
+    spread = group and group.spread(protocol, place)
     if spread is None:
         return "–"
     if spread.seeds == 1:
         return f"{spread} (one seed)"
-    return (
-        str(spread)
-        if spread.seeds == len(group.records)
-        else f"{spread} ({spread.seeds} of {len(group.records)} seeds)"
-    )
+    if spread.seeds == len(group.records):
+        return str(spread)
+    return f"{spread} ({spread.seeds} of {len(group.records)} seeds)"
 
 
-def search_table(records: list[dict], scores: Mapping[str, str]) -> str:
+def search_table(records: Iterable[dict], scores: Mapping[str, str]) -> str:
     """Scores on the validation split by learning rate, of runs that seek the best. scores: titles,
     by the names in the log.
     """
@@ -102,35 +128,32 @@ def search_table(records: list[dict], scores: Mapping[str, str]) -> str:
     ):
         last, training = record["validation"][-1], record["training"]
         chosen = [CONTESTANT_TITLES[record["contestant"]], f"{training['learning_rate']:g}"]
-        rows.append(
-            [
-                *chosen,
-                *(f"{last[name]:.3f}" for name in scores),
-                str(training["seed"]),
-                training_cell(record),
-            ]
-        )
+        cells = [f"{last[name]:.3f}" for name in scores]
+        rows.append([*chosen, *cells, str(training["seed"]), training_cell(record)])
     return markdown_table(rows)
 
 
 def training_cell(record: dict) -> str:
-    """How long a run took, and where."""
+    """How long a run took, and on what."""
     if "training" not in record:
         return "none"
-    return f"{record['step']:,} steps, {record['minutes']:.0f} minutes, {hardware_cell(record)}"
+    return f"{record['step']:,} steps, {record['minutes']:.0f} minutes, {describe_hardware(record)}"
 
 
-def training_of_all_cell(group: Group) -> str:
-    """How long each seed took on average, at which learning rate, and where."""
-    one, minutes = (
-        group.records[0],
-        sum(record["minutes"] for record in group.records) / len(group.records),
-    )
-    where = ", ".join(dict.fromkeys(hardware_cell(record) for record in group.records))
-    return f"{one['step']:,} steps at rate {one['training']['learning_rate']:g}, {minutes:.0f} minutes, {where}"
+def mean_training_cell(group: Group) -> str:
+    """How long each seed took on average, at which learning rate, and on what."""
+    one = group.records[0]
+    minutes = sum(record["minutes"] for record in group.records) / len(group.records)
+    hardware = ", ".join(dict.fromkeys(describe_hardware(record) for record in group.records))
+    rate = f"{one['training']['learning_rate']:g}"
+    return f"{one['step']:,} steps at rate {rate}, {minutes:.0f} minutes, {hardware}"
 
 
-def hardware_cell(record: dict) -> str:
-    """The GPU, or how many cores."""
+def describe_hardware(record: dict) -> str:
+    """What a run used: the GPU, or threads of the CPU; the oldest records tell the cores alone."""
     hardware = record["provenance"]["hardware"]
-    return hardware["gpu"] or f"{hardware['cpus']} CPU cores"
+    if hardware["gpu"]:
+        return hardware["gpu"]
+    if (threads := hardware.get("threads")) is None:
+        return f"{hardware['cpus']} CPU cores"
+    return f"{threads} CPU thread{'' if threads == 1 else 's'}"

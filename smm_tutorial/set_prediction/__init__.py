@@ -1,4 +1,85 @@
-"""Set prediction: what is where, one vector per slot, learned from scene records.
+"""Set prediction: a network learns from scene records to say what is where.
 
-`SetPredictionRun` holds the choices of a run, `train` trains it.
+`targets` turns scenes into sets of vectors, `model` is the network. `matching`, `loss` and `recipe`
+say how it learns, `runs` trains it: `train` takes a `SetPredictionRun`, the choices of a run. `average_precision` judges predicted sets as the papers do,
+`scores` looks closer, and `evaluation` puts the scores into records, from which `tables` are made.
+`released` reads the authors' weights.
 """
+
+from smm_tutorial.set_prediction.average_precision import average_precision_clevr, right_predictions
+from smm_tutorial.set_prediction.evaluation import evaluated_record
+from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.matching import match_slots, pair_costs
+from smm_tutorial.set_prediction.model import (
+    SetHeads,
+    SetPrediction,
+    SetPredictionConfig,
+    SetPredictor,
+)
+from smm_tutorial.set_prediction.recipe import SIZES, begin_with_discovery, make_loss
+from smm_tutorial.set_prediction.released import OfficialSetPredictor, load_official_set_predictor
+from smm_tutorial.set_prediction.runs import SetPredictionRun, build_model, train, train_and_record
+from smm_tutorial.set_prediction.scores import (
+    THRESHOLDS,
+    average_precisions,
+    evaluate,
+    predict_sets,
+    score,
+)
+from smm_tutorial.set_prediction.tables import (
+    comparison_report,
+    comparison_table,
+    score_table,
+    search_table,
+    showcase_table,
+)
+from smm_tutorial.set_prediction.targets import (
+    COORDINATE_SCALE,
+    COORDINATES,
+    OBJECT_DIM,
+    PROPERTIES,
+    PROPERTY_SLICES,
+    REAL,
+    object_vector,
+    set_targets,
+)
+
+__all__ = [
+    "COORDINATES",
+    "COORDINATE_SCALE",
+    "OBJECT_DIM",
+    "OfficialSetPredictor",
+    "PROPERTIES",
+    "PROPERTY_SLICES",
+    "REAL",
+    "SIZES",
+    "SetHeads",
+    "SetPrediction",
+    "SetPredictionConfig",
+    "SetPredictionRun",
+    "SetPredictor",
+    "THRESHOLDS",
+    "average_precision_clevr",
+    "average_precisions",
+    "begin_with_discovery",
+    "build_model",
+    "comparison_report",
+    "comparison_table",
+    "evaluate",
+    "evaluated_record",
+    "load_official_set_predictor",
+    "make_loss",
+    "match_slots",
+    "matched_set_loss",
+    "object_vector",
+    "pair_costs",
+    "predict_sets",
+    "right_predictions",
+    "score",
+    "score_table",
+    "search_table",
+    "set_targets",
+    "showcase_table",
+    "train",
+    "train_and_record",
+]

@@ -12,7 +12,7 @@ from smm_tutorial.set_prediction.targets import (
     REAL,
 )
 
-NO_LIMIT = -1
+NO_LIMIT = -1  # as a distance threshold
 
 
 def average_precision_clevr(
@@ -39,12 +39,11 @@ def average_precision_clevr(
         in any image, or without predictions, the score is 0: nothing predicted can be right.
 
     Raises:
-        ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1, a
-        negative threshold
-            other than -1.
+        ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1,
+            a negative threshold other than -1.
     """
-    predictions, targets = _checked(predictions, targets, distance_threshold)
-    right = _right(predictions, targets, distance_threshold).ravel()[_ranking(predictions)]
+    predictions, targets = _check(predictions, targets, distance_threshold)
+    right = _find_right(predictions, targets, distance_threshold).ravel()[_rank(predictions)]
     num_targets = targets[..., REAL].sum()
     return _area(right, num_targets) if num_targets else 0.0
 
@@ -55,42 +54,40 @@ def right_predictions(
     """Which predictions `average_precision_clevr` counts as right, boolean (B, K). Args, Raises: as
     there.
     """
-    return _right(*_checked(predictions, targets, distance_threshold), distance_threshold)
+    return _find_right(*_check(predictions, targets, distance_threshold), distance_threshold)
 
 
-def _right(predictions: np.ndarray, targets: np.ndarray, distance_threshold: float) -> np.ndarray:
+def _find_right(
+    predictions: np.ndarray, targets: np.ndarray, distance_threshold: float
+) -> np.ndarray:
     """Right predictions (B, K) of checked sets (B, K, 19) and (B, T, 19)."""
-    flags, right = targets[..., REAL], np.zeros(predictions.shape[:2], dtype=bool)
+    flags = targets[..., REAL]
+    right = np.zeros(predictions.shape[:2], dtype=bool)
     if not flags.any() or not predictions.size:
         return right
     alike = _kinds(predictions)[:, :, None] == _kinds(targets)[:, None, :]  # (B, K, T)
-    images, slots, places = np.nonzero(
-        alike & (flags[:, None, :] == 1)
-    )  # the few pairs that can match
-    offsets = (
-        predictions[images, slots, COORDINATES] - targets[images, places, COORDINATES]
-    )  # (pairs, 3)
+    # the few pairs that can match
+    images, slots, places = np.nonzero(alike & (flags[:, None, :] == 1))
+    ours = predictions[images, slots, COORDINATES]
+    offsets = ours - targets[images, places, COORDINATES]  # (pairs, 3)
     distances = np.full(alike.shape, np.inf)
     distances[images, slots, places] = COORDINATE_SCALE * np.sqrt(np.square(offsets).sum(axis=1))
     nearest = distances.argmin(axis=2)  # (B, K): the first of equals
-    nearest_distances = distances.min(axis=2)
     limit = np.inf if distance_threshold == NO_LIMIT else distance_threshold
-    close = (
-        nearest_distances < limit
-    ).ravel()  # (B K); nothing alike lies at infinity, which is never below the limit
+    # where nothing is alike the nearest lies at infinity, which is never below the limit
+    close = (distances.min(axis=2) < limit).ravel()  # (B K)
 
-    order = _ranking(predictions)
-    claims = (np.arange(len(targets))[:, None] * targets.shape[1] + nearest).ravel()[
-        order
-    ]  # which target of which image
+    order = _rank(predictions)
+    claims = np.arange(len(targets))[:, None] * targets.shape[1] + nearest
+    claims = claims.ravel()[order]  # which target of which image
     attempts = np.flatnonzero(close[order])  # ranks that come close to a target
     first = attempts[np.unique(claims[attempts], return_index=True)[1]]  # to claim a target
     right.ravel()[order[first]] = True
     return right
 
 
-def _ranking(predictions: np.ndarray) -> np.ndarray:
-    """All predictions (B, K, 19), flattened, the surest first."""
+def _rank(predictions: np.ndarray) -> np.ndarray:
+    """The order of all predictions (B, K, 19), flattened, the surest first."""
     return np.argsort(-predictions[..., REAL].ravel(), kind="stable")
 
 
@@ -98,12 +95,10 @@ def _area(right: np.ndarray, num_targets: float) -> float:
     """Area under the falling hull of precision over recall, for a ranking of right and wrong
     predictions.
     """
-    found = np.cumsum(right)
-    precision = found / np.arange(1, len(right) + 1)
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
     hull = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(
-        hull[right].sum() / num_targets
-    )  # recall steps by 1 / num_targets at each right one, and only there
+    # recall steps by 1 / num_targets at each right prediction, and only there
+    return float(hull[right].sum() / num_targets)
 
 
 def _kinds(vectors: np.ndarray) -> np.ndarray:
@@ -114,18 +109,21 @@ def _kinds(vectors: np.ndarray) -> np.ndarray:
     return kinds
 
 
-def _checked(
+def _check(
     predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, if they and the threshold are what `average_precision_clevr` wants."""
-    predictions, targets = _sets(predictions, "predictions"), _sets(targets, "targets")
+    predictions = _as_sets(predictions, "predictions")
+    targets = _as_sets(targets, "targets")
     if len(predictions) != len(targets):
         raise ValueError(
-            f"predictions and targets must be of the same images, got {len(predictions)} and {len(targets)} of them"
+            "predictions and targets must be of the same images, got "
+            f"{len(predictions)} and {len(targets)} of them"
         )
     if not (distance_threshold >= 0 or distance_threshold == NO_LIMIT):  # catches NaN too
         raise ValueError(
-            f"distance_threshold must be a distance in world units, or -1 for no limit, got {distance_threshold}"
+            "distance_threshold must be a distance in world units, or -1 for no limit, "
+            f"got {distance_threshold}"
         )
     flags = targets[..., REAL]
     if (odd := flags[(flags != 0) & (flags != 1)]).size:
@@ -135,19 +133,20 @@ def _checked(
     return predictions, targets
 
 
-def _sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:
+def _as_sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:
     """Vectors (B, K, 19) as float64, checked."""
     if isinstance(vectors, Tensor):
         vectors = vectors.detach().to("cpu", torch.float64).numpy()
     vectors = np.asarray(vectors, dtype=np.float64)
     if vectors.ndim != 3 or vectors.shape[2] != OBJECT_DIM:
         raise ValueError(
-            f"{name} must be (images, objects, {OBJECT_DIM}), got {vectors.shape}: one image becomes a batch with {name}[None]"
+            f"{name} must be (images, objects, {OBJECT_DIM}), got {vectors.shape}: "
+            f"one image becomes a batch with {name}[None]"
         )
     if not np.isfinite(vectors).all():
         image, item, place = np.argwhere(~np.isfinite(vectors))[0]
         raise ValueError(
-            f"{name}[{image}, {item}, {place}] is {vectors[image, item, place]}: only finite numbers can be ranked and "
-            "compared; look for a diverged model or damaged records"
+            f"{name}[{image}, {item}, {place}] is {vectors[image, item, place]}: only finite "
+            "numbers can be ranked and compared; look for a diverged model or damaged records"
         )
     return vectors

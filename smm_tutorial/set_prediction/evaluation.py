@@ -5,35 +5,33 @@ from pathlib import Path
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS
-from smm_tutorial.results.records import kept_beside
+from smm_tutorial.results.records import add_scores, read_kept_record
 from smm_tutorial.set_prediction.model import SetPredictor
-from smm_tutorial.set_prediction.scores import predict_sets, set_scores
+from smm_tutorial.set_prediction.scores import evaluate
 
 
-def evaluated_set_record(
+def evaluated_record(
     what: str, data: str, root: str | Path | None, seed: int, command: str
 ) -> dict:
     """Scores a checkpoint (by name or file) on one of `SET_EVALUATION_SETS`, at `root` where it
     needs a folder.
 
-    Returns the result record with this score in it, beside those that `data/results` already holds
-    for other data.
+    Returns the record with this score in it, beside those that `data/results` already holds.
 
     Raises `CheckpointError` for an unknown checkpoint or one of another kind, `ValueError` or
-    `DatasetError` as the data do, and as `records.kept_beside`.
+    `DatasetError` as the data do, and as `read_kept_record`.
     """
     model, record = checkpoints.load(what)
     if not isinstance(model, SetPredictor):
         raise CheckpointError(
-            f"{what} is a {type(model).__name__}, but only a SetPredictor predicts sets that can be scored"
+            f"{what} is a {type(model).__name__}, but only a SetPredictor predicts sets that can "
+            "be scored"
         )
     if data not in SET_EVALUATION_SETS:
         raise ValueError(
             f"no sets are scored on {data!r}: known are {', '.join(SET_EVALUATION_SETS)}"
         )
-    record, scenes = kept_beside(record), SET_EVALUATION_SETS[data]
-    test = scenes.load(model.config.image_size, root)
-    record["scores"][scenes.label_of(len(test))] = set_scores(
-        test, predict_sets(model, test, seed)
-    ) | {"command": command}
+    record = read_kept_record(record)
+    test = SET_EVALUATION_SETS[data].load(model.config.image_size, root)
+    add_scores(record, {"set": data} | evaluate(model, test, seed) | {"command": command})
     return record

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.set_prediction.average_precision import average_precision_clevr
+from smm_tutorial.set_prediction.average_precision import NO_LIMIT, average_precision_clevr
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.targets import (
     COORDINATE_SCALE,
@@ -16,12 +16,19 @@ from smm_tutorial.set_prediction.targets import (
     set_targets,
 )
 
-#: How far from its object a prediction may lie, in world units, by the name that tables use; -1 is
-#: no limit.
-THRESHOLDS = {"inf": -1, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
+#: How far from its object a prediction may lie, in world units, by the name that tables use.
+THRESHOLDS = {"inf": NO_LIMIT, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
+LEAST_REAL = 0.5  # of a prediction that says that it is an object
 EVALUATION_BATCH = 64
 DECIMALS = 4
-LEAST_REAL = 0.5
+
+
+def evaluate(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict:
+    """Every score of a model on a data set, ready for JSON: `score` of what `predict_sets` gives.
+
+    Raises `ValueError` when the data have no records.
+    """
+    return score(data, predict_sets(model, data, seed))
 
 
 @torch.no_grad()
@@ -30,17 +37,14 @@ def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tenso
 
     Computed outside autocast, whatever surrounds the call.
     """
-    generator, device, predictions = (
-        torch.Generator().manual_seed(seed),
-        next(model.parameters()).device,
-        [],
-    )
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    predictions = []
     with torch.autocast(device.type, enabled=False):
         for first in range(0, len(data), EVALUATION_BATCH):
             images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
-            predictions.append(
-                model(images, noise=model.start_noise(len(images), generator)).predictions.cpu()
-            )
+            output = model(images, noise=model.start_noise(len(images), generator))
+            predictions.append(output.predictions.cpu())
     return torch.cat(predictions)
 
 
@@ -52,7 +56,7 @@ def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]
     }
 
 
-def set_scores(data: SceneImages, predictions: Tensor) -> dict:
+def score(data: SceneImages, predictions: Tensor) -> dict:
     """Every score of predictions `(M, K, 19)` of a data set, ready for JSON.
 
     ap: `average_precisions`. by_objects: the same over the images with so many objects, by that
@@ -81,11 +85,12 @@ def set_scores(data: SceneImages, predictions: Tensor) -> dict:
         "ap": average_precisions(predictions, targets),
         "images": len(data),
         "by_objects": by_objects,
-        "count_error": round((real.sum(dim=1) - counts).abs().double().mean().item(), DECIMALS),
-    } | _nearest(predictions, real, targets)
+        "count_error": _rounded((real.sum(dim=1) - counts).abs().double().mean()),
+        **_score_nearest(predictions, real, targets),
+    }
 
 
-def _nearest(predictions: Tensor, real: Tensor, targets: Tensor) -> dict:
+def _score_nearest(predictions: Tensor, real: Tensor, targets: Tensor) -> dict:
     """How far the nearest real prediction lies from each object, and which properties it has
     right.
     """
@@ -93,22 +98,21 @@ def _nearest(predictions: Tensor, real: Tensor, targets: Tensor) -> dict:
         targets[..., COORDINATES], predictions[..., COORDINATES]
     )  # (M, T, K)
     nearest, place = distances.masked_fill(~real[:, None], torch.inf).min(dim=2)  # (M, T) each
-    seen = (
-        targets[..., REAL] == 1
-    ) & nearest.isfinite()  # (M, T): objects in images where anything is predicted
+    # objects in images where anything is predicted, (M, T)
+    seen = (targets[..., REAL] == 1) & nearest.isfinite()
     if not seen.any():
-        return {"distance": None, "right": {name: 0.0 for name in PROPERTY_SLICES}}
-    chosen = predictions.gather(1, place[..., None].expand(*place.shape, predictions.shape[2]))[
-        seen
-    ]  # (objects, 19)
+        return {"distance": None, "right": dict.fromkeys(PROPERTY_SLICES, 0.0)}
+    places = place[..., None].expand(*place.shape, predictions.shape[2])  # (M, T, 19)
+    chosen = predictions.gather(1, places)[seen]  # (objects, 19)
     right = {
-        name: (chosen[:, part].argmax(dim=1) == targets[seen][:, part].argmax(dim=1))
-        .double()
-        .mean()
-        .item()
+        name: chosen[:, part].argmax(dim=1) == targets[seen][:, part].argmax(dim=1)
         for name, part in PROPERTY_SLICES.items()
     }
     return {
-        "distance": round(nearest[seen].median().item(), DECIMALS),
-        "right": {name: round(share, DECIMALS) for name, share in right.items()},
+        "distance": _rounded(nearest[seen].median()),
+        "right": {name: _rounded(agreed.double().mean()) for name, agreed in right.items()},
     }
+
+
+def _rounded(value: Tensor) -> float:
+    return round(value.item(), DECIMALS)

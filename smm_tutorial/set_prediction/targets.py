@@ -62,30 +62,10 @@ def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -
 
 
 def _objects(record: Mapping[str, Any], index: int) -> list[SceneObject]:
-    """A record's objects alone: the rest of the scene, its relations above all, would cost most of
-    the time.
-    """
+    """A record's objects alone: reading all the rest, such as relations, costs most of the time."""
     if "objects" not in record:
         raise ValueError(f"scene record {index} has no list 'objects', it has {sorted(record)}")
     return [
         SceneObject.from_record(item, f"scene {index}: objects[{k}]")
         for k, item in enumerate(record["objects"])
     ]
-
-
-def predicted_objects(vectors: Tensor, least_real: float = 0.5) -> list[SceneObject]:
-    """One image's predictions `(K, 19)` as objects, those at least `least_real` real, the surest
-    first.
-
-    The turn about the vertical axis is not predicted and is 0.
-    """
-    objects = []
-    for vector in vectors[vectors[:, REAL].argsort(descending=True, stable=True)].tolist():
-        if vector[REAL] >= least_real:
-            chosen = {}
-            for name, values in PROPERTIES.items():
-                scores = vector[PROPERTY_SLICES[name]]
-                chosen[name] = values[scores.index(max(scores))]
-            position = tuple(COORDINATE_SCALE * coordinate for coordinate in vector[COORDINATES])
-            objects.append(SceneObject(rotation=0.0, position=position, **chosen))
-    return objects

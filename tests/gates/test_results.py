@@ -4,10 +4,9 @@ import json
 from itertools import groupby
 
 from smm_tutorial import paths, report
-from smm_tutorial.discovery.recipe import LEARNING_RATE_FACTORS
-from smm_tutorial.profiles import PROFILES
-from smm_tutorial.results.records import read_records
-from smm_tutorial.set_prediction.tables import started_as
+from smm_tutorial.discovery.recipe import LEARNING_RATE_FACTORS, SIZES
+from smm_tutorial.results.records import VERSION, read_records
+from smm_tutorial.set_prediction.tables import search_key
 from tests.gates.project import ROOT
 
 PROGRAMS = ("smm-tutorial", "python -m smm_tutorial", "python -m tests.benchmarks")
@@ -15,37 +14,42 @@ PROGRAMS = ("smm-tutorial", "python -m smm_tutorial", "python -m tests.benchmark
 
 def test_the_readme_shows_the_records_as_they_are():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme == report.readme_with_table(readme), "run `smm-tutorial report discovery --keep`"
+    assert readme == report.fill_readme(readme), "run `smm-tutorial report discovery --keep`"
 
 
 def test_every_record_says_what_made_it():
     for path in paths.results_dir().glob("*.json"):
         record = json.loads(path.read_text())
-        assert record["name"] == path.stem
+        assert record["name"] == path.stem and record["version"] == VERSION
         assert record["provenance"]["revision"] != "unknown"
-        for scores in record["scores"].values():
+        entries = record["scores"] if "task" in record else record["scores"].values()
+        for scores in entries:
             command = scores.get("command", record.get("command", ""))
             assert any(program in command for program in PROGRAMS)
 
 
-def test_compared_runs_of_discovery_take_the_best_rate_of_the_search_which_lies_between_worse_ones():
-    found = sorted(read_records("search-*"), key=lambda record: record["contestant"])
+def test_compared_runs_of_discovery_take_the_best_rate_of_a_search_and_it_lies_between_worse_ones():
+    searched = read_records(task="discovery", purpose="search")
+    found = sorted(searched, key=lambda record: record["contestant"])
     for slots, records in groupby(found, lambda record: record["contestant"]):
         by_rate = {
             record["training"]["learning_rate"]: record["validation"][-1]["fg_ari"]
             for record in records
         }
         best = max(by_rate, key=by_rate.__getitem__)
-        assert best == LEARNING_RATE_FACTORS[slots] * PROFILES["laptop"].discovery.learning_rate
+        assert best == LEARNING_RATE_FACTORS[slots] * SIZES["laptop"].learning_rate
         assert min(by_rate) < best < max(by_rate), f"{slots}: the search ends at its best rate"
 
 
 def test_no_searched_rate_of_set_prediction_is_better_than_the_one_that_compared_runs_share():
-    compared = {started_as(record): record for record in read_records("set-comparison-*")}
-    searched = read_records("set-search-*")
+    compared = {
+        search_key(record): record
+        for record in read_records(task="set-prediction", purpose="comparison")
+    }
+    searched = read_records(task="set-prediction", purpose="search")
     assert searched
     for record in searched:
-        other = compared[started_as(record)]
+        other = compared[search_key(record)]
         assert (
             record["step"] == other["step"]
             and record["training"]["learning_rate"] != other["training"]["learning_rate"]

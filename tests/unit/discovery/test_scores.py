@@ -8,15 +8,12 @@ import torch
 
 from smm_tutorial import discovery, metrics
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.profiles import PROFILES
 from tests.toys import toy_scenes
 
 
 @pytest.fixture(scope="module")
 def model():
-    return discovery.discovery_model(
-        discovery.discovery_config("mixture", PROFILES["ci"]), seed=0
-    ).eval()
+    return discovery.build_model(discovery.DiscoveryRun(profile="ci").config, seed=0).eval()
 
 
 @pytest.fixture(scope="module")
@@ -51,67 +48,51 @@ def test_segmentations_are_repeatable_and_scored_as_the_metrics_say(model, data)
 
 
 def test_of_several_starts_each_image_keeps_the_one_that_explains_its_pixels_best(model, data):
-    images, generator = data.batch(slice(None)).images, torch.Generator().manual_seed(3)
+    images = data.batch(slice(None)).images
+    generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         outputs = [model(images, noise=model.start_noise(len(data), generator)) for _ in range(3)]
-    likelihoods = torch.stack(
-        [output.log_joint(images).logsumexp(1).mean((1, 2)) for output in outputs]
-    )
-    chosen = likelihoods.argmax(0)
+    likelihoods = [output.log_joint(images).logsumexp(1).mean((1, 2)) for output in outputs]
+    chosen = torch.stack(likelihoods).argmax(0)
     assert len(chosen.unique()) > 1
-    expected = torch.stack(
-        [outputs[best].segmentation[index] for index, best in enumerate(chosen.tolist())]
-    )
-    assert torch.equal(discovery.segment(model, data, seed=3, masks="decoder", starts=3), expected)
+    expected = [outputs[best].segmentation[index] for index, best in enumerate(chosen.tolist())]
+    found = discovery.segment(model, data, seed=3, masks="decoder", starts=3)
+    assert torch.equal(found, torch.stack(expected))
     assert discovery.evaluate(model, data, starts=2)["starts"] == 2
     with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
         discovery.segment(model, data, starts=0)
 
 
 def test_owners_by_pixels_by_the_decoder_and_by_the_slot_module(model, data):
-    images, noise = (
-        data.batch(slice(None)).images,
-        model.start_noise(len(data), torch.Generator().manual_seed(3)),
-    )
+    images = data.batch(slice(None)).images
+    noise = model.start_noise(len(data), torch.Generator().manual_seed(3))
     with torch.no_grad():
         output = model(images, noise=noise)
-    assert torch.equal(
-        discovery.segment(model, data, seed=3), output.responsibilities(images).argmax(1)
-    )
+    by_pixels = discovery.segment(model, data, seed=3)
+    assert torch.equal(by_pixels, output.responsibilities(images).argmax(1))
     assert torch.equal(discovery.segment(model, data, seed=3, masks="decoder"), output.segmentation)
-    cells = output.slots.responsibilities.argmax(2).unflatten(
-        1, (16, 16)
-    )  # the encoder halves 32 pixels
+    owners = output.slots.responsibilities.argmax(2)
+    cells = owners.unflatten(1, (16, 16))  # the encoder halves 32 pixels
     by_slots = discovery.segment(model, data, seed=3, masks="slots")
     assert torch.equal(by_slots, cells.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2))
 
 
 def test_enlarging_takes_the_nearest_cell_and_invents_no_owner():
     owners = torch.tensor([[0, 300, 2, 7, 1, 5, 3, 4, 6]])  # 3 x 3
-    maps = discovery.enlarged(owners, (7, 7))
-    assert maps[0, 0].tolist() == [0, 0, 300, 300, 300, 2, 2] and maps[0, :, 0].tolist() == [
-        0,
-        0,
-        7,
-        7,
-        7,
-        3,
-        3,
-    ]
+    maps = discovery.enlarge_owners(owners, (7, 7))
+    assert maps[0, 0].tolist() == [0, 0, 300, 300, 300, 2, 2]
+    assert maps[0, :, 0].tolist() == [0, 0, 7, 7, 7, 3, 3]
     assert set(maps.unique().tolist()) == set(owners[0].tolist())
 
 
 def test_evaluation_holds_every_kind_of_masks_and_survives_json(model, data):
     scores = discovery.evaluate(model, data, seed=3)
-    owners = discovery.segmentations(model, data, seed=3)
-    assert scores["decoder_masks"] == discovery.summary(data, owners["decoder"])
-    assert scores["slot_masks"] == discovery.summary(data, owners["slots"])
-    detailed = discovery.detailed_scores(data, owners["responsibilities"])
-    assert (
-        {key: scores[key] for key in detailed} == detailed
-        and scores["num_slots"] == 7
-        and scores["short_of_slots"] == 0
-    )
+    owners = discovery.segment_by_all_masks(model, data, seed=3)
+    assert scores["decoder_masks"] == discovery.score_with_errors(data, owners["decoder"])
+    assert scores["slot_masks"] == discovery.score_with_errors(data, owners["slots"])
+    detailed = discovery.score_in_detail(data, owners["responsibilities"])
+    assert {key: scores[key] for key in detailed} == detailed
+    assert (scores["num_slots"], scores["short_of_slots"]) == (7, 0)
     headline = discovery.score(data, owners["responsibilities"])
     assert {key: scores[key] for key in headline} == headline
     assert json.loads(json.dumps(scores)) == scores
@@ -144,21 +125,21 @@ def test_means_come_with_their_standard_errors():
     data = scenes_of(torch.stack([drawn(4, 4), drawn(6, 6), drawn(4)]))
     found = data.masks.long()
     found[0][found[0] == 2] = 1  # merges the first image's two objects
-    scores = discovery.summary(data, found)
+    scores = discovery.score_with_errors(data, found)
     values = metrics.mean_best_overlap(data.masks, found)
     assert scores["mbo"] == pytest.approx(values.mean().item(), abs=1e-4)
     assert scores["standard_errors"]["mbo"] == pytest.approx(values.std().item() / 3**0.5, abs=1e-4)
-    assert scores["merged"] == pytest.approx(1 / 3, abs=1e-4) and scores[
-        "segments"
-    ] == pytest.approx((2 + 3 + 2) / 3, abs=1e-4)
-    assert discovery.summary(scenes_of(data.masks[:1]), found[:1])["standard_errors"]["mbo"] is None
+    assert scores["merged"] == pytest.approx(1 / 3, abs=1e-4)
+    assert scores["segments"] == pytest.approx((2 + 3 + 2) / 3, abs=1e-4)
+    single = discovery.score_with_errors(scenes_of(data.masks[:1]), found[:1])
+    assert single["standard_errors"]["mbo"] is None
 
 
 def test_scores_by_the_number_of_objects_in_view_make_up_the_whole():
     data = scenes_of(torch.stack([drawn(4, 4), drawn(6, 6), drawn(4), drawn()]))
     found = data.masks.long()
     found[0][found[0] == 2] = 1
-    scores = discovery.detailed_scores(data, found)
+    scores = discovery.score_in_detail(data, found)
     parts = scores["by_objects"]
     assert {number: entry["images"] for number, entry in parts.items()} == {"0": 1, "1": 1, "2": 2}
     assert parts["1"]["mbo"] == 1 and parts["2"]["merged"] == 0.5 and parts["0"]["missed"] == 0
@@ -167,12 +148,11 @@ def test_scores_by_the_number_of_objects_in_view_make_up_the_whole():
 
 
 def test_scores_by_the_size_of_objects():
-    data = scenes_of(
-        torch.stack([drawn(4, 5, 10), drawn(19, 20)])
-    )  # 1, 1.25, 2.5 and 4.75, 5 % of 400 pixels
+    # 1, 1.25, 2.5 and 4.75, 5 % of 400 pixels
+    data = scenes_of(torch.stack([drawn(4, 5, 10), drawn(19, 20)]))
     found = data.masks.long()
     found[0][found[0] == 1] = 0  # the smallest one is taken for ground
-    assert discovery.detailed_scores(data, found)["by_size"] == {
+    assert discovery.score_in_detail(data, found)["by_size"] == {
         "below 1.25 %": {
             "objects": 1,
             "overlap": pytest.approx(4 / (400 - 15), abs=1e-4),
@@ -183,9 +163,8 @@ def test_scores_by_the_size_of_objects():
         "2.5 to 5 %": {"objects": 2, "overlap": 1, "standard_error": 0, "missed": 0},
         "5 % and more": {"objects": 1, "overlap": 1, "standard_error": None, "missed": 0},
     }
-    assert set(discovery.detailed_scores(scenes_of(drawn(4)[None]), drawn(4)[None])["by_size"]) == {
-        "below 1.25 %"
-    }
+    small = drawn(4)[None]
+    assert list(discovery.score_in_detail(scenes_of(small), small)["by_size"]) == ["below 1.25 %"]
 
 
 def test_a_mixture_on_raw_pixels_finds_plain_squares():
@@ -195,6 +174,6 @@ def test_a_mixture_on_raw_pixels_finds_plain_squares():
 
 def test_masks_are_needed_to_score():
     data = SceneImages(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), ["0.png"], "bare", "test", "CC0")
-    for score in (discovery.score, discovery.summary, discovery.detailed_scores):
+    for score in (discovery.score, discovery.score_with_errors, discovery.score_in_detail):
         with pytest.raises(ValueError, match=r"bare \(test\) has no masks to score against"):
             score(data, torch.zeros(1, 8, 8, dtype=torch.long))

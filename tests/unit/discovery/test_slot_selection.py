@@ -7,8 +7,11 @@ import torch
 
 from smm_tutorial import discovery
 from smm_tutorial.discovery.model import DiscoveryOutput
-from smm_tutorial.discovery.slot_selection import all_slots, price_of_a_slot, slots_by_bic
-from smm_tutorial.profiles import PROFILES
+from smm_tutorial.discovery.slot_selection import (
+    select_all_slots,
+    select_slots_by_bic,
+    slot_penalty,
+)
 from smm_tutorial.slots.base import SlotOutput
 from tests.toys import toy_scenes
 
@@ -47,37 +50,34 @@ def test_an_object_cut_in_two_becomes_whole(image, square):
     left = square * (torch.arange(SIDE) < 3)
     masks = torch.stack([1 - square, left, square - left])
     colours = torch.stack([torch.full((3,), GREY), RED, RED])
-    selected = slots_by_bic(painted(masks, colours), image)
-    assert selected.kept.tolist() == [
-        [True, False, True]
-    ]  # the smaller part goes: its loss costs least
+    selected = select_slots_by_bic(painted(masks, colours), image)
+    # the smaller part goes: its loss costs least
+    assert selected.kept.tolist() == [[True, False, True]]
     owners = selected.log_joint.argmax(dim=1)[0]
     assert torch.equal(owners == 2, square.bool())
-    assert torch.equal(
-        selected.log_masks.argmax(dim=1)[0] == 2, (square - left).bool()
-    )  # a mask stays what it was
+    mask = selected.log_masks.argmax(dim=1)[0] == 2
+    assert torch.equal(mask, (square - left).bool())  # stays what it was
     torch.testing.assert_close(selected.log_masks.exp().sum(dim=1), torch.ones(1, SIDE, SIDE))
-    assert (selected.log_masks[:, 1] == -torch.inf).all() and (
-        selected.log_joint[:, 1] == -torch.inf
-    ).all()
+    assert (selected.log_masks[:, 1] == -torch.inf).all()
+    assert (selected.log_joint[:, 1] == -torch.inf).all()
 
 
 def test_an_object_of_its_own_stays(image, square):
     masks = torch.stack([1 - square, square])
     output = painted(masks, torch.stack([torch.full((3,), GREY), RED]))
-    selected, unselected = slots_by_bic(output, image), all_slots(output, image)
+    selected, unselected = select_slots_by_bic(output, image), select_all_slots(output, image)
     assert selected.kept.all()
     assert torch.equal(selected.log_joint, unselected.log_joint)
-    assert selected.worth.item() == pytest.approx(
-        unselected.worth.item() - 2 * price_of_a_slot(SIDE, SIDE), rel=1e-5
+    assert selected.penalised_likelihood.item() == pytest.approx(
+        unselected.penalised_likelihood.item() - 2 * slot_penalty(SIDE, SIDE), rel=1e-5
     )
 
 
-def test_the_price_decides():
-    """A slot whose loss costs 2 nats a pixel stays from as many pixels on as pay its price."""
-    price = price_of_a_slot(SIDE, SIDE)
-    assert price == pytest.approx(2.5 * math.log(64))
-    enough = math.ceil(price / 2)
+def test_the_penalty_decides():
+    """A slot whose loss costs 2 nats a pixel stays if it has enough pixels for its penalty."""
+    penalty = slot_penalty(SIDE, SIDE)
+    assert penalty == pytest.approx(2.5 * math.log(64))
+    enough = math.ceil(penalty / 2)
     for pixels, stays in ((enough - 1, False), (enough + 1, True)):
         mask = torch.zeros(SIDE, SIDE)
         mask.view(-1)[:pixels] = 1
@@ -85,7 +85,7 @@ def test_the_price_decides():
         picture = torch.full((1, 3, SIDE, SIDE), GREY) + shade * mask
         colours = torch.stack([torch.full((3,), GREY), torch.full((3,), GREY + shade)])
         output = painted(torch.stack([1 - mask, mask]), colours)
-        assert slots_by_bic(output, picture).kept[0, 1].item() is stays
+        assert select_slots_by_bic(output, picture).kept[0, 1].item() is stays
 
 
 def test_one_slot_is_always_left_and_images_do_not_see_each_other(image, square):
@@ -101,31 +101,30 @@ def test_one_slot_is_always_left_and_images_do_not_see_each_other(image, square)
         alike.slots,
         alike.pixel_scale,
     )
-    selected = slots_by_bic(both, torch.cat([image, image]))
+    selected = select_slots_by_bic(both, torch.cat([image, image]))
     assert selected.kept.sum(dim=1).tolist() == [1, 2]
     for index, output in enumerate((alike, apart)):
-        alone = slots_by_bic(output, image)
+        alone = select_slots_by_bic(output, image)
         assert torch.equal(selected.kept[index], alone.kept[0])
-        torch.testing.assert_close(selected.worth[index], alone.worth[0])
+        torch.testing.assert_close(
+            selected.penalised_likelihood[index], alone.penalised_likelihood[0]
+        )
 
 
 def test_a_single_slot_is_not_taken(image):
-    assert slots_by_bic(
-        painted(torch.ones(1, SIDE, SIDE), torch.full((1, 3), GREY)), image
-    ).kept.tolist() == [[True]]
+    output = painted(torch.ones(1, SIDE, SIDE), torch.full((1, 3), GREY))
+    assert select_slots_by_bic(output, image).kept.tolist() == [[True]]
 
 
 def test_evaluation_scores_the_slots_that_are_left():
-    model = discovery.discovery_model(
-        discovery.discovery_config("mixture", PROFILES["ci"]), seed=0
-    ).eval()
+    model = discovery.build_model(discovery.DiscoveryRun(profile="ci").config, seed=0).eval()
     data = toy_scenes(size=32)
     images, generator = data.batch(slice(None)).images, torch.Generator().manual_seed(3)
     with torch.no_grad():
         outputs = [model(images, noise=model.start_noise(len(data), generator)) for _ in range(2)]
-    selected = [slots_by_bic(output, images) for output in outputs]
-    best = torch.stack([chosen.worth for chosen in selected]).argmax(dim=0)
-    found = discovery.segmentations(model, data, seed=3, starts=2, selection="bic")
+    selected = [select_slots_by_bic(output, images) for output in outputs]
+    best = torch.stack([chosen.penalised_likelihood for chosen in selected]).argmax(dim=0)
+    found = discovery.segment_by_all_masks(model, data, seed=3, starts=2, selection="bic")
     for index, start in enumerate(best.tolist()):
         assert torch.equal(
             found["responsibilities"][index], selected[start].log_joint[index].argmax(dim=0)

@@ -9,14 +9,14 @@ import torch
 from torch.testing import assert_close
 
 from smm_tutorial.discovery.model import DiscoveryConfig, DiscoveryOutput
-from smm_tutorial.discovery.recipe import discovery_model
+from smm_tutorial.discovery.runs import build_model
 from smm_tutorial.discovery.surgery import (
-    dropped,
+    drop_slot,
+    find_object_slots,
+    fit_position_directions,
     mask_centres,
-    moved,
-    object_slots,
-    position_directions,
-    swapped,
+    move_slot,
+    swap_slots,
 )
 from smm_tutorial.slots.base import SlotOutput
 from tests.toys import toy_scenes
@@ -32,7 +32,7 @@ def model():
         decoder_channels=8,
         decoder_grid=4,
     )
-    return discovery_model(config, 0).eval()
+    return build_model(config, 0).eval()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def output(model):
 
 
 def test_a_dropped_slot_leaves_its_pixels_to_the_others_in_their_own_proportions(model, output):
-    without = model.decode(dropped(output.slots, 2))
+    without = model.decode(drop_slot(output.slots, 2))
     kept = [0, 1, 3]
     assert_close(without.reconstructions, output.reconstructions[:, kept])
     rest = output.masks[:, kept]
@@ -53,17 +53,17 @@ def test_a_dropped_slot_leaves_its_pixels_to_the_others_in_their_own_proportions
 def test_swapped_slots_paint_in_each_others_scenes_and_twice_is_once_back(model, output):
     before = output.slots.slots.clone()
     one, other = (0, 1), (2, 3)
-    out = model.decode(swapped(output.slots, one, other))
+    out = model.decode(swap_slots(output.slots, one, other))
     assert_close(out.reconstructions[0, 1], output.reconstructions[2, 3])
     assert_close(out.reconstructions[2, 3], output.reconstructions[0, 1])
     assert_close(out.reconstructions[1], output.reconstructions[1])
-    again = swapped(swapped(output.slots, one, other), one, other)
+    again = swap_slots(swap_slots(output.slots, one, other), one, other)
     assert torch.equal(again.slots, before) and torch.equal(output.slots.slots, before)
     assert torch.equal(again.responsibilities, output.slots.responsibilities)
 
 
 def test_within_one_scene_a_swap_only_renames(model, output):
-    out = model.decode(swapped(output.slots, (1, 0), (1, 3)))
+    out = model.decode(swap_slots(output.slots, (1, 0), (1, 3)))
     assert_close(out.reconstruction, output.reconstruction, atol=1e-5, rtol=1e-4)
 
 
@@ -71,7 +71,7 @@ def test_a_slot_moves_along_the_directions_and_the_others_stay(output):
     directions = torch.randn(
         2, output.slots.slots.shape[2], generator=torch.Generator().manual_seed(1)
     )
-    out = moved(output.slots, (1, 2), down=0.25, right=-0.5, directions=directions)
+    out = move_slot(output.slots, (1, 2), down=0.25, right=-0.5, directions=directions)
     change = out.slots - output.slots.slots
     assert_close(change[1, 2], 0.25 * directions[0] - 0.5 * directions[1], atol=1e-5, rtol=1e-4)
     change[1, 2] = 0
@@ -91,7 +91,7 @@ def test_objects_are_told_from_ground_and_empty_slots_by_size():
     logits[0, 1, 2:4, 2:5], logits[0, 2, :, 5:] = 9.0, 9.0  # an object, and half of the picture
     slots = SlotOutput(torch.zeros(1, 4, 2), torch.full((1, 5, 4), 0.25))
     output = DiscoveryOutput(torch.zeros(1, 4, 3, 10, 10), logits.log_softmax(1), slots, 0.1)
-    held, centres = object_slots(output, torch.zeros(1, 3, 10, 10))
+    held, centres = find_object_slots(output, torch.zeros(1, 3, 10, 10))
     assert held.tolist() == [[False, True, False, False]]
     assert_close(centres[0, 1], torch.tensor([0.3, 0.35]), atol=0.01, rtol=0)
 
@@ -102,7 +102,7 @@ def test_the_largest_slot_is_the_ground_however_small():
         logits[0, slot, :, 2 * slot : 2 * slot + 2] = 9.0
     logits[0, 4, 0, 0] = 18.0
     output = DiscoveryOutput(torch.zeros(1, 6, 3, 12, 12), logits.log_softmax(1), None, 0.1)
-    held, _ = object_slots(output, torch.zeros(1, 3, 12, 12))
+    held, _ = find_object_slots(output, torch.zeros(1, 3, 12, 12))
     assert held.tolist() == [[True, True, True, True, False, True]]
 
 
@@ -124,15 +124,15 @@ def test_directions_are_found_where_slots_depend_on_position_alone(model, monkey
         return replace(painted, slots=SlotOutput(slots, torch.full((batch, 4, 4), 0.25)))
 
     monkeypatch.setattr(model, "forward", forward)
-    directions, share = position_directions(model, toy_scenes(100))
+    directions, share = fit_position_directions(model, toy_scenes(100))
     assert_close(directions, true, atol=1e-3, rtol=1e-3)
     assert share > 0.999
 
 
 def test_what_is_not_there_is_named(output, model):
     with pytest.raises(ValueError, match="no slot 4 of image 0: 3 images with 4 slots each"):
-        dropped(output.slots, 4)
+        drop_slot(output.slots, 4)
     with pytest.raises(ValueError, match="no slot 0 of image 3"):
-        swapped(output.slots, (0, 0), (3, 0))
+        swap_slots(output.slots, (0, 0), (3, 0))
     with pytest.raises(ValueError, match="slots of 1 scenes hold an object"):
-        position_directions(model, toy_scenes(1))
+        fit_position_directions(model, toy_scenes(1))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from smm_tutorial.discovery.model import DiscoveryConfig
-from smm_tutorial.discovery.recipe import discovery_model
+from smm_tutorial.discovery.runs import build_model
 from smm_tutorial.figures.charts import curve_figure
 from smm_tutorial.figures.discovery import (
     OPERATIONS,
@@ -34,7 +34,7 @@ DIRECTIONS = torch.ones(2, 16)
 
 @pytest.fixture(scope="module")
 def model():
-    return discovery_model(CONFIG, 0).eval()
+    return build_model(CONFIG, 0).eval()
 
 
 @pytest.fixture(scope="module")

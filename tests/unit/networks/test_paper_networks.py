@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from smm_tutorial import checkpoints, discovery
+from smm_tutorial import checkpoints
 from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
+from smm_tutorial.discovery.runs import DiscoveryRun
 from smm_tutorial.networks.decoders import PaperDecoder
 from smm_tutorial.networks.encoders import ConvEncoder
-from smm_tutorial.profiles import PROFILES
 from smm_tutorial.training.config import learning_rate_factor
 
 
@@ -108,56 +108,25 @@ def test_a_reduced_mixture_feeds_the_decoder_of_slot_attention(image_size):
 
 
 def test_the_paper_profile_is_the_papers_and_the_gpu_profile_is_light():
-    paper, gpu = (
-        discovery.discovery_config("mixture", PROFILES[name]) for name in ("paper", "gpu")
-    )
-    assert (paper.image_size, paper.convolutions, paper.encoder_stride, paper.decoder) == (
-        128,
-        "paper",
-        1,
-        "paper",
-    )
-    assert (paper.decoder_grid, paper.encoder_channels, paper.decoder_channels, paper.slot_dim) == (
-        8,
-        64,
-        64,
-        64,
-    )
-    assert (gpu.image_size, gpu.convolutions, gpu.encoder_stride, gpu.decoder) == (
-        64,
-        "light",
-        4,
-        "broadcast",
-    )
-    training = discovery.DiscoveryRun("", "mixture", "clevr6", PROFILES["paper"], seed=0).training
-    assert (training.steps, training.batch_size, training.learning_rate, training.clip_norm) == (
-        250_000,
-        128,
-        4e-4,
-        1.0,
-    )
+    paper, gpu = (DiscoveryRun(profile=name).config for name in ("paper", "gpu"))
+    assert (paper.image_size, paper.encoder_stride) == (128, 1)
+    assert (paper.convolutions, paper.decoder, paper.decoder_grid) == ("paper", "paper", 8)
+    assert (paper.encoder_channels, paper.decoder_channels, paper.slot_dim) == (64, 64, 64)
+    assert (gpu.image_size, gpu.encoder_stride) == (64, 4)
+    assert (gpu.convolutions, gpu.decoder) == ("light", "broadcast")
+    training = DiscoveryRun(profile="paper").training
+    assert (training.steps, training.batch_size) == (250_000, 128)
+    assert (training.learning_rate, training.clip_norm) == (4e-4, 1.0)
     for step in (1, 2_500, 5_000, 50_000, 200_000):
-        assert learning_rate_factor(step, training) == pytest.approx(
-            min(step / 5_000, 1) * 0.5 ** (step / 50_000)
-        )
+        expected = min(step / 5_000, 1) * 0.5 ** (step / 50_000)
+        assert learning_rate_factor(step, training) == pytest.approx(expected)
 
 
-def test_the_other_profiles_train_as_before():
+def test_the_other_profiles_share_a_schedule_and_short_runs_warm_up_in_a_quarter():
     for name in ("ci", "laptop", "gpu"):
-        training = discovery.DiscoveryRun("", "mixture", "clevr6", PROFILES[name], seed=0).training
-        assert (training.schedule, training.warmup_steps, training.clip_norm) == (
-            "cosine",
-            300,
-            0.15,
-        )
-
-
-def test_options_of_one_run_come_before_those_of_profile_and_hardware():
-    options = {"precision": "32-true", "compile": "default", "ema_decay": 0.999}
-    run = discovery.DiscoveryRun(
-        "", "mixture", "clevr6", PROFILES["ci"], seed=0, training_options=options
-    )
-    assert {name: getattr(run.training, name) for name in options} == options
+        training = DiscoveryRun(profile=name).training
+        assert (training.schedule, training.clip_norm) == ("cosine", 0.15)
+        assert training.warmup_steps == (5 if name == "ci" else 300)
 
 
 def test_committed_checkpoints_from_before_the_papers_parts_are_light():

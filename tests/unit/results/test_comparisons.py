@@ -1,20 +1,22 @@
 """Comparisons: what tables and sentences make of made-up records, whoever wins."""
 
-import json
 from dataclasses import asdict
 
 import pytest
 
-from smm_tutorial import cli, discovery, paths, report, results
-from smm_tutorial.profiles import PROFILES
+from smm_tutorial import cli, discovery, report, results
+from smm_tutorial.discovery.tables import NO_COMPARISON
 from smm_tutorial.results.comparisons import Spread
 from smm_tutorial.results.tables import shift_table
 
-TEST, CROWD = "clevr6, test", "out-of-distribution-crowd"
+TEST, CROWD = "clevr6", "out-of-distribution-crowd"
 
 
-def scores_of(value):
+def scores_of(value, set_name=TEST):
     return {
+        "set": set_name,
+        "starts": 1,
+        "selection": "all",
         "fg_ari": value,
         "mbo": value - 0.2,
         "miou": value - 0.25,
@@ -38,22 +40,21 @@ def scores_of(value):
 
 def record_of(slots, seed, value, *, validation=None, minutes=10.0, profile="ci", **scores):
     """The record of a run that reached that FG-ARI, and others on other data."""
-    run = discovery.DiscoveryRun(
-        "smm-tutorial train", slots, "clevr6", PROFILES[profile], seed, kind="comparison"
-    )
+    run = discovery.DiscoveryRun(slots, profile=profile, seed=seed, purpose="comparison")
     return {
+        "version": 2,
         "name": run.name,
-        "command": run.command,
-        "kind": run.kind,
-        "contestant": run.contestant,
+        "task": "discovery",
+        "purpose": "comparison",
+        "contestant": run.module,
+        "command": "smm-tutorial train",
         "config": asdict(run.config),
-        "training": asdict(run.training) | {"loss": run.loss_options},
-        "profile": run.profile.name,
+        "training": asdict(run.training) | {"loss": asdict(run.loss)},
+        "profile": run.profile,
         "data": run.data,
         "step": run.training.steps,
         "minutes": minutes,
-        "scores": {TEST: scores_of(value)}
-        | {label: scores_of(other) for label, other in scores.items()},
+        "scores": [scores_of(value)] + [scores_of(other, name) for name, other in scores.items()],
         "validation": [{"fg_ari": 0.99}, {"fg_ari": value if validation is None else validation}],
         "provenance": {"revision": "0123456789ab", "hardware": {"cpus": 2, "gpu": None}},
     }
@@ -80,7 +81,7 @@ def cells(table):
 
 
 def sentences(**values):
-    return results.difference_sentences(results.groups(records_of(**values)))
+    return results.describe_differences(results.group_records(records_of(**values)))
 
 
 def test_a_spread_is_the_standard_deviation_over_seeds():
@@ -88,48 +89,24 @@ def test_a_spread_is_the_standard_deviation_over_seeds():
     assert str(Spread.of([0.7, 0.8, 0.9])) == "0.800 ± 0.100" and str(Spread.of([0.5])) == "0.500"
 
 
+WITHIN = "within the spread, neither is shown to be better"
+AHEAD = "beyond the spread, in favour of "
+
+
 @pytest.mark.parametrize(
     ("mixture", "attention", "difference", "verdict"),
     [
-        (
-            [0.80, 0.82, 0.84],
-            [0.79, 0.81, 0.83],
-            "+0.010 ± 0.028",
-            "within the spread, neither is shown to be better",
-        ),
-        (
-            [0.90, 0.92, 0.94],
-            [0.79, 0.81, 0.83],
-            "+0.110 ± 0.028",
-            "beyond the spread, in favour of SMM",
-        ),
-        (
-            [0.60, 0.62, 0.64],
-            [0.79, 0.81, 0.83],
-            "-0.190 ± 0.028",
-            "beyond the spread, in favour of Slot Attention",
-        ),
-        (
-            [0.80, 0.80, 0.80],
-            [0.80, 0.80, 0.80],
-            "+0.000 ± 0.000",
-            "within the spread, neither is shown to be better",
-        ),
-        (
-            [0.90, 0.50, 0.95],
-            [0.60, 0.61, 0.62],
-            "+0.173 ± 0.247",
-            "within the spread, neither is shown to be better",
-        ),
+        ([0.80, 0.82, 0.84], [0.79, 0.81, 0.83], "+0.010 ± 0.028", WITHIN),
+        ([0.90, 0.92, 0.94], [0.79, 0.81, 0.83], "+0.110 ± 0.028", AHEAD + "SMM"),
+        ([0.60, 0.62, 0.64], [0.79, 0.81, 0.83], "-0.190 ± 0.028", AHEAD + "Slot Attention"),
+        ([0.80, 0.80, 0.80], [0.80, 0.80, 0.80], "+0.000 ± 0.000", WITHIN),
+        ([0.90, 0.50, 0.95], [0.60, 0.61, 0.62], "+0.173 ± 0.247", WITHIN),
     ],
 )
 def test_a_difference_is_held_against_the_spread(mixture, attention, difference, verdict):
     first, second = sentences(mixture=mixture, attention=attention)
-    setting = "clevr6, test (clevr6, ci, 32 px)"
-    assert (
-        first
-        == f"SMM minus Slot Attention, FG-ARI on {setting}: {difference} (3 and 3 seeds): {verdict}."
-    )
+    start = "SMM minus Slot Attention, FG-ARI on clevr6, test (clevr6, ci, 32 px): "
+    assert first == start + f"{difference} (3 and 3 seeds): {verdict}."
     assert second == first.replace("FG-ARI", "mBO")  # it differs by a constant in these records
 
 
@@ -168,13 +145,13 @@ def test_settings_are_not_mixed():
     records = records_of(mixture=[0.9, 0.8], attention=[0.7, 0.6]) + [
         record_of("mixture", 0, 0.1, profile="laptop")
     ]
-    found = results.groups(records)
+    found = results.group_records(records)
     assert [(group.contestant, group.setting.profile, len(group.records)) for group in found] == [
         ("attention", "ci", 2),
         ("mixture", "ci", 2),
         ("mixture", "laptop", 1),
     ]
-    assert len(results.difference_sentences(found)) == 2
+    assert len(results.describe_differences(found)) == 2
 
 
 @pytest.mark.parametrize(
@@ -189,37 +166,32 @@ def test_settings_are_not_mixed():
 def test_unlike_runs_are_refused_by_name(change, message):
     records = records_of(attention=[0.7], mixture=[0.9])
     change(records[1])
-    expected = f"comparison-attention-clevr6-ci-seed0 and comparison-mixture-clevr6-ci-seed0 are not comparable, they {message}"
-    with pytest.raises(ValueError, match=expected):
-        results.groups(records)
+    both = "comparison-attention-clevr6-ci-seed0 and comparison-mixture-clevr6-ci-seed0"
+    with pytest.raises(ValueError, match=f"{both} are not comparable, they {message}"):
+        results.group_records(records)
 
 
 def test_contestants_may_have_learning_rates_of_their_own_but_seeds_of_one_may_not():
     records = records_of(attention=[0.7, 0.6], mixture=[0.9, 0.8])
     for record in records[:2]:
         record["training"]["learning_rate"] = 5e-4
-    assert len(results.groups(records)) == 2
+    assert len(results.group_records(records)) == 2
     records[0]["training"]["learning_rate"] = 1e-3
     with pytest.raises(ValueError, match="differ in learning_rate: 0.001 and 0.0005"):
-        results.groups(records)
+        results.group_records(records)
 
 
 def test_the_table_has_a_line_for_each_slot_module(keep):
     records = records_of(mixture=[0.8, 0.9], attention=[0.7, 0.8, 0.9], mixture_reduced=[0.6])
-    records[0]["minutes"], records[0]["validation"] = (
-        20.0,
-        [{"fg_ari": 0.95}],
-    )  # seed 0 is chosen, though seed 1 tests better
+    # seed 0 is chosen, though seed 1 tests better
+    records[0] |= {"minutes": 20.0, "validation": [{"fg_ari": 0.95}]}
     keep(records)
     head, _, *rows = cells(discovery.comparison_table())
     assert [row[0] for row in rows] == ["Slot Attention", "SMM, slots reduced", "SMM"]
     attention, reduced, mixture = (dict(zip(head, row, strict=True)) for row in rows)
     assert attention["FG-ARI"] == "0.800 ± 0.100" and attention["split objects"] == "0.050 ± 0.000"
-    assert (
-        attention["seeds"] == "3"
-        and attention["best seed"] == "2"
-        and reduced["FG-ARI"] == "0.600 (one seed)"
-    )
+    assert (attention["seeds"], attention["best seed"]) == ("3", "2")
+    assert reduced["FG-ARI"] == "0.600 (one seed)"
     assert mixture["best seed"] == "0" and mixture["trained and scored on"] == "clevr6, ci, 32 px"
     assert mixture["training of each"] == "20 steps at rate 0.0016, 15 minutes, 2 CPU cores"
 
@@ -233,14 +205,14 @@ def test_shifts_have_a_line_for_each_data_set_and_a_gap_where_nothing_was_scored
     records += [record_of("mixture-reduced", seed, 0.8, **{CROWD: 0.3}) for seed in (0, 1)]
     records += [record_of("mixture-reduced", 2, 0.8)]
     keep(records)
-    head, _, *rows = cells(shift_table("comparison", ("fg_ari",)))
+    head, _, *rows = cells(shift_table("discovery", ("fg_ari",)))
     assert head == ["trained on", "scored on", "Slot Attention", "SMM, slots reduced", "SMM"]
     assert rows == [
-        ["clevr6, ci, 32 px", TEST, "0.750 ± 0.071", "0.800 ± 0.000", "0.850 ± 0.071"],
+        ["clevr6, ci, 32 px", "clevr6, test", "0.750 ± 0.071", "0.800 ± 0.000", "0.850 ± 0.071"],
         ["clevr6, ci, 32 px", "stacks", "0.200 (one seed)", "–", "–"],
         ["clevr6, ci, 32 px", CROWD, "–", "0.300 ± 0.000 (2 of 3 seeds)", "0.450 ± 0.071"],
     ]
-    assert cells(shift_table("comparison", ("mbo",)))[-1][-1] == "0.250 ± 0.071"
+    assert cells(shift_table("discovery", ("mbo",)))[-1][-1] == "0.250 ± 0.071"
 
 
 def test_scores_by_number_and_by_size_of_objects(keep):
@@ -256,15 +228,11 @@ def test_scores_by_number_and_by_size_of_objects(keep):
 
 
 def test_without_records_one_line_says_so(keep, capsys):
-    assert (
-        discovery.comparison_table()
-        == report.comparison()
-        == report.full_comparison()
-        == discovery.NO_COMPARISON
-    )
-    assert len(discovery.NO_COMPARISON.splitlines()) == 1
+    for table in ("comparison_table", "comparison_report", "full_comparison_report"):
+        assert getattr(discovery, table)() == NO_COMPARISON
+    assert len(NO_COMPARISON.splitlines()) == 1
     assert cli.main(["report", "comparison"]) == 0
-    assert capsys.readouterr().out.strip() == discovery.NO_COMPARISON
+    assert capsys.readouterr().out.strip() == NO_COMPARISON
 
 
 def test_the_readme_takes_the_tables_between_its_comments(keep):
@@ -273,20 +241,17 @@ def test_the_readme_takes_the_tables_between_its_comments(keep):
     others = others.replace("old\n", "", 1)  # an empty place
     readme = "before\n" + others + "between\n" + frame.format("comparison") + "after\n"
     keep(records_of(attention=[0.7, 0.8], mixture=[0.9, 0.8]))
-    written = report.readme_with_table(readme)
-    assert report.readme_with_table(written) == written and "old" not in written
-    assert [line for line in written.splitlines() if line in ("before", "between", "after")] == [
-        "before",
-        "between",
-        "after",
-    ]
+    written = report.fill_readme(readme)
+    assert report.fill_readme(written) == written and "old" not in written
+    outside = ["before", "between", "after"]
+    assert [line for line in written.splitlines() if line in outside] == outside
     place = written.split("between")[1]
     assert discovery.comparison_table() in place and "- SMM minus Slot Attention, mBO" in place
     assert "on data of other kinds" not in place  # nothing was scored on other data
     with pytest.raises(
         ValueError, match="lost the two comments that mark the place of the comparison table"
     ):
-        report.readme_with_table(others)
+        report.fill_readme(others)
 
 
 def test_the_whole_report_from_the_command_line(keep, capsys):
@@ -294,16 +259,27 @@ def test_the_whole_report_from_the_command_line(keep, capsys):
     assert cli.main(["report", "comparison"]) == 0
     out = capsys.readouterr().out
     for part in (
-        report.comparison(),
-        shift_table("comparison", ("mbo",)),
+        discovery.comparison_report(),
+        shift_table("discovery", ("mbo",)),
         discovery.by_objects_table(),
         discovery.by_size_table(),
     ):
         assert part in out
 
 
-def test_committed_records_of_comparisons_are_alike():
-    records = [
-        json.loads(path.read_text()) for path in paths.results_dir().glob("comparison-*.json")
-    ]
-    results.groups(records)
+@pytest.mark.parametrize("task", ["discovery", "set-prediction"])
+def test_committed_records_of_comparisons_are_alike(task):
+    assert results.read_groups(task)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "text"),
+    [
+        ({"cpus": 8, "threads": 1, "gpu": None}, "1 CPU thread"),
+        ({"cpus": 8, "threads": 4, "gpu": None}, "4 CPU threads"),
+        ({"cpus": 8, "threads": 4, "gpu": "H100"}, "H100"),
+        ({"cpus": 8, "gpu": None}, "8 CPU cores"),
+    ],
+)
+def test_hardware_is_what_a_run_used_and_cores_where_a_record_tells_no_more(hardware, text):
+    assert results.describe_hardware({"provenance": {"hardware": hardware}}) == text

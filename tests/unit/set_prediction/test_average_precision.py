@@ -98,9 +98,8 @@ def test_order_of_slots_targets_and_images_changes_nothing(seed):
 def test_what_is_predicted_exactly_scores_one_and_padding_that_ranks_last_costs_nothing():
     _, targets = sets(0)
     assert average_precision_clevr(targets, targets, 1e-6) == 1.0
-    more = np.concatenate(
-        [targets, targets - [*np.zeros(18), 1.0]], axis=1
-    )  # the same again, surer of nothing
+    again = targets - [*np.zeros(18), 1.0]  # surer of nothing
+    more = np.concatenate([targets, again], axis=1)
     assert average_precision_clevr(more, targets, -1) == 1.0
 
 
@@ -111,10 +110,8 @@ def test_a_stricter_threshold_never_scores_higher():
 
 
 def test_the_distance_is_in_world_units_and_must_be_below_the_threshold():
-    target, prediction = (
-        one()[None, None],
-        one((0.25, 0.0, 0.0))[None, None],
-    )  # 0.75 world units apart
+    target = one()[None, None]
+    prediction = one((0.25, 0.0, 0.0))[None, None]  # 0.75 world units away
     assert average_precision_clevr(prediction, target, 0.75) == 0
     assert average_precision_clevr(prediction, target, 0.7501) == 1
     assert average_precision_clevr(prediction, target, -1) == 1
@@ -161,9 +158,8 @@ def test_every_slot_counts_and_sure_mistakes_cost_precision():
 def test_padding_is_no_target():
     padding = one((0.0, 0, 0), sure=0.0)
     targets = np.stack([padding, one((0.9, 0, 0))])[None]
-    assert (
-        average_precision_clevr(one()[None, None], targets, 1) == 0
-    )  # the only real one lies 2.7 away
+    # the only real one lies 2.7 away
+    assert average_precision_clevr(one()[None, None], targets, 1) == 0
 
 
 def test_of_equally_sure_predictions_the_earlier_slot_and_image_go_first():

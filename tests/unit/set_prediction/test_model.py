@@ -13,11 +13,12 @@ from smm_tutorial.scenes import random_scene
 from smm_tutorial.scenes.records import read_records
 from smm_tutorial.set_prediction.model import SetHeads, SetPredictionConfig, SetPredictor
 from smm_tutorial.set_prediction.targets import (
+    COORDINATE_SCALE,
+    COORDINATES,
     OBJECT_DIM,
     PROPERTIES,
     PROPERTY_SLICES,
     REAL,
-    predicted_objects,
     set_targets,
 )
 from tests.shared import SHARED
@@ -72,20 +73,12 @@ def test_the_groups_tile_the_vector():
 
 def test_targets_read_back_are_the_objects():
     for scene, vectors in zip(SCENES, set_targets(SCENES, 7), strict=True):
-        objects = predicted_objects(vectors)
-        assert len(objects) == len(scene.objects)
-        for got, item in zip(objects, scene.objects, strict=True):
-            assert [getattr(got, name) for name in PROPERTIES] == [
-                getattr(item, name) for name in PROPERTIES
-            ]
-            assert got.position == pytest.approx(item.position, abs=1e-6)
-
-
-def test_predicted_objects_come_the_surest_first_and_the_unsure_not_at_all():
-    vectors = torch.zeros(3, OBJECT_DIM)
-    vectors[:, 0], vectors[:, REAL] = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.6, 0.4, 0.9])
-    assert [item.position[0] for item in predicted_objects(vectors)] == pytest.approx([0.9, 0.3])
-    assert len(predicted_objects(vectors, least_real=0.95)) == 0
+        assert vectors[:, REAL].sum() == len(scene.objects)
+        for vector, item in zip(vectors, scene.objects, strict=False):
+            for name, values in PROPERTIES.items():
+                assert values[vector[PROPERTY_SLICES[name]].argmax()] == getattr(item, name)
+            position = COORDINATE_SCALE * vector[COORDINATES]
+            assert position.tolist() == pytest.approx(item.position, abs=1e-6)
 
 
 def test_records_and_scenes_give_the_same_targets():

@@ -1,0 +1,32 @@
+"""What tables call the contestants and the data sets."""
+
+#: Every contestant, in the order of tables.
+CONTESTANT_TITLES = {
+    "attention": "Slot Attention",
+    "attention-wide": "Slot Attention, slots twice as wide",
+    "mixture-reduced": "SMM, slots reduced",
+    "mixture": "SMM",
+}
+#: Every set of scenes that models are scored on, by task, then by name. `{images}` stands for the
+#: number of images. Records of version 1 hold these titles, see `records.upgrade_record`.
+SET_TITLES = {
+    "discovery": {
+        "clevr6": "clevr6, test",
+        "clevr7-10": "7 to 10 objects",
+        "clevr-renders": "CLEVR in Blender, at most 6 objects",
+        "clevr-renders-7-10": "CLEVR in Blender, 7 to 10 objects",
+        "clevr-official": "CLEVR as released ({images} images)",
+        "clevr-tex": "clevr-tex, test",
+        "clevr-mirror": "clevr-mirror, test",
+        "cogent-a": "cogent-a, test",
+        "stacks": "stacks",
+        "out-of-distribution-crowd": "out-of-distribution-crowd",
+        "out-of-distribution-pairs": "out-of-distribution-pairs",
+    },
+    "set-prediction": {
+        "clevr6-whole": "clevr6-whole, test",
+        "clevr-whole": "clevr-whole, test",
+        "clevr-renders": "CLEVR in Blender, at most 6 objects",
+        "clevr-official": "CLEVR as released ({images} images, at most 6 objects)",
+    },
+}

@@ -1,0 +1,88 @@
+"""Scores of predicted sets: perfect ones, wrong ones, and none."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smm_tutorial.set_prediction.average_precision import average_precision_clevr
+from smm_tutorial.set_prediction.runs import SetPredictionRun, build_model
+from smm_tutorial.set_prediction.scores import THRESHOLDS, predict_sets, score
+from smm_tutorial.set_prediction.targets import COORDINATES, PROPERTY_SLICES, REAL, set_targets
+from tests.toys import toy_sets
+
+
+def test_perfect_predictions_score_one_everywhere():
+    data = toy_sets()
+    scores = score(data, set_targets(data.records, 6))
+    assert scores["ap"] == dict.fromkeys(THRESHOLDS, 1.0) and scores["images"] == 8
+    assert (scores["distance"], scores["count_error"]) == (0.0, 0.0) and set(
+        scores["right"].values()
+    ) == {1.0}
+    numbers = [len(record["objects"]) for record in data.records]
+    assert {int(n): entry["images"] for n, entry in scores["by_objects"].items()} == {
+        n: numbers.count(n) for n in set(numbers)
+    }
+    assert all(entry["ap"]["0.0625"] == 1 for entry in scores["by_objects"].values())
+    json.dumps(scores)
+
+
+def test_scores_say_what_is_wrong():
+    """Half a unit off along x; every third colour wrong in the first image; one object too many
+    everywhere.
+    """
+    data = toy_sets()
+    targets = set_targets(data.records, 7)
+    predictions = targets.clone()
+    predictions[..., COORDINATES.start] += 0.5 / 3 * targets[..., REAL]
+    colours = predictions[0, :3, PROPERTY_SLICES["color"]]
+    predictions[0, :3, PROPERTY_SLICES["color"]] = colours.roll(1, dims=1)
+    predictions[:, -1] = torch.tensor(
+        [9.0] * 3 + [0.0] * 15 + [0.9]
+    )  # far away: the nearest of no object
+    scores = score(data, predictions)
+    objects = sum(len(record["objects"]) for record in data.records)
+    assert scores["distance"] == pytest.approx(0.5, abs=1e-4) and scores["count_error"] == 1
+    assert scores["right"] == {
+        "size": 1,
+        "material": 1,
+        "shape": 1,
+        "color": pytest.approx(1 - 3 / objects, abs=1e-4),
+    }
+    assert (
+        scores["ap"]["0.25"] < 0.1 < 0.8 < scores["ap"]["1"]
+    )  # by chance two objects are alike and half a unit apart
+    for name, limit in THRESHOLDS.items():
+        assert scores["ap"][name] == pytest.approx(
+            average_precision_clevr(predictions, targets, limit), abs=1e-4
+        )
+
+
+def test_predictions_of_nothing_score_nothing():
+    data = toy_sets(count=2)
+    scores = score(data, torch.zeros(2, 6, 19))
+    assert scores["distance"] is None and set(scores["right"].values()) == {0.0}
+    assert scores["count_error"] == np.mean([len(record["objects"]) for record in data.records])
+
+
+def test_scores_need_records():
+    with pytest.raises(ValueError, match="has no records to score against"):
+        score(replace(toy_sets(), records=None), torch.zeros(8, 6, 19))
+
+
+def test_predictions_are_repeatable_and_alone_decide_the_scores():
+    model = build_model(SetPredictionRun(profile="ci").config, seed=0).eval()
+    data = toy_sets(count=70)  # more than one batch
+    predictions = predict_sets(model, data, seed=3)
+    assert predictions.shape == (70, 7, 19) and torch.equal(
+        predictions, predict_sets(model, data, seed=3)
+    )
+    assert not torch.equal(predictions, predict_sets(model, data, seed=4))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(predictions, predict_sets(model, data, seed=3))
+    with torch.no_grad():
+        noise = model.start_noise(64, torch.Generator().manual_seed(3))
+        expected = model(data.batch(slice(0, 64)).images, noise=noise).predictions
+    assert torch.equal(predictions[:64], expected)

@@ -1,0 +1,92 @@
+"""Tables of set prediction: comparisons in words and numbers, and searches beside them."""
+
+from dataclasses import asdict
+
+import pytest
+
+from smm_tutorial import cli, results, set_prediction
+from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS
+from smm_tutorial.results.comparisons import CRITERIA
+from smm_tutorial.set_prediction.recipe import SIZES
+from smm_tutorial.set_prediction.runs import SetPredictionRun
+from smm_tutorial.set_prediction.scores import THRESHOLDS
+
+
+def record_of(module, seed, ap, purpose="comparison", rate=None):
+    """The record of a compared run with that AP at every threshold."""
+    run = SetPredictionRun(module, profile="ci", seed=seed, purpose=purpose, rate=rate)
+    scores = {"set": "clevr6-whole", "images": 320, "ap": dict.fromkeys(THRESHOLDS, ap)}
+    return {
+        "version": 2,
+        "name": run.name,
+        "task": "set-prediction",
+        "purpose": purpose,
+        "contestant": module,
+        "command": "",
+        "config": asdict(run.config),
+        "training": asdict(run.training) | {"loss": {"coordinate_weight": 1.0}},
+        "scenes": 64,
+        "begun_with": None,
+        "profile": "ci",
+        "data": run.data,
+        "step": 20,
+        "minutes": 20.0,
+        "scores": [scores],
+        "validation": [{"ap_inf": ap}],
+        "provenance": {"hardware": {"cpus": 2, "gpu": None}},
+    }
+
+
+def test_a_comparison_of_sets_in_words_and_numbers(toy_sets, capsys):
+    for module, values in {
+        "mixture": (0.8, 0.9, 1.0),
+        "attention": (0.5, 0.6, 0.7),
+        "attention-wide": (0.8, 0.7, 0.9),
+    }.items():
+        for seed, ap in enumerate(values):
+            results.write_record(record_of(module, seed, ap))
+    assert cli.main(["report", "set-comparison"]) == 0
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("| ")]
+    titles = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]]
+    assert titles == ["Slot Attention", "Slot Attention, slots twice as wide", "SMM"]
+    assert "| 0.900 ± 0.100 | 0.900 ± 0.100 |" in lines[-1] and "| 3 | 2 | 20 steps" in lines[-1]
+    where = "clevr6-whole, test (clevr6-whole, ci, 64 px)"
+    difference = "+0.300 ± 0.141 (3 and 3 seeds): beyond the spread"
+    assert f"SMM minus Slot Attention, AP at 0.25 on {where}: {difference}" in out
+    assert len([line for line in out.splitlines() if line.startswith("- ")]) == 3 * len(
+        CRITERIA["set-prediction"].decisive
+    )
+
+
+def test_a_search_stands_beside_the_compared_run_that_it_would_better(toy_sets):
+    for module, seed, ap in (("mixture", 0, 0.5), ("mixture", 1, 0.6), ("attention", 0, 0.7)):
+        results.write_record(
+            record_of(module, seed, ap) | {"validation": [{"ap_inf": ap, "ap_0.5": ap / 2}]}
+        )
+    searched = record_of("mixture", 0, 0.4, purpose="search", rate=1e-4)
+    results.write_record(searched | {"validation": [{"ap_inf": 0.4, "ap_0.5": 0.1}]})
+    _, _, *lines = set_prediction.search_table().splitlines()
+    rate = f"{SIZES['ci'].learning_rate:g}"
+    assert [line.split(" | ")[:4] for line in lines] == [
+        ["| SMM", "0.0001", "0.400", "0.100"],
+        ["| SMM", rate, "0.500", "0.250"],
+    ]
+
+
+def test_runs_with_other_coordinate_weights_are_not_compared():
+    one, other = record_of("mixture", 0, 0.5), record_of("attention", 0, 0.5)
+    other["training"]["loss"] = {"coordinate_weight": 8.0}
+    with pytest.raises(ValueError, match="not comparable, they differ in loss"):
+        results.group_records([one, other])
+
+
+def test_without_records_one_line_says_so(toy_sets):
+    assert set_prediction.comparison_report().startswith("No comparison has been trained yet")
+    assert set_prediction.showcase_table().startswith("No run has been trained yet")
+    assert set(SET_EVALUATION_SETS) == {
+        "clevr6-whole",
+        "clevr-whole",
+        "clevr-renders",
+        "clevr-official",
+    }
