@@ -127,7 +127,7 @@ def segmentations(
                 "responsibilities": selected.log_joint.argmax(dim=1),
                 "decoder": selected.log_masks.argmax(dim=1),
             }
-            shares = output.slots.responsibilities.masked_fill(
+            shares = output.slot_output.responsibilities.masked_fill(
                 ~selected.kept[:, None], -1
             )  # (B, N, K)
             found["slots"] = enlarged(shares.argmax(dim=2), data.size)

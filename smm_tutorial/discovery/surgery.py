@@ -96,7 +96,7 @@ def position_directions(
         images = data.batch(slice(first, first + BATCH)).images.to(device)
         output = model(images, noise=model.start_noise(len(images), generator))
         held, centres = object_slots(output, images)
-        vectors.append(output.slots.slots[held])
+        vectors.append(output.slot_output.slots[held])
         places.append(centres[held])
     vectors, places = (
         torch.cat(vectors).double().cpu(),

@@ -79,7 +79,7 @@ def test_owners_by_pixels_by_the_decoder_and_by_the_slot_module(model, data):
         discovery.segment(model, data, seed=3), output.responsibilities(images).argmax(1)
     )
     assert torch.equal(discovery.segment(model, data, seed=3, masks="decoder"), output.segmentation)
-    cells = output.slots.responsibilities.argmax(2).unflatten(
+    cells = output.slot_output.responsibilities.argmax(2).unflatten(
         1, (16, 16)
     )  # the encoder halves 32 pixels
     by_slots = discovery.segment(model, data, seed=3, masks="slots")
