@@ -71,7 +71,7 @@ def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
         "--keep",
         nargs="?",
         choices=["record", "checkpoint"],
-        const="as usual",
+        const=True,
         help="put under data/, to be committed: the record, or the checkpoint with its record; by "
         "default the checkpoint of a run of its own, and of runs that are compared the record",
     )
@@ -144,9 +144,8 @@ def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> di
     model, record = task.train_and_record(run, command, tensorboard=options.tensorboard)
     if record is None:
         return None
-    keep = options.keep
-    if keep == "as usual":
-        keep = "checkpoint" if run.purpose == "showcase" else "record"
+    usual = "checkpoint" if run.purpose == "showcase" else "record"
+    keep = usual if options.keep is True else options.keep
     checkpoint, kept = save_run(model, record, keep)
     print(f"checkpoint {checkpoint}")
     print(f"record {kept}")

@@ -60,7 +60,7 @@ class DiscoveryOutput:
 
     reconstructions: Tensor
     log_masks: Tensor
-    slots: SlotOutput
+    slot_output: SlotOutput
     pixel_scale: float
 
     @property
@@ -128,23 +128,21 @@ class ObjectDiscovery(SlotModel):
         return_history: bool = False,
     ) -> DiscoveryOutput:
         """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
-        slots = self.find_slots(
+        slot_output = self.find_slots(
             images, num_iterations, num_slots, noise, return_history=return_history
         )
-        return self.decode(slots)
+        return self.decode(slot_output)
 
-    def decode(self, slots: SlotOutput) -> DiscoveryOutput:
+    def decode(self, slot_output: SlotOutput) -> DiscoveryOutput:
         """Paints each slot, and shares the pixels out by masks."""
-        batch, count = slots.slots.shape[:2]
-        painted = (
-            self.decoder(slots.slots.flatten(0, 1)).unflatten(0, (batch, count)).float()
-        )  # (B, K, 4, H, W)
+        slots = slot_output.slots  # (B, K, D)
+        painted = self.decoder(slots.flatten(0, 1))  # (B K, 4, H, W)
+        painted = painted.unflatten(0, slots.shape[:2]).float()  # (B, K, 4, H, W)
         logits = painted[:, :, 3]  # (B, K, H, W)
         if self.config.mask_prior == "share":
-            shares = slots.responsibilities.mean(
-                dim=1
-            )  # (B, K): of the inputs; in a mixture, its weights
+            # (B, K), of the inputs; in a mixture, its weights
+            shares = slot_output.responsibilities.mean(dim=1)
             logits = logits + shares.clamp_min(LEAST_SHARE).log()[:, :, None, None]
         return DiscoveryOutput(
-            painted[:, :, :3], logits.log_softmax(dim=1), slots, self.config.pixel_scale
+            painted[:, :, :3], logits.log_softmax(dim=1), slot_output, self.config.pixel_scale
         )

@@ -82,8 +82,10 @@ class DiscoveryRun:
         """Of the run, its files and its record."""
         prefixes = {"showcase": "discovery", "ablation": f"variant-{self.ablation}"}
         parts = [prefixes.get(self.purpose, self.purpose), self.module, self.data, self.profile]
-        parts += [f"{self.size}px"] * (self.size is not None)
-        parts += [f"rate{self.rate:g}"] * (self.rate is not None)
+        if self.size is not None:
+            parts.append(f"{self.size}px")
+        if self.rate is not None:
+            parts.append(f"rate{self.rate:g}")
         return "-".join([*parts, f"seed{self.seed}"])
 
     @property

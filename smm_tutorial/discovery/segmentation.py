@@ -76,7 +76,7 @@ def segment_by_all_masks(
             noise = model.start_noise(len(images), generator, num_slots)
             output = model(images, num_slots=num_slots, noise=noise)
             selected = SELECTIONS[selection](output, images)
-            shares = output.slots.responsibilities  # (B, N, K)
+            shares = output.slot_output.responsibilities  # (B, N, K)
             shares = shares.masked_fill(~selected.kept[:, None], -1)
             found = {
                 "responsibilities": selected.log_joint.argmax(dim=1),

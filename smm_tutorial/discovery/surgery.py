@@ -97,7 +97,7 @@ def fit_position_directions(
         images = data.batch(slice(first, first + BATCH)).images.to(device)
         output = model(images, noise=model.start_noise(len(images), generator))
         held, centres = find_object_slots(output, images)
-        found.append((output.slots.slots[held], centres[held]))
+        found.append((output.slot_output.slots[held], centres[held]))
     vectors, places = (torch.cat(part).double().cpu() for part in zip(*found, strict=True))
     if len(vectors) < 3:
         raise ValueError(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from smm_tutorial import checkpoints, paths
-from smm_tutorial.results.records import keep_record, write_record
+from smm_tutorial.results.records import VERSION, keep_record, write_record
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.logs import read_log
 from smm_tutorial.training.loop import TrainingResult
@@ -69,6 +69,7 @@ def describe_run(
     validation scenes. made_by: the `provenance` when the run began.
     """
     return {
+        "version": VERSION,
         "name": run.name,
         "task": task,
         "purpose": run.purpose,

@@ -24,8 +24,8 @@ from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.set_prediction.released import (
     IMAGE_SIZE,
     NUM_SLOTS,
-    OfficialSetPredictor,
-    load_official_set_predictor,
+    ReleasedSetPredictor,
+    load_released,
 )
 from smm_tutorial.set_prediction.scores import average_precisions
 from smm_tutorial.set_prediction.targets import set_targets
@@ -51,7 +51,7 @@ def recognise_pictures(renders: Renders, weights: str | Path) -> dict[str, dict[
 
     Raises `CheckpointError` for a file that is not the authors'.
     """
-    network = load_official_set_predictor(weights)
+    network = load_released(weights)
     new = random_scenes(RANDOM_SCENES, np.random.default_rng(SEED))
     images: dict[str, tuple[Sequence[Scene], Tensor]] = {
         "Blender's images": (renders.scenes, blender_images(renders)),
@@ -69,7 +69,7 @@ def recognise_pictures(renders: Renders, weights: str | Path) -> dict[str, dict[
 
 
 def precisions(
-    network: OfficialSetPredictor, scenes: Sequence[Scene], images: Tensor
+    network: ReleasedSetPredictor, scenes: Sequence[Scene], images: Tensor
 ) -> dict[str, float]:
     """Average precision at each of `set_prediction.THRESHOLDS`, and how many images there were,
     `(B, 3, 128, 128)`.

@@ -119,7 +119,7 @@ def operate(
 
     Raises `ValueError` for another operation.
     """
-    slots = output.slots
+    slots = output.slot_output
     if operation == "drop":
         after = drop_slot(slots, number)
     elif operation == "swap":

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from smm_tutorial.clustering import MixtureStep
 from smm_tutorial.figures.clustering import EMPHASIS, NEUTRAL, PANEL, draw_points, draw_step
 from smm_tutorial.figures.palette import component_colors
-from smm_tutorial.slots.as_mixture import in_order_of_groups
+from smm_tutorial.slots.as_mixture import reorder_to_groups
 
 PLACES = np.linspace(-6, 6, 601)  # where the one-dimensional densities are drawn
 FEATURE_STYLES = ("-", "--", ":", "-.")  # one a feature
@@ -47,7 +47,7 @@ def clusterings_figure(
         draw_points(row[0], points, np.eye(groups.max() + 1)[groups])
         row[0].set_ylabel(name, fontsize=11)
         for axis, step in zip(row[1:], steps.values(), strict=True):
-            draw_step(axis, points, in_order_of_groups(step, groups))
+            draw_step(axis, points, reorder_to_groups(step, groups))
         row[0].set(xlim=row[1].get_xlim(), ylim=row[1].get_ylim())
     for axis, title in zip(axes[0], ["true groups", *next(iter(rows.values()))[2]], strict=True):
         axis.set_title(title, fontsize=10)
@@ -184,7 +184,7 @@ def mixture_slots_figure(steps: Sequence[MixtureStep], iteration: int) -> Figure
     """Slots after `iteration` iterations: on their points (N, 2), and each one's weight and spread
     over all iterations.
 
-    steps: the start, then one entry an iteration, as `mixture_step` makes them.
+    steps: the start, then one entry an iteration, as `as_mixture_step` makes them.
 
     Raises:
         ValueError: `steps` has no such iteration.

@@ -1,4 +1,4 @@
-"""Position embeddings."""
+"""Position embeddings: grids of numbers that say where a pixel lies."""
 
 import math
 
@@ -7,21 +7,19 @@ from torch import Tensor
 
 
 def position_grid(height: int, width: int) -> Tensor:
-    """Coordinates of pixel centres in [0, 1] as channels y, x, 1 - y, 1 - x -> `(4, H, W)` (Slot
-    Attention, appendix).
+    """Coordinates y, x, 1 - y, 1 - x of pixel centres, in [0, 1] -> `(4, H, W)`.
+
+    Slot Attention (arXiv 2006.15055), appendix.
     """
-    y, x = torch.meshgrid(
-        (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij"
-    )
+    y = (torch.arange(height) + 0.5) / height
+    x = (torch.arange(width) + 0.5) / width
+    y, x = torch.meshgrid(y, x, indexing="ij")  # (H, W) each
     return torch.stack([y, x, 1 - y, 1 - x])
 
 
 def fourier_grid(height: int, width: int, frequencies: int) -> Tensor:
-    """sin and cos of pi 2^f times both coordinates in [-1, 1], after the coordinates -> `(2 + 4 F,
-    H, W)`.
-    """
-    y, x = 2 * position_grid(height, width)[:2] - 1
+    """Coordinates y, x in [-1, 1], then sin and cos of pi 2^f times each -> `(2 + 4 F, H, W)`."""
+    y, x = 2 * position_grid(height, width)[:2] - 1  # (H, W) each
     angles = [math.pi * 2**f * axis for f in range(frequencies) for axis in (y, x)]
-    return torch.stack(
-        [y, x, *(wave(angle) for angle in angles for wave in (torch.sin, torch.cos))]
-    )
+    waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
+    return torch.stack([y, x, *waves])

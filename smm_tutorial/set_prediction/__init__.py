@@ -17,7 +17,11 @@ from smm_tutorial.set_prediction.model import (
     SetPredictor,
 )
 from smm_tutorial.set_prediction.recipe import SIZES, begin_with_discovery, make_loss
-from smm_tutorial.set_prediction.released import OfficialSetPredictor, load_official_set_predictor
+from smm_tutorial.set_prediction.released import (
+    ReleasedSetPredictor,
+    ReleasedSlotMixture,
+    load_released,
+)
 from smm_tutorial.set_prediction.runs import SetPredictionRun, build_model, train, train_and_record
 from smm_tutorial.set_prediction.scores import (
     THRESHOLDS,
@@ -48,10 +52,11 @@ __all__ = [
     "COORDINATES",
     "COORDINATE_SCALE",
     "OBJECT_DIM",
-    "OfficialSetPredictor",
     "PROPERTIES",
     "PROPERTY_SLICES",
     "REAL",
+    "ReleasedSetPredictor",
+    "ReleasedSlotMixture",
     "SIZES",
     "SetHeads",
     "SetPrediction",
@@ -67,7 +72,7 @@ __all__ = [
     "comparison_table",
     "evaluate",
     "evaluated_record",
-    "load_official_set_predictor",
+    "load_released",
     "make_loss",
     "match_slots",
     "matched_set_loss",

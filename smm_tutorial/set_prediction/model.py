@@ -41,12 +41,12 @@ class SetPrediction:
     """What a set predictor says of images: one object a slot.
 
     predictions: `(B, K, 19)`, float32, in the order of `set_targets`: coordinates in (-1, 1), four
-    groups that sum to one, and how sure it is that the object is real, in (0, 1). slots: what the
-    predictions were read from.
+    groups that sum to one, and how sure it is that the object is real, in (0, 1).
+    slot_output: what the predictions were read from.
     """
 
     predictions: Tensor
-    slots: SlotOutput
+    slot_output: SlotOutput
 
 
 class SetHeads(nn.Module):
@@ -99,7 +99,7 @@ class SetPredictor(SlotModel):
         return_history: bool = False,
     ) -> SetPrediction:
         """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
-        slots = self.find_slots(
+        slot_output = self.find_slots(
             images, num_iterations, num_slots, noise, return_history=return_history
         )
-        return SetPrediction(self.heads(slots.slots), slots)
+        return SetPrediction(self.heads(slot_output.slots), slot_output)

@@ -1,15 +1,15 @@
 """The authors' released set predictor in our modules: reads their weights, gives their outputs.
 
 The file is `e725.pth` of the authors' repository (github.com/AIRI-Institute/smm, revision 0c724f6).
-It comes without a licence, so it is not part of this course: whoever has it can load it. Read as
-numbers alone; code in a file never runs.
+It comes without a licence, so it is not part of this course: whoever has it can load it. Only
+numbers are read from it; code in a file never runs.
 
-What was released differs from the paper, and each difference is an option of `SlotMixture` (see
-`ReleasedSlots`) but two: the slots start from the image (two tokens that a transformer updates
-together with the inputs), and they are read out through an MLP of means and log standard
-deviations.
+The release differs from the paper. `ReleasedSlotMixture` has the differences inside the iterations.
+`ReleasedSlots` adds two: the slots start from the image (a transformer updates two tokens together
+with the inputs), and an MLP reads them out from means and log standard deviations.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -18,18 +18,24 @@ from torch import Tensor, nn
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.networks.encoders import ConvEncoder
 from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
-from smm_tutorial.slots.base import SlotOutput
-from smm_tutorial.slots.mixture import SlotMixture
+from smm_tutorial.slots.base import SlotOutput, in_full_precision
+from smm_tutorial.slots.mixture import Projected, SlotMixture, log_joint
 
-IMAGE_SIZE, STRIDE, DIM, MLP_DIM, NUM_SLOTS, NUM_STEPS = (
-    128,
-    4,
-    64,
-    128,
-    10,
-    8,
-)  # 7 iterations and one more
-HEADS, LAYERS = 4, 2  # of the transformer
+IMAGE_SIZE = 128
+STRIDE = 4
+DIM = 64
+MLP_DIM = 128
+NUM_SLOTS = 10
+NUM_STEPS = 8  # 7 iterations and one more
+HEADS = 4  # of the transformer
+LAYERS = 2  # of the transformer
+RELEASED_OPTIONS = {
+    "content": "mean",
+    "weights": "fixed",
+    "gradient": "last",
+    "variance_floor": 1e-8,
+}
+LEAST_CLOSENESS = 1e-8  # added to exp(-distance)
 RANGE_SLACK = 1e-3  # how far beyond [0, 1] a resampling filter may carry an image
 REMEDY = "fetch e725.pth (2.6 MB) anew from github.com/AIRI-Institute/smm"
 
@@ -58,35 +64,31 @@ RENAMED = {
 }
 #: Inside a block of the transformer.
 RENAMED_IN_BLOCKS = {".to_out.0.": ".out.", ".ff.net.0.0.": ".mlp.0.", ".ff.net.2.": ".mlp.2."}
+#: A buffer that our checkpoints do not hold; the authors' grid ends in the pixels' corners.
+POSITIONS = "encoder.positions"
 UNUSED = ("quantizer.", "coord_quantizer.")  # left over from another experiment of the authors
 
 
-def load_official_set_predictor(path: str | Path) -> "OfficialSetPredictor":
+def load_released(path: str | Path) -> "ReleasedSetPredictor":
     """The released set predictor, in eval mode, from the authors' file at `path`.
 
     Raises:
-        CheckpointError: the file is missing, damaged, holds anything but tensors (nothing in it is
-        run), or holds other
-            tensors than the release. Names the file and the remedy.
+        CheckpointError: the file is missing or damaged, holds anything but tensors (nothing in it
+            is run), or holds other tensors than the release. Names the file and the remedy.
     """
     path = Path(path)
-    predictor = OfficialSetPredictor()
-    tensors = _translated(_read_tensors(path))
+    predictor = ReleasedSetPredictor()
+    tensors = _rename_tensors(_read_tensors(path))
     expected = predictor.state_dict() | {POSITIONS: predictor.encoder.positions}
-    odd = sorted(
-        name
-        for name in expected.keys() | tensors.keys()
-        if name not in expected
-        or name not in tensors
-        or expected[name].shape != tensors[name].shape
-    )
-    if odd:
-        found, wanted = (
-            tuple(of[odd[0]].shape) if odd[0] in of else "nothing" for of in (tensors, expected)
-        )
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    different = sorted({name for name, _ in shapes.items() ^ wanted.items()})
+    if different:
+        first = different[0]
         raise CheckpointError(
-            f"{path} does not hold the released set predictor: at {odd[0]} it has {found}, expected {wanted} "
-            f"({len(odd)} tensors differ): {REMEDY}"
+            f"{path} does not hold the released set predictor: at {first} it has "
+            f"{shapes.get(first, 'nothing')}, expected {wanted.get(first, 'nothing')} "
+            f"({len(different)} tensors differ): {REMEDY}"
         )
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise CheckpointError(
@@ -97,9 +99,10 @@ def load_official_set_predictor(path: str | Path) -> "OfficialSetPredictor":
     return predictor.eval()
 
 
-class OfficialSetPredictor(nn.Module):
-    """The released network: a `SetPredictor` whose slots are `ReleasedSlots`. For inference:
-    dropout is left out.
+class ReleasedSetPredictor(nn.Module):
+    """The released network: a `SetPredictor` whose slots are `ReleasedSlots`.
+
+    For inference: its dropout is left out.
     """
 
     def __init__(self):
@@ -109,9 +112,7 @@ class OfficialSetPredictor(nn.Module):
         self.heads = SetHeads(DIM, DIM)
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
-        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, in the order of
-        `set_targets`.
-        """
+        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, as of `set_targets`."""
         return self.predict(images, noise).predictions
 
     def predict(
@@ -119,58 +120,78 @@ class OfficialSetPredictor(nn.Module):
     ) -> SetPrediction:
         """Predictions and the slots behind them.
 
-        noise: `(B, 10, 128)`, for means and log standard deviations; drawn where it is None.
+        noise: `(B, 10, 128)`, for means and log standard deviations; drawn if not given.
+
+        Raises:
+            ValueError: images or noise of another shape, or images beyond [0, 1].
         """
         if images.ndim != 4 or images.shape[1:] != (3, IMAGE_SIZE, IMAGE_SIZE):
             raise ValueError(
-                f"images must be (batch, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], got {tuple(images.shape)}: load the data "
-                f"with size={IMAGE_SIZE}, the whole frame"
+                f"images must be (batch, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], got "
+                f"{tuple(images.shape)}: load the data with size={IMAGE_SIZE}, the whole frame"
             )
         low, high = images.aminmax()
         if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
             raise ValueError(
-                f"images must lie in [0, 1], got {low:.3g} to {high:.3g}: (images + 1) / 2 undoes a [-1, 1] scale"
+                f"images must lie in [0, 1], got {low:.3g} to {high:.3g}: "
+                "(images + 1) / 2 undoes a [-1, 1] scale"
             )
-        slots = self.slots(self.encoder(images), noise, return_history=return_history)
-        return SetPrediction(self.heads(slots.slots), slots)
+        slot_output = self.slots(self.encoder(images), noise, return_history=return_history)
+        return SetPrediction(self.heads(slot_output.slots), slot_output)
 
     def start_noise(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Noise `(B, 10, 128)` on the model's device, the same for the same generator state on any
-        device.
-        """
-        return torch.randn(batch, NUM_SLOTS, 2 * DIM, generator=generator).to(
-            next(self.parameters()).device
-        )
+        """Noise `(B, 10, 128)` on the model's device; a seed gives the same on every device."""
+        noise = torch.randn(batch, NUM_SLOTS, 2 * DIM, generator=generator)
+        return noise.to(next(self.parameters()).device)
+
+
+class ReleasedSlotMixture(SlotMixture):
+    """`SlotMixture` with the iterations of the released code, for its weights and for comparison.
+
+    It differs from the paper in four points:
+    - density: exp(-(squared distance in units of the variance) / sqrt(D)) + 1e-8. It has no
+      determinant, a factor D^-1/2 instead of 1/2, and a floor under every closeness.
+    - query: means and log standard deviations pass one LayerNorm over both and then the same
+      projection. The neural update starts from the normalised means.
+    - `weights="fixed"`: the released code normalises the responsibilities over inputs before it
+      sums them. Each weight is therefore 1/K in every iteration.
+    - `gradient="last"`, and in the release one iteration more than its setting says.
+
+    Sizes and options as of `SlotMixture`, but for `density`. Defaults are `RELEASED_OPTIONS`.
+    """
+
+    def __init__(self, *sizes: int, **options):
+        if "density" in options:
+            raise TypeError("ReleasedSlotMixture has a density of its own: leave density out")
+        super().__init__(*sizes, **RELEASED_OPTIONS | options)
+        if isinstance(self.norm_means, nn.LayerNorm):
+            self.norm_means = nn.LayerNorm(2 * self.slot_dim)
+
+    def queries(self, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, the variances about them, normalised means: `(B, K, D)` each."""
+        log_scales = 0.5 * variances.log().to(means)  # (B, K, D), log standard deviations
+        joint = self.norm_means(torch.cat([means, log_scales], dim=2))  # (B, K, 2 D)
+        means, log_scales = joint.chunk(2, dim=2)  # (B, K, D) each
+        return self.to_queries(means), (2 * self.to_queries(log_scales)).exp(), means
+
+    @in_full_precision
+    def e_step(
+        self, queries: Tensor, keys: Projected, variances: Tensor, log_weights: Tensor
+    ) -> Tensor:
+        """Log responsibilities `(B, K, N)`, normalised over slots."""
+        precisions = 2 / math.sqrt(self.slot_dim) * variances.reciprocal()  # (B, K, D)
+        logits = log_joint(queries, keys, precisions, 0.0, log_weights)  # (B, K, N)
+        floor = log_weights[..., None] + math.log(LEAST_CLOSENESS)  # (B, K, 1)
+        return torch.logaddexp(logits, floor).log_softmax(dim=1)
 
 
 class ReleasedSlots(nn.Module):
-    """`SlotMixture` as it was released, its start from the image, its slots read out to D.
-
-    - `density="scaled_distance"`: no log-determinant, D^-1/2 in place of 1/2, and a floor under
-      every closeness;
-    - `query="mean_and_scale"`: one LayerNorm and one projection for means and log standard
-      deviations;
-    - `weights="fixed"`: the released code normalises the responsibilities over inputs before it
-      sums them, so that each weight comes out as 1/K in every iteration;
-    - `gradient="last"`, 8 steps.
-    """
+    """`ReleasedSlotMixture`, its start from the image, its slots read out to D."""
 
     def __init__(self):
         super().__init__()
         self.start = ImageStart()
-        self.mixture = SlotMixture(
-            NUM_SLOTS,
-            DIM,
-            DIM,
-            NUM_STEPS,
-            MLP_DIM,
-            content="mean",
-            density="scaled_distance",
-            query="mean_and_scale",
-            weights="fixed",
-            gradient="last",
-            variance_floor=1e-8,
-        )
+        self.mixture = ReleasedSlotMixture(NUM_SLOTS, DIM, DIM, NUM_STEPS, MLP_DIM)
         self.mixture.start = self.mixture.start_log_variance = None  # it is always given one
         self.read_out = nn.Sequential(
             nn.Linear(2 * DIM, 2 * MLP_DIM), nn.ReLU(), nn.Linear(2 * MLP_DIM, DIM)
@@ -183,7 +204,8 @@ class ReleasedSlots(nn.Module):
         means, log_scales, inputs = self.start(inputs, noise)
         start = (means, (2 * log_scales).exp())  # (B, K, D) each
         output = self.mixture(inputs, start=start, return_history=return_history)
-        output.slots = self.read_out(torch.cat([output.means, 0.5 * output.variances.log()], dim=2))
+        log_scales = 0.5 * output.variances.log()  # (B, K, D)
+        output.slots = self.read_out(torch.cat([output.means, log_scales], dim=2))  # (B, K, D)
         return output
 
 
@@ -191,8 +213,8 @@ class ImageStart(nn.Module):
     """Start of the slots, learned from the image: two tokens join the inputs in a transformer.
 
     One token becomes the mean, the other the log scale, of a Gaussian over means and log standard
-    deviations, from which every slot's start is drawn. The inputs go on as the transformer leaves
-    them.
+    deviations. Every slot's start is drawn from it. The mixture gets the inputs as the transformer
+    leaves them.
     """
 
     def __init__(self):
@@ -206,9 +228,7 @@ class ImageStart(nn.Module):
         )
 
     def forward(self, inputs: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """inputs `(B, N, D)` -> means and log standard deviations `(B, K, D)`, and inputs `(B, N,
-        D)`.
-        """
+        """inputs `(B, N, D)` -> means, log standard deviations `(B, K, D)`, inputs `(B, N, D)`."""
         shape = (len(inputs), NUM_SLOTS, 2 * DIM)
         if noise is None:
             noise = torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
@@ -216,14 +236,12 @@ class ImageStart(nn.Module):
             raise ValueError(
                 f"noise must be (batch, slots, 2 slot_dim) = {shape}, got {tuple(noise.shape)}"
             )
-        tokens = torch.cat(
-            [self.tokens.expand(len(inputs), -1, -1), inputs], dim=1
-        )  # (B, 2 + N, D)
-        mean, log_scale, inputs = self.blocks(self.norm(tokens)).split(
-            [1, 1, inputs.shape[1]], dim=1
-        )
+        tokens = self.tokens.expand(len(inputs), -1, -1)  # (B, 2, D)
+        joint = self.blocks(self.norm(torch.cat([tokens, inputs], dim=1)))  # (B, 2 + N, D)
+        mean, log_scale, inputs = joint.split([1, 1, inputs.shape[1]], dim=1)
         slots = self.mean(mean) + self.log_scale(log_scale).exp() * noise.to(inputs)  # (B, K, 2 D)
-        return *slots.chunk(2, dim=2), inputs
+        means, log_scales = slots.chunk(2, dim=2)  # (B, K, D) each
+        return means, log_scales, inputs
 
 
 class TransformerBlock(nn.Module):
@@ -258,10 +276,8 @@ class SelfAttention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
-POSITIONS = "encoder.positions"  # a buffer that our checkpoints do not hold: the authors' grid ends in the pixels' corners
-
-
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """The file's tensors by name. Raises `CheckpointError` if it is anything else."""
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}: {REMEDY}")
     try:
@@ -269,7 +285,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged or hostile file can fail anywhere in the reader
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"{path} is damaged or holds more than tensors, and was refused; nothing in it was run ({reason}): {REMEDY}"
+            f"{path} is damaged or holds more than tensors, and was refused; "
+            f"nothing in it was run ({reason}): {REMEDY}"
         ) from error
     if not isinstance(content, dict) or not all(
         isinstance(tensor, Tensor) for tensor in content.values()
@@ -280,25 +297,18 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     return {str(name): tensor for name, tensor in content.items()}
 
 
-def _translated(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rename_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The file's tensors under our names; names that the release does not have stay as they are."""
     ours = {
         _our_name(name): tensor for name, tensor in tensors.items() if not name.startswith(UNUSED)
     }
-    first, tokens = (
-        "encoder.convolutions.0.weight",
-        ("slot_attention.mu", "slot_attention.logsigma"),
-    )
-    if first in ours:
-        ours[first] = (
-            ours[first] / 2
-        )  # the encoder stretches images to [-2, 2], the authors' to [-1, 1]
+    if (first := "encoder.convolutions.0.weight") in ours:
+        ours[first] = ours[first] / 2  # our encoder stretches images to [-2, 2], theirs to [-1, 1]
     if POSITIONS in ours and ours[POSITIONS].ndim == 4:
         ours[POSITIONS] = ours[POSITIONS][0].permute(2, 0, 1)  # (1, H, W, 4) -> (4, H, W)
     if (embedding := "encoder.embed_positions.weight") in ours:
-        ours[embedding] = ours[embedding][
-            ..., None, None
-        ]  # a linear map -> a convolution of one pixel
+        ours[embedding] = ours[embedding][..., None, None]  # linear map -> 1x1 convolution
+    tokens = ("slot_attention.mu", "slot_attention.logsigma")
     if all(name in ours for name in tokens):
         ours["slots.start.tokens"] = torch.cat([ours.pop(name) for name in tokens], dim=1)
     return ours
@@ -311,6 +321,7 @@ def _our_name(name: str) -> str:
         if name.startswith(theirs):
             name = ours + name.removeprefix(theirs)
             break
-    for theirs, ours in RENAMED_IN_BLOCKS.items():
-        name = name.replace(theirs, ours) if name.startswith("slots.start.blocks.") else name
+    if name.startswith("slots.start.blocks."):
+        for theirs, ours in RENAMED_IN_BLOCKS.items():
+            name = name.replace(theirs, ours)
     return name

@@ -78,10 +78,14 @@ class SetPredictionRun:
     def name(self) -> str:
         """Of the run, its files and its record."""
         parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
-        parts += [f"{self.scenes}scenes"] * (self.scenes is not None)
-        parts += [f"weight{self.coordinate_weight:g}"] * (self.coordinate_weight != 1)
-        parts += [f"rate{self.rate:g}"] * (self.rate is not None)
-        parts += ["pretrained"] * (self.begin_with is not None)
+        if self.scenes is not None:
+            parts.append(f"{self.scenes}scenes")
+        if self.coordinate_weight != 1:
+            parts.append(f"weight{self.coordinate_weight:g}")
+        if self.rate is not None:
+            parts.append(f"rate{self.rate:g}")
+        if self.begin_with is not None:
+            parts.append("pretrained")
         return "-".join([*parts, f"seed{self.seed}"])
 
     @property

@@ -6,46 +6,43 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from smm_tutorial.clustering import MixtureStep
+from smm_tutorial.clustering.em import MixtureStep
+from smm_tutorial.clustering.em_steps import Parameters, e_step
 from smm_tutorial.slots.base import SlotState
 
 
-def mixture_step(points: Tensor, state: SlotState, index: int = 0) -> MixtureStep:
-    """One set's slots after an iteration as an entry of a mixture's history, so that everything
-    draws and scores them.
+def as_mixture_step(points: Tensor, state: SlotState, index: int = 0) -> MixtureStep:
+    """One set's slots after an iteration, as an entry of a mixture's history.
 
-    points `(B, N, D)`; `state` of a `SlotMixture` on them; index: which of the B sets. The step's
-    responsibilities are those that the state's parameters give, the next E-step's.
+    What draws and scores mixtures then takes it. The responsibilities of the entry are those of the
+    next E-step, at the state's parameters.
+
+    Args:
+        points: `(B, N, D)`, B sets.
+        state: of a `SlotMixture` on `points`. Without projections and normalisation its means lie
+            among the points.
+        index: of the set, below B.
 
     Raises:
-        ValueError: the state has no variances: it is one of Slot Attention.
+        ValueError: the state is Slot Attention's, it has no variances and no weights.
     """
     if state.variances is None or state.weights is None:
         raise ValueError(
-            "state has no variances or weights, it is Slot Attention's: pass a state of a SlotMixture"
+            "state has no variances or weights, it is Slot Attention's: "
+            "pass a state of a SlotMixture"
         )
-    data = points[index].detach().double().numpy()  # (N, D)
-    weights, means, variances = (
-        tensor[index].detach().double().numpy()
-        for tensor in (state.weights, state.means, state.variances)
+    data = _to_numpy(points[index])  # (N, D)
+    parameters = Parameters(
+        weights=_to_numpy(state.weights[index]),  # (K,)
+        means=_to_numpy(state.means[index]),  # (K, D)
+        covariances=_to_numpy(state.variances[index]),  # (K, D)
     )
-    step = MixtureStep(weights, means, variances, "diag", float("nan"), data)
-    return MixtureStep(weights, means, variances, "diag", float(log_likelihood(step).mean()), data)
+    log_likelihoods, _ = e_step(data, parameters, "diag")  # (N,)
+    return MixtureStep(*parameters, "diag", float(log_likelihoods.mean()), data)
 
 
-def log_likelihood(step: MixtureStep) -> np.ndarray:
-    """Log density (N,) of the points of a step with diagonal covariances, in nats."""
-    squares = (step.points[:, None] - step.means) ** 2 / step.covariances  # (N, K, D)
-    log_joint = np.log(step.weights) - 0.5 * (squares + np.log(2 * np.pi * step.covariances)).sum(
-        axis=2
-    )
-    return np.logaddexp.reduce(log_joint, axis=1)
-
-
-def in_order_of_groups(step: MixtureStep, groups: np.ndarray) -> MixtureStep:
-    """The step with its components reordered to agree best with groups (N,), of which there are as
-    many.
-    """
+def reorder_to_groups(step: MixtureStep, groups: np.ndarray) -> MixtureStep:
+    """The step with its components in the order that agrees best with groups (N,) of 0 to K - 1."""
     overlaps = step.responsibilities.T @ np.eye(len(step.means))[groups]  # (K, K): component, group
     _, components = linear_sum_assignment(overlaps.T, maximize=True)  # the component of each group
     return replace(
@@ -54,3 +51,7 @@ def in_order_of_groups(step: MixtureStep, groups: np.ndarray) -> MixtureStep:
         means=step.means[components],
         covariances=step.covariances[components],
     )
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()

@@ -9,16 +9,17 @@ from smm_tutorial.slots.base import (
     SlotModule,
     SlotOutput,
     SlotState,
-    _full_precision,
-    _straight_through,
+    in_full_precision,
+    pass_straight_through,
 )
 
 
 class SlotAttention(SlotModule):
-    """Slot Attention (arXiv 2006.15055, algorithm 1).
+    """Slot Attention (arXiv 2006.15055). Line numbers are those of its algorithm 1.
 
-    Inputs are shared out by scaled dot products, normalised *over slots*; each slot then moves to
-    the weighted mean of its values by the neural update. Sizes and options: see `SlotModule`.
+    Slots compete for each input: the attention is a softmax *over slots* of scaled dot products.
+    Each slot then moves to the weighted mean of the values by the neural update. Sizes and options:
+    see `SlotModule`.
     """
 
     def forward(
@@ -30,36 +31,37 @@ class SlotAttention(SlotModule):
         *,
         return_history: bool = False,
     ) -> SlotOutput:
-        """inputs `(B, N, D_in)`, noise `(B, K, D)` or None (then drawn) -> `SlotOutput`, slots `(B,
-        K, D)`.
+        """inputs `(B, N, D_in)` -> `SlotOutput` with slots `(B, K, D)`.
+
+        noise: `(B, K, D)`, fixes the start of the slots; drawn if not given.
         """
-        iterations, num_slots = self.checked(inputs, num_iterations, num_slots)
-        inputs = self.norm_inputs(inputs)
-        keys, values = self.to_keys(inputs), self.to_values(inputs)  # (B, N, D)
-        slots = start = self.start(len(inputs), num_slots, noise)  # (B, K, D)
+        iterations, num_slots = self.check_call(inputs, num_iterations, num_slots)
+        slots = start = self.start(len(inputs), num_slots, noise)  # (B, K, D), line 1
+        inputs = self.norm_inputs(inputs)  # line 3
+        keys = self.to_keys(inputs)  # (B, N, D)
+        values = self.to_values(inputs)  # (B, N, D)
         history = []
-        for last in [False] * (iterations - 1) + [True]:
+        for last in [False] * (iterations - 1) + [True]:  # line 4
             if last and self.gradient == "last":
-                slots = _straight_through(slots, start)
+                slots = pass_straight_through(slots, start)
             with torch.set_grad_enabled(self.records_gradient(last)):
-                log_attention = self.attend(
-                    self.to_queries(self.norm_means(slots)), keys
-                )  # (B, K, N)
-                slots = self.move(slots, self.gather(log_attention, values))  # (B, K, D)
+                queries = self.to_queries(self.norm_means(slots))  # (B, K, D), line 6
+                log_attention = self.attend(queries, keys)  # (B, K, N), line 7, eq. 1
+                weighted_means = self.gather(log_attention, values)  # (B, K, D), line 8, eq. 2
+                slots = self.move(slots, weighted_means)  # (B, K, D), lines 9 and 10
             if return_history:
                 history.append(SlotState(slots, log_attention.exp().mT))
         return SlotOutput(slots, log_attention.exp().mT, history=history)
 
-    @_full_precision
+    @in_full_precision
     def attend(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Log of the attention `(B, K, N)`: softmax over slots of queries `(B, K, D)` times keys
-        `(B, N, D)`.
-        """
+        """queries `(B, K, D)`, keys `(B, N, D)` -> log of the attention `(B, K, N)`."""
         return (queries @ keys.mT / math.sqrt(self.slot_dim)).log_softmax(dim=1)
 
-    @_full_precision
+    @in_full_precision
     def gather(self, log_attention: Tensor, values: Tensor) -> Tensor:
-        """Weighted means `(B, K, D)`. The weights are normalised over inputs in log space: no slot
-        divides by zero.
+        """Weighted means `(B, K, D)` of values `(B, N, D)`.
+
+        A softmax over inputs normalises the weights, so no slot divides by zero.
         """
         return log_attention.softmax(dim=2) @ values

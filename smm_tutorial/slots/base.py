@@ -1,6 +1,4 @@
-"""What both slot modules share: where slots start, the neural update of a mean, options and
-checks.
-"""
+"""What both slot modules share: their output, start, neural update, options and checks."""
 
 import functools
 import math
@@ -13,128 +11,91 @@ from torch import Tensor, nn
 Start = Literal["shared", "per_slot", "background"]
 Projections = Literal["learned", "identity"]
 Normalisation = Literal["layer", "inputs", "none"]
-Initialisation = Literal["random", "clustering"]
 Update = Literal["neural", "none"]
 Gradient = Literal["all", "last"]
-#: Scale of the noise around a start mean before training. Shared starts need it to tell slots
-#: apart; others hardly do.
-START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
+Initialisation = Literal["random", "clustering"]
+
 START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
+#: Scale of the noise around a start mean before training. Slots with the same start mean differ by
+#: their noise alone, so they need more of it.
+START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
 
 
 @dataclass
 class SlotState:
-    """The slots after one iteration. Slot Attention has means (its slots) and responsibilities (its
-    attention) alone.
+    """The slots after one iteration.
+
+    From Slot Attention: its slots as `means` and its attention as `responsibilities`, nothing else.
     """
 
     means: Tensor  # (B, K, D)
-    responsibilities: Tensor  # (B, N, K), those that gave the means
+    responsibilities: Tensor  # (B, N, K), the ones that gave these means
     variances: Tensor | None = None  # (B, K, D)
     weights: Tensor | None = None  # (B, K)
 
 
 @dataclass
 class SlotOutput:
-    """What a slot module returns.
+    """What a slot module returns. `SlotAttention` leaves the mixture's parameters at None."""
 
-    slots: `(B, K, module.output_dim)`. responsibilities: `(B, N, K)`, sum to 1 over K, of the last
-    iteration. means, variances `(B, K, D)`, weights `(B, K)`: the mixture; None from
-    `SlotAttention`.
-    history: one `SlotState` an iteration if it was asked for, else empty.
-    """
-
-    slots: Tensor
-    responsibilities: Tensor
-    means: Tensor | None = None
-    variances: Tensor | None = None
-    weights: Tensor | None = None
-    history: list[SlotState] = field(default_factory=list)
-
-
-def _choice(name: str, value: str, choices: type) -> str:
-    if value not in get_args(choices):
-        raise ValueError(
-            f"{name} must be one of {', '.join(map(repr, get_args(choices)))}, got {value!r}"
-        )
-    return value
-
-
-def _at_least_one(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return value
-
-
-def _full_precision(step):
-    """Runs a step of the clustering outside autocast and in float32 at least: sums over inputs need
-    the digits.
-    """
-
-    @functools.wraps(step)
-    def in_full_precision(self, *tensors: Tensor):
-        with torch.autocast(tensors[0].device.type, enabled=False):
-            return step(self, *(t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors))
-
-    return in_full_precision
-
-
-def _straight_through(value: Tensor, start: Tensor) -> Tensor:
-    """`value`, cut from what made it, whose gradient goes to `start` (BO-QSA)."""
-    return value.detach() + (start - start.detach())
+    slots: Tensor  # (B, K, module.output_dim)
+    responsibilities: Tensor  # (B, N, K) of the last iteration, sum to 1 over K
+    means: Tensor | None = None  # (B, K, D)
+    variances: Tensor | None = None  # (B, K, D)
+    weights: Tensor | None = None  # (B, K)
+    history: list[SlotState] = field(default_factory=list)  # if asked for, one per iteration
 
 
 class SlotStart(nn.Module):
-    """Where slots begin: mean + scale * noise, with noise from N(0, 1) for every image and slot,
-    reparameterised.
+    """Where slots begin: mean + scale * noise, with noise from N(0, 1) for every image and slot.
 
-    `shared`: one learned mean and scale; the slots are exchangeable (Slot Attention).
-    `per_slot`: a learned mean and scale for each; slots specialise and are no longer exchangeable.
-    `background`: two, one for the first slot and one that all the others share, which stay
+    `shared`: one learned mean and scale. The slots are exchangeable, as in Slot Attention.
+    `per_slot`: a learned mean and scale for each slot. The slots specialise.
+    `background`: one mean and scale for the first slot, and one for all others. The others are
     exchangeable.
     """
 
     def __init__(self, num_slots: int, slot_dim: int, kind: Start):
         super().__init__()
-        self.num_slots, self.slot_dim, self.kind = num_slots, slot_dim, kind
+        self.num_slots = num_slots
+        self.slot_dim = slot_dim
+        self.kind = kind
         starts = {"shared": 1, "background": 2, "per_slot": num_slots}[kind]
         self.mean = nn.Parameter(torch.randn(starts, slot_dim) * START_MEAN_SPREAD)
         self.log_scale = nn.Parameter(torch.full((starts, slot_dim), math.log(START_NOISE[kind])))
 
-    def each_slot(self, parameter: Tensor, num_slots: int) -> Tensor:
-        """Hands a parameter out to the slots: `(starts, D)` -> `(K, D)`."""
-        if self.kind == "shared":
-            return parameter.expand(num_slots, -1)
-        if self.kind == "background":
-            return torch.cat([parameter[:1], parameter[1:].expand(num_slots - 1, -1)])
-        if num_slots > self.num_slots:
-            raise ValueError(
-                f"num_slots is {num_slots}, but start='per_slot' has learned {self.num_slots} starts: ask for at most "
-                f"{self.num_slots} slots, or train with start='shared' or 'background', which take any number"
-            )
-        return parameter[:num_slots]
-
     def forward(self, batch: int, num_slots: int, noise: Tensor | None = None) -> Tensor:
         """-> `(B, K, D)`; the same noise `(B, K, D)` gives the same start."""
         shape = (batch, num_slots, self.slot_dim)
-        mean, log_scale = (
-            self.each_slot(self.mean, num_slots),
-            self.each_slot(self.log_scale, num_slots),
-        )  # (K, D)
+        mean = self.expand_to_slots(self.mean, num_slots)  # (K, D)
+        log_scale = self.expand_to_slots(self.log_scale, num_slots)  # (K, D)
         if noise is None:
             noise = torch.randn(shape, dtype=mean.dtype, device=mean.device)
         if noise.shape != shape:
             raise ValueError(
                 f"noise must be (batch, slots, slot_dim) = {shape}, got {tuple(noise.shape)}"
             )
-        return mean + log_scale.exp() * noise.to(mean)
+        return mean + log_scale.exp() * noise.to(mean)  # (B, K, D)
+
+    def expand_to_slots(self, parameter: Tensor, num_slots: int) -> Tensor:
+        """Each slot's row of a parameter of the start: `(starts, D)` -> `(K, D)`."""
+        if self.kind == "shared":
+            return parameter.expand(num_slots, -1)
+        if self.kind == "background":
+            return torch.cat([parameter[:1], parameter[1:].expand(num_slots - 1, -1)])
+        if num_slots > self.num_slots:
+            raise ValueError(
+                f"num_slots is {num_slots}, but start='per_slot' has learned {self.num_slots} "
+                f"starts: ask for at most {self.num_slots} slots, or train with start='shared' or "
+                "'background', which take any number"
+            )
+        return parameter[:num_slots]
 
 
 class NeuralUpdate(nn.Module):
-    """The learned step of a mean towards the weighted mean: a GRU, then a residual MLP (Slot
-    Attention, algorithm 1).
+    """The learned step of a mean to the weighted mean: a GRU, then a residual MLP.
 
-    The GRU's state is the mean as it was before any normalisation.
+    Slot Attention, algorithm 1, lines 9 and 10. The GRU's state is the mean before its LayerNorm.
     """
 
     def __init__(self, slot_dim: int, mlp_dim: int):
@@ -145,46 +106,45 @@ class NeuralUpdate(nn.Module):
             nn.Linear(slot_dim, mlp_dim), nn.ReLU(), nn.Linear(mlp_dim, slot_dim)
         )
 
+    def forward(self, weighted_means: Tensor, means: Tensor) -> Tensor:
+        """Both `(B, K, D)` -> the updated means `(B, K, D)`."""
+        weighted_means = weighted_means.to(means.dtype)
+        moved = self.gru(weighted_means.flatten(0, 1), means.flatten(0, 1))  # (B K, D)
+        moved = moved.view_as(means)  # (B, K, D)
+        return moved + self.mlp(self.norm(moved))
+
     @torch.no_grad()
     def start_as_clustering(self) -> None:
-        """Nearly hands the weighted mean on: most of a step towards tanh of it, hardly any MLP."""
+        """Sets the weights so that the new mean is nearly tanh of the weighted mean."""
         dim = self.gru.hidden_size
         for parameter in (*self.gru.parameters(), *self.mlp[-1].parameters()):
             parameter.mul_(0.1)
-        self.gru.weight_ih[2 * dim :] += torch.eye(
-            dim
-        )  # rows of a GRU: reset gate, update gate, new state
-        self.gru.bias_ih[
-            dim : 2 * dim
-        ] = -2.0  # update gate: sigmoid(-2) = 0.12 of the old mean stays
-
-    def forward(self, weighted_means: Tensor, means: Tensor) -> Tensor:
-        weighted_means = weighted_means.to(means.dtype)
-        means = self.gru(weighted_means.flatten(0, 1), means.flatten(0, 1)).view_as(
-            means
-        )  # (B K, D) -> (B, K, D)
-        return means + self.mlp(self.norm(means))
+        # The rows of a GRU: reset gate, update gate, new state.
+        self.gru.weight_ih[2 * dim :] += torch.eye(dim)
+        self.gru.bias_ih[dim : 2 * dim] = -2.0  # sigmoid(-2) = 0.12 of the old mean stays
 
 
 class SlotModule(nn.Module):
-    """What both slot modules share: sizes, projections, start, options, checks. Use `SlotAttention`
-    or `SlotMixture`.
+    """What both slot modules share: sizes, projections, start, options, checks.
+
+    Use `SlotAttention` or `SlotMixture`.
 
     num_slots: K. input_dim, slot_dim: D_in, D. num_iterations: rounds of clustering in one call.
-    mlp_dim: hidden width of the MLPs (2 D if not given).
+    mlp_dim: hidden width of the MLPs, 2 D if not given.
     start: `shared` | `per_slot` | `background`, see `SlotStart`.
-    projections: keys, values, queries are `learned` linear maps | the `identity` (then input_dim
-    must equal slot_dim).
+    projections: keys, values and queries are `learned` linear maps | the `identity`, which needs
+    input_dim = slot_dim.
     normalisation: a LayerNorm on inputs and on means before the query, `layer` | on `inputs` alone
     | `none`.
     update: the mean moves by `NeuralUpdate`, `neural` | straight to the weighted mean, `none`.
-    gradient: flows through `all` iterations | the `last` alone, with the start still trained.
+    gradient: flows through `all` iterations | through the `last` alone, where it goes straight to
+    the start, which therefore still trains (BO-QSA).
     initialisation: learned parts start at `random` | so that the module starts as plain soft
-    `clustering`: keys and values one and the same rotation, queries the identity, the update nearly
-    handing the weighted mean on.
+    `clustering`: keys and values are the same rotation of the inputs, queries are the means, and
+    the update nearly returns the weighted mean.
 
-    Raises `ValueError` for an unknown option, a size below 1, and in `forward` for inputs or noise
-    of a wrong shape.
+    Raises `ValueError` for an unknown option or a size below 1, and in `forward` for inputs or
+    noise of a wrong shape.
     """
 
     def __init__(
@@ -203,13 +163,18 @@ class SlotModule(nn.Module):
         initialisation: Initialisation = "random",
     ):
         super().__init__()
-        self.num_slots = _at_least_one("num_slots", num_slots)
-        self.input_dim = _at_least_one("input_dim", input_dim)
-        self.slot_dim = _at_least_one("slot_dim", slot_dim)
-        self.num_iterations = _at_least_one("num_iterations", num_iterations)
-        self.mlp_dim = _at_least_one("mlp_dim", 2 * slot_dim if mlp_dim is None else mlp_dim)
-        self.gradient = _choice("gradient", gradient, Gradient)
-        if _choice("projections", projections, Projections) == "learned":
+        self.num_slots = check_at_least_one("num_slots", num_slots)
+        self.input_dim = check_at_least_one("input_dim", input_dim)
+        self.slot_dim = check_at_least_one("slot_dim", slot_dim)
+        self.num_iterations = check_at_least_one("num_iterations", num_iterations)
+        self.mlp_dim = check_at_least_one("mlp_dim", 2 * slot_dim if mlp_dim is None else mlp_dim)
+        check_choice("start", start, Start)
+        check_choice("projections", projections, Projections)
+        check_choice("normalisation", normalisation, Normalisation)
+        check_choice("update", update, Update)
+        check_choice("initialisation", initialisation, Initialisation)
+        self.gradient = check_choice("gradient", gradient, Gradient)
+        if projections == "learned":
             self.to_keys = nn.Linear(input_dim, slot_dim, bias=False)
             self.to_values = nn.Linear(input_dim, slot_dim, bias=False)
             self.to_queries = nn.Linear(slot_dim, slot_dim, bias=False)
@@ -219,23 +184,21 @@ class SlotModule(nn.Module):
             raise ValueError(
                 f"projections='identity' needs input_dim = slot_dim, got {input_dim} and {slot_dim}"
             )
-        normalised = _choice("normalisation", normalisation, Normalisation)
-        self.norm_inputs = nn.Identity() if normalised == "none" else nn.LayerNorm(input_dim)
-        self.norm_means = nn.LayerNorm(slot_dim) if normalised == "layer" else nn.Identity()
-        self.start = SlotStart(num_slots, slot_dim, _choice("start", start, Start))
-        self.update = (
-            NeuralUpdate(slot_dim, self.mlp_dim)
-            if _choice("update", update, Update) == "neural"
-            else None
-        )
-        if _choice("initialisation", initialisation, Initialisation) == "clustering":
+        self.norm_inputs = nn.Identity() if normalisation == "none" else nn.LayerNorm(input_dim)
+        self.norm_means = nn.LayerNorm(slot_dim) if normalisation == "layer" else nn.Identity()
+        self.start = SlotStart(num_slots, slot_dim, start)
+        self.update = NeuralUpdate(slot_dim, self.mlp_dim) if update == "neural" else None
+        if initialisation == "clustering":
             self.start_as_clustering()
+
+    @property
+    def output_dim(self) -> int:
+        """Width of a slot."""
+        return self.slot_dim
 
     @torch.no_grad()
     def start_as_clustering(self) -> None:
-        """Sets the learned parts so that, before training, the module clusters its (rotated)
-        inputs.
-        """
+        """Sets the learned parts so that the untrained module clusters its (rotated) inputs."""
         if isinstance(self.to_keys, nn.Linear):
             nn.init.orthogonal_(self.to_keys.weight)
             self.to_values.weight.copy_(self.to_keys.weight)
@@ -243,36 +206,64 @@ class SlotModule(nn.Module):
         if self.update is not None:
             self.update.start_as_clustering()
 
-    @property
-    def output_dim(self) -> int:
-        """Width of a slot."""
-        return self.slot_dim
-
-    def checked(
+    def check_call(
         self, inputs: Tensor, num_iterations: int | None, num_slots: int | None
     ) -> tuple[int, int]:
-        """Iterations and slots of this call; refuses inputs of a wrong shape."""
+        """Refuses inputs of a wrong shape -> the numbers of iterations and slots of this call."""
         if inputs.ndim != 3 or inputs.shape[1] < 1 or inputs.shape[2] != self.input_dim:
-            fix = (
-                ": flatten the feature map first, e.g. features.flatten(2).transpose(1, 2)"
-                if inputs.ndim == 4
-                else ""
-            )
+            remedy = ": flatten the feature map first, e.g. features.flatten(2).transpose(1, 2)"
             raise ValueError(
-                f"inputs must be (batch, inputs, {self.input_dim}), got {tuple(inputs.shape)}{fix}"
+                f"inputs must be (batch, inputs, {self.input_dim}), got {tuple(inputs.shape)}"
+                + (remedy if inputs.ndim == 4 else "")
             )
-        iterations = (
-            self.num_iterations
-            if num_iterations is None
-            else _at_least_one("num_iterations", num_iterations)
-        )
-        return iterations, self.num_slots if num_slots is None else _at_least_one(
-            "num_slots", num_slots
-        )
+        iterations = self.num_iterations if num_iterations is None else num_iterations
+        slots = self.num_slots if num_slots is None else num_slots
+        check_at_least_one("num_iterations", iterations)
+        return iterations, check_at_least_one("num_slots", slots)
 
     def records_gradient(self, last: bool) -> bool:
+        """Whether autograd follows an iteration, which is the `last` one or not."""
         return torch.is_grad_enabled() and (last or self.gradient == "all")
 
     def move(self, means: Tensor, weighted_means: Tensor) -> Tensor:
-        """The neural update, or where there is none the weighted mean itself -> `(B, K, D)`."""
+        """The neural update, or without one the weighted mean itself -> `(B, K, D)`."""
         return weighted_means if self.update is None else self.update(weighted_means, means)
+
+
+def pass_straight_through(value: Tensor, start: Tensor) -> Tensor:
+    """`value`, detached from what made it; its gradient goes to `start` (BO-QSA)."""
+    return value.detach() + (start - start.detach())
+
+
+def in_full_precision(step):
+    """Decorates a step of the clustering: it runs outside autocast, its tensors at least float32.
+
+    Sums over many inputs need the digits.
+    """
+
+    @functools.wraps(step)
+    def run_in_full_precision(self, *arguments):
+        with torch.autocast(arguments[0].device.type, enabled=False):
+            return step(self, *(widen(a) if isinstance(a, Tensor) else a for a in arguments))
+
+    return run_in_full_precision
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or in its own precision if that is wider."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def check_choice(name: str, value: str, choices: type) -> str:
+    """`value` if the `Literal` `choices` has it, else `ValueError`."""
+    if value not in get_args(choices):
+        known = ", ".join(map(repr, get_args(choices)))
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")
+    return value
+
+
+def check_at_least_one(name: str, value: int) -> int:
+    """`value` if it is 1 or more, else `ValueError`."""
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value

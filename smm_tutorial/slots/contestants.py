@@ -1,11 +1,21 @@
-"""The slot modules that are compared."""
+"""The slot modules that are compared, in every task."""
 
-#: The slot modules that are compared, in either task, by name: which one, how many times as wide,
-#: and its options. A slot of SMM holds means and variances, twice the numbers of Slot Attention's:
-#: `attention-wide` has as many, `mixture-reduced` as few.
-CONTESTANTS: dict[str, tuple[str, int, dict]] = {
-    "attention": ("attention", 1, {}),
-    "attention-wide": ("attention", 2, {}),
-    "mixture-reduced": ("mixture", 1, {"content": "reduced"}),
-    "mixture": ("mixture", 1, {}),
+from typing import Literal, NamedTuple
+
+
+class Contestant(NamedTuple):
+    """A slot module as it stands in a comparison."""
+
+    module: Literal["attention", "mixture"]
+    widening: int = 1  # how many times as wide as a recipe's slot_dim
+    options: dict = {}  # of the module, beside those of the recipe
+
+
+#: A slot of SMM holds means and variances, twice the numbers of Slot Attention's. Hence the other
+#: two: `attention-wide` has as many as `mixture`, `mixture-reduced` as few as `attention`.
+CONTESTANTS = {
+    "attention": Contestant("attention"),
+    "attention-wide": Contestant("attention", widening=2),
+    "mixture-reduced": Contestant("mixture", options={"content": "reduced"}),
+    "mixture": Contestant("mixture"),
 }

@@ -1,4 +1,4 @@
-"""What every model of the course begins with: an encoder, and a slot module on what it sees."""
+"""What the models of all tasks begin with: an encoder, and a slot module on its output."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,11 @@ SLOT_MODULES: dict[str, type[SlotModule]] = {"attention": SlotAttention, "mixtur
 
 
 class SlotModel(nn.Module):
-    """Encoder and slots; a subclass says what is made of them. Images are `(B, 3, S, S)` in [0, 1].
+    """Encoder and slot module; a subclass says what is made of the slots.
 
-    config: of the model; the sizes of encoder and slots are read from it.
+    config: of the subclass. Its fields `slots` (a name in `SLOT_MODULES`), `num_slots`,
+    `encoder_channels`, `slot_dim`, `num_iterations` and `slot_options` decide the slot module,
+    `image_size` the images that are accepted.
     """
 
     def __init__(self, config, encoder: ConvEncoder):
@@ -38,22 +40,23 @@ class SlotModel(nn.Module):
         *,
         return_history: bool = False,
     ) -> SlotOutput:
-        """The slots of images `(B, 3, S, S)`. Raises `ValueError` for images of another shape."""
+        """The slots of images `(B, 3, S, S)` in [0, 1]; arguments as of the slot module.
+
+        Raises:
+            ValueError: images of another shape.
+        """
         side = self.config.image_size
         if images.ndim != 4 or images.shape[1:] != (3, side, side):
             raise ValueError(
                 f"images must be (batch, 3, {side}, {side}) in [0, 1], got {tuple(images.shape)}: "
                 f"load the data with size={side}"
             )
-        return self.slots(
-            self.encoder(images), num_iterations, num_slots, noise, return_history=return_history
-        )
+        inputs = self.encoder(images)  # (B, N, encoder_channels)
+        return self.slots(inputs, num_iterations, num_slots, noise, return_history=return_history)
 
     def start_noise(
         self, batch: int, generator: torch.Generator, num_slots: int | None = None
     ) -> Tensor:
-        """Noise `(B, K, D)` on the model's device, the same for the same generator state on any
-        device.
-        """
+        """Noise `(B, K, D)` on the model's device; a seed gives the same noise on every device."""
         shape = (batch, num_slots or self.config.num_slots, self.config.slot_dim)
         return torch.randn(shape, generator=generator).to(next(self.parameters()).device)

@@ -71,7 +71,7 @@ def test_owners_by_pixels_by_the_decoder_and_by_the_slot_module(model, data):
     by_pixels = discovery.segment(model, data, seed=3)
     assert torch.equal(by_pixels, output.responsibilities(images).argmax(1))
     assert torch.equal(discovery.segment(model, data, seed=3, masks="decoder"), output.segmentation)
-    owners = output.slots.responsibilities.argmax(2)
+    owners = output.slot_output.responsibilities.argmax(2)
     cells = owners.unflatten(1, (16, 16))  # the encoder halves 32 pixels
     by_slots = discovery.segment(model, data, seed=3, masks="slots")
     assert torch.equal(by_slots, cells.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2))

@@ -98,7 +98,7 @@ def test_one_slot_is_always_left_and_images_do_not_see_each_other(image, square)
     both = DiscoveryOutput(
         torch.cat([alike.reconstructions, apart.reconstructions]),
         torch.cat([alike.log_masks, apart.log_masks]),
-        alike.slots,
+        alike.slot_output,
         alike.pixel_scale,
     )
     selected = select_slots_by_bic(both, torch.cat([image, image]))

@@ -43,7 +43,7 @@ def output(model):
 
 
 def test_a_dropped_slot_leaves_its_pixels_to_the_others_in_their_own_proportions(model, output):
-    without = model.decode(drop_slot(output.slots, 2))
+    without = model.decode(drop_slot(output.slot_output, 2))
     kept = [0, 1, 3]
     assert_close(without.reconstructions, output.reconstructions[:, kept])
     rest = output.masks[:, kept]
@@ -51,28 +51,28 @@ def test_a_dropped_slot_leaves_its_pixels_to_the_others_in_their_own_proportions
 
 
 def test_swapped_slots_paint_in_each_others_scenes_and_twice_is_once_back(model, output):
-    before = output.slots.slots.clone()
+    before = output.slot_output.slots.clone()
     one, other = (0, 1), (2, 3)
-    out = model.decode(swap_slots(output.slots, one, other))
+    out = model.decode(swap_slots(output.slot_output, one, other))
     assert_close(out.reconstructions[0, 1], output.reconstructions[2, 3])
     assert_close(out.reconstructions[2, 3], output.reconstructions[0, 1])
     assert_close(out.reconstructions[1], output.reconstructions[1])
-    again = swap_slots(swap_slots(output.slots, one, other), one, other)
-    assert torch.equal(again.slots, before) and torch.equal(output.slots.slots, before)
-    assert torch.equal(again.responsibilities, output.slots.responsibilities)
+    again = swap_slots(swap_slots(output.slot_output, one, other), one, other)
+    assert torch.equal(again.slots, before) and torch.equal(output.slot_output.slots, before)
+    assert torch.equal(again.responsibilities, output.slot_output.responsibilities)
 
 
 def test_within_one_scene_a_swap_only_renames(model, output):
-    out = model.decode(swap_slots(output.slots, (1, 0), (1, 3)))
+    out = model.decode(swap_slots(output.slot_output, (1, 0), (1, 3)))
     assert_close(out.reconstruction, output.reconstruction, atol=1e-5, rtol=1e-4)
 
 
 def test_a_slot_moves_along_the_directions_and_the_others_stay(output):
     directions = torch.randn(
-        2, output.slots.slots.shape[2], generator=torch.Generator().manual_seed(1)
+        2, output.slot_output.slots.shape[2], generator=torch.Generator().manual_seed(1)
     )
-    out = move_slot(output.slots, (1, 2), down=0.25, right=-0.5, directions=directions)
-    change = out.slots - output.slots.slots
+    out = move_slot(output.slot_output, (1, 2), down=0.25, right=-0.5, directions=directions)
+    change = out.slots - output.slot_output.slots
     assert_close(change[1, 2], 0.25 * directions[0] - 0.5 * directions[1], atol=1e-5, rtol=1e-4)
     change[1, 2] = 0
     assert not change.any()
@@ -121,7 +121,7 @@ def test_directions_are_found_where_slots_depend_on_position_alone(model, monkey
             images[:, None].expand(-1, 4, -1, -1, -1), logits.log_softmax(1), None, 0.1
         )
         slots = constant + mask_centres(painted.responsibilities(images)) @ true
-        return replace(painted, slots=SlotOutput(slots, torch.full((batch, 4, 4), 0.25)))
+        return replace(painted, slot_output=SlotOutput(slots, torch.full((batch, 4, 4), 0.25)))
 
     monkeypatch.setattr(model, "forward", forward)
     directions, share = fit_position_directions(model, toy_scenes(100))
@@ -131,8 +131,8 @@ def test_directions_are_found_where_slots_depend_on_position_alone(model, monkey
 
 def test_what_is_not_there_is_named(output, model):
     with pytest.raises(ValueError, match="no slot 4 of image 0: 3 images with 4 slots each"):
-        drop_slot(output.slots, 4)
+        drop_slot(output.slot_output, 4)
     with pytest.raises(ValueError, match="no slot 0 of image 3"):
-        swap_slots(output.slots, (0, 0), (3, 0))
+        swap_slots(output.slot_output, (0, 0), (3, 0))
     with pytest.raises(ValueError, match="slots of 1 scenes hold an object"):
         fit_position_directions(model, toy_scenes(1))

@@ -14,7 +14,7 @@ from smm_tutorial.fidelity.renders import Renders
 from smm_tutorial.scenes import random_scenes
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
-from smm_tutorial.set_prediction.released import OfficialSetPredictor
+from smm_tutorial.set_prediction.released import ReleasedSetPredictor
 from smm_tutorial.set_prediction.scores import THRESHOLDS
 from smm_tutorial.set_prediction.targets import set_targets
 
@@ -24,7 +24,7 @@ def scenes():
     return random_scenes(3, np.random.default_rng(5), max_objects=4)
 
 
-class Oracle(OfficialSetPredictor):
+class Oracle(ReleasedSetPredictor):
     """Knows the answers, in the order of the images, but for an error of `offset` world units along
     x.
     """

@@ -59,10 +59,12 @@ def test_a_decomposition_shows_input_reconstruction_owners_and_every_slot(scene)
 
 def test_iterations_show_one_map_each_mixed_by_responsibility(scene):
     images, output = scene
-    figure = figures.iterations_figure(images, output.slots.history)
+    figure = figures.iterations_figure(images, output.slot_output.history)
     axes = np.array(figure.axes).reshape(2, 4)
     assert axes[0, 3].get_title() == "iteration 3"
-    first_cell = output.slots.history[2].responsibilities[0, 0].numpy() @ figures.SLOT_COLORS[:3]
+    first_cell = (
+        output.slot_output.history[2].responsibilities[0, 0].numpy() @ figures.SLOT_COLORS[:3]
+    )
     assert np.allclose(axes[0, 3].images[0].get_array()[0, 0], first_cell, atol=1e-5)
 
 

@@ -57,17 +57,11 @@ def test_the_papers_encoder_has_its_layers_and_sees_every_pixel(image_size):
 
 
 def test_a_doubling_is_the_transpose_of_the_encoders_halving():
-    """As in TensorFlow: what a strided convolution with its padding gathers, the transposed one
-    scatters.
-    """
+    """As in TensorFlow: what a padded, strided convolution gathers, the transposed one scatters."""
     torch.manual_seed(0)
-    encoder, decoder = (
-        ConvEncoder(16, 8, stride=2, convolutions="paper"),
-        PaperDecoder(8, 16, 8, grid=8),
-    )
-    halving = next(
-        i for i, layer in enumerate(encoder.convolutions) if isinstance(layer, nn.ZeroPad2d)
-    )
+    encoder = ConvEncoder(16, 8, stride=2, convolutions="paper")
+    decoder = PaperDecoder(8, 16, 8, grid=8)
+    halving = [isinstance(layer, nn.ZeroPad2d) for layer in encoder.convolutions].index(True)
     gather, scatter = encoder.convolutions[halving : halving + 2], decoder.layers[:2]
     with torch.no_grad():
         scatter[0].weight.copy_(gather[1].weight)
@@ -88,23 +82,19 @@ def test_the_papers_decoder_treats_every_slot_alike_and_begins_with_it():
 
 @pytest.mark.parametrize("image_size", [64, 128])
 def test_a_reduced_mixture_feeds_the_decoder_of_slot_attention(image_size):
-    """With slots of the same width compared models have encoder and decoder in common, to the last
-    parameter.
-    """
+    """Models whose slots are equally wide have the same encoder and decoder."""
     with torch.device("meta"):
         mixture = ObjectDiscovery(
             paper_config("mixture", image_size, slot_options={"content": "reduced"})
         )
         attention = ObjectDiscovery(paper_config("attention", image_size))
         double = ObjectDiscovery(paper_config("mixture", image_size))
-    assert str(mixture.decoder) == str(attention.decoder) and str(mixture.encoder) == str(
-        attention.encoder
-    )
+    assert str(mixture.decoder) == str(attention.decoder)
+    assert str(mixture.encoder) == str(attention.encoder)
     different = set(shapes(mixture).items()) ^ set(shapes(attention).items())
     assert different and all(name.startswith("slots.") for name, _ in different)
-    assert (
-        shapes(double.decoder)["layers.0.weight"][0] == 128
-    )  # means and variances as they are: another decoder
+    # Means and variances as they are need another decoder.
+    assert shapes(double.decoder)["layers.0.weight"][0] == 128
 
 
 def test_the_paper_profile_is_the_papers_and_the_gpu_profile_is_light():
@@ -136,11 +126,9 @@ def test_committed_checkpoints_from_before_the_papers_parts_are_light():
 
 
 def test_unknown_convolutions_and_decoders_are_refused():
-    with pytest.raises(
-        ValueError, match="convolutions must be one of 'light', 'paper', got 'deep'"
-    ):
+    message = "convolutions must be one of 'light', 'paper', got 'deep'"
+    with pytest.raises(ValueError, match=message):
         ObjectDiscovery(DiscoveryConfig(convolutions="deep"))
-    with pytest.raises(
-        ValueError, match=r"decoder one of \['broadcast', 'paper', 'pixel'\].*'transformer'"
-    ):
+    message = r"decoder one of \['broadcast', 'paper', 'pixel'\].*'transformer'"
+    with pytest.raises(ValueError, match=message):
         ObjectDiscovery(DiscoveryConfig(decoder="transformer"))

@@ -130,7 +130,7 @@ def test_predictions_are_coordinates_distributions_and_a_probability(config):
     for values in PROPERTY_SLICES.values():
         assert_close(out.predictions[..., values].sum(2), torch.ones(2, 5))
     assert 0 < out.predictions[..., REAL].min() and out.predictions[..., REAL].max() < 1
-    assert out.slots.responsibilities.shape == (2, 16, 5)
+    assert out.slot_output.responsibilities.shape == (2, 16, 5)
 
 
 def test_heads_are_the_papers_functions_of_two_mlps():

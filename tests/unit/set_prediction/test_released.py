@@ -1,6 +1,4 @@
-"""The authors' released weights in our modules: their outputs, their scores, the options they need,
-files that lie.
-"""
+"""The authors' released weights in our modules: outputs, scores, options, files that lie."""
 
 import pickle
 
@@ -15,9 +13,10 @@ from smm_tutorial.set_prediction.average_precision import average_precision_clev
 from smm_tutorial.set_prediction.released import (
     RENAMED,
     RENAMED_IN_BLOCKS,
-    OfficialSetPredictor,
+    ReleasedSetPredictor,
+    ReleasedSlotMixture,
     ReleasedSlots,
-    load_official_set_predictor,
+    load_released,
 )
 from smm_tutorial.set_prediction.targets import set_targets
 from smm_tutorial.slots.mixture import SlotMixture
@@ -33,17 +32,13 @@ needs_reference = pytest.mark.skipif(
     not REFERENCE.is_file(), reason=f"no reference values at {REFERENCE}"
 )
 THRESHOLDS = (-1, 1, 0.5, 0.25, 0.125, 0.0625)
-FRAME = (
-    1 / 18,
-    0.0,
-    17 / 18,
-    1.0,
-)  # the 3:2 frame of the released images within the 4:3 frame of the 320 x 240 renders
+#: The 3:2 frame of the released images within the 4:3 frame of the 320 x 240 renders.
+FRAME = (1 / 18, 0.0, 17 / 18, 1.0)
 
 
 @pytest.fixture(scope="module")
 def released():
-    return load_official_set_predictor(WEIGHTS)
+    return load_released(WEIGHTS)
 
 
 def reference():
@@ -53,8 +48,8 @@ def reference():
     return case
 
 
-# --------------------------------------------------------------------------------------------------
-# outputs, scores
+# ------------------------------------------------------------------------------------------------
+# Outputs and scores
 
 
 @needs_weights
@@ -64,19 +59,16 @@ def test_the_authors_outputs_come_out(released):
     case = reference()
     out = released.predict(case["images"], case["noise"])
     assert_close(out.predictions, case["predictions"], atol=1e-4, rtol=0)
-    assert_close(out.slots.slots, case["slots"], atol=1e-4, rtol=0)
+    assert_close(out.slot_output.slots, case["slots"], atol=1e-4, rtol=0)
     assert_close(released.encoder(case["images"]).mean(1), case["features_mean"], atol=1e-4, rtol=0)
-    attention = out.slots.responsibilities / out.slots.responsibilities.sum(
-        1, keepdim=True
-    )  # over inputs, as theirs
+    responsibilities = out.slot_output.responsibilities  # (B, N, K)
+    attention = responsibilities / responsibilities.sum(1, keepdim=True)  # over inputs, as theirs
     assert (attention.argmax(2) == case["attention_argmax"]).float().mean() > 0.99
     assert torch.equal(released(case["images"], case["noise"]), out.predictions)
 
 
 def scenes_of(name):
-    """Images at 128 x 128 and records: the official images there are, or the first renders of a
-    folder.
-    """
+    """Images at 128 x 128 and records: the official ones there are, or a folder's first renders."""
     if name == "official":
         parts = [
             datasets.load("clevr", split=s, size=128, root=CLEVR, incomplete="skip")
@@ -96,10 +88,8 @@ def scores_of(predictor, name):
     images, records = scenes_of(name)
     noise = predictor.start_noise(len(images), torch.Generator().manual_seed(0))
     parts = zip((images.float() / 255).split(8), noise.split(8), strict=True)
-    predictions, targets = (
-        torch.cat([predictor(*part) for part in parts]),
-        set_targets(records, max_objects=10),
-    )
+    predictions = torch.cat([predictor(*part) for part in parts])
+    targets = set_targets(records, max_objects=10)
     return [
         100 * average_precision_clevr(predictions, targets, threshold) for threshold in THRESHOLDS
     ]
@@ -121,9 +111,12 @@ def test_the_released_weights_score_as_measured(released, name, expected):
 
 @needs_weights
 @pytest.mark.filterwarnings("ignore:left out")
-@pytest.mark.parametrize(("option", "value"), [("density", "gaussian"), ("weights", "estimated")])
-def test_the_released_weights_need_the_released_options(released, monkeypatch, option, value):
-    monkeypatch.setattr(released.slots.mixture, option, value)
+@pytest.mark.parametrize("change", ["the paper's density", "the paper's weights"])
+def test_the_released_weights_need_the_released_module(released, monkeypatch, change):
+    if change == "the paper's density":
+        monkeypatch.setattr(ReleasedSlotMixture, "e_step", SlotMixture.e_step)
+    else:
+        monkeypatch.setattr(released.slots.mixture, "weights", "estimated")
     assert scores_of(released, "official")[3] < 60  # at .25, of 100
 
 
@@ -137,57 +130,34 @@ def test_noise_decides_and_is_drawn_where_there_is_none(released):
     assert not torch.equal(released(images), released(images))
 
 
-# ------------------------------------------------------------------------------------- the options
-# of SlotMixture
+# The module with the released options
 
 
-def test_the_release_is_a_configuration_of_slot_mixture():
+def test_the_released_network_has_the_released_module():
     mixture = ReleasedSlots().mixture
-    assert type(mixture) is SlotMixture
-    options = {
-        name: getattr(mixture, name)
-        for name in ("density", "query", "weights", "variances", "gradient")
-    }
-    assert options == {
-        "density": "scaled_distance",
-        "query": "mean_and_scale",
-        "weights": "fixed",
-        "variances": "estimated",
-        "gradient": "last",
-    }
+    assert type(mixture) is ReleasedSlotMixture and mixture.num_iterations == 8
+    options = ("content", "weights", "variances", "gradient")
+    assert [getattr(mixture, name) for name in options] == ["mean", "fixed", "estimated", "last"]
 
 
 @pytest.mark.parametrize("projections", ["learned", "identity"])
 @pytest.mark.parametrize("normalisation", ["layer", "none"])
-def test_one_step_of_the_released_options_by_hand(normalisation, projections):
+def test_one_step_of_the_released_module_by_hand(normalisation, projections):
     """In the broadcast form, from the description alone."""
     torch.manual_seed(0)
-    module = SlotMixture(
-        3,
-        6,
-        6,
-        density="scaled_distance",
-        query="mean_and_scale",
-        weights="fixed",
-        normalisation=normalisation,
-        projections=projections,
-        variance_floor=1e-9,
-    ).double()
+    options = {"normalisation": normalisation, "projections": projections, "variance_floor": 1e-9}
+    module = ReleasedSlotMixture(3, 6, 6, **options).double()
     inputs, means, log_scales = (
         torch.randn(2, size, 6, dtype=torch.float64) for size in (20, 3, 3)
     )
     out = module(inputs, 1, start=(means, (2 * log_scales).exp()))
 
     inputs = module.norm_inputs(inputs)
-    keys, values = (
-        module.to_keys(inputs)[:, None],
-        module.to_values(inputs),
-    )  # (B, 1, N, D), (B, N, D)
+    keys = module.to_keys(inputs)[:, None]  # (B, 1, N, D)
+    values = module.to_values(inputs)  # (B, N, D)
     means, log_scales = module.norm_means(torch.cat([means, log_scales], 2)).split(6, dim=2)
-    queries, scales = (
-        module.to_queries(means)[:, :, None],
-        module.to_queries(log_scales).exp()[:, :, None],
-    )
+    queries = module.to_queries(means)[:, :, None]  # (B, K, 1, D)
+    scales = module.to_queries(log_scales).exp()[:, :, None]  # (B, K, 1, D)
     distances = ((keys - queries) / scales).square().sum(3) / 6**0.5  # (B, K, N)
     closeness = (-distances).exp() + 1e-8
     shares = closeness / closeness.sum(1, keepdim=True)
@@ -195,55 +165,41 @@ def test_one_step_of_the_released_options_by_hand(normalisation, projections):
     shares = shares / shares.sum(2, keepdim=True)
     means = module.update(shares @ values, means)
     assert_close(out.means, means)
-    assert_close(
-        out.variances, (shares[..., None] * (values[:, None] - means[:, :, None]).square()).sum(2)
-    )
+    squares = (values[:, None] - means[:, :, None]).square()  # (B, K, N, D)
+    assert_close(out.variances, (shares[..., None] * squares).sum(2))
 
 
 def test_an_input_far_from_every_slot_is_shared_alike():
-    module = SlotMixture(
-        2,
-        3,
-        3,
-        density="scaled_distance",
-        projections="identity",
-        normalisation="none",
-        update="none",
-    )
+    plain = {"projections": "identity", "normalisation": "none", "update": "none"}
+    module = ReleasedSlotMixture(2, 3, 3, **plain)
     start = torch.tensor([[[0.0, 0, 0], [1, 1, 1]]]), torch.ones(1, 2, 3)
-    far, near = module(
-        torch.tensor([[[90.0, 90, 90], [0, 0, 0]]]), 1, start=start
-    ).responsibilities[0]
+    inputs = torch.tensor([[[90.0, 90, 90], [0, 0, 0]]])
+    far, near = module(inputs, 1, start=start).responsibilities[0]
     assert_close(far, torch.tensor([0.5, 0.5]))
     assert near[0] > 0.8
 
 
-def test_a_start_that_does_not_fit_is_refused():
-    module, inputs = SlotMixture(3, 5, 8), torch.zeros(2, 9, 5)
-    means, variances = torch.zeros(2, 3, 8), torch.ones(2, 3, 8)
-    assert module(inputs, start=(means, variances)).slots.shape == (2, 3, 16)
-    with pytest.raises(
-        ValueError,
-        match=r"start must be means and variances, each \(2, 3, 8\), .* got \(2, 3, 8\) and \(8,\)",
-    ):
-        module(inputs, start=(means, variances[0, 0]))
-    with pytest.raises(ValueError, match="and stand without noise"):
-        module(inputs, noise=means, start=(means, variances))
-    with pytest.raises(
-        ValueError, match="query must be one of 'mean', 'mean_and_scale', got 'both'"
-    ):
-        SlotMixture(3, 5, 8, query="both")
+def test_its_defaults_are_the_releases_and_can_be_changed_one_by_one():
+    inputs = torch.randn(2, 20, 5, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    assert_close(ReleasedSlotMixture(3, 5, 8)(inputs).weights, torch.full((2, 3), 1 / 3))
+    estimated = ReleasedSlotMixture(3, 5, 8, weights="estimated", content="mean_and_variance")
+    out = estimated(inputs)
+    assert out.slots.shape == (2, 3, 16)
+    assert_close(out.weights, out.responsibilities.mean(1))
+    with pytest.raises(TypeError, match="leave density out"):
+        ReleasedSlotMixture(3, 5, 8, density="gaussian")
 
 
 # ------------------------------------------------------------------------------------------------
-# files that lie
+# Files that lie
 
 
 @pytest.fixture
 def in_their_layout():
     """An untrained network, and its tensors as the authors' file would hold them."""
     torch.manual_seed(0)
-    network = OfficialSetPredictor().eval()
+    network = ReleasedSetPredictor().eval()
     theirs = {}
     for name, tensor in network.state_dict().items():
         for beginning, ours in RENAMED.items():
@@ -254,24 +210,20 @@ def in_their_layout():
     theirs["encoder_cnn.layers.0.weight"] = 2 * theirs["encoder_cnn.layers.0.weight"]
     theirs["encoder_pos.linear.weight"] = theirs["encoder_pos.linear.weight"][..., 0, 0]
     theirs["encoder_pos.grid"] = network.encoder.positions.permute(1, 2, 0)[None]
-    theirs["slot_attention.mu"], theirs["slot_attention.logsigma"] = theirs.pop(
-        "slots.start.tokens"
-    ).split(1, dim=1)
-    theirs["quantizer.emb_spaces"] = torch.zeros(
-        20, 16
-    )  # the release carries some that nothing uses
+    tokens = theirs.pop("slots.start.tokens")
+    theirs["slot_attention.mu"], theirs["slot_attention.logsigma"] = tokens.split(1, dim=1)
+    theirs["quantizer.emb_spaces"] = torch.zeros(20, 16)  # nothing uses it in the release either
     return network, theirs
 
 
 @torch.no_grad()
 def test_a_file_in_their_layout_gives_the_network_back(tmp_path, in_their_layout):
     network, theirs = in_their_layout
-    theirs["encoder_pos.grid"] = (
-        theirs["encoder_pos.grid"] + 0.25
-    )  # the file's grid counts, not ours
+    # The file's grid counts, not ours.
+    theirs["encoder_pos.grid"] = theirs["encoder_pos.grid"] + 0.25
     network.encoder.positions += 0.25
     torch.save(theirs, tmp_path / "theirs.pth")
-    loaded = load_official_set_predictor(tmp_path / "theirs.pth")
+    loaded = load_released(tmp_path / "theirs.pth")
     images, noise = torch.rand(2, 3, 128, 128), torch.randn(2, 10, 128)
     assert not loaded.training
     assert_close(loaded(images, noise), network(images, noise))
@@ -309,6 +261,10 @@ FILES_THAT_LIE = {
         lambda path, theirs, mark: torch.save([1, 2], path),
         "holds list and not tensors by name",
     ),
+    "a tensor": (
+        lambda path, theirs, mark: torch.save(torch.zeros(3), path),
+        "holds Tensor and not tensors by name",
+    ),
     "numbers": (lambda path, theirs, mark: torch.save({"epoch": 3}, path), "not tensors by name"),
     "another network": (
         lambda path, theirs, mark: torch.save({"weight": torch.zeros(3)}, path),
@@ -343,14 +299,14 @@ def test_files_that_lie_are_refused_by_name_with_the_remedy(tmp_path, in_their_l
     mark = tmp_path / "it ran"
     write(tmp_path / "e725.pth", in_their_layout[1], mark)
     with pytest.raises(CheckpointError, match=message) as failure:
-        load_official_set_predictor(tmp_path / "e725.pth")
+        load_released(tmp_path / "e725.pth")
     assert str(tmp_path / "e725.pth") in str(failure.value)
     assert "github.com/AIRI-Institute/smm" in str(failure.value)
     assert not mark.exists()
 
 
 def test_the_trap_works(tmp_path):
-    """Without the guard the hostile file does run: otherwise the test above would prove nothing."""
+    """Without the guard the hostile file runs, or the test above would prove nothing."""
     torch.save({"mu": Trap(tmp_path / "it ran")}, tmp_path / "e725.pth")
     torch.load(tmp_path / "e725.pth", weights_only=False)["mu"].close()
     assert (tmp_path / "it ran").exists()
@@ -379,4 +335,4 @@ def test_the_trap_works(tmp_path):
 )
 def test_wrong_use_is_told_what_was_expected(images, noise, message):
     with pytest.raises(ValueError, match=message):
-        OfficialSetPredictor()(images, noise)
+        ReleasedSetPredictor()(images, noise)

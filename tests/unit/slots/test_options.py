@@ -1,0 +1,143 @@
+"""Options and limits of the slot modules, half precision, and what wrong input is told."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from smm_tutorial.slots import SlotAttention, SlotMixture
+from tests.unit.slots.cases import MODULES, PLAIN, from_noise, random, tensors_of
+
+
+@pytest.mark.parametrize("content", ["mean", "mean_and_variance", "reduced"])
+def test_content_decides_the_width_of_a_slot(content):
+    module = SlotMixture(3, 5, 8, content=content)
+    out = module(random(2, 6, 5, dtype=torch.float32))
+    assert out.slots.shape == (2, 3, {"mean": 8, "mean_and_variance": 16, "reduced": 8}[content])
+    if content == "mean_and_variance":
+        assert_close(out.slots, torch.cat([out.means, out.variances], 2))
+
+
+def test_fixed_variances_and_weights_stay_at_their_start():
+    module = SlotMixture(4, 5, 8, variances="fixed", weights="fixed")
+    out = module(random(2, 6, 5, dtype=torch.float32))
+    assert_close(out.weights, torch.full((2, 4), 0.25))
+    assert_close(out.variances, module.start_log_variance.exp().expand(2, 4, 8))
+
+
+def test_dot_product_density_with_fixed_weights_attends_as_slot_attention_does():
+    torch.manual_seed(0)
+    attention = SlotAttention(4, 5, 8).double()
+    mixture = SlotMixture(4, 5, 8, density="dot_product", weights="fixed").double()
+    mixture.load_state_dict(attention.state_dict(), strict=False)
+    x, noise = random(2, 9, 5), random(2, 4, 8, seed=1)
+    expected, got = attention(x, noise=noise), mixture(x, noise=noise)
+    assert_close(got.responsibilities, expected.responsibilities)
+    assert_close(got.means, expected.slots)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+def test_an_empty_cluster_stays_finite(module_class):
+    module = from_noise(module_class(2, 3, 3, **PLAIN))
+    noise = torch.tensor([[[0.0, 0, 0], [1e4, -1e4, 1e4]]])
+    x = random(1, 50, 3, dtype=torch.float32).abs() * torch.tensor([-1.0, 1, -1])
+    assert module(x, noise=noise, num_iterations=1).responsibilities[..., 1].max() < 1e-6
+    out = module(x, noise=noise)
+    assert all(t.isfinite().all() for t in tensors_of(out))
+    out.slots.sum().backward()
+    assert all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize(("inputs", "slots"), [(1, 3), (9, 1), (1, 1)])
+def test_one_input_one_slot_and_constant_inputs(module_class, inputs, slots):
+    module = module_class(slots, 5, 8)
+    out = module(torch.full((2, inputs, 5), 3.0))
+    assert all(t.isfinite().all() for t in tensors_of(out))
+    if slots == 1:
+        assert_close(out.responsibilities, torch.ones(2, inputs, 1))
+    out.slots.sum().backward()
+    assert all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
+
+
+def test_no_variance_falls_below_the_floor():
+    module = from_noise(SlotMixture(2, 3, 3, variance_floor=0.01, **PLAIN))
+    out = module(torch.ones(1, 20, 3), noise=torch.zeros(1, 2, 3))
+    assert_close(out.variances, torch.full((1, 2, 3), 0.01))
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_follows_float32(module_class, dtype):
+    torch.manual_seed(0)
+    module = module_class(4, 16, 16)
+    x, noise = random(2, 50, 16, dtype=torch.float32), random(2, 4, 16, seed=1, dtype=torch.float32)
+    exact = module(x, noise=noise)
+    out = module.to(dtype)(x.to(dtype), noise=noise)
+    assert out.slots.dtype == dtype and out.responsibilities.dtype == torch.float32
+    assert_close(out.responsibilities, exact.responsibilities, atol=0.15, rtol=0)
+    assert_close(out.slots.float(), exact.slots, atol=0.15, rtol=0.1)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+def test_clustering_stays_in_float32_under_autocast(module_class):
+    torch.manual_seed(0)
+    module = module_class(4, 16, 16)
+    x, noise = random(2, 50, 16, dtype=torch.float32), random(2, 4, 16, seed=1, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = module(x, noise=noise)
+    assert out.responsibilities.dtype == torch.float32
+    assert_close(out.responsibilities, module(x, noise=noise).responsibilities, atol=0.1, rtol=0)
+    out.slots.float().sum().backward()
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda c: c(0, 5, 8), "num_slots must be at least 1, got 0"),
+        (lambda c: c(3, 5, 8, num_iterations=0), "num_iterations must be at least 1"),
+        (
+            lambda c: c(3, 5, 8, start="learned"),
+            "start must be one of 'shared', 'per_slot', 'background', got 'learned'",
+        ),
+        (lambda c: c(3, 5, 8, projections="identity"), "needs input_dim = slot_dim, got 5 and 8"),
+        (lambda c: c(3, 5, 8)(torch.zeros(2, 5, 8, 8)), r"features.flatten\(2\).transpose\(1, 2\)"),
+        (
+            lambda c: c(3, 5, 8)(torch.zeros(2, 9, 6)),
+            r"inputs must be \(batch, inputs, 5\), got \(2, 9, 6\)",
+        ),
+        (lambda c: c(3, 5, 8)(torch.zeros(2, 0, 5)), r"got \(2, 0, 5\)"),
+        (
+            lambda c: c(3, 5, 8)(torch.zeros(2, 9, 5), noise=torch.zeros(2, 4, 8)),
+            r"noise must be .* = \(2, 3, 8\), got",
+        ),
+        (lambda c: c(3, 5, 8)(torch.zeros(2, 9, 5), num_slots=0), "num_slots must be at least 1"),
+        (
+            lambda c: c(3, 5, 8, start="per_slot")(torch.zeros(2, 9, 5), num_slots=4),
+            "has learned 3 starts",
+        ),
+    ],
+)
+def test_wrong_use_is_told_what_was_expected(module_class, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(module_class)
+
+
+def test_wrong_mixture_options_are_refused():
+    with pytest.raises(ValueError, match="content must be one of"):
+        SlotMixture(3, 5, 8, content="variance")
+    with pytest.raises(ValueError, match="density must be one of 'gaussian', 'dot_product', got"):
+        SlotMixture(3, 5, 8, density="scaled_distance")
+    with pytest.raises(ValueError, match="variance_floor must be above 0"):
+        SlotMixture(3, 5, 8, variance_floor=0.0)
+
+
+def test_a_start_that_does_not_fit_is_refused():
+    module, inputs = SlotMixture(3, 5, 8), torch.zeros(2, 9, 5)
+    means, variances = torch.zeros(2, 3, 8), torch.ones(2, 3, 8)
+    assert module(inputs, start=(means, variances)).slots.shape == (2, 3, 16)
+    message = r"start must be means and variances, each \(2, 3, 8\), .* got \(2, 3, 8\) and \(8,\)"
+    with pytest.raises(ValueError, match=message):
+        module(inputs, start=(means, variances[0, 0]))
+    with pytest.raises(ValueError, match="and stand without noise"):
+        module(inputs, noise=means, start=(means, variances))
