@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smm_tutorial import (
-    checkpoints,
-    cli,
-    datasets,
-    discovery,
-    results,
-    set_prediction,
-    slots,
-)
+from smm_tutorial import checkpoints, cli, datasets, discovery, results, set_prediction, slots
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
 from smm_tutorial.profiles import PROFILES
