@@ -24,7 +24,7 @@ OLD = {
     "scores": {
         "clevr6, test": {"fg_ari": 0.5, "images": 320},
         "clevr6, test, best of 8 starts": {"fg_ari": 0.6, "images": 320, "starts": 8},
-        "CLEVR as released (5 images), slots by BIC": {"fg_ari": 0.7, "images": 5},
+        "CLEVR as released (15 images), slots by BIC": {"fg_ari": 0.7, "images": 15},
         "stacks, best of 2 starts, slots by BIC": {"fg_ari": 0.8, "images": 320},
     },
     "validation": [{"fg_ari": 0.4}],
@@ -52,7 +52,7 @@ def test_old_sentences_become_fields_and_no_number_changes():
     assert [tuple(scores[field] for field in fields) for scores in record["scores"]] == [
         ("clevr6", 320, 1, "all", 0.5),
         ("clevr6", 320, 8, "all", 0.6),
-        ("clevr-official", 5, 1, "bic", 0.7),
+        ("clevr-official", 15, 1, "bic", 0.7),
         ("stacks", 320, 2, "bic", 0.8),
     ]
     assert {key: record[key] for key in ("name", "config", "step", "validation")} == {
@@ -153,7 +153,7 @@ def test_scores_are_found_by_their_protocol():
     record = upgraded()
     assert results.find_scores(record, "clevr6")["fg_ari"] == 0.5
     assert results.find_scores(record, "clevr6", starts=8)["fg_ari"] == 0.6
-    assert results.find_scores(record, "clevr-official", 5, selection="bic")["fg_ari"] == 0.7
+    assert results.find_scores(record, "clevr-official", 15, selection="bic")["fg_ari"] == 0.7
     assert results.find_scores(record, "clevr-official", 320, selection="bic") is None
     assert results.find_scores(record, "stacks") is None
 
