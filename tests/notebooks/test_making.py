@@ -8,12 +8,12 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from smm_tutorial.course.notebooks import (
     WIDGET_VIEW,
-    chosen_sources,
+    choose_sources,
     differences,
     make,
     notebook_path,
     source_paths,
-    tidied,
+    tidy_notebook,
 )
 from tests.gates.project import TEMPLATE
 from tests.gates.rules import RULES
@@ -128,7 +128,7 @@ def test_widget_state_and_views_are_taken_out():
         cells=[new_code_cell("x", outputs=[view, figure])], metadata={"widgets": {"state": {}}}
     )
 
-    tidy = tidied(notebook)
+    tidy = tidy_notebook(notebook)
 
     assert "widgets" not in tidy.metadata
     assert tidy.cells[0].outputs == [figure]
@@ -138,6 +138,6 @@ def test_sources_are_chosen_by_name(source):
     (source.parent / "_template.py").write_text(SOURCE)
 
     assert source_paths(source.parent.parent) == [source]
-    assert chosen_sources(source.parent.parent, ["03_small"]) == [source]
+    assert choose_sources(source.parent.parent, ["03_small"]) == [source]
     with pytest.raises(SystemExit, match="no source for 04_large; there are: 03_small"):
-        chosen_sources(source.parent.parent, ["04_large"])
+        choose_sources(source.parent.parent, ["04_large"])
