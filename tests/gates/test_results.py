@@ -8,7 +8,7 @@ from smm_tutorial.discovery.recipe import LEARNING_RATE_FACTORS
 from smm_tutorial.profiles import PROFILES
 from smm_tutorial.results.records import read_records
 from smm_tutorial.set_prediction.tables import started_as
-from tests.gates.project import ROOT
+from tests.shared import ROOT
 
 PROGRAMS = ("smm-tutorial", "python -m smm_tutorial", "python -m tests.benchmarks")
 
@@ -28,13 +28,11 @@ def test_every_record_says_what_made_it():
             assert any(program in command for program in PROGRAMS)
 
 
-def test_compared_runs_of_discovery_take_the_best_rate_of_the_search_which_lies_between_worse_ones():
+def test_compared_runs_of_discovery_take_the_best_rate_of_their_search_and_it_is_no_end():
     found = sorted(read_records("search-*"), key=lambda record: record["contestant"])
     for slots, records in groupby(found, lambda record: record["contestant"]):
-        by_rate = {
-            record["training"]["learning_rate"]: record["validation"][-1]["fg_ari"]
-            for record in records
-        }
+        rated = [(record["training"]["learning_rate"], record) for record in records]
+        by_rate = {rate: record["validation"][-1]["fg_ari"] for rate, record in rated}
         best = max(by_rate, key=by_rate.__getitem__)
         assert best == LEARNING_RATE_FACTORS[slots] * PROFILES["laptop"].discovery.learning_rate
         assert min(by_rate) < best < max(by_rate), f"{slots}: the search ends at its best rate"
@@ -46,10 +44,7 @@ def test_no_searched_rate_of_set_prediction_is_better_than_the_one_that_compared
     assert searched
     for record in searched:
         other = compared[started_as(record)]
-        assert (
-            record["step"] == other["step"]
-            and record["training"]["learning_rate"] != other["training"]["learning_rate"]
-        )
-        assert record["validation"][-1]["ap_inf"] < other["validation"][-1]["ap_inf"], record[
-            "name"
-        ]
+        rates = [one["training"]["learning_rate"] for one in (record, other)]
+        searched_ap, compared_ap = (one["validation"][-1]["ap_inf"] for one in (record, other))
+        assert record["step"] == other["step"] and rates[0] != rates[1]
+        assert searched_ap < compared_ap, record["name"]
