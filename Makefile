@@ -31,7 +31,7 @@ bench: $(INSTALLED)  ## measure speed and memory, as ratios in one run
 	$(RUN) -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A stamp says that the environment is complete for these two files. An installation that was killed half-way leaves
 # its mark, and the next command starts it afresh; with everything in place, pip is not even started.

@@ -1,9 +1,8 @@
-"""Where data, checkpoints, results and downloads live: in a checkout, in an installed wheel, on
-Colab.
+"""Where data, checkpoints, results and downloads lie.
 
-A checkout keeps everything under `data/`. A wheel carries the committed part of it inside the
-package and keeps downloads in the user's cache folder. The environment variable `SMM_DATA` replaces
-either with one folder of your own.
+A checkout keeps everything under `data/`. A wheel has the committed part inside the package and
+keeps downloads in the user's cache folder. The environment variable `SMM_DATA` replaces either by a
+folder of your own.
 """
 
 import os
@@ -15,13 +14,10 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def repository_root() -> Path | None:
-    """The checkout this library is imported from, or None when it was installed from a wheel."""
+    """The checkout that this library is imported from, or None if it was installed from a wheel."""
     project_file = PACKAGE.parent / "pyproject.toml"
-    if project_file.is_file() and 'name = "smm-tutorial"' in project_file.read_text(
-        encoding="utf-8"
-    ):
-        return PACKAGE.parent
-    return None
+    project = project_file.read_text(encoding="utf-8") if project_file.is_file() else ""
+    return PACKAGE.parent if 'name = "smm-tutorial"' in project else None
 
 
 def data_root() -> Path:
@@ -36,8 +32,8 @@ def data_root() -> Path:
         folder = Path(chosen).expanduser().resolve()
         if not folder.is_dir():
             raise NotADirectoryError(
-                f"SMM_DATA is {chosen!r}, but there is no such folder: create it, or unset SMM_DATA to use "
-                "the data that comes with the course"
+                f"SMM_DATA is {chosen!r}, but there is no such folder: create it, or unset "
+                "SMM_DATA to use the data that comes with the course"
             )
         return folder
 
@@ -45,8 +41,9 @@ def data_root() -> Path:
     folder = root / "data" if root else PACKAGE / "_data"
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"the course's data folder {folder} is missing: clone the repository afresh, reinstall the package, "
-            "or set SMM_DATA to a folder that holds packs/, checkpoints/ and results/"
+            f"the course's data folder {folder} is missing: clone the repository afresh, "
+            "reinstall the package, or set SMM_DATA to a folder that holds packs/, checkpoints/ "
+            "and results/"
         )
     return folder
 
@@ -67,8 +64,7 @@ def results_dir() -> Path:
 
 
 def downloads_dir() -> Path:
-    """The folder for fetched files: ignored by git in a checkout, the user's cache when installed
-    from a wheel.
+    """The folder of downloads: ignored by git in a checkout, else in the user's cache.
 
     It may not exist yet; whoever downloads creates it.
     """
@@ -78,16 +74,14 @@ def downloads_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """The folder of training runs under way: ignored by git, beside the downloads; a run creates
-    its own folder.
-    """
+    """The folder of training runs that are not finished, beside the downloads; it may not exist."""
     return downloads_dir().parent / "runs"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` so that a kill or a full disk leaves the old file, whole, or none.
+    """Write `content` to `path`; after a kill or on a full disk, `path` is as it was before.
 
-    Raises `OSError` as it came (disk full, no permission), after removing what was written.
+    Raises `OSError` (disk full, no permission), after it removed what was written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -1,8 +1,7 @@
-"""What every test shares: figures without a screen, random examples that are the same in every run,
-and a Ctrl-C that arrives.
+"""What tests share: figures without a screen, the same examples in every run, a Ctrl-C that works.
 
-A shell starts background jobs with Ctrl-C ignored, and Python and its children then never see one:
-tests of interrupts must not depend on who started them.
+A shell starts background jobs with Ctrl-C ignored, and so are their children. Tests of interrupts
+must not depend on that.
 """
 
 import signal

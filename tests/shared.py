@@ -1,6 +1,4 @@
-"""Where the checkout lies, and the local test data beside it. Tests that use that data skip where
-it is absent.
-"""
+"""Where the checkout lies, and the local data beside it, without which some tests are skipped."""
 
 from pathlib import Path
 

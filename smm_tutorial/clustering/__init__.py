@@ -1,22 +1,28 @@
 """Classic clustering in numpy: k-means, soft k-means and EM for Gaussian mixtures.
 
-Shapes: N points with D features, K components (clusters). `points (N, D)`, `means (K, D)`, `weights
-(K,)`, `responsibilities (N, K)` with rows that sum to 1. Covariances by type, as in scikit-learn:
+Names and meanings are those of `sklearn.cluster.KMeans` and `sklearn.mixture.GaussianMixture`. Each
+model also keeps `history_`, a list of `n_iter_ + 1` steps: `history_[0]` is the start, and
+`history_[t]` is the model after t iterations. `e_step` and `m_step` are EM's two steps alone.
+
+Shapes: N points with D features, K components (clusters). `points (N, D)`, `means (K, D)`,
+`weights (K,)`, `responsibilities (N, K)` with rows that sum to 1. Covariances by type:
 
     full (K, D, D)    tied (D, D)    diag (K, D)    spherical (K,)
 
-Names and meanings are scikit-learn's (`sklearn.cluster.KMeans`, `sklearn.mixture.GaussianMixture`);
-all arithmetic is float64. Each model keeps `history_`, a list of n_iter_ + 1 steps: `history_[0]`
-is the start, `history_[t]` the model after t iterations, and `means`, `responsibilities` of one
-entry belong together.
-
-A function that squares a distance subtracts first, (x - mu)^2, and never expands x^2 - 2 x mu +
-mu^2: far from the origin the expanded form loses all its digits.
+All arithmetic is float64. Squared distances are computed as (x - mu)^2. The expanded form
+x^2 - 2 x mu + mu^2 would lose all its digits far from the origin.
 """
 
-from .em import GaussianMixtureEM, MixtureStep, SoftKMeans
-from .em_steps import COVARIANCE_TYPES, Parameters, e_step, log_gaussians, m_step, normalise
-from .kmeans import KMeans, KMeansStep, k_means_plus_plus, squared_distances
+from smm_tutorial.clustering.em import GaussianMixtureEM, MixtureStep, SoftKMeans
+from smm_tutorial.clustering.em_steps import (
+    COVARIANCE_TYPES,
+    Parameters,
+    e_step,
+    log_gaussians,
+    m_step,
+    normalise,
+)
+from smm_tutorial.clustering.kmeans import KMeans, KMeansStep, k_means_plus_plus
 
 __all__ = [
     "COVARIANCE_TYPES",
@@ -31,5 +37,4 @@ __all__ = [
     "log_gaussians",
     "m_step",
     "normalise",
-    "squared_distances",
 ]

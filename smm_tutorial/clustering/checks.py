@@ -1,37 +1,33 @@
-"""What the models of this package accept: each check says what was given, what was expected, and
-the way out.
-"""
+"""Checks of what a model is given: each message says what is wrong and what to do."""
 
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-LARGEST_VALUE = 1e100  # squared it is 1e200, which leaves room to divide by a small variance before float64 overflows
+LARGEST_VALUE = 1e100  # its square, divided by a small variance, must not overflow float64
 
 
 def check_points(
     points: ArrayLike, *, num_features: int | None = None, num_components: int = 1
 ) -> np.ndarray:
-    """A float64 copy (N, D) of `points`; ValueError unless finite, 2-D, N >= `num_components`, D ==
-    `num_features`.
+    """A float64 copy (N, D) of `points`.
+
+    ValueError unless they are finite, N >= `num_components` and, where given, D == `num_features`.
     """
     points = np.asarray(points)
     if points.dtype.kind not in "biufO":
         raise ValueError(
             f"points must be real numbers, got dtype {points.dtype}: convert them to float first"
         )
-    points = points.astype(
-        np.float64, order="C"
-    )  # always a copy, so that history_ cannot change under its owner
+    # Always a copy: history_ keeps it, and the caller may change the original.
+    points = points.astype(np.float64, order="C")
     if points.ndim != 2:
-        way_out = (
-            "points.reshape(-1, 1) for a single feature"
-            if points.ndim == 1
-            else "points.reshape(-1, features)"
-        )
+        remedy = "points.reshape(-1, features)"
+        if points.ndim == 1:
+            remedy = "points.reshape(-1, 1) for a single feature"
         raise ValueError(
-            f"points must be (points, features), got shape {points.shape}: use {way_out}"
+            f"points must be (points, features), got shape {points.shape}: use {remedy}"
         )
     if points.size == 0:
         raise ValueError(
@@ -41,14 +37,14 @@ def check_points(
     if unusable.any():
         row, column = np.argwhere(unusable)[0]
         raise ValueError(
-            f"points must be finite and at most {LARGEST_VALUE:g} in size, got {unusable.sum()} other values, the "
-            f"first is {points[row, column]} at [{row}, {column}]: drop those rows, e.g. "
-            "points[np.isfinite(points).all(axis=1)], or rescale them"
+            f"points must be finite and at most {LARGEST_VALUE:g} in size, got {unusable.sum()} "
+            f"other values, the first is {points[row, column]} at [{row}, {column}]: drop those "
+            "rows, e.g. points[np.isfinite(points).all(axis=1)], or rescale them"
         )
     if num_features is not None and points.shape[1] != num_features:
         raise ValueError(
-            f"points must have the {num_features} features that the model was fitted on, got {points.shape[1]}: "
-            "select the same columns as in fit, or fit again"
+            f"points must have the {num_features} features that the model was fitted on, got "
+            f"{points.shape[1]}: select the same columns as in fit, or fit again"
         )
     if len(points) < num_components:
         raise ValueError(
@@ -59,14 +55,12 @@ def check_points(
 
 
 def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """A float64 copy of a start parameter; ValueError unless it is finite and has the expected
-    shape.
-    """
+    """A float64 copy of a start parameter. ValueError unless it is finite and has this shape."""
     values = np.array(values, dtype=np.float64)
     if values.shape != shape:
         raise ValueError(
-            f"{name} must have shape {shape}, got {values.shape}: it must fit the number of components "
-            "and the features of the points"
+            f"{name} must have shape {shape}, got {values.shape}: it must fit the number of "
+            "components and the features of the points"
         )
     if not np.isfinite(values).all():
         raise ValueError(
@@ -76,9 +70,7 @@ def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndar
 
 
 def check_number(name: str, value: object, kind: type, lowest: float) -> None:
-    """ValueError unless `value` is a finite number of `kind` (Integral or Real) and at least
-    `lowest`.
-    """
+    """ValueError unless `value` is finite, of `kind` (Integral or Real) and >= `lowest`."""
     if not (isinstance(value, kind) and np.isfinite(value) and value >= lowest):
         noun = "an integer" if kind is Integral else "a finite number"
         raise ValueError(f"{name} must be {noun} >= {lowest}, got {value!r}")

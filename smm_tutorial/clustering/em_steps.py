@@ -20,10 +20,9 @@ class Parameters(NamedTuple):
 def cholesky_factors(
     means: np.ndarray, covariances: np.ndarray, covariance_type: str
 ) -> np.ndarray:
-    """L_k with Sigma_k = L_k L_k^T: (K, D, D), or for diagonal and spherical types its diagonal (K,
-    D).
+    """L_k with Sigma_k = L_k L_k^T: (K, D, D), or its diagonal (K, D) for diag and spherical.
 
-    A matrix that is not positive definite has no factor: its place stays zero.
+    The factor of a matrix that is not positive definite is zero.
     """
     num_components, num_features = means.shape
     if covariance_type in ("diag", "spherical"):
@@ -37,30 +36,31 @@ def cholesky_factors(
 
 
 def refuse_collapsed(factors: np.ndarray, smallest: np.ndarray | float) -> None:
-    """ValueError if a component's spread, on the diagonal of its factor, is not above `smallest`, 0
-    or (K, D).
+    """ValueError if a component's spread is at most `smallest`, a number or (K, D).
+
+    The spreads of a component are the diagonal of its Cholesky factor.
     """
     spreads = factors if factors.ndim == 2 else np.diagonal(factors, axis1=1, axis2=2)  # (K, D)
     collapsed = (spreads <= smallest).any(axis=1)
     if collapsed.any():
         raise ValueError(
-            f"component {collapsed.argmax()} has collapsed, its covariance is not positive definite to float64's "
-            "precision: raise reg_covar, lower n_components, or centre and rescale the points"
+            f"component {collapsed.argmax()} has collapsed, its covariance is not positive "
+            "definite to float64's precision: raise reg_covar, lower n_components, or centre and "
+            "rescale the points"
         )
 
 
 def log_gaussians(
     points: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str
 ) -> np.ndarray:
-    """log N(x_n | mu_k, Sigma_k) for every point (N, D) and component -> (N, K), in nats. Bishop
-    2006, eq. (2.43).
+    """log N(x_n | mu_k, Sigma_k) of every point under every component, (N, K), in nats.
+
+    Source: Bishop 2006, eq. (2.43).
     """
     num_points, num_features = points.shape
     factors = cholesky_factors(means, covariances, covariance_type)
     refuse_collapsed(factors, 0)
-    log_densities = np.empty(
-        (num_points, len(means)), order="F"
-    )  # column by column in memory: one write a component
+    log_densities = np.empty((num_points, len(means)), order="F")  # written column by column
     for k, factor in enumerate(factors):
         centred = points - means[k]  # (N, D)
         if factor.ndim == 2:
@@ -75,10 +75,10 @@ def log_gaussians(
 
 
 def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bayes' rule on log p(x_n, k) (N, K): log p(x_n) (N,) and p(k | x_n) (N, K), by log-sum-exp.
+    """Bayes' rule by log-sum-exp: from log p(x_n, k) (N, K) to log p(x_n) (N,), p(k | x_n) (N, K).
 
-    The largest term is taken out before exp, so at least one exponential is 1: no row is 0/0,
-    however far its point.
+    The largest term of a row is subtracted before exp. So one exponential is 1, and no row becomes
+    0/0, even for a point that is far from every component.
     """
     largest = log_joint.max(axis=1, keepdims=True)  # (N, 1)
     responsibilities = np.exp(log_joint - largest)  # (N, K)
@@ -90,8 +90,9 @@ def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def e_step(
     points: np.ndarray, parameters: Parameters, covariance_type: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood (N,) of each point, in nats, and responsibilities (N, K). Bishop 2006, eqs.
-    (9.23) and (9.28).
+    """Log-likelihood of each point (N,), in nats, and responsibilities (N, K).
+
+    Source: Bishop 2006, eqs. (9.23) and (9.28).
     """
     weights, means, covariances = parameters
     with np.errstate(divide="ignore"):
@@ -102,17 +103,15 @@ def e_step(
 def m_step(
     points: np.ndarray, responsibilities: np.ndarray, covariance_type: str, reg_covar: float = 0.0
 ) -> Parameters:
-    """The parameters that maximise the bound for given responsibilities (N, K). Bishop 2006, eqs.
-    (9.24) to (9.27).
+    """The parameters that maximise the bound for given responsibilities (N, K).
 
-    `reg_covar` (squared units of the points) is then added to every variance: the floor under a
-    shrinking component. Ten float epsilons are added to each count N_k, as in scikit-learn, so that
-    a component without any point becomes one of weight ~0 at the origin, as wide as the floor,
-    instead of NaN.
+    Source: Bishop 2006, eqs. (9.24) to (9.27). `reg_covar` (squared units of the points) is then
+    added to every variance. As in scikit-learn, ten float epsilons are added to each count N_k. So
+    a component without points gets a weight near 0, the mean 0 and the variance `reg_covar`, and
+    not NaN.
 
-    ValueError when a component has collapsed: when its spread along some axis is 0, or nothing but
-    the rounding error of its mean (identical points give 1e-16 as often as 0, and a density of 1e16
-    that means nothing).
+    ValueError if a component has collapsed: if its spread along some axis is 0 or no more than the
+    rounding error of its mean. Identical points can give a spread of 1e-16 instead of 0.
     """
     num_features = points.shape[1]
     counts = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps  # (K,) N_k
@@ -135,7 +134,6 @@ def m_step(
             covariances = covariances.mean(axis=1)  # (K,)
         covariances += reg_covar
 
-    refuse_collapsed(
-        cholesky_factors(means, covariances, covariance_type), ROUNDING * np.abs(means)
-    )
+    factors = cholesky_factors(means, covariances, covariance_type)
+    refuse_collapsed(factors, ROUNDING * np.abs(means))
     return Parameters(weights, means, covariances)

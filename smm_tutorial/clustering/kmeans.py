@@ -2,22 +2,21 @@
 
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import check_number, check_points, check_start, require_fitted
+from smm_tutorial.clustering.checks import check_number, check_points, check_start, require_fitted
 
 
 @dataclass(frozen=True)
 class KMeansStep:
-    """One entry of `KMeans.history_`: `means (K, D)`, each point's nearest mean `labels (N,)`, and
-    their `inertia`.
-    """
+    """One entry of `KMeans.history_`."""
 
-    means: np.ndarray
-    labels: np.ndarray
-    inertia: float
+    means: np.ndarray  # (K, D)
+    labels: np.ndarray  # (N,): the nearest mean of each point
+    inertia: float  # the summed squared distance of points to their nearest mean
 
     @property
     def responsibilities(self) -> np.ndarray:
@@ -33,30 +32,28 @@ def squared_distances(points: np.ndarray, means: np.ndarray) -> np.ndarray:
 def k_means_plus_plus(
     points: np.ndarray, num_means: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Seeds (K, D): each next one is a point drawn with probability ~ its squared distance to the
-    nearest seed so far.
+    """Seeds (K, D), drawn from the points one after another.
 
+    The probability of a point is proportional to its squared distance to the nearest seed so far.
     Source: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", 2007, section
-    2.2. (scikit-learn draws several candidates for each seed and keeps the best, so its seeds
-    differ.)
+    2.2. scikit-learn draws several candidates for each seed and keeps the best, so its seeds
+    differ.
     """
     seeds = [points[generator.integers(len(points))]]
     while len(seeds) < num_means:
         nearest = squared_distances(points, seeds).min(axis=1)  # (N,)
         total = nearest.sum()
-        probabilities = (
-            nearest / total if total > 0 else None
-        )  # every point is a seed already: draw uniformly
+        # If every point lies on a seed already, draw uniformly.
+        probabilities = nearest / total if total > 0 else None
         seeds.append(points[generator.choice(len(points), p=probabilities)])
     return np.stack(seeds)
 
 
 def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Labels (N,) in which each empty cluster has received the point farthest from its own mean.
+    """Give each empty cluster the point that is farthest from its own mean; new labels (N,).
 
-    `distances (N,)` are each point's to its own mean. A cluster never gives its last point away,
-    and a point that lies on its mean stays: with fewer distinct points than clusters, some clusters
-    remain empty.
+    `distances (N,)` are those of each point to its own mean. A cluster keeps its last point, and a
+    point on its mean stays. So with fewer distinct points than clusters, some clusters stay empty.
     """
     labels = labels.copy()
     sizes = np.bincount(labels, minlength=num_clusters)
@@ -72,22 +69,20 @@ def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters:
 
 
 class KMeans:
-    """k-means by Lloyd's algorithm: assign each point to its nearest mean, move each mean to its
-    points, repeat.
+    """k-means by Lloyd's algorithm: assign points to their nearest means, average them, repeat.
 
     Parameters, with scikit-learn's meaning: `n_clusters`; `init`, "k-means++", "random" (K
-    different points) or an array (K, D); `max_iter`, where 0 keeps the start; `tol`, the summed
-    squared movement of the means, in units of the mean feature variance, at or below which the
-    iteration has converged; `random_state`, an int, a numpy Generator or None. One start a fit
-    (scikit-learn's n_init=1). Equally near means: the first wins.
+    different points) or an array (K, D); `max_iter`, where 0 keeps the start; `tol`: the iteration
+    has converged once the summed squared movement of the means, in units of the mean feature
+    variance, is at most `tol`; `random_state`, an int, a numpy Generator or None. A fit makes one
+    start (scikit-learn's n_init=1). Of equally near means the first one wins.
 
-    Empty clusters: each takes the point that lies farthest from its own mean
-    (`fill_empty_clusters`). That is scikit-learn's rule, but for one case: here no cluster gives
-    its last point away. Where no point can move, the mean stays where it was.
+    An empty cluster takes the point that is farthest from its own mean (`fill_empty_clusters`).
+    This is scikit-learn's rule with one exception: no cluster gives its last point away. If no
+    point can move, the empty cluster's mean stays in its place.
 
     Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (summed squared distance to
-    the nearest mean), `n_iter_`, `converged_`, `history_` (list of `KMeansStep`; the labels are
-    stored, N integers a step).
+    the nearest mean), `n_iter_`, `converged_`, `history_` (list of `KMeansStep`).
 
     Raises ValueError for points, starts and settings that cannot be used. Source: Lloyd, "Least
     squares quantization in PCM", 1982.
@@ -106,17 +101,20 @@ class KMeans:
         check_number("max_iter", max_iter, Integral, 0)
         check_number("tol", tol, Real, 0)
         if isinstance(init, str) and init not in ("k-means++", "random"):
-            raise ValueError(
-                f"init must be 'k-means++', 'random' or an array (n_clusters, features), got {init!r}"
-            )
-        self.n_clusters, self.init, self.max_iter, self.tol = n_clusters, init, max_iter, tol
+            starts = "'k-means++', 'random' or an array (n_clusters, features)"
+            raise ValueError(f"init must be {starts}, got {init!r}")
+        self.n_clusters = n_clusters
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
         self.random_state = random_state
 
-    def fit(self, points: ArrayLike) -> "KMeans":
-        """Alternate Lloyd's two steps on points (N, D) until the means rest; returns the model."""
+    def fit(self, points: ArrayLike) -> Self:
+        """Alternate Lloyd's two steps on points (N, D) until the means rest."""
         points = check_points(points, num_components=self.n_clusters)
         smallest_move = self.tol * points.var(axis=0).mean()
-        history, self.converged_ = [self._assign(points, self._start(points))], False
+        history = [self._assign(points, self._start(points))]
+        self.converged_ = False
         for _ in range(self.max_iter):
             step = history[-1]
             means = self._update(points, step)
@@ -124,9 +122,11 @@ class KMeans:
             if np.sum((means - step.means) ** 2) <= smallest_move:
                 self.converged_ = True
                 break
-        last = history[-1]
-        self.cluster_centers_, self.labels_, self.inertia_ = last.means, last.labels, last.inertia
-        self.history_, self.n_iter_ = history, len(history) - 1
+        self.cluster_centers_ = history[-1].means
+        self.labels_ = history[-1].labels
+        self.inertia_ = history[-1].inertia
+        self.history_ = history
+        self.n_iter_ = len(history) - 1
         return self
 
     def predict(self, points: ArrayLike) -> np.ndarray:

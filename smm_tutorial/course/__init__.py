@@ -1,1 +1,1 @@
-"""What runs the course rather than teaches it: open it, fetch what it needs, make its notebooks."""
+"""What runs the course: install what a notebook lacks, open JupyterLab, make the notebooks."""

@@ -1,9 +1,7 @@
-"""Install what the course needs and this machine lacks, for a notebook that fetched the checkout
-(say, on Colab).
+"""Install what the course needs and this machine lacks, such as on Colab.
 
-Only the standard library is used here, since nothing else need be installed yet. A hosted
-notebook's torch and numpy are chosen for its driver and for each other: they are held at the very
-versions that are installed.
+This module uses only the standard library, since nothing else may be installed yet. It keeps the
+installed versions of torch and numpy: a hosted machine chose them for its driver.
 """
 
 import importlib
@@ -20,13 +18,12 @@ PROJECT_FILE = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def install_missing(project_file: Path = PROJECT_FILE) -> None:
-    """Install the missing and the too old requirements of `project_file`; do nothing when there are
-    none.
+    """Install those requirements of `project_file` that are missing or too old.
 
-    Without a project file the library was installed by pip, which saw to its requirements itself.
+    Without a project file the library was installed by pip, together with its requirements.
 
     Raises:
-        RuntimeError: torch or numpy is there but too old, or pip could not install something.
+        RuntimeError: torch or numpy is too old, or pip could not install something.
     """
     if not project_file.is_file():
         return
@@ -38,25 +35,17 @@ def install_missing(project_file: Path = PROJECT_FILE) -> None:
     too_old = [requirement for requirement in needed if name_and_bound(requirement)[0] in held]
     if too_old:
         raise RuntimeError(
-            f"the course needs {', '.join(too_old)}, but this machine has {held}: choose a newer runtime. "
-            "They are not upgraded from here, since that can break what the machine was set up for."
+            f"the course needs {', '.join(too_old)}, but this machine has {held}: choose a newer "
+            "runtime. They are not upgraded from here, since that can break what the machine was "
+            "set up for."
         )
 
     print(f"Installing {', '.join(needed)}; held as they are: {held or 'nothing'}")
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "held.txt"
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in held.items()))
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--constraint",
-            str(constraints),
-            *needed,
-        ]
-        if subprocess.run(command).returncode:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        if subprocess.run([*pip, "--constraint", str(constraints), *needed]).returncode:
             raise RuntimeError(
                 f"pip could not install {needed}: read its message above; is there a network?"
             )
@@ -64,13 +53,9 @@ def install_missing(project_file: Path = PROJECT_FILE) -> None:
 
 
 def unmet_requirements(project_file: Path) -> list[str]:
-    """The requirements, such as `tqdm>=4.66`, that are not installed or are older than their
-    bound.
-    """
-    requirements = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"][
-        "dependencies"
-    ]
-    return [requirement for requirement in requirements if not is_met(*name_and_bound(requirement))]
+    """The requirements, such as `tqdm>=4.66`, that are missing or older than their bound."""
+    project = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]
+    return [line for line in project["dependencies"] if not is_met(*name_and_bound(line))]
 
 
 def is_met(name: str, bound: str) -> bool:
@@ -80,7 +65,7 @@ def is_met(name: str, bound: str) -> bool:
 
 
 def installed_version(name: str) -> str | None:
-    """The version that is installed, as `2.6.0+cu124`, or None."""
+    """The installed version, such as `2.6.0+cu124`, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -88,7 +73,7 @@ def installed_version(name: str) -> str | None:
 
 
 def name_and_bound(requirement: str) -> tuple[str, str]:
-    """Split `torch>=2.3` into its two halves; the project states lower bounds only."""
+    """Split `torch>=2.3` into its two halves; the project states only lower bounds."""
     name, bound = requirement.split(">=")
     return name.strip(), bound.strip()
 

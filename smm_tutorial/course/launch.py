@@ -1,6 +1,4 @@
-"""Open the course in JupyterLab: `python -m smm_tutorial.course.launch`; further options go to
-JupyterLab.
-"""
+"""Open the course in JupyterLab: `python -m smm_tutorial.course.launch [JupyterLab's options]`."""
 
 import argparse
 import os
@@ -16,13 +14,12 @@ WELCOME = "notebooks/00_welcome.ipynb"
 def options(
     folder: Path, platform: str, environment: Mapping[str, str], is_superuser: bool
 ) -> list[str]:
-    """JupyterLab's options for serving the checkout in `folder`, opened on the first notebook.
+    """JupyterLab's options to serve the checkout in `folder`, opened on the first notebook.
 
-    A taken port is JupyterLab's own business: it moves on to the next. On Linux without a display
-    there is no browser to open, so the address is printed instead. Jupyter refuses to serve as the
-    superuser unless it is told to. Jupytext's part of the server is left out: it would write a
-    learner's answers into the notebook's source, and refuse to open a notebook that is newer than
-    it.
+    Without a display, on Linux, JupyterLab prints its address and opens no browser. As the
+    superuser, JupyterLab serves only if it is told to. Jupytext's server extension is disabled: it
+    would write a learner's answers into the notebook's source, and it refuses to open a notebook
+    that is newer than its source.
     """
     chosen = [
         f"--ServerApp.root_dir={folder}",
@@ -30,12 +27,8 @@ def options(
         "--ServerApp.jpserver_extensions={'jupyterlab_jupytext': False}",
         "--log-level=WARN",
     ]
-    has_display = (
-        not platform.startswith("linux")
-        or environment.get("DISPLAY")
-        or environment.get("WAYLAND_DISPLAY")
-    )
-    if not has_display:
+    has_display = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
+    if platform.startswith("linux") and not has_display:
         chosen.append("--no-browser")
     if is_superuser:
         chosen.append("--allow-root")
@@ -48,19 +41,15 @@ def main(arguments: list[str]) -> None:
     Raises:
         SystemExit: there are no notebooks to open, or JupyterLab is not installed.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m smm_tutorial.course.launch", description=__doc__
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=repository_root(),
-        help="what to serve (default: the checkout)",
-    )
+    prog = "python -m smm_tutorial.course.launch"
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    help_ = "what to serve (default: the checkout)"
+    parser.add_argument("--folder", type=Path, default=repository_root(), help=help_)
     chosen, further = parser.parse_known_args(arguments)
     if chosen.folder is None:
         sys.exit(
-            "the notebooks are not in the installed package: clone the repository and run `make course` there"
+            "the notebooks are not in the installed package: clone the repository and run "
+            "`make course` there"
         )
     if not (chosen.folder / WELCOME).is_file():
         sys.exit(f"{chosen.folder} holds no {WELCOME}: is this the whole repository?")
@@ -68,13 +57,13 @@ def main(arguments: list[str]) -> None:
         from jupyterlab.labapp import LabApp
     except ImportError:
         sys.exit(
-            "JupyterLab is not installed: python -m pip install -c constraints.txt -e '.[notebooks]'"
+            "JupyterLab is not installed: "
+            "python -m pip install -c constraints.txt -e '.[notebooks]'"
         )
 
     is_superuser = hasattr(os, "geteuid") and os.geteuid() == 0
-    LabApp.launch_instance(
-        [*options(chosen.folder.resolve(), sys.platform, os.environ, is_superuser), *further]
-    )
+    ours = options(chosen.folder.resolve(), sys.platform, os.environ, is_superuser)
+    LabApp.launch_instance([*ours, *further])
 
 
 if __name__ == "__main__":

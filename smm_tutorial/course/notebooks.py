@@ -1,9 +1,8 @@
 """Make the notebooks that people open from the sources that people review: `make notebooks`.
 
-    python -m smm_tutorial.course.notebooks                    # every notebook: update, execute,
-    write python -m smm_tutorial.course.notebooks 05_object_discovery    # only that one
-    python -m smm_tutorial.course.notebooks --check            # which pairs are out of step; writes
-    nothing
+    python -m smm_tutorial.course.notebooks                        update, execute and write all
+    python -m smm_tutorial.course.notebooks 05_object_discovery    only that one
+    python -m smm_tutorial.course.notebooks --check                which differ from their sources?
 
 They run on the profile that `SMM_PROFILE` names, else on the machine's own.
 """
@@ -22,7 +21,7 @@ from nbformat import NotebookNode
 from smm_tutorial.paths import repository_root, write_atomically
 
 SOURCES = "[0-9][0-9]_*.py"
-CELL_TIMEOUT = 3600  # seconds; a notebook that trains on a laptop may need minutes in one cell
+CELL_TIMEOUT = 3600  # seconds; a cell that trains on a laptop may need many minutes
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -37,9 +36,7 @@ def notebook_path(source: Path) -> Path:
 
 
 def differences(source: Path) -> list[str]:
-    """Where a notebook says something else than its source, by cell type, text and tags; empty when
-    in step.
-    """
+    """How a notebook differs from its source, in type, text and tags of its cells, in words."""
     path = notebook_path(source)
     if not path.is_file():
         return [f"{path.name} is missing: run `make notebooks`"]
@@ -48,18 +45,24 @@ def differences(source: Path) -> list[str]:
     if len(wanted) != len(found):
         problems.append(f"{path.name} has {len(found)} cells, its source {len(wanted)}")
     for number, (one, other) in enumerate(zip(wanted, found, strict=False), start=1):
-        for part, in_source, in_notebook in zip(
-            ("type", "text", "tags"), _said(one), _said(other), strict=True
-        ):
-            if in_source != in_notebook:
-                problems.append(f"{path.name}, cell {number}: the {part} is not that of its source")
+        in_source, in_notebook = _compared_parts(one), _compared_parts(other)
+        problems += [
+            f"{path.name}, cell {number}: the {part} is not that of its source"
+            for part in in_source
+            if in_source[part] != in_notebook[part]
+        ]
     return problems
 
 
-def make(source: Path) -> Path:
-    """Update a notebook from its source, execute it in its own folder, and write it in one step.
+def _compared_parts(cell: NotebookNode) -> dict[str, str | list[str]]:
+    tags = sorted(cell.metadata.get("tags", []))
+    return {"type": cell.cell_type, "text": cell.source.rstrip("\n"), "tags": tags}
 
-    Cells that stay keep their ids. The old notebook is untouched when a cell fails.
+
+def make(source: Path) -> Path:
+    """Update a notebook from its source, execute it in its own folder, and write it.
+
+    Unchanged cells keep their ids. If a cell fails, the old notebook stays as it was.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell raised; the message shows the cell and its
@@ -68,9 +71,8 @@ def make(source: Path) -> Path:
     path = notebook_path(source)
     notebook = jupytext.read(source)
     if path.is_file():
-        notebook = combine_inputs_with_outputs(
-            notebook, nbformat.read(path, as_version=4), fmt="py:percent"
-        )
+        old = nbformat.read(path, as_version=4)
+        notebook = combine_inputs_with_outputs(notebook, old, fmt="py:percent")
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
@@ -80,15 +82,15 @@ def make(source: Path) -> Path:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    write_atomically(path, (nbformat.writes(tidied(notebook)) + "\n").encode())
+    write_atomically(path, (nbformat.writes(tidy_notebook(notebook)) + "\n").encode())
     return path
 
 
-def tidied(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without what differs between machines or breaks its display on code hosts.
+def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
+    """A copy without what differs between machines or breaks the display on code hosts.
 
-    Widget state breaks rendering there, and a widget's view is nothing without it: both go, and the
-    static figure that accompanies every widget stays. Python's and JupyterLab's versions go too.
+    Code hosts cannot show widgets: widget state and views are removed, and the static figure beside
+    every widget stays. Python's and JupyterLab's versions are removed too.
     """
     tidy = nbformat.from_dict(notebook)
     tidy.metadata = nbformat.from_dict(
@@ -101,18 +103,13 @@ def tidied(notebook: NotebookNode) -> NotebookNode:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})
-            ]
+            outputs = cell.outputs
+            cell.outputs = [out for out in outputs if WIDGET_VIEW not in out.get("data", {})]
     return tidy
 
 
-def chosen_sources(folder: Path, names: list[str]) -> list[Path]:
-    """The sources of the named notebooks, or all of them.
-
-    Raises:
-        SystemExit: a name is not among them.
-    """
+def choose_sources(folder: Path, names: list[str]) -> list[Path]:
+    """The sources of the named notebooks, or all of them. SystemExit if a name is unknown."""
     sources = {source.stem: source for source in source_paths(folder)}
     unknown = [name for name in names if name not in sources]
     if unknown:
@@ -120,29 +117,19 @@ def chosen_sources(folder: Path, names: list[str]) -> list[Path]:
     return [sources[name] for name in names] or list(sources.values())
 
 
-def _said(cell: NotebookNode) -> tuple[str, str, list[str]]:
-    return cell.cell_type, cell.source.rstrip("\n"), sorted(cell.metadata.get("tags", []))
-
-
 def main(arguments: list[str]) -> int:
-    """Make or check notebooks; the exit status is 1 when a pair is out of step."""
-    parser = argparse.ArgumentParser(
-        prog="python -m smm_tutorial.course.notebooks", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument(
-        "names", nargs="*", help="as in 05_object_discovery; all of them when none is named"
-    )
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="only say which notebooks are not those of their sources",
-    )
+    """Make or check notebooks; the exit status is 1 if a notebook differs from its source."""
+    prog = "python -m smm_tutorial.course.notebooks"
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="such as 05_object_discovery (default: all)")
+    help_ = "only say which notebooks differ from their sources"
+    parser.add_argument("--check", action="store_true", help=help_)
     options = parser.parse_args(arguments)
     root = repository_root()
     if root is None:
         sys.exit("the notebooks are in the repository, not in the installed package: clone it")
 
-    sources = chosen_sources(root / "notebooks", options.names)
+    sources = choose_sources(root / "notebooks", options.names)
     if options.check:
         problems = [problem for source in sources for problem in differences(source)]
         print("\n".join(problems) or f"{len(sources)} notebooks are in step with their sources")
@@ -150,10 +137,8 @@ def main(arguments: list[str]) -> int:
     for source in sources:
         started = time.perf_counter()
         path = make(source)
-        print(
-            f"{path.name}: {time.perf_counter() - started:.0f} s, {path.stat().st_size / 1e6:.2f} MB",
-            flush=True,
-        )
+        seconds = time.perf_counter() - started
+        print(f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
     return 0
 
 

@@ -1,5 +1,7 @@
-"""Exercises that check themselves: `exercise`, `hint` and `solution`; the tasks lie in `nbNN_*.py`,
-NN being the notebook.
+"""Exercises that check themselves.
+
+A notebook decorates an answer by `exercise(name)`; `hint(name)` and `solution(name)` help. Tasks of
+notebook NN lie in `nbNN_subject.py`, and `core` judges the answers.
 """
 
 from smm_tutorial.exercises.core import exercise, hint, solution

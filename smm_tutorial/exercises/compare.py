@@ -14,12 +14,12 @@ MOST_VALUES_SHOWN = 12
 def difference(
     expected: Any, actual: Any, rtol: float, atol: float, where: str = "the result"
 ) -> str | None:
-    """Describe the first difference between two results, or return None when there is none.
+    """Describe the first difference between two results, or return None if there is none.
 
-    Compared by structure (dictionaries by key, tuples and lists by position), then by type, shape
-    and kind of number (boolean, integer, floating point), then by value: `|actual - expected| <=
-    atol + rtol * |expected|`. Two NaN are equal. `where` names the place in the result, as in `the
-    result['means']`.
+    The structure comes first (dictionaries by key, tuples and lists by position), then type, shape
+    and kind of number (boolean, integer, floating point), then the values. Two values are equal if
+    `|actual - expected| <= atol + rtol * |expected|`, or if both are NaN. `where` names the place
+    in the result, such as `the result['means']`.
     """
     if isinstance(expected, Mapping):
         return _difference_of_mappings(expected, actual, rtol, atol, where)
@@ -35,9 +35,7 @@ def difference(
 
 
 def describe(value: Any) -> str:
-    """One short line about a value: the values themselves when they are few, else type, shape and
-    dtype.
-    """
+    """One short line about a value: type, shape and dtype, and the numbers if they are few."""
     if isinstance(value, np.ndarray | torch.Tensor):
         values = as_array(value)
         head = f"{_type_name(value)} of shape {tuple(value.shape)}, {value.dtype}"
@@ -48,15 +46,14 @@ def describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{_type_name(value)} with keys {list(value)}"
     if isinstance(value, tuple | list):
-        return (
-            f"{_type_name(value)} of {len(value)}: ({', '.join(describe(part) for part in value)})"
-        )
+        parts = ", ".join(describe(part) for part in value)
+        return f"{_type_name(value)} of {len(value)}: ({parts})"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def as_array(value: np.ndarray | torch.Tensor) -> np.ndarray:
-    """A tensor as a numpy array (half-precision types, unknown to numpy or coarse, as float32)."""
+    """A tensor as a numpy array; numbers in half precision become float32."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         return (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
@@ -98,14 +95,14 @@ def _difference_of_arrays(
     if not isinstance(actual, torch.Tensor if isinstance(expected, torch.Tensor) else np.ndarray):
         return f"{where}: expected {describe(expected)}; got {describe(actual)}"
     if expected.shape != actual.shape:
-        return f"{where}: expected shape {tuple(expected.shape)}, got {tuple(actual.shape)} ({actual.dtype})"
-    wanted, found = as_array(expected), as_array(actual)
-    if KINDS.get(wanted.dtype.kind) != KINDS.get(found.dtype.kind):
-        return (
-            f"{where}: expected {KINDS.get(wanted.dtype.kind, wanted.dtype)} numbers ({expected.dtype}), "
-            f"got {KINDS.get(found.dtype.kind, found.dtype)} ({actual.dtype})"
-        )
-    return _difference_of_values(wanted, found, rtol, atol, where)
+        shapes = f"expected shape {tuple(expected.shape)}, got {tuple(actual.shape)}"
+        return f"{where}: {shapes} ({actual.dtype})"
+    expected_values, actual_values = as_array(expected), as_array(actual)
+    expected_kind, actual_kind = _kind(expected_values), _kind(actual_values)
+    if expected_kind != actual_kind:
+        expectation = f"expected {expected_kind} numbers ({expected.dtype})"
+        return f"{where}: {expectation}, got {actual_kind} ({actual.dtype})"
+    return _difference_of_values(expected_values, actual_values, rtol, atol, where)
 
 
 def _difference_of_numbers(
@@ -130,6 +127,10 @@ def _difference_of_values(
     if expected.size > 1:
         text += f" ({int((~close).sum())} of {close.size} values differ)"
     return text
+
+
+def _kind(values: np.ndarray) -> str:
+    return KINDS.get(values.dtype.kind, str(values.dtype))
 
 
 def _number(value: Any) -> str:

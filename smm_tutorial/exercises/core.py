@@ -1,16 +1,13 @@
-"""The mechanism of the exercises: a task, its judge, and the `@exercise` decorator that a notebook
-uses.
+"""How exercises work: a task, its judge, and the decorator `@exercise` that notebooks use.
 
     @exercise("em.e_step")
     def e_step(points, means, variances, weights):
         ...
 
-The decorator shows the task, runs the function on the task's cases and says how it went. Unless it
-was right it hands back the reference solution, so that the rest of the notebook runs whether or not
-an exercise was done.
+The decorator shows the task, calls the function on the task's cases and says how it went. A pending
+or wrong function is replaced by the reference solution, so the rest of the notebook always runs.
 
-Tasks lie beside this file, in files that begin with their notebook (`nb01_em.py` for notebook 01),
-and are found by that.
+Tasks are found by their file's name, `nbNN_subject.py` for notebook NN, beside this file.
 """
 
 import ast
@@ -33,37 +30,32 @@ TASK_FILE = re.compile(r"nb\d\d_\w+")
 
 
 @dataclass(frozen=True)
-class Case:
-    """One call that a function is tried on: a name that a learner understands, and the
-    arguments.
-    """
-
-    name: str
-    arguments: tuple
-
-
-@dataclass(frozen=True)
 class Mistake:
-    """A typical wrong answer, and the hint for someone who gave it."""
+    """A typical wrong answer, and the hint for a learner who gave it."""
 
     answer: Callable
     hint: str
 
 
+def mistake(hint: str) -> Callable[[Callable], Mistake]:
+    """Decorate a typical wrong answer: the name is then bound to a `Mistake` with this hint."""
+    return lambda answer: Mistake(answer, hint)
+
+
 @dataclass(frozen=True)
 class Task:
-    """An exercise.
+    """An exercise. In prose, backticks mark code, and line breaks count as spaces.
 
     Attributes:
         name: how notebooks name it, `subject.step`, as in `em.e_step`.
         title: a few words.
-        text: what to do; backticks mark code.
+        text: what to do.
         minutes: how long it takes a learner who follows the notebook.
         difficulty: 1 (read the cell above), 2 (think), 3 (think hard).
-        hints: two steps, the second one telling more.
+        hints: two steps; the second one tells more.
         solution: the reference.
-        cases: makes the cases afresh at every call, so that no answer can spoil another's
-        arguments.
+        cases: a function that returns `{name that a learner understands: arguments}`. Every call
+            makes new arguments, so an answer that changes its arguments spoils nothing.
         mistakes: typical wrong answers; each fails with its own hint.
         rtol, atol: an answer is right when `|actual - expected| <= atol + rtol * |expected|`.
     """
@@ -75,7 +67,7 @@ class Task:
     difficulty: int
     hints: tuple[str, str]
     solution: Callable
-    cases: Callable[[], list[Case]]
+    cases: Callable[[], dict[str, tuple]]
     mistakes: tuple[Mistake, ...]
     rtol: float = 1e-5
     atol: float = 1e-7
@@ -83,9 +75,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an answer did: `status` is pending, wrong or right; `hint` is that of the mistake it was
-    recognised as.
-    """
+    """A judgement: `status` is pending, wrong or right; `hint` belongs to a recognised mistake."""
 
     status: str
     message: str
@@ -105,11 +95,7 @@ _hints_shown: dict[str, int] = {}
 
 
 def register(task: Task) -> Task:
-    """Add a task to those that notebooks can name.
-
-    Raises:
-        ValueError: another task has the same name.
-    """
+    """Add a task to those that notebooks can name. ValueError if another task has this name."""
     if task.name in _tasks:
         raise ValueError(
             f"there are two exercises named {task.name!r}: names must be unique over all notebooks"
@@ -128,11 +114,7 @@ def all_tasks() -> dict[str, Task]:
 
 
 def find_task(name: str) -> Task:
-    """The task of that name.
-
-    Raises:
-        ValueError: there is none; the message names the nearest ones.
-    """
+    """The task of that name. ValueError if there is none; the message names the nearest ones."""
     tasks = all_tasks()
     if name not in tasks:
         near = difflib.get_close_matches(name, tasks) or sorted(tasks)
@@ -141,10 +123,9 @@ def find_task(name: str) -> Task:
 
 
 def exercise(name: str) -> Callable[[Callable], Callable]:
-    """Decorate an answer: show the task and the verdict; the name is then bound to a function that
-    works.
+    """Decorate an answer: show the task and the verdict, then return a function that works.
 
-    That is the learner's own function when it is right, and the reference solution otherwise.
+    The returned function is the learner's own when it is right, else the reference solution.
     """
     task = find_task(name)
 
@@ -181,9 +162,7 @@ def solution(name: str) -> None:
 
 
 def judge(task: Task, answer: Callable) -> Verdict:
-    """Run an answer on every case of a task; see `Verdict`. Nothing that the answer raises
-    escapes.
-    """
+    """Run an answer on every case of a task. What the answer raises is part of the verdict."""
     body = _body_of(answer)
     if body is not None and all(_says_nothing(statement) for statement in body):
         return Verdict("pending", "Not attempted yet.")
@@ -192,17 +171,15 @@ def judge(task: Task, answer: Callable) -> Verdict:
     references = _outcomes(task.solution, task)
     for case, outcome, reference in zip(task.cases(), outcomes, references, strict=True):
         if reference.exception is not None:
-            raise RuntimeError(
-                f"the solution of {task.name!r} fails on {case.name!r}"
-            ) from reference.exception
+            message = f"the solution of {task.name!r} fails on {case!r}"
+            raise RuntimeError(message) from reference.exception
         problem = _problem(task, reference, outcome)
         if problem is None:
             continue
         if _is_unfinished(body, outcome):
-            return Verdict(
-                "pending", "Not finished yet: a placeholder `...` is still in your code."
-            )
-        message = f"Not yet. On the case “{case.name}”, {problem}."
+            message = "Not finished yet: a placeholder `...` is still in your code."
+            return Verdict("pending", message)
+        message = f"Not yet. On the case “{case}”, {problem}."
         return Verdict("wrong", message, _recognise(task, outcomes))
     return Verdict("right", "Right: your function agrees with the reference on every case.")
 
@@ -219,7 +196,7 @@ def task_card(task: Task, verdict: Verdict) -> Card:
 
 
 def _outcomes(answer: Callable, task: Task) -> list[_Outcome]:
-    return [_call(answer, case.arguments) for case in task.cases()]
+    return [_call(answer, arguments) for arguments in task.cases().values()]
 
 
 def _call(answer: Callable, arguments: tuple) -> _Outcome:
@@ -234,7 +211,8 @@ def _problem(task: Task, reference: _Outcome, outcome: _Outcome) -> str | None:
     if outcome.exception is not None:
         return f"your function raised {type(outcome.exception).__name__}: {outcome.exception}"
     if outcome.value is None and reference.value is not None:
-        return f"your function returned None instead of {describe(reference.value)}: is there a `return` at its end?"
+        wanted = describe(reference.value)
+        return f"your function returned None instead of {wanted}: is there a `return` at its end?"
     return difference(reference.value, outcome.value, task.rtol, task.atol)
 
 
@@ -254,7 +232,7 @@ def _same(task: Task, one: _Outcome, other: _Outcome) -> bool:
 
 
 def _body_of(answer: Callable) -> list[ast.stmt] | None:
-    """The statements of a function without its docstring; None when its source is not to be had."""
+    """The statements of a function without its docstring, or None if it has no source to read."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
     except (OSError, TypeError, SyntaxError):
@@ -266,9 +244,7 @@ def _body_of(answer: Callable) -> list[ast.stmt] | None:
 
 
 def _says_nothing(statement: ast.stmt) -> bool:
-    """Whether a statement is `...`, `pass`, `return`, `return None`, `return ...` or a raised
-    NotImplementedError.
-    """
+    """Whether a statement is a placeholder: `...`, `pass`, an empty return, NotImplementedError."""
     if isinstance(statement, ast.Expr | ast.Return) and statement.value is not None:
         return isinstance(statement.value, ast.Constant) and statement.value.value in (None, ...)
     if isinstance(statement, ast.Raise):
@@ -277,7 +253,7 @@ def _says_nothing(statement: ast.stmt) -> bool:
 
 
 def _is_unfinished(body: list[ast.stmt] | None, outcome: _Outcome) -> bool:
-    """Whether an answer that failed is one that was left open rather than one that is wrong."""
+    """Whether an answer that failed was left open rather than wrong."""
     if isinstance(outcome.exception, NotImplementedError) or outcome.value is ...:
         return True
     if body is None:

@@ -5,20 +5,16 @@ import math
 import torch
 from torch import Tensor
 
-from smm_tutorial.exercises.core import Case, Mistake, Task, register
-
-
-def _random(seed: int, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from smm_tutorial.exercises.core import Task, mistake, register
+from smm_tutorial.exercises.samples import normal
 
 
 def _shares(seed: int, *shape: int) -> Tensor:
     """Positive shares that sum to 1 along the last axis."""
-    return (1.5 * _random(seed, *shape)).softmax(dim=-1)
+    return (1.5 * normal(seed, *shape)).softmax(dim=-1)
 
 
-# --------------------------------------------------------------------------------------------------
-# without a distance
+# ------------------------------------------------------------------------------- without a distance
 
 
 def shares_by_dot_product(points: Tensor, means: Tensor, temperature: float) -> Tensor:
@@ -26,72 +22,57 @@ def shares_by_dot_product(points: Tensor, means: Tensor, temperature: float) -> 
     return (points @ means.T / temperature + bias).softmax(dim=1)
 
 
-def _bare_dot_product(points: Tensor, means: Tensor, temperature: float) -> Tensor:
+@mistake("Long means win too much: their own square is missing (the *point's* square cancels).")
+def _bare_dot_product(points, means, temperature):
     return (points @ means.T / temperature).softmax(dim=1)
 
 
-def _bias_upside_down(points: Tensor, means: Tensor, temperature: float) -> Tensor:
+@mistake("The sign of the bias is turned: a long mean must pay for its length.")
+def _bias_upside_down(points, means, temperature):
     bias = means.square().sum(dim=1) / (2 * temperature)
     return (points @ means.T / temperature + bias).softmax(dim=1)
 
 
-def _product_halved_too(points: Tensor, means: Tensor, temperature: float) -> Tensor:
+@mistake("The product appears twice in the square: divide it by T, only the bias by 2T.")
+def _product_halved_too(points, means, temperature):
     return ((points @ means.T - means.square().sum(dim=1)) / (2 * temperature)).softmax(dim=1)
 
 
-def _bias_not_halved(points: Tensor, means: Tensor, temperature: float) -> Tensor:
+@mistake("The bias is twice too strong: divide the mean's square by 2T.")
+def _bias_not_halved(points, means, temperature):
     return ((points @ means.T - means.square().sum(dim=1)) / temperature).softmax(dim=1)
-
-
-def _dot_product_cases() -> list[Case]:
-    return [
-        Case(
-            "seven points, three means, temperature 2",
-            (_random(0, 7, 2), 2 * _random(1, 3, 2), 2.0),
-        ),
-        Case(
-            "five points in four dimensions, two means, temperature 0.7",
-            (_random(2, 5, 4), _random(3, 2, 4), 0.7),
-        ),
-    ]
 
 
 register(
     Task(
         name="slots.shares_by_dot_product",
         title="Soft k-means without a distance",
-        text="Return the shares (N, K) of soft k-means, `softmax(-d**2 / (2 * temperature))` over the means, for `points` "
-        "(N, D) and `means` (K, D), by a dot product and a bias for each mean: compute no distance.",
+        text="""Return the shares (N, K) of soft k-means, `softmax(-d**2 / (2 * temperature))` over
+        the means, for `points` (N, D) and `means` (K, D), by a dot product and a bias for each
+        mean: compute no distance.""",
         minutes=8,
         difficulty=2,
         hints=(
-            "Expand the square. One of the three terms is the same for all means: what does a softmax do with it?",
-            "Logits: `points @ means.T / temperature`, plus `-means.square().sum(dim=1) / (2 * temperature)`.",
+            """Expand the square. One of the three terms is the same for all means: what does a
+            softmax do with it?""",
+            """Logits: `points @ means.T / temperature`, plus `-means.square().sum(dim=1) / (2 *
+            temperature)`.""",
         ),
         solution=shares_by_dot_product,
-        cases=_dot_product_cases,
-        mistakes=(
-            Mistake(
-                _bare_dot_product,
-                "Long means win too much: their own square is missing (the *point's* square cancels).",
+        cases=lambda: {
+            "seven points, three means, temperature 2": (normal(0, 7, 2), 2 * normal(1, 3, 2), 2.0),
+            "five points in four dimensions, two means, temperature 0.7": (
+                normal(2, 5, 4),
+                normal(3, 2, 4),
+                0.7,
             ),
-            Mistake(
-                _bias_upside_down,
-                "The sign of the bias is turned: a long mean must pay for its length.",
-            ),
-            Mistake(
-                _product_halved_too,
-                "The product appears twice in the square: divide it by T, only the bias by 2T.",
-            ),
-            Mistake(
-                _bias_not_halved, "The bias is twice too strong: divide the mean's square by 2T."
-            ),
-        ),
+        },
+        mistakes=(_bare_dot_product, _bias_upside_down, _product_halved_too, _bias_not_halved),
     )
 )
 
 
-# -------------------------------------------------------------------------------------------------------------- attend
+# ------------------------------------------------------------------------------------------- attend
 
 
 def attend(queries: Tensor, keys: Tensor) -> Tensor:
@@ -99,66 +80,56 @@ def attend(queries: Tensor, keys: Tensor) -> Tensor:
     return logits.softmax(dim=-1)
 
 
-def _attend_over_inputs(queries: Tensor, keys: Tensor) -> Tensor:
+@mistake("Your columns sum to one: inputs compete for slots. Normalise along the slots.")
+def _attend_over_inputs(queries, keys):
     return (keys @ queries.mT / math.sqrt(queries.shape[-1])).softmax(dim=-2)
 
 
-def _attend_without_scale(queries: Tensor, keys: Tensor) -> Tensor:
+@mistake("The shares are too firm: divide the products by the square root of D.")
+def _attend_without_scale(queries, keys):
     return (keys @ queries.mT).softmax(dim=-1)
 
 
-def _attend_with_width(queries: Tensor, keys: Tensor) -> Tensor:
+@mistake("The shares are too vague: divide by the square root of D, not by D.")
+def _attend_with_width(queries, keys):
     return (keys @ queries.mT / queries.shape[-1]).softmax(dim=-1)
 
 
-def _attend_transposed(queries: Tensor, keys: Tensor) -> Tensor:
+@mistake("Rows must be inputs, columns slots: (..., N, K), as `keys @ queries.mT` gives.")
+def _attend_transposed(queries, keys):
     return (queries @ keys.mT / math.sqrt(queries.shape[-1])).softmax(dim=-2)
-
-
-def _attend_cases() -> list[Case]:
-    return [
-        Case("two sets of six inputs, three slots", (_random(4, 2, 3, 5), _random(5, 2, 6, 5))),
-        Case("one set of seven inputs, two slots, no batch", (_random(6, 2, 9), _random(7, 7, 9))),
-    ]
 
 
 register(
     Task(
         name="slots.attend",
         title="Slots compete",
-        text="Given `queries` (..., K, D) of the slots and `keys` (..., N, D) of the inputs, return the shares (..., N, K): "
-        "dot products divided by the square root of D, with a softmax in which the *slots* compete for each input.",
+        text="""Given `queries` (..., K, D) of the slots and `keys` (..., N, D) of the inputs,
+        return the shares (..., N, K): dot products divided by the square root of D, with a softmax
+        in which the *slots* compete for each input.""",
         minutes=6,
         difficulty=1,
         hints=(
-            "`keys @ queries.mT` has the shape (..., N, K): a row an input. Along which axis must shares sum to one?",
+            """`keys @ queries.mT` has the shape (..., N, K): a row an input. Along which axis must
+            shares sum to one?""",
             "`(keys @ queries.mT / math.sqrt(queries.shape[-1])).softmax(dim=-1)`.",
         ),
         solution=attend,
-        cases=_attend_cases,
+        cases=lambda: {
+            "two sets of six inputs, three slots": (normal(4, 2, 3, 5), normal(5, 2, 6, 5)),
+            "one set of seven inputs, two slots, no batch": (normal(6, 2, 9), normal(7, 7, 9)),
+        },
         mistakes=(
-            Mistake(
-                _attend_over_inputs,
-                "Your columns sum to one: inputs compete for slots. Normalise along the slots.",
-            ),
-            Mistake(
-                _attend_without_scale,
-                "The shares are too firm: divide the products by the square root of D.",
-            ),
-            Mistake(
-                _attend_with_width,
-                "The shares are too vague: divide by the square root of D, not by D.",
-            ),
-            Mistake(
-                _attend_transposed,
-                "Rows must be inputs, columns slots: (..., N, K), as `keys @ queries.mT` gives.",
-            ),
+            _attend_over_inputs,
+            _attend_without_scale,
+            _attend_with_width,
+            _attend_transposed,
         ),
     )
 )
 
 
-# -------------------------------------------------------------------------------------------------------- weighted mean
+# ------------------------------------------------------------------------------------ weighted mean
 
 
 def weighted_mean(shares: Tensor, values: Tensor) -> Tensor:
@@ -166,72 +137,55 @@ def weighted_mean(shares: Tensor, values: Tensor) -> Tensor:
     return weights.mT @ values  # (..., K, D)
 
 
-def _weighted_sum(shares: Tensor, values: Tensor) -> Tensor:
+@mistake("That is the sum, not the mean: it grows with the inputs that a slot holds.")
+def _weighted_sum(shares, values):
     return shares.mT @ values
 
 
-def _mean_over_all_inputs(shares: Tensor, values: Tensor) -> Tensor:
+@mistake("Divide by the slot's own total of shares, not by the number of inputs.")
+def _mean_over_all_inputs(shares, values):
     return shares.mT @ values / values.shape[-2]
 
 
-def _softmax_once_more(shares: Tensor, values: Tensor) -> Tensor:
+@mistake("A second softmax flattens the shares: divide them by their sum instead.")
+def _softmax_once_more(shares, values):
     return shares.softmax(dim=-2).mT @ values
 
 
-def _squared_shares(shares: Tensor, values: Tensor) -> Tensor:
+@mistake("The shares enter twice: once they are weights, leave them out of the product.")
+def _squared_shares(shares, values):
     weights = shares / shares.sum(dim=-2, keepdim=True)
     return (weights * shares).mT @ values
-
-
-def _mean_cases() -> list[Case]:
-    return [
-        Case(
-            "two sets of seven inputs, three slots", (_shares(8, 2, 7, 3), _random(9, 2, 7, 4) + 2)
-        ),
-        Case(
-            "one set of five inputs, two slots, no batch",
-            (_shares(10, 5, 2), _random(11, 5, 3) - 1),
-        ),
-    ]
 
 
 register(
     Task(
         name="slots.weighted_mean",
         title="What a slot holds",
-        text="Given `shares` (..., N, K) and `values` (..., N, D), return each slot's weighted mean (..., K, D). "
-        "A slot's weights must sum to one, however much or little it holds.",
+        text="""Given `shares` (..., N, K) and `values` (..., N, D), return each slot's weighted
+        mean (..., K, D). A slot's weights must sum to one, however much or little it holds.""",
         minutes=5,
         difficulty=1,
         hints=(
-            "It is the M step of notebook 01: a sum weighted by shares, divided by the slot's own total.",
-            "`weights = shares / shares.sum(dim=-2, keepdim=True)`, then one matrix product with `weights.mT`.",
+            """It is the M step of notebook 01: a sum weighted by shares, divided by the slot's own
+            total.""",
+            """`weights = shares / shares.sum(dim=-2, keepdim=True)`, then one matrix product with
+            `weights.mT`.""",
         ),
         solution=weighted_mean,
-        cases=_mean_cases,
-        mistakes=(
-            Mistake(
-                _weighted_sum,
-                "That is the sum, not the mean: it grows with the inputs that a slot holds.",
+        cases=lambda: {
+            "two sets of seven inputs, three slots": (_shares(8, 2, 7, 3), normal(9, 2, 7, 4) + 2),
+            "one set of five inputs, two slots, no batch": (
+                _shares(10, 5, 2),
+                normal(11, 5, 3) - 1,
             ),
-            Mistake(
-                _mean_over_all_inputs,
-                "Divide by the slot's own total of shares, not by the number of inputs.",
-            ),
-            Mistake(
-                _softmax_once_more,
-                "A second softmax flattens the shares: divide them by their sum instead.",
-            ),
-            Mistake(
-                _squared_shares,
-                "The shares enter twice: once they are weights, leave them out of the product.",
-            ),
-        ),
+        },
+        mistakes=(_weighted_sum, _mean_over_all_inputs, _softmax_once_more, _squared_shares),
     )
 )
 
 
-# ----------------------------------------------------------------------------------------------------------------- GRU
+# ---------------------------------------------------------------------------------------------- GRU
 
 
 def gru_step(
@@ -245,230 +199,170 @@ def gru_step(
     return keep * state + (1 - keep) * new
 
 
-def _gru_gate_turned(
-    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
-) -> Tensor:
-    from_input, from_state = (
-        (update @ w_in.T + b_in).chunk(3, -1),
-        (state @ w_state.T + b_state).chunk(3, -1),
-    )
-    reset, keep = (
-        (from_input[0] + from_state[0]).sigmoid(),
-        (from_input[1] + from_state[1]).sigmoid(),
-    )
-    return (1 - keep) * state + keep * (from_input[2] + reset * from_state[2]).tanh()
-
-
-def _gru_without_reset(
-    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
-) -> Tensor:
-    from_input, from_state = (
-        (update @ w_in.T + b_in).chunk(3, -1),
-        (state @ w_state.T + b_state).chunk(3, -1),
-    )
+def _gru_parts(update, state, w_in, w_state, b_in, b_state):
+    """Reset gate, update gate, and the two summands of the new state, before its tanh."""
+    from_input = (update @ w_in.T + b_in).chunk(3, dim=-1)
+    from_state = (state @ w_state.T + b_state).chunk(3, dim=-1)
+    reset = (from_input[0] + from_state[0]).sigmoid()
     keep = (from_input[1] + from_state[1]).sigmoid()
-    return keep * state + (1 - keep) * (from_input[2] + from_state[2]).tanh()
+    return reset, keep, from_input[2], from_state[2]
 
 
-def _gru_gates_swapped(
-    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
-) -> Tensor:
-    from_input, from_state = (
-        (update @ w_in.T + b_in).chunk(3, -1),
-        (state @ w_state.T + b_state).chunk(3, -1),
-    )
-    keep, reset = (
-        (from_input[0] + from_state[0]).sigmoid(),
-        (from_input[1] + from_state[1]).sigmoid(),
-    )
-    return keep * state + (1 - keep) * (from_input[2] + reset * from_state[2]).tanh()
+@mistake("The gate is turned: in torch, a gate near 1 *keeps* the old state.")
+def _gru_gate_turned(update, state, w_in, w_state, b_in, b_state):
+    reset, keep, from_input, from_state = _gru_parts(update, state, w_in, w_state, b_in, b_state)
+    return (1 - keep) * state + keep * (from_input + reset * from_state).tanh()
 
 
-def _gru_reset_before_product(
-    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
-) -> Tensor:
-    dim = state.shape[-1]
-    from_input, from_state = (
-        (update @ w_in.T + b_in).chunk(3, -1),
-        (state @ w_state.T + b_state).chunk(3, -1),
-    )
-    reset, keep = (
-        (from_input[0] + from_state[0]).sigmoid(),
-        (from_input[1] + from_state[1]).sigmoid(),
-    )
-    new = (from_input[2] + (reset * state) @ w_state[2 * dim :].T + b_state[2 * dim :]).tanh()
+@mistake("The reset gate is missing: it multiplies the state's part of the new state.")
+def _gru_without_reset(update, state, w_in, w_state, b_in, b_state):
+    _, keep, from_input, from_state = _gru_parts(update, state, w_in, w_state, b_in, b_state)
+    return keep * state + (1 - keep) * (from_input + from_state).tanh()
+
+
+@mistake("Two gates are swapped: the first third is reset, the second one keeps.")
+def _gru_gates_swapped(update, state, w_in, w_state, b_in, b_state):
+    keep, reset, from_input, from_state = _gru_parts(update, state, w_in, w_state, b_in, b_state)
+    return keep * state + (1 - keep) * (from_input + reset * from_state).tanh()
+
+
+@mistake("Reset multiplies *after* the product with `w_state`, bias included.")
+def _gru_reset_before_product(update, state, w_in, w_state, b_in, b_state):
+    start = 2 * state.shape[-1]  # of the new state's rows
+    reset, keep, from_input, _ = _gru_parts(update, state, w_in, w_state, b_in, b_state)
+    new = (from_input + (reset * state) @ w_state[start:].T + b_state[start:]).tanh()
     return keep * state + (1 - keep) * new
 
 
-def _gru_without_tanh(
-    update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
-) -> Tensor:
-    from_input, from_state = (
-        (update @ w_in.T + b_in).chunk(3, -1),
-        (state @ w_state.T + b_state).chunk(3, -1),
-    )
-    reset, keep = (
-        (from_input[0] + from_state[0]).sigmoid(),
-        (from_input[1] + from_state[1]).sigmoid(),
-    )
-    return keep * state + (1 - keep) * (from_input[2] + reset * from_state[2])
+@mistake("The new state goes through a tanh, which keeps it between -1 and 1.")
+def _gru_without_tanh(update, state, w_in, w_state, b_in, b_state):
+    reset, keep, from_input, from_state = _gru_parts(update, state, w_in, w_state, b_in, b_state)
+    return keep * state + (1 - keep) * (from_input + reset * from_state)
 
 
-def _gru_cases() -> list[Case]:
-    def weights(seed: int, dim: int) -> tuple[Tensor, ...]:
-        return (
-            _random(seed, 3 * dim, dim),
-            _random(seed + 1, 3 * dim, dim),
-            _random(seed + 2, 3 * dim),
-            _random(seed + 3, 3 * dim),
-        )
+def _gru_cases() -> dict[str, tuple]:
+    def weights(seed: int, dim: int) -> list[Tensor]:
+        shapes = [(3 * dim, dim), (3 * dim, dim), (3 * dim,), (3 * dim,)]
+        return [normal(seed + index, *shape) for index, shape in enumerate(shapes)]
 
-    return [
-        Case("three slots of four", (_random(12, 3, 4), _random(13, 3, 4), *weights(14, 4))),
-        Case("two slots of three", (_random(20, 2, 3), _random(21, 2, 3), *weights(22, 3))),
-    ]
+    return {
+        "three slots of four": (normal(12, 3, 4), normal(13, 3, 4), *weights(14, 4)),
+        "two slots of three": (normal(20, 2, 3), normal(21, 2, 3), *weights(22, 3)),
+    }
 
 
 register(
     Task(
         name="slots.gru_step",
         title="A gated recurrent unit",
-        text="Return the new `state` (K, D) of torch's GRU cell for the input `update` (K, D). `w_in` and `w_state` "
-        "(3 D, D), `b_in` and `b_state` (3 D) hold the parts for reset gate, update gate (here: keep) and new state, in "
-        "this order.",
+        text="""Return the new `state` (K, D) of torch's GRU cell for the input `update` (K, D).
+        `w_in` and `w_state` (3 D, D), `b_in` and `b_state` (3 D) hold the parts for reset gate,
+        update gate (here: keep) and new state, in this order.""",
         minutes=12,
         difficulty=2,
         hints=(
-            "Two products, `update @ w_in.T + b_in` and `state @ w_state.T + b_state`, each cut in three by `chunk(3, -1)`.",
-            "`keep * state + (1 - keep) * new`; the reset gate multiplies the state's part of `new`, inside the tanh.",
+            """Two products, `update @ w_in.T + b_in` and `state @ w_state.T + b_state`, each cut in
+            three by `chunk(3, -1)`.""",
+            """`keep * state + (1 - keep) * new`; the reset gate multiplies the state's part of
+            `new`, inside the tanh.""",
         ),
         solution=gru_step,
         cases=_gru_cases,
         mistakes=(
-            Mistake(
-                _gru_gate_turned,
-                "The gate is turned: in torch, a gate near 1 *keeps* the old state.",
-            ),
-            Mistake(
-                _gru_without_reset,
-                "The reset gate is missing: it multiplies the state's part of the new state.",
-            ),
-            Mistake(
-                _gru_gates_swapped,
-                "Two gates are swapped: the first third is reset, the second one keeps.",
-            ),
-            Mistake(
-                _gru_reset_before_product,
-                "Reset multiplies *after* the product with `w_state`, bias included.",
-            ),
-            Mistake(
-                _gru_without_tanh,
-                "The new state goes through a tanh, which keeps it between -1 and 1.",
-            ),
+            _gru_gate_turned,
+            _gru_without_reset,
+            _gru_gates_swapped,
+            _gru_reset_before_product,
+            _gru_without_tanh,
         ),
     )
 )
 
 
-# ------------------------------------------------------------------------------------------------------------ log joint
+# ---------------------------------------------------------------------------------------- log joint
 
 
 def log_joint(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:
     differences = points[..., :, None, :] - means[..., None, :, :]  # (..., N, K, 2)
     whitened = torch.einsum("...kij,...nkj->...nki", factors, differences)
     log_determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)  # (..., K)
-    log_densities = (
-        log_determinants[..., None, :] - math.log(2 * math.pi) - 0.5 * whitened.square().sum(dim=-1)
-    )
+    log_peaks = log_determinants - math.log(2 * math.pi)
+    log_densities = log_peaks[..., None, :] - 0.5 * whitened.square().sum(dim=-1)
     return log_weights[..., None, :] + log_densities
 
 
-def _joint_without_determinant(
-    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
-) -> Tensor:
+@mistake("log |A| is missing: narrow Gaussians must be higher than wide ones.")
+def _joint_without_determinant(points, means, factors, log_weights):
     determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
     return log_joint(points, means, factors, log_weights) - determinants[..., None, :]
 
 
-def _joint_with_determinant_subtracted(
-    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
-) -> Tensor:
+@mistake("log |A| has the wrong sign: A is large where a Gaussian is narrow.")
+def _joint_with_determinant_subtracted(points, means, factors, log_weights):
     determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
     return log_joint(points, means, factors, log_weights) - 2 * determinants[..., None, :]
 
 
-def _joint_without_weights(
-    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
-) -> Tensor:
+@mistake("The weights are missing: add `log_weights`.")
+def _joint_without_weights(points, means, factors, log_weights):
     return log_joint(points, means, factors, torch.zeros_like(log_weights))
 
 
-def _joint_with_transposed_factor(
-    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
-) -> Tensor:
+@mistake("A is transposed: row i of A times the difference gives entry i.")
+def _joint_with_transposed_factor(points, means, factors, log_weights):
     return log_joint(points, means, factors.mT, log_weights)
 
 
-def _joint_without_constant(
-    points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor
-) -> Tensor:
+@mistake("The constant - log 2 pi of two dimensions is missing.")
+def _joint_without_constant(points, means, factors, log_weights):
     return log_joint(points, means, factors, log_weights) + math.log(2 * math.pi)
 
 
-def _joint_cases() -> list[Case]:
+def _joint_cases() -> dict[str, tuple]:
     def factors(seed: int, *shape: int) -> Tensor:
-        raw = _random(seed, *shape, 2, 2)
+        raw = normal(seed, *shape, 2, 2)
         return raw.tril(-1) + torch.diag_embed(raw.diagonal(dim1=-2, dim2=-1).exp())
 
-    return [
-        Case(
-            "five points, three slots",
-            (_random(30, 5, 2), _random(31, 3, 2), factors(32, 3), _shares(33, 3).log()),
+    return {
+        "five points, three slots": (
+            normal(30, 5, 2),
+            normal(31, 3, 2),
+            factors(32, 3),
+            _shares(33, 3).log(),
         ),
-        Case(
-            "two sets of four points, two slots",
-            (
-                _random(34, 2, 4, 2),
-                _random(35, 2, 2, 2),
-                factors(36, 2, 2),
-                _shares(37, 2, 2).log(),
-            ),
+        "two sets of four points, two slots": (
+            normal(34, 2, 4, 2),
+            normal(35, 2, 2, 2),
+            factors(36, 2, 2),
+            _shares(37, 2, 2).log(),
         ),
-    ]
+    }
 
 
 register(
     Task(
         name="slots.log_joint",
         title="What the slots say about the points",
-        text="Slot k says a Gaussian in the plane: `means` (..., K, 2), lower triangular `factors` A (..., K, 2, 2) with "
-        "inverse covariance A^T A, and `log_weights` (..., K). For `points` (..., N, 2) return log p(x, k), (..., N, K): "
-        "log weight + log |A| - log 2 pi - |A (x - mean)|^2 / 2.",
+        text="""Slot k says a Gaussian in the plane: `means` (..., K, 2), lower triangular `factors`
+        A (..., K, 2, 2) with inverse covariance A^T A, and `log_weights` (..., K). For `points`
+        (..., N, 2) return log p(x, k), (..., N, K): log weight + log |A| - log 2 pi - |A (x -
+        mean)|^2 / 2.""",
         minutes=10,
         difficulty=3,
         hints=(
-            "Make the differences (..., N, K, 2) first, by `points[..., :, None, :] - means[..., None, :, :]`.",
-            "`torch.einsum('...kij,...nkj->...nki', factors, differences)`; log |A| sums the logs of A's diagonal.",
+            """Make the differences (..., N, K, 2) first, by `points[..., :, None, :] - means[...,
+            None, :, :]`.""",
+            """`torch.einsum('...kij,...nkj->...nki', factors, differences)`; log |A| sums the logs
+            of A's diagonal.""",
         ),
         solution=log_joint,
         cases=_joint_cases,
         mistakes=(
-            Mistake(
-                _joint_without_determinant,
-                "log |A| is missing: narrow Gaussians must be higher than wide ones.",
-            ),
-            Mistake(
-                _joint_with_determinant_subtracted,
-                "log |A| has the wrong sign: A is large where a Gaussian is narrow.",
-            ),
-            Mistake(_joint_without_weights, "The weights are missing: add `log_weights`."),
-            Mistake(
-                _joint_with_transposed_factor,
-                "A is transposed: row i of A times the difference gives entry i.",
-            ),
-            Mistake(
-                _joint_without_constant, "The constant - log 2 pi of two dimensions is missing."
-            ),
+            _joint_without_determinant,
+            _joint_with_determinant_subtracted,
+            _joint_without_weights,
+            _joint_with_transposed_factor,
+            _joint_without_constant,
         ),
     )
 )

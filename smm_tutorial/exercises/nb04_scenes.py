@@ -1,17 +1,14 @@
 """Tasks of notebook 04: from a scene's record to pixels, by hand."""
 
 import numpy as np
+from numpy.random import default_rng
 
-from smm_tutorial.exercises.core import Case, Mistake, Task, register
+from smm_tutorial.exercises.core import Task, mistake, register
 
 LENS, SENSOR = 35, 32  # millimetres, CLEVR's camera
 
 
-def _generator(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-# ------------------------------------------------------------------------------------------------------------ project
+# ------------------------------------------------------------------------------------------ project
 
 
 def project(
@@ -25,34 +22,29 @@ def project(
     return np.stack([columns, rows, depth], axis=1)
 
 
+@mistake("Your picture is upside down: rows grow downwards, the axis points up.")
 def _project_upside_down(points, position, axes, height, width):
     projected = project(points, position, axes, height, width)
     projected[:, 1] = height - projected[:, 1]
     return projected
 
 
+@mistake("Nothing gets smaller with distance in your picture: divide by the depth.")
 def _project_without_depth(points, position, axes, height, width):
-    seen = (points - position) @ axes
+    right, up, backward = ((points - position) @ axes).T
     focal = width * LENS / SENSOR
-    return np.stack(
-        [width / 2 + focal * seen[:, 0], height / 2 - focal * seen[:, 1], -seen[:, 2]], axis=1
-    )
+    return np.stack([width / 2 + focal * right, height / 2 - focal * up, -backward], axis=1)
 
 
+@mistake("Depth is measured along the line of sight, not straight to the point.")
 def _project_by_distance(points, position, axes, height, width):
-    seen = (points - position) @ axes
-    distance = np.linalg.norm(seen, axis=1)
+    distance = np.linalg.norm(points - position, axis=1)
+    right, up, _ = ((points - position) @ axes).T / distance
     focal = width * LENS / SENSOR
-    return np.stack(
-        [
-            width / 2 + focal * seen[:, 0] / distance,
-            height / 2 - focal * seen[:, 1] / distance,
-            distance,
-        ],
-        axis=1,
-    )
+    return np.stack([width / 2 + focal * right, height / 2 - focal * up, distance], axis=1)
 
 
+@mistake("Pixels are square: one focal length, from the width, serves rows too.")
 def _project_two_focal_lengths(points, position, axes, height, width):
     projected = project(points, position, axes, height, width)
     projected[:, 1] = height / 2 + (projected[:, 1] - height / 2) * height / width
@@ -61,63 +53,50 @@ def _project_two_focal_lengths(points, position, axes, height, width):
 
 def _view(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A camera near CLEVR's and its axes: right, up, backward as columns."""
-    position = np.array([7.5, -6.5, 5.3]) + _generator(seed).uniform(-0.5, 0.5, 3)
+    position = np.array([7.5, -6.5, 5.3]) + default_rng(seed).uniform(-0.5, 0.5, 3)
     backward = position / np.linalg.norm(position)
     right = np.cross([0.0, 0.0, 1.0], backward)
     right /= np.linalg.norm(right)
     return position, np.stack([right, np.cross(backward, right), backward], axis=1)
 
 
-def _project_cases() -> list[Case]:
-    return [
-        Case(
-            "five points in an image of 320 x 480",
-            (_generator(0).uniform(-3, 3, (5, 3)), *_view(1), 320, 480),
-        ),
-        Case("one point in an image of 48 x 64", (np.array([[1.0, 2.0, 0.35]]), *_view(2), 48, 64)),
-    ]
-
-
 register(
     Task(
         name="scenes.project",
         title="From the world to a pixel",
-        text="World `points` (N, 3), the camera's `position` (3,) and its `axes` (3, 3), whose columns point right, up and "
-        "backward. Return (N, 3): column and row in pixels, measured from the image's top left corner, and the depth "
-        "along the camera's line of sight. The focal length is `width * 35 / 32` pixels, for columns and rows alike.",
+        text="""World `points` (N, 3), the camera's `position` (3,) and its `axes` (3, 3), whose
+        columns point right, up and backward. Return (N, 3): column and row in pixels, measured from
+        the image's top left corner, and the depth along the camera's line of sight. The focal
+        length is `width * 35 / 32` pixels, for columns and rows alike.""",
         minutes=12,
         difficulty=2,
         hints=(
-            "Go to the camera's axes first: subtract the position, then multiply by `axes`. What lies before the camera "
-            "has a negative third coordinate.",
-            "`seen = (points - position) @ axes`, `depth = -seen[:, 2]`; then width / 2 plus, and height / 2 minus, "
-            "`focal * seen / depth`.",
+            """Go to the camera's axes first: subtract the position, then multiply by `axes`. What
+            lies before the camera has a negative third coordinate.""",
+            """`seen = (points - position) @ axes`, `depth = -seen[:, 2]`; then width / 2 plus, and
+            height / 2 minus, `focal * seen / depth`.""",
         ),
         solution=project,
-        cases=_project_cases,
+        cases=lambda: {
+            "five points in an image of 320 x 480": (
+                default_rng(0).uniform(-3, 3, (5, 3)),
+                *_view(1),
+                320,
+                480,
+            ),
+            "one point in an image of 48 x 64": (np.array([[1.0, 2.0, 0.35]]), *_view(2), 48, 64),
+        },
         mistakes=(
-            Mistake(
-                _project_upside_down,
-                "Your picture is upside down: rows grow downwards, the axis points up.",
-            ),
-            Mistake(
-                _project_without_depth,
-                "Nothing gets smaller with distance in your picture: divide by the depth.",
-            ),
-            Mistake(
-                _project_by_distance,
-                "Depth is measured along the line of sight, not straight to the point.",
-            ),
-            Mistake(
-                _project_two_focal_lengths,
-                "Pixels are square: one focal length, from the width, serves rows too.",
-            ),
+            _project_upside_down,
+            _project_without_depth,
+            _project_by_distance,
+            _project_two_focal_lengths,
         ),
     )
 )
 
 
-# --------------------------------------------------------------------------------------------------------- ray_sphere
+# --------------------------------------------------------------------------------------- ray_sphere
 
 
 def ray_sphere(
@@ -130,91 +109,83 @@ def ray_sphere(
     return np.where((discriminant > 0) & (distances > 0), distances, np.inf)
 
 
+def _sphere_roots(origin, directions, center, radius):
+    """Both roots of every ray's quadratic, and where they are real."""
+    offset = origin - center
+    half_b = directions @ offset
+    discriminant = half_b**2 - (offset @ offset - radius**2)
+    root = np.sqrt(np.maximum(discriminant, 0))
+    return -half_b - root, -half_b + root, discriminant > 0
+
+
+@mistake("You return where the ray leaves the sphere: it enters at the smaller root.")
 def _sphere_far_side(origin, directions, center, radius):
-    offset = origin - center
-    half_b = directions @ offset
-    discriminant = half_b**2 - (offset @ offset - radius**2)
-    distances = -half_b + np.sqrt(np.maximum(discriminant, 0))
-    return np.where((discriminant > 0) & (distances > 0), distances, np.inf)
+    _, far, hit = _sphere_roots(origin, directions, center, radius)
+    return np.where(hit & (far > 0), far, np.inf)
 
 
+@mistake("A ray whose root is of a negative number misses: give `np.inf` there.")
 def _sphere_without_misses(origin, directions, center, radius):
-    offset = origin - center
-    half_b = directions @ offset
-    discriminant = half_b**2 - (offset @ offset - radius**2)
-    return -half_b - np.sqrt(np.maximum(discriminant, 0))
+    return _sphere_roots(origin, directions, center, radius)[0]
 
 
+@mistake("A negative distance lies behind the camera, which must not see it: `np.inf`.")
 def _sphere_behind(origin, directions, center, radius):
-    offset = origin - center
-    half_b = directions @ offset
-    discriminant = half_b**2 - (offset @ offset - radius**2)
-    return np.where(discriminant > 0, -half_b - np.sqrt(np.maximum(discriminant, 0)), np.inf)
+    near, _, hit = _sphere_roots(origin, directions, center, radius)
+    return np.where(hit, near, np.inf)
 
 
+@mistake("The squared distance to the centre equals the radius *squared*.")
 def _sphere_radius_not_squared(origin, directions, center, radius):
     return ray_sphere(origin, directions, center, radius**0.5)
 
 
 def _directions(seed: int, count: int, towards: np.ndarray) -> np.ndarray:
     """Unit vectors (count, 3) scattered around a direction."""
-    directions = towards + _generator(seed).normal(0, 0.15, (count, 3))
+    directions = towards + default_rng(seed).normal(0, 0.15, (count, 3))
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def _sphere_cases() -> list[Case]:
-    camera, center = np.array([7.0, -6.0, 5.0]), np.array([1.0, 0.5, 0.7])
+def _sphere_cases() -> dict[str, tuple]:
+    camera = np.array([7.0, -6.0, 5.0])
+    center = np.array([1.0, 0.5, 0.7])
     to_center = (center - camera) / np.linalg.norm(center - camera)
     aimed = np.stack([to_center, -to_center])  # at the sphere, and straight away from it
-    return [
-        Case(
-            "forty rays, some of which miss", (camera, _directions(3, 40, to_center), center, 0.7)
-        ),
-        Case("one ray at the sphere, one away from it", (camera, aimed, center, 0.7)),
-    ]
+    return {
+        "forty rays, some of which miss": (camera, _directions(3, 40, to_center), center, 0.7),
+        "one ray at the sphere, one away from it": (camera, aimed, center, 0.7),
+    }
 
 
 register(
     Task(
         name="scenes.ray_sphere",
         title="Where a ray meets a sphere",
-        text="N rays leave `origin` (3,) along the unit vectors `directions` (N, 3). Return (N,): the distance to the first "
-        "point on the sphere with `center` (3,) and `radius`; `np.inf` where a ray misses it or the sphere lies behind. "
-        "The origin is outside the sphere.",
+        text="""N rays leave `origin` (3,) along the unit vectors `directions` (N, 3). Return (N,):
+        the distance to the first point on the sphere with `center` (3,) and `radius`; `np.inf`
+        where a ray misses it or the sphere lies behind. The origin is outside the sphere.""",
         minutes=15,
         difficulty=2,
         hints=(
-            "A point at distance t is on the sphere when |origin + t direction - center|² = radius². Write it out: a "
-            "quadratic in t, whose first coefficient is 1.",
-            "With o = origin - center and b = direction · o: t² + 2 b t + o·o - radius² = 0, so t = -b ± √(b² - (o·o - "
-            "radius²)). The ray enters at the smaller root.",
+            """A point at distance t is on the sphere when |origin + t direction - center|² =
+            radius². Write it out: a quadratic in t, whose first coefficient is 1.""",
+            """With o = origin - center and b = direction · o: t² + 2 b t + o·o - radius² = 0, so t
+            = -b ± √(b² - (o·o - radius²)). The ray enters at the smaller root.""",
         ),
         solution=ray_sphere,
         cases=_sphere_cases,
         mistakes=(
-            Mistake(
-                _sphere_far_side,
-                "You return where the ray leaves the sphere: it enters at the smaller root.",
-            ),
-            Mistake(
-                _sphere_without_misses,
-                "A ray whose root is of a negative number misses: give `np.inf` there.",
-            ),
-            Mistake(
-                _sphere_behind,
-                "A negative distance lies behind the camera, which must not see it: `np.inf`.",
-            ),
-            Mistake(
-                _sphere_radius_not_squared,
-                "The squared distance to the centre equals the radius *squared*.",
-            ),
+            _sphere_far_side,
+            _sphere_without_misses,
+            _sphere_behind,
+            _sphere_radius_not_squared,
         ),
         rtol=1e-7,
     )
 )
 
 
-# -------------------------------------------------------------------------------------------------------- nearest_hit
+# -------------------------------------------------------------------------------------- nearest_hit
 
 
 def nearest_hit(distances: np.ndarray) -> np.ndarray:
@@ -222,19 +193,23 @@ def nearest_hit(distances: np.ndarray) -> np.ndarray:
     return np.where(seen, distances.argmin(axis=0) + 1, 0)
 
 
+@mistake("Where every ray misses, `argmin` names the first object: that is ground, 0.")
 def _hit_without_background(distances):
     return distances.argmin(axis=0) + 1
 
 
+@mistake("Objects count from 1: your first one looks like ground.")
 def _hit_counted_from_zero(distances):
     return np.where(np.isfinite(distances).any(axis=0), distances.argmin(axis=0), 0)
 
 
+@mistake("You see through objects: the nearest one hides the others.")
 def _hit_farthest(distances):
     hit = np.isfinite(distances)
     return np.where(hit.any(axis=0), np.where(hit, distances, -np.inf).argmax(axis=0) + 1, 0)
 
 
+@mistake("You paint later objects over earlier ones; compare distances at every pixel.")
 def _hit_last_painted(distances):
     mask = np.zeros(distances.shape[1:], dtype=np.int64)
     for label, distance in enumerate(distances, start=1):
@@ -242,24 +217,23 @@ def _hit_last_painted(distances):
     return mask
 
 
-def _hit_cases() -> list[Case]:
-    generator = _generator(5)
-    scattered = np.where(
-        generator.random((3, 4, 6)) < 0.5, np.inf, generator.uniform(5, 12, (3, 4, 6))
-    )
-    return [
-        Case("three objects that overlap", (scattered,)),
-        Case("nothing is hit", (np.full((2, 2, 2), np.inf),)),
-    ]
+def _hit_cases() -> dict[str, tuple]:
+    generator = default_rng(5)
+    missed = generator.random((3, 4, 6)) < 0.5
+    scattered = np.where(missed, np.inf, generator.uniform(5, 12, (3, 4, 6)))
+    return {
+        "three objects that overlap": (scattered,),
+        "nothing is hit": (np.full((2, 2, 2), np.inf),),
+    }
 
 
 register(
     Task(
         name="scenes.nearest_hit",
         title="A mask from distances",
-        text="`distances` (K, H, W): how far away each of K objects is along each pixel's ray, `np.inf` where the ray "
-        "misses it. Return the integer mask (H, W): 0 where no object is hit, else the number of the object that one "
-        "sees, counted from 1.",
+        text="""`distances` (K, H, W): how far away each of K objects is along each pixel's ray,
+        `np.inf` where the ray misses it. Return the integer mask (H, W): 0 where no object is hit,
+        else the number of the object that one sees, counted from 1.""",
         minutes=6,
         difficulty=1,
         hints=(
@@ -269,24 +243,16 @@ register(
         solution=nearest_hit,
         cases=_hit_cases,
         mistakes=(
-            Mistake(
-                _hit_without_background,
-                "Where every ray misses, `argmin` names the first object: that is ground, 0.",
-            ),
-            Mistake(
-                _hit_counted_from_zero, "Objects count from 1: your first one looks like ground."
-            ),
-            Mistake(_hit_farthest, "You see through objects: the nearest one hides the others."),
-            Mistake(
-                _hit_last_painted,
-                "You paint later objects over earlier ones; compare distances at every pixel.",
-            ),
+            _hit_without_background,
+            _hit_counted_from_zero,
+            _hit_farthest,
+            _hit_last_painted,
         ),
     )
 )
 
 
-# --------------------------------------------------------------------------------------------------------- irradiance
+# --------------------------------------------------------------------------------------- irradiance
 
 
 def irradiance(
@@ -300,10 +266,12 @@ def irradiance(
     return intensity * cos_surface * cos_lamp / distance**2
 
 
+@mistake("Light thins out over a sphere's area: divide by the distance *squared*.")
 def _irradiance_without_square(points, normals, lamp, intensity):
     return irradiance(points, normals, lamp, intensity) * np.linalg.norm(lamp - points, axis=1)
 
 
+@mistake("Some of your surfaces get negative light: cut the cosine off at 0.")
 def _irradiance_from_below(points, normals, lamp, intensity):
     to_lamp = lamp - points
     distance = np.linalg.norm(to_lamp, axis=1)
@@ -312,6 +280,7 @@ def _irradiance_from_below(points, normals, lamp, intensity):
     return intensity * (normals * towards).sum(axis=1) * cos_lamp / distance**2
 
 
+@mistake("Your lamp shines alike to all sides. This one is flat: its own cosine is missing.")
 def _irradiance_of_a_bulb(points, normals, lamp, intensity):
     to_lamp = lamp - points
     distance = np.linalg.norm(to_lamp, axis=1)
@@ -319,6 +288,7 @@ def _irradiance_of_a_bulb(points, normals, lamp, intensity):
     return intensity * cos_surface / distance**2
 
 
+@mistake("The cosine at the surface is missing: light that grazes spreads over more area.")
 def _irradiance_not_tilted(points, normals, lamp, intensity):
     to_lamp = lamp - points
     distance = np.linalg.norm(to_lamp, axis=1)
@@ -326,57 +296,50 @@ def _irradiance_not_tilted(points, normals, lamp, intensity):
     return intensity * cos_lamp / distance**2
 
 
-def _irradiance_cases() -> list[Case]:
-    generator = _generator(6)
+def _irradiance_cases() -> dict[str, tuple]:
+    generator = default_rng(6)
     normals = generator.normal(size=(12, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    points, key_lamp = generator.uniform(-3, 3, (12, 3)), np.array([6.4, -2.9, 4.3])
-    floor, above = np.array([[1.0, -2.0, 0.0]]), np.array([1.0, -2.0, 5.0])
-    return [
-        Case("twelve points, some turned away", (points, normals, key_lamp, 25.0)),
-        Case("the floor below a lamp", (floor, np.array([[0.0, 0.0, 1.0]]), above, 9.0)),
-    ]
+    points = generator.uniform(-3, 3, (12, 3))
+    key_lamp = np.array([6.4, -2.9, 4.3])
+    floor = np.array([[1.0, -2.0, 0.0]])
+    up = np.array([[0.0, 0.0, 1.0]])
+    return {
+        "twelve points, some turned away": (points, normals, key_lamp, 25.0),
+        "the floor below a lamp": (floor, up, floor[0] + 5 * up[0], 9.0),
+    }
 
 
 register(
     Task(
         name="scenes.irradiance",
         title="How much light a lamp throws",
-        text="Points (N, 3) with unit `normals` (N, 3), and a small flat lamp at `lamp` (3,) that faces the world's origin. "
-        "Return the irradiance (N,): `intensity` times the cosine at the surface (0 where it is turned away) times the "
-        "cosine at the lamp (0 behind it), over the squared distance. Nothing stands in between.",
+        text="""Points (N, 3) with unit `normals` (N, 3), and a small flat lamp at `lamp` (3,) that
+        faces the world's origin. Return the irradiance (N,): `intensity` times the cosine at the
+        surface (0 where it is turned away) times the cosine at the lamp (0 behind it), over the
+        squared distance. Nothing stands in between.""",
         minutes=10,
         difficulty=2,
         hints=(
-            "The unit vector from each point to the lamp serves both cosines. What does the lamp look along?",
-            "`towards = (lamp - points) / distance`; the surface's cosine is `normals · towards`; the lamp looks along "
-            "`-lamp / |lamp|`, so its cosine is `towards · lamp / |lamp|`. Cut both off at 0.",
+            """The unit vector from each point to the lamp serves both cosines. What does the lamp
+            look along?""",
+            """`towards = (lamp - points) / distance`; the surface's cosine is `normals · towards`;
+            the lamp looks along `-lamp / |lamp|`, so its cosine is `towards · lamp / |lamp|`. Cut
+            both off at 0.""",
         ),
         solution=irradiance,
         cases=_irradiance_cases,
         mistakes=(
-            Mistake(
-                _irradiance_without_square,
-                "Light thins out over a sphere's area: divide by the distance *squared*.",
-            ),
-            Mistake(
-                _irradiance_from_below,
-                "Some of your surfaces get negative light: cut the cosine off at 0.",
-            ),
-            Mistake(
-                _irradiance_of_a_bulb,
-                "Your lamp shines alike to all sides. This one is flat: its own cosine is missing.",
-            ),
-            Mistake(
-                _irradiance_not_tilted,
-                "The cosine at the surface is missing: light that grazes spreads over more area.",
-            ),
+            _irradiance_without_square,
+            _irradiance_from_below,
+            _irradiance_of_a_bulb,
+            _irradiance_not_tilted,
         ),
     )
 )
 
 
-# -------------------------------------------------------------------------------------------------------- shrink_mask
+# -------------------------------------------------------------------------------------- shrink_mask
 
 
 def shrink_mask(mask: np.ndarray, factor: int) -> np.ndarray:
@@ -389,50 +352,42 @@ def _blocks(mask: np.ndarray, factor: int) -> np.ndarray:
     return mask.reshape(rows, factor, columns, factor).swapaxes(1, 2).reshape(rows, columns, -1)
 
 
+@mistake("The mean of objects 1 and 3 is object 2, which may be elsewhere: pick a pixel.")
 def _shrink_by_mean(mask, factor):
     return _blocks(mask, factor).mean(axis=2).round().astype(mask.dtype)
 
 
+@mistake("The largest label wins in your blocks, so objects grow by their number: pick a pixel.")
 def _shrink_by_largest(mask, factor):
     return _blocks(mask, factor).max(axis=2)
 
 
+@mistake("You take the corner of each block, which shifts the mask: take `factor // 2`.")
 def _shrink_to_corners(mask, factor):
     return mask[::factor, ::factor]
 
 
-def _shrink_cases() -> list[Case]:
-    labels = _generator(7).integers(0, 5, (12, 18))
-    return [Case("12 x 18 by 2", (labels, 2)), Case("12 x 18 by 3", (labels, 3))]
+def _shrink_cases() -> dict[str, tuple]:
+    labels = default_rng(7).integers(0, 5, (12, 18))
+    return {"12 x 18 by 2": (labels, 2), "12 x 18 by 3": (labels, 3)}
 
 
 register(
     Task(
         name="scenes.shrink_mask",
         title="Make a mask smaller",
-        text="An integer `mask` (H, W) and a whole `factor` that divides both sides. Return the mask (H / factor, W / "
-        "factor) by nearest neighbour: of each block, the label of the pixel at row and column `factor // 2`.",
+        text="""An integer `mask` (H, W) and a whole `factor` that divides both sides. Return the
+        mask (H / factor, W / factor) by nearest neighbour: of each block, the label of the pixel at
+        row and column `factor // 2`.""",
         minutes=4,
         difficulty=1,
         hints=(
-            "Labels are names, not amounts: no arithmetic on them. A slice with a step is all you need.",
+            """Labels are names, not amounts: no arithmetic on them. A slice with a step is all you
+            need.""",
             "Start the slice at `factor // 2` rather than at 0, along both axes.",
         ),
         solution=shrink_mask,
         cases=_shrink_cases,
-        mistakes=(
-            Mistake(
-                _shrink_by_mean,
-                "The mean of objects 1 and 3 is object 2, which may be elsewhere: pick a pixel.",
-            ),
-            Mistake(
-                _shrink_by_largest,
-                "The largest label wins in your blocks, so objects grow by their number: pick a pixel.",
-            ),
-            Mistake(
-                _shrink_to_corners,
-                "You take the corner of each block, which shifts the mask: take `factor // 2`.",
-            ),
-        ),
+        mistakes=(_shrink_by_mean, _shrink_by_largest, _shrink_to_corners),
     )
 )

@@ -10,38 +10,31 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from smm_tutorial.exercises.core import Case, Mistake, Task, register
+from smm_tutorial.exercises.core import Task, mistake, register
+from smm_tutorial.exercises.samples import generator
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def _vectors(seed: int, *shape: int) -> Tensor:
     """Numbers of which some lie further than 1 from each other."""
-    return 1.5 * torch.randn(*shape, OBJECT_DIM, generator=_generator(seed))
+    return 1.5 * torch.randn(*shape, OBJECT_DIM, generator=generator(seed))
 
 
 def _sets(seed: int, images: int, slots: int, real: int) -> tuple[Tensor, Tensor]:
-    """Predictions of no use and targets (images, slots, 19), `real` of them real, the rest
-    padding.
-    """
-    generator = _generator(seed)
-    predictions, targets = (
-        torch.rand(images, slots, OBJECT_DIM, generator=generator),
-        torch.zeros(images, slots, OBJECT_DIM),
-    )
-    targets[:, :real, COORDINATES] = 2 * torch.rand(images, real, 3, generator=generator) - 1
+    """Random predictions and targets, (images, slots, 19) each, with `real` targets an image."""
+    source = generator(seed)
+    predictions = torch.rand(images, slots, OBJECT_DIM, generator=source)
+    targets = torch.zeros(images, slots, OBJECT_DIM)
+    targets[:, :real, COORDINATES] = 2 * torch.rand(images, real, 3, generator=source) - 1
     for group in PROPERTY_SLICES.values():
         width = group.stop - group.start
-        chosen = torch.randint(width, (images, real), generator=generator)
+        chosen = torch.randint(width, (images, real), generator=source)
         targets[:, :real, group] = torch.nn.functional.one_hot(chosen, width).float()
     targets[:, :real, REAL] = 1
     return predictions, targets
 
 
-# ---------------------------------------------------------------------------------------------------------- pair costs
+# --------------------------------------------------------------------------------------- pair costs
 
 
 def pair_costs(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
@@ -52,33 +45,37 @@ def pair_costs(predictions: Tensor, targets: Tensor, coordinate_weight: float) -
     return (weights * huber).mean(dim=2)
 
 
-def _costs_squared(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+@mistake("Beyond a difference of 1 Huber's error grows along a straight line, |d| - 1/2.")
+def _costs_squared(predictions, targets, coordinate_weight):
     weights = torch.ones(OBJECT_DIM)
     weights[COORDINATES] = coordinate_weight
     return (weights * 0.5 * (predictions[:, None] - targets[None]).square()).mean(dim=2)
 
 
-def _costs_transposed(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+@mistake("A row is a slot and a column a target; yours is the other way round.")
+def _costs_transposed(predictions, targets, coordinate_weight):
     return pair_costs(targets, predictions, coordinate_weight)
 
 
-def _costs_summed(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+@mistake("The cost of a pair is the *mean* over its 19 numbers, not the sum.")
+def _costs_summed(predictions, targets, coordinate_weight):
     return OBJECT_DIM * pair_costs(predictions, targets, coordinate_weight)
 
 
-def _costs_weighted_inside(
-    predictions: Tensor, targets: Tensor, coordinate_weight: float
-) -> Tensor:
+@mistake("You weigh the differences. Take Huber's error first, then weigh it.")
+def _costs_weighted_inside(predictions, targets, coordinate_weight):
     weights = torch.ones(OBJECT_DIM)
     weights[COORDINATES] = coordinate_weight
     return pair_costs(weights * predictions, weights * targets, 1.0)
 
 
-def _costs_unweighted(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+@mistake("`coordinate_weight` is not used: multiply the errors of the first three numbers.")
+def _costs_unweighted(predictions, targets, coordinate_weight):
     return pair_costs(predictions, targets, 1.0)
 
 
-def _costs_over_weights(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+@mistake("You divide by the sum of the weights; the mean divides by 19, whatever they are.")
+def _costs_over_weights(predictions, targets, coordinate_weight):
     total = 3 * coordinate_weight + OBJECT_DIM - 3
     return OBJECT_DIM / total * pair_costs(predictions, targets, coordinate_weight)
 
@@ -87,51 +84,37 @@ register(
     Task(
         name="sets.pair_costs",
         title="What each pair would cost",
-        text="From `predictions` (K, 19) and `targets` (T, 19) make the table (K, T) of the cost of every pair: the mean "
-        "over the 19 numbers of Huber's error, `d**2 / 2` where `|d| < 1` and `|d| - 1/2` beyond. The errors of the first "
-        "three numbers, the coordinates, count `coordinate_weight` times.",
+        text="""From `predictions` (K, 19) and `targets` (T, 19) make the table (K, T) of the cost
+        of every pair: the mean over the 19 numbers of Huber's error, `d**2 / 2` where `|d| < 1` and
+        `|d| - 1/2` beyond. The errors of the first three numbers, the coordinates, count
+        `coordinate_weight` times.""",
         minutes=8,
         difficulty=1,
         hints=(
-            "Every prediction meets every target: give both an axis, `predictions[:, None] - targets[None]` is (K, T, 19).",
-            "`torch.where` chooses Huber's branch, or take `smooth_l1_loss(..., reduction='none')`. A vector of 19 weights "
-            "multiplies the errors; then `mean(dim=2)`.",
+            """Every prediction meets every target: give both an axis, `predictions[:, None] -
+            targets[None]` is (K, T, 19).""",
+            """`torch.where` chooses Huber's branch, or take `smooth_l1_loss(...,
+            reduction='none')`. A vector of 19 weights multiplies the errors; then
+            `mean(dim=2)`.""",
         ),
         solution=pair_costs,
-        cases=lambda: [
-            Case("three slots, two targets", (_vectors(0, 3), _vectors(1, 2), 1.0)),
-            Case("four of each, coordinates eight times", (_vectors(2, 4), _vectors(3, 4), 8.0)),
-        ],
+        cases=lambda: {
+            "three slots, two targets": (_vectors(0, 3), _vectors(1, 2), 1.0),
+            "four of each, coordinates eight times": (_vectors(2, 4), _vectors(3, 4), 8.0),
+        },
         mistakes=(
-            Mistake(
-                _costs_squared,
-                "Beyond a difference of 1 Huber's error grows along a straight line, |d| - 1/2.",
-            ),
-            Mistake(
-                _costs_transposed,
-                "A row is a slot and a column a target; yours is the other way round.",
-            ),
-            Mistake(
-                _costs_summed, "The cost of a pair is the *mean* over its 19 numbers, not the sum."
-            ),
-            Mistake(
-                _costs_weighted_inside,
-                "You weigh the differences. Take Huber's error first, then weigh it.",
-            ),
-            Mistake(
-                _costs_unweighted,
-                "`coordinate_weight` is not used: multiply the errors of the first three numbers.",
-            ),
-            Mistake(
-                _costs_over_weights,
-                "You divide by the sum of the weights; the mean divides by 19, whatever they are.",
-            ),
+            _costs_squared,
+            _costs_transposed,
+            _costs_summed,
+            _costs_weighted_inside,
+            _costs_unweighted,
+            _costs_over_weights,
         ),
     )
 )
 
 
-# ------------------------------------------------------------------------------------------------------- best matching
+# ------------------------------------------------------------------------------------ best matching
 
 
 def best_matching(costs: Tensor) -> tuple[int, ...]:
@@ -142,11 +125,13 @@ def best_matching(costs: Tensor) -> tuple[int, ...]:
     )
 
 
-def _matching_nearest(costs: Tensor) -> tuple[int, ...]:
+@mistake("Each slot takes its nearest target: then two can take the same, and one is left out.")
+def _matching_nearest(costs):
     return tuple(costs.argmin(dim=1).tolist())
 
 
-def _matching_in_turn(costs: Tensor) -> tuple[int, ...]:
+@mistake("The first slot takes what it likes best, and a later one pays for it. Compare *sums*.")
+def _matching_in_turn(costs):
     free, order = set(range(len(costs))), []
     for row in costs.tolist():
         order.append(min(free, key=row.__getitem__))
@@ -154,7 +139,8 @@ def _matching_in_turn(costs: Tensor) -> tuple[int, ...]:
     return tuple(order)
 
 
-def _matching_cheapest_first(costs: Tensor) -> tuple[int, ...]:
+@mistake("The cheapest pair first can leave two slots with dear ones. Compare *sums*.")
+def _matching_cheapest_first(costs):
     left, order = costs.clone(), [0] * len(costs)
     for _ in range(len(costs)):
         k, t = divmod(left.argmin().item(), len(costs))
@@ -163,75 +149,65 @@ def _matching_cheapest_first(costs: Tensor) -> tuple[int, ...]:
     return tuple(order)
 
 
-def _matching_dearest(costs: Tensor) -> tuple[int, ...]:
+@mistake("You look for the largest sum: costs are to be small.")
+def _matching_dearest(costs):
     return best_matching(-costs)
 
 
-def _matching_of_targets(costs: Tensor) -> tuple[int, ...]:
+@mistake("You return the slot of each target: we want the target of each slot.")
+def _matching_of_targets(costs):
     return best_matching(costs.mT)
 
 
-def _matching_cost(costs: Tensor) -> tuple[float, ...]:
+@mistake("You return what the pairs cost: return which target each slot gets.")
+def _matching_cost(costs):
     return tuple(costs[k, t].item() for k, t in enumerate(best_matching(costs)))
 
 
-def _matching_cases() -> list[Case]:
+def _matching_cases() -> dict[str, tuple]:
     three = torch.tensor([[2.0, 3.0, 9.0], [1.0, 4.0, 6.0], [3.0, 2.5, 8.0]])
-    return [
-        Case("a table where two slots want the same target", (three,)),
-        Case("four slots", (torch.rand(4, 4, generator=_generator(4)),)),
-        Case("five slots", (torch.rand(5, 5, generator=_generator(5)),)),
-    ]
+    return {
+        "a table where two slots want the same target": (three,),
+        "four slots": (torch.rand(4, 4, generator=generator(4)),),
+        "five slots": (torch.rand(5, 5, generator=generator(5)),),
+    }
 
 
 register(
     Task(
         name="sets.best_matching",
         title="The best of all matchings",
-        text="`costs[k, t]` is what it costs to match slot k with target t. Every slot gets one target, and every target "
-        "one slot. Return, as a tuple, the target of each slot in the matching with the least sum; try all of them.",
+        text="""`costs[k, t]` is what it costs to match slot k with target t. Every slot gets one
+        target, and every target one slot. Return, as a tuple, the target of each slot in the
+        matching with the least sum; try all of them.""",
         minutes=8,
         difficulty=2,
         hints=(
-            "`itertools.permutations(range(K))` is every matching: `order[k]` is the target of slot k.",
-            "The sum of one is `sum(costs[k, order[k]] for k in range(K))`; `min(..., key=...)` finds the least.",
+            """`itertools.permutations(range(K))` is every matching: `order[k]` is the target of
+            slot k.""",
+            """The sum of one is `sum(costs[k, order[k]] for k in range(K))`; `min(..., key=...)`
+            finds the least.""",
         ),
         solution=best_matching,
         cases=_matching_cases,
         mistakes=(
-            Mistake(
-                _matching_nearest,
-                "Each slot takes its nearest target: then two can take the same, and one is left out.",
-            ),
-            Mistake(
-                _matching_in_turn,
-                "The first slot takes what it likes best, and a later one pays for it. Compare *sums*.",
-            ),
-            Mistake(
-                _matching_cheapest_first,
-                "The cheapest pair first can leave two slots with dear ones. Compare *sums*.",
-            ),
-            Mistake(_matching_dearest, "You look for the largest sum: costs are to be small."),
-            Mistake(
-                _matching_of_targets,
-                "You return the slot of each target: we want the target of each slot.",
-            ),
-            Mistake(
-                _matching_cost,
-                "You return what the pairs cost: return which target each slot gets.",
-            ),
+            _matching_nearest,
+            _matching_in_turn,
+            _matching_cheapest_first,
+            _matching_dearest,
+            _matching_of_targets,
+            _matching_cost,
         ),
     )
 )
 
 
-# ------------------------------------------------------------------------------------------------------------ set loss
+# ----------------------------------------------------------------------------------------- set loss
 
 
 def _costs_of_images(predictions: Tensor, targets: Tensor) -> list[Tensor]:
-    return [
-        pair_costs(mine, theirs, 1.0) for mine, theirs in zip(predictions, targets, strict=True)
-    ]
+    pairs = zip(predictions, targets, strict=True)
+    return [pair_costs(mine, theirs, 1.0) for mine, theirs in pairs]
 
 
 def set_loss(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -242,40 +218,40 @@ def set_loss(predictions: Tensor, targets: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def _loss_in_order(predictions: Tensor, targets: Tensor) -> Tensor:
-    return torch.stack(
-        [costs.diagonal().sum() for costs in _costs_of_images(predictions, targets)]
-    ).mean()
+@mistake("Slot k is compared with target k, in the order of the record: match them first.")
+def _loss_in_order(predictions, targets):
+    sums = [costs.diagonal().sum() for costs in _costs_of_images(predictions, targets)]
+    return torch.stack(sums).mean()
 
 
-def _loss_of_nearest(predictions: Tensor, targets: Tensor) -> Tensor:
-    return torch.stack(
-        [costs.min(dim=0).values.sum() for costs in _costs_of_images(predictions, targets)]
-    ).mean()
+@mistake("Each target takes its nearest slot, so that one slot can serve two: match one to one.")
+def _loss_of_nearest(predictions, targets):
+    sums = [costs.amin(dim=0).sum() for costs in _costs_of_images(predictions, targets)]
+    return torch.stack(sums).mean()
 
 
-def _loss_mean_over_slots(predictions: Tensor, targets: Tensor) -> Tensor:
+@mistake("Sum over the slots of an image; only over images take the mean.")
+def _loss_mean_over_slots(predictions, targets):
     return set_loss(predictions, targets) / predictions.shape[1]
 
 
-def _loss_sum_over_images(predictions: Tensor, targets: Tensor) -> Tensor:
+@mistake("The images' sums are to be averaged, or the loss grows with the batch.")
+def _loss_sum_over_images(predictions, targets):
     return set_loss(predictions, targets) * len(predictions)
 
 
-def _loss_without_padding(predictions: Tensor, targets: Tensor) -> Tensor:
+@mistake("A slot matched with padding costs too: else nobody learns to say “nothing here”.")
+def _loss_without_padding(predictions, targets):
     losses = []
     for costs, theirs in zip(_costs_of_images(predictions, targets), targets, strict=True):
-        order = best_matching(costs)
-        losses.append(
-            sum(
-                (costs[k, t] for k, t in enumerate(order) if theirs[t, REAL] == 1),
-                torch.tensor(0.0),
-            )
-        )
+        order = list(best_matching(costs))
+        matched = costs[range(len(costs)), order]  # (K,), what each slot costs
+        losses.append(matched[theirs[order, REAL] == 1].sum())
     return torch.stack(losses).mean()
 
 
-def _loss_one_matching_for_all(predictions: Tensor, targets: Tensor) -> Tensor:
+@mistake("You use one matching for all images; each image needs its own.")
+def _loss_one_matching_for_all(predictions, targets):
     costs = torch.stack(_costs_of_images(predictions, targets)).mean(dim=0)
     return costs[range(len(costs)), best_matching(costs)].sum()
 
@@ -284,46 +260,29 @@ register(
     Task(
         name="sets.set_loss",
         title="A loss that does not see the order",
-        text="`predictions` and `targets` are (B, K, 19) each; targets that are all zeros are padding. For every image match "
-        "slots with targets at the least sum of pair costs (`pair_costs` with weight 1, `best_matching`). Return the mean "
-        "over images of that sum.",
+        text="""`predictions` and `targets` are (B, K, 19) each; targets that are all zeros are
+        padding. For every image match slots with targets at the least sum of pair costs
+        (`pair_costs` with weight 1, `best_matching`). Return the mean over images of that sum.""",
         minutes=8,
         difficulty=2,
         hints=(
             "Every image has a matching of its own: loop over the images.",
-            "`costs = pair_costs(mine, theirs, 1.0)`, then the sum of `costs[k, t]` for `k, t` in "
-            "`enumerate(best_matching(costs))`. Collect the sums, `torch.stack(...)`, and take their mean.",
+            """`costs = pair_costs(mine, theirs, 1.0)`, then the sum of `costs[k, t]` for `k, t` in
+            `enumerate(best_matching(costs))`. Collect the sums, `torch.stack(...)`, and take their
+            mean.""",
         ),
         solution=set_loss,
-        cases=lambda: [
-            Case("two images, three objects", _sets(6, 2, 3, 3)),
-            Case("three images, two objects and two slots to spare", _sets(7, 3, 4, 2)),
-        ],
+        cases=lambda: {
+            "two images, three objects": _sets(6, 2, 3, 3),
+            "three images, two objects and two slots to spare": _sets(7, 3, 4, 2),
+        },
         mistakes=(
-            Mistake(
-                _loss_in_order,
-                "Slot k is compared with target k, in the order of the record: match them first.",
-            ),
-            Mistake(
-                _loss_of_nearest,
-                "Each target takes its nearest slot, so that one slot can serve two: match one to one.",
-            ),
-            Mistake(
-                _loss_mean_over_slots,
-                "Sum over the slots of an image; only over images take the mean.",
-            ),
-            Mistake(
-                _loss_sum_over_images,
-                "The images' sums are to be averaged, or the loss grows with the batch.",
-            ),
-            Mistake(
-                _loss_without_padding,
-                "A slot matched with padding costs too: else nobody learns to say “nothing here”.",
-            ),
-            Mistake(
-                _loss_one_matching_for_all,
-                "You use one matching for all images; each image needs its own.",
-            ),
+            _loss_in_order,
+            _loss_of_nearest,
+            _loss_mean_over_slots,
+            _loss_sum_over_images,
+            _loss_without_padding,
+            _loss_one_matching_for_all,
         ),
     )
 )

@@ -1,7 +1,7 @@
-"""The proof that an exercise works: its stub is pending, its solution right, and each typical
-mistake recognised.
+"""The proof that an exercise works: stubs are pending, the solution is right, and each typical
+mistake is recognised.
 
-A mistake that passes, or that is taken for another one, means that the cases are too few.
+If a mistake passes or is taken for another, the cases are too few.
 """
 
 import functools
@@ -12,20 +12,14 @@ from smm_tutorial.exercises.core import Task, judge
 
 
 def prove(task: Task) -> None:
-    """Prove a task in all three ways.
-
-    Raises:
-        AssertionError: with a message that names the task and what does not hold.
-    """
+    """Prove a task in all three ways. An AssertionError names the task and what does not hold."""
     prove_stub_is_pending(task)
     prove_solution_is_right(task)
     prove_mistakes_are_recognised(task)
 
 
 def prove_stub_is_pending(task: Task) -> None:
-    """A function that does nothing yet is pending, however it says so and whether or not its source
-    is at hand.
-    """
+    """A function that does nothing yet is pending, with or without its source."""
     for stub in (_returns_nothing, _returns_ellipsis, _raises):
         for answer in (stub, functools.partial(stub)):  # a partial has no source to read
             verdict = judge(task, answer)
@@ -57,12 +51,10 @@ def prove_mistakes_are_recognised(task: Task) -> None:
 
 
 def _assert_same_parameters(task: Task, answer: Callable) -> None:
-    expected, actual = (
-        list(inspect.signature(function).parameters) for function in (task.solution, answer)
-    )
-    assert expected == actual, (
-        f"{task.name}: {answer.__name__} takes {actual}, the solution {expected}"
-    )
+    expected = list(inspect.signature(task.solution).parameters)
+    actual = list(inspect.signature(answer).parameters)
+    message = f"{task.name}: {answer.__name__} takes {actual}, the solution {expected}"
+    assert expected == actual, message
 
 
 def _returns_nothing(*arguments):

@@ -4,8 +4,7 @@ import html
 import re
 from dataclasses import dataclass
 
-# Okabe and Ito's palette, safe for colour-blind readers; the word before the title says the same
-# without colour.
+# Okabe and Ito's palette, safe for colour-blind readers. The word before the title says the same.
 COLOURS = {
     "pending": "#56b4e9",
     "wrong": "#d55e00",
@@ -24,9 +23,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Card:
-    """A titled box of lines; `status` is a key of `COLOURS`. Backticks in the title and the lines
-    mark code.
-    """
+    """A titled box of lines, where backticks mark code; `status` is a key of `COLOURS`."""
 
     status: str
     title: str
@@ -34,14 +31,13 @@ class Card:
     code: str = ""
 
     def __repr__(self) -> str:
-        text = [
-            f"[{WORDS[self.status]}] {self.title}",
-            *(" ".join(line.split()) for line in self.lines),
-        ]
+        lines = [" ".join(line.split()) for line in self.lines]
+        text = [f"[{WORDS[self.status]}] {self.title}", *lines]
         return "\n".join([*text, self.code] if self.code else text)
 
     def _repr_html_(self) -> str:
-        style = f"border-left: 5px solid {COLOURS[self.status]}; padding: 0.3em 0 0.3em 1em; margin: 0.5em 0;"
+        border = f"border-left: 5px solid {COLOURS[self.status]}"
+        style = f"{border}; padding: 0.3em 0 0.3em 1em; margin: 0.5em 0;"
         parts = [f"<p><strong>{WORDS[self.status]}: {_marked_up(self.title)}</strong></p>"]
         parts += [f"<p>{_marked_up(line)}</p>" for line in self.lines]
         if self.code:

@@ -1,12 +1,12 @@
-"""How well slots recover the true objects."""
+"""How well slots recover the true objects, from integer maps (B, H, W).
+
+Each metric is a function of true and predicted maps. To compute several metrics of the same maps,
+make their `count_table` once and give it to each of `SEGMENTATION_METRICS`.
+"""
 
 from smm_tutorial.metrics.contingency import count_table
 from smm_tutorial.metrics.segmentation import (
-    MISSED_BELOW,
-    MOSTLY,
-    PART_OF_AN_OBJECT,
     SEGMENTATION_METRICS,
-    ObjectOverlaps,
     adjusted_rand_index,
     background_iou,
     best_overlaps,
@@ -15,15 +15,10 @@ from smm_tutorial.metrics.segmentation import (
     mean_iou,
     merged_objects,
     missed_objects,
-    overlaps_of_objects,
     split_objects,
 )
 
 __all__ = [
-    "MISSED_BELOW",
-    "MOSTLY",
-    "ObjectOverlaps",
-    "PART_OF_AN_OBJECT",
     "SEGMENTATION_METRICS",
     "adjusted_rand_index",
     "background_iou",
@@ -34,6 +29,5 @@ __all__ = [
     "mean_iou",
     "merged_objects",
     "missed_objects",
-    "overlaps_of_objects",
     "split_objects",
 ]

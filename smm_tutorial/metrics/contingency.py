@@ -1,28 +1,23 @@
-"""Contingency tables: how many pixels carry true label t and predicted label p, for every image of
-a batch at once.
-"""
+"""Contingency tables: how many pixels of an image have true label t and predicted label p."""
 
 import torch
 from torch import Tensor
 
+#: Labels above this are renumbered first: sparse labels, such as packed colours, need small tables.
 LARGEST_PLAIN_LABEL = 255
-"""Labels above this are renumbered first, so that sparse labels (such as packed colours) keep the
-tables small.
-"""
 
 
 def count_table(true: Tensor, predicted: Tensor) -> Tensor:
-    """Counts `(B, T, P)`, float64, of pixels with true label t and predicted label p, by one
-    bincount for the batch.
+    """How many pixels of each image have true label t and predicted label p.
 
     Args:
         true: integer map (B, H, W), 0 = background.
         predicted: integer map (B, H, W).
 
     Returns:
-        Row 0 is the background, row k the object k, also where no pixel has that label. Where
-        labels go beyond `LARGEST_PLAIN_LABEL`, the k-th row is the k-th label that occurs in the
-        batch.
+        Counts (B, T, P), float64. Row 0 is the background, and row k is object k, even if no pixel
+        has that label. If a label exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label that
+        occurs in the batch.
 
     Raises:
         ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
@@ -37,46 +32,39 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
         )
     if true.device != predicted.device:
         raise ValueError(
-            f"true is on {true.device}, predicted on {predicted.device}: move one, e.g. predicted.to(true.device)"
+            f"true is on {true.device}, predicted on {predicted.device}: move one, "
+            "e.g. predicted.to(true.device)"
         )
     size = len(true) * num_true * num_predicted
-    numbers = (
-        torch.int32 if size <= torch.iinfo(torch.int32).max else torch.int64
-    )  # the shorter ones are twice as fast
-    image = torch.arange(len(true), device=true.device, dtype=numbers).view(-1, 1, 1)
-    cell = (image * num_true + true.to(numbers)) * num_predicted + predicted.to(
-        numbers
-    )  # (B, H, W): each pixel's entry
-    counts = torch.bincount(cell.flatten(), minlength=size)
+    # int32 is twice as fast.
+    dtype = torch.int32 if size <= torch.iinfo(torch.int32).max else torch.int64
+    image = torch.arange(len(true), device=true.device, dtype=dtype).view(-1, 1, 1)
+    row = image * num_true + true.to(dtype)  # (B, H, W)
+    entry = row * num_predicted + predicted.to(dtype)  # (B, H, W): where each pixel is counted
+    counts = torch.bincount(entry.flatten(), minlength=size)
     return counts.view(len(true), num_true, num_predicted).double()  # (B, T, P)
 
 
 def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:
-    """The map, checked, with labels that are few and start at 0 (label 0 always stays 0); how many
-    labels there can be.
-    """
+    """The map with labels 0, 1, ..., checked, and how many labels it can hold. 0 stays 0."""
     labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(
-            f"{name} must hold integer labels, got {labels.dtype}: take the argmax of soft masks first, "
-            "e.g. masks.argmax(dim=1)"
+            f"{name} must hold integer labels, got {labels.dtype}: take the argmax of soft masks "
+            "first, e.g. masks.argmax(dim=1)"
         )
     if labels.ndim != 3 or labels.numel() == 0:
         raise ValueError(
-            f"{name} must be a map (batch, height, width) with at least one pixel, got shape {tuple(labels.shape)}: "
-            "a single map becomes a batch with labels[None]"
+            f"{name} must be a map (batch, height, width) with at least one pixel, got shape "
+            f"{tuple(labels.shape)}: a single map becomes a batch with labels[None]"
         )
-    if labels.dtype not in (
-        torch.uint8,
-        torch.int8,
-        torch.int16,
-        torch.int32,
-    ):  # int64 is left as it is
-        labels = labels.long()
+    if labels.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        labels = labels.long()  # bool and the wide unsigned types, which lack some operations
     lowest, highest = (int(label) for label in labels.aminmax())
     if lowest < 0:
         raise ValueError(
-            f"{name} must not hold negative labels, got {lowest}: use 0 for the background, 1, 2, ... for objects"
+            f"{name} must not hold negative labels, got {lowest}: use 0 for the background, "
+            "1, 2, ... for objects"
         )
     if highest > LARGEST_PLAIN_LABEL:
         zero = labels.new_zeros(1)  # takes part, so that the background keeps its number

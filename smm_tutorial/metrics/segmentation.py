@@ -1,17 +1,14 @@
-"""How well slots recover the true objects, by integer maps.
+"""How well slots recover the true objects, from integer maps.
 
-Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`, and give one float64
-value an image, `(B,)`, on the maps' device. True maps follow the data's rule: 0 is the background,
-k the scene's k-th object. Predicted maps hold segment numbers, for example `masks.argmax(dim=1)` of
-slot masks `(B, K, H, W)`; their 0 is a segment like any other. Renumbering the segments, or the
-objects, changes no score.
+Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`, and gives one float64
+value per image, `(B,)`, on the maps' device. In true maps 0 is the background and k is the scene's
+k-th object. Predicted maps hold segment numbers, for example `masks.argmax(dim=1)` of slot masks
+`(B, K, H, W)`; their 0 is a segment like any other. Renumbering segments or objects changes no
+score.
 
-Everything about segmentations derives from one table of counts an image, `contingency.count_table`.
-Where several metrics of the same maps are wanted, make that table once and hand it to
-`SEGMENTATION_METRICS`.
+Every metric is computed from one table of counts, `contingency.count_table`. To compute several
+metrics of the same maps, make the table once and give it to each of `SEGMENTATION_METRICS`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,26 +20,24 @@ from torch import Tensor
 
 from smm_tutorial.metrics.contingency import count_table
 
-#: The thresholds of over-segmentation, under-segmentation and misses.
-PART_OF_AN_OBJECT = 0.2  # of its pixels: less of it in a segment is a ragged edge, not a part
-MOSTLY = 0.5  # of an object's, or of a segment's pixels
+# The thresholds of over-segmentation, under-segmentation and misses.
+PART_OF_AN_OBJECT = 0.2  # of its pixels: a segment with less of it is a ragged edge, not a part
+MOSTLY = 0.5  # of an object's or of a segment's pixels
 MISSED_BELOW = 0.2  # intersection over union
 
 
 def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
-    """Adjusted Rand index (Hubert and Arabie, 1985) over all pixels, the background being one
-    cluster.
+    """Adjusted Rand index over all pixels (Hubert and Arabie, 1985); the background is a cluster.
 
-    1 means the same partition, 0 is what random labels with the same cluster sizes score on
-    average.
+    The same partition scores 1. Random labels with the same cluster sizes score 0 on average.
 
     Args:
         true: integer map (B, H, W), 0 = background.
         predicted: integer map (B, H, W).
 
     Returns:
-        (B,), float64. As in scikit-learn, two partitions that agree score 1 even where the formula
-        is 0/0: one cluster on both sides, or every pixel on its own on both sides.
+        (B,), float64. As in scikit-learn, two equal partitions score 1 even if the formula is 0/0:
+        one cluster on both sides, or one cluster per pixel on both sides.
 
     Raises:
         ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
@@ -52,30 +47,27 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def foreground_ari(true: Tensor, predicted: Tensor) -> Tensor:
-    """FG-ARI: the adjusted Rand index over those pixels whose *true* label is not background.
+    """FG-ARI: the adjusted Rand index over the pixels whose *true* label is not background.
 
-    The predicted side is left as it is, so a background split over many slots costs nothing here:
-    report `adjusted_rand_index` and `mean_iou` beside it.
+    A background that is split over many slots costs nothing here, so report `adjusted_rand_index`
+    and `mean_iou` as well.
 
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64. One object in one segment scores 1. An image without foreground scores 1:
-        there is nothing to group, and no grouping can be wrong (scikit-learn scores empty label
-        lists the same way).
+        (B,), float64. One object in one segment scores 1. An image without foreground scores 1,
+        since no grouping of nothing is wrong (scikit-learn scores empty lists of labels alike).
     """
     return _foreground_rand_index(count_table(true, predicted))
 
 
 def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
-    """Intersection over union of each true object with *its* segment, averaged over the image's
-    true objects.
+    """Intersection over union of each true object with *its* segment, averaged over the objects.
 
-    The matching is one-to-one and the best in total (Hungarian method; Kuhn, 1955). The background,
-    true label 0, is neither matched nor averaged, yet background pixels inside a segment enlarge
-    its union. Objects left over when segments run out score 0; surplus segments cost nothing by
-    themselves. The matching itself runs on the CPU, image by image; everything before it is one
-    operation for the batch.
+    Objects and segments are matched one to one, with the largest sum (Hungarian method; Kuhn,
+    1955). The background, true label 0, is neither matched nor averaged, but background pixels in
+    a segment enlarge its union. An object without a segment scores 0; a segment without an object
+    costs nothing. The matching runs on the CPU, image by image; the rest is computed per batch.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -86,12 +78,11 @@ def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
-    """mBO: the best intersection over union that any segment reaches with a true object, averaged
-    over the objects.
+    """mBO: the best intersection over union of each true object with any segment, averaged.
 
-    Unlike in `mean_iou` a segment may serve several objects, so mBO is never below it. The
-    background, true label 0, is not averaged (Pont-Tuset et al., 2017, call this the mean best
-    overlap over instances).
+    Unlike in `mean_iou`, a segment may serve several objects, so mBO is at least `mean_iou`. The
+    background, true label 0, is not averaged. Pont-Tuset et al. (2017) call this the mean best
+    overlap over instances.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -102,12 +93,11 @@ def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """Over-segmentation: the share of the image's true objects that two or more segments divide
-    among them.
+    """Over-segmentation: the share of true objects that two or more segments divide.
 
-    A segment counts where it owns at least a fifth of the object's pixels (`PART_OF_AN_OBJECT`) and
-    at least half of its own pixels lie on that object (`MOSTLY`): slots that are duplicates of each
-    other, not neighbours that took an edge. Hoover et al. (1996) call this over-segmentation of a
+    A segment counts if it owns at least a fifth of the object's pixels (`PART_OF_AN_OBJECT`) and at
+    least half of its own pixels lie on that object (`MOSTLY`). So duplicate slots count, and a
+    neighbour that took an edge does not. Hoover et al. (1996) call this over-segmentation of a
     region, with one threshold for both.
 
     Args, Raises: as `adjusted_rand_index`.
@@ -119,12 +109,10 @@ def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """Under-segmentation: the share of the image's true objects that share a segment with another
-    object.
+    """Under-segmentation: the share of true objects that share a segment with another object.
 
-    A segment merges objects where it owns at least half of each (`MOSTLY`). The segment that holds
-    the background is no
-    exception: two objects that it has swallowed are merged, and missed as well.
+    A segment merges objects if it owns at least half of each (`MOSTLY`). The background's segment
+    is no exception: if it owns two objects, both are merged, and both are missed as well.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -135,11 +123,10 @@ def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def missed_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """The share of the image's true objects with which no segment reaches an intersection over
-    union of a fifth.
+    """The share of true objects whose intersection over union with every segment is too small.
 
-    The threshold is `MISSED_BELOW`. An object in the background's segment is missed; so is one
-    whose segment also owns more than four times as much ground.
+    Too small is less than a fifth (`MISSED_BELOW`). An object in the background's segment is
+    missed, and so is an object whose segment also owns more than four times as much background.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -155,23 +142,21 @@ def background_iou(true: Tensor, predicted: Tensor) -> Tensor:
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64 in [0, 1]; 1 for an image without background. Of segments that own equally
-        much, the better counts.
+        (B,), float64 in [0, 1]; 1 for an image without background. If several segments own
+        equally much of the background, the best intersection over union counts.
     """
     return _background(count_table(true, predicted))
 
 
 class ObjectOverlaps(NamedTuple):
-    """Each true object's best overlap with a segment, and its size; an object that is not in the
-    image has 0 pixels.
-    """
+    """Each true object's best overlap with a segment, and its size."""
 
     best: Tensor  # (B, T - 1) float64: intersection over union, 0 for an absent object
-    pixels: Tensor  # (B, T - 1) float64
+    pixels: Tensor  # (B, T - 1) float64, 0 for an absent object
 
 
 def best_overlaps(true: Tensor, predicted: Tensor) -> ObjectOverlaps:
-    """What `mean_best_overlap` averages, object by object: column k - 1 is the scene's k-th object.
+    """What `mean_best_overlap` averages: column k - 1 belongs to the scene's k-th object.
 
     Args, Raises: as `adjusted_rand_index`.
     """
@@ -184,17 +169,14 @@ def overlaps_of_objects(counts: Tensor) -> ObjectOverlaps:
 
 
 def _rand_index(counts: Tensor) -> Tensor:
-    """Adjusted Rand index (B,) of tables of counts (B, T, P): (index - expected) / (maximum -
-    expected).
-    """
+    """Adjusted Rand index (B,) from counts: (index - expected) / (maximum - expected)."""
     together_in_both = _pairs(counts).sum(dim=(1, 2))  # (B,) pairs of pixels that share both labels
     together_in_true = _pairs(counts.sum(dim=2)).sum(dim=1)  # (B,)
     together_in_predicted = _pairs(counts.sum(dim=1)).sum(dim=1)  # (B,)
     all_pairs = _pairs(counts.sum(dim=(1, 2)))  # (B,)
 
-    same_partition = (together_in_both == together_in_true) & (
-        together_in_both == together_in_predicted
-    )
+    same_partition = together_in_true == together_in_predicted
+    same_partition &= together_in_both == together_in_true
     expected = together_in_true * together_in_predicted / all_pairs.clamp(min=1)
     maximum = (together_in_true + together_in_predicted) / 2
     index = (together_in_both - expected) / (maximum - expected).masked_fill(same_partition, 1)
@@ -206,19 +188,15 @@ def _foreground_rand_index(counts: Tensor) -> Tensor:
 
 
 def _pairs(counts: Tensor) -> Tensor:
-    """How many pairs `counts` things form: n (n - 1) / 2, exact in float64 for every image of less
-    than 9e7 pixels.
-    """
+    """The number of pairs of n pixels, n (n - 1) / 2; exact in float64 for n < 9e7."""
     return counts * (counts - 1) / 2
 
 
 def _matched_iou(counts: Tensor) -> Tensor:
     overlaps = _overlaps(counts)
-    matched_sums = [
-        overlap[linear_sum_assignment(overlap, maximize=True)].sum()
-        for overlap in overlaps.cpu().numpy()
-    ]
-    return _mean_over_objects(overlaps.new_tensor(np.array(matched_sums)), counts, without=1.0)
+    tables = overlaps.cpu().numpy()
+    sums = [table[linear_sum_assignment(table, maximize=True)].sum() for table in tables]
+    return _mean_over_objects(overlaps.new_tensor(np.array(sums)), counts, without=1.0)
 
 
 def _best_iou(counts: Tensor) -> Tensor:
@@ -227,9 +205,8 @@ def _best_iou(counts: Tensor) -> Tensor:
 
 def _split(counts: Tensor) -> Tensor:
     segment_sizes = counts.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1, P)
-    divides = (_owned(counts) >= PART_OF_AN_OBJECT) & (
-        counts[:, 1:] / segment_sizes >= MOSTLY
-    )  # (B, T - 1, P)
+    lies_on_it = counts[:, 1:] / segment_sizes >= MOSTLY  # (B, T - 1, P)
+    divides = (_owned(counts) >= PART_OF_AN_OBJECT) & lies_on_it  # (B, T - 1, P)
     return _mean_over_objects((divides.sum(dim=2) > 1).sum(dim=1), counts, without=0.0)
 
 
@@ -253,9 +230,7 @@ def _background(counts: Tensor) -> Tensor:
 
 
 def _owned(counts: Tensor) -> Tensor:
-    """The share of each object's pixels that each segment owns (B, T - 1, P), 0 for absent
-    objects.
-    """
+    """The share of an object's pixels that a segment owns (B, T - 1, P), 0 for absent objects."""
     return counts[:, 1:] / counts[:, 1:].sum(dim=2, keepdim=True).clamp(min=1)
 
 
@@ -273,13 +248,12 @@ def _present(counts: Tensor) -> Tensor:
 
 
 def _mean_over_objects(sums: Tensor, counts: Tensor, without: float) -> Tensor:
-    """Sums over objects (B,) divided by how many have pixels; `without` for an image that has
-    none.
-    """
+    """Sums over objects (B,) divided by the number of objects; `without` for images without any."""
     num_objects = _present(counts).sum(dim=1)
     return torch.where(num_objects > 0, sums.double() / num_objects.clamp(min=1), without)
 
 
+#: Every metric by the name that records call it: from counts (B, T, P) to (B,).
 SEGMENTATION_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "fg_ari": _foreground_rand_index,
     "mbo": _best_iou,
@@ -290,6 +264,3 @@ SEGMENTATION_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "merged": _merged,
     "missed": _missed,
 }
-"""Every metric of segmentations, from the table of counts (B, T, P) -> (B,), by the name that
-records call it.
-"""

@@ -1,10 +1,9 @@
-"""Runs every benchmark and prints one table: `make bench`, or `python -m tests.benchmarks slots`
-for one of them.
+"""Run benchmarks and print one table: `make bench`, or `python -m tests.benchmarks slots` for one.
 
 Each `bench_*.py` here has a function `measure()` that yields `{"name", "value", "unit", "bar"}`.
-Values are ratios within this run, so they say something on any machine; run it while nothing else
-runs. Each file has a process of its own: what one leaves in the allocator's hands would speed up or
-slow down the next. Exits with 1 if a bar is missed. With `--keep`, also writes what was measured to
+Values are ratios within this run, so they hold on other machines too; run nothing else meanwhile.
+Each file runs in a process of its own, since memory that one file allocated changes the speed of
+the next. The exit status is 1 if a bar is missed. `--keep` also writes the values to
 `data/results/benchmark-NAME.json`.
 """
 
@@ -19,7 +18,8 @@ from smm_tutorial.results.provenance import provenance
 
 
 def main(arguments: list[str]) -> int:
-    chosen, keep = [name for name in arguments if name != "--keep"], "--keep" in arguments
+    keep = "--keep" in arguments
+    chosen = [name for name in arguments if name != "--keep"]
     names = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
     names = [name for name in names if not chosen or name.removeprefix("bench_") in chosen]
     if not names:
@@ -27,13 +27,12 @@ def main(arguments: list[str]) -> int:
         return 2
     if len(names) > 1:
         options = ["--keep"] if keep else []
-        commands = [
-            [sys.executable, "-m", "tests.benchmarks", name.removeprefix("bench_"), *options]
-            for name in names
-        ]
+        program = [sys.executable, "-m", "tests.benchmarks"]
+        commands = [[*program, name.removeprefix("bench_"), *options] for name in names]
         return max(subprocess.run(command).returncode for command in commands)
     (name,) = names
-    made_by, scores = provenance(), {}
+    made_by = provenance()
+    scores = {}
     for measured in importlib.import_module(f"tests.benchmarks.{name}").measure():
         row = Row(**measured)
         scores[row.name] = {"value": round(row.value, 3), "unit": row.unit, "bar": row.bar}
@@ -44,10 +43,10 @@ def main(arguments: list[str]) -> int:
         record = {
             "name": f"benchmark-{name}",
             "command": f"python -m tests.benchmarks {name} --keep",
+            "scores": scores,
+            "provenance": made_by,
         }
-        print(
-            f"written: {results.write_record(record | {'scores': scores, 'provenance': made_by}).name}"
-        )
+        print(f"written: {results.write_record(record).name}")
     return 0 if all(Row(title, **measured).holds for title, measured in scores.items()) else 1
 
 

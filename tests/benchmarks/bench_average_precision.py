@@ -13,9 +13,7 @@ REPEATS = 5
 
 
 def _sets() -> tuple[np.ndarray, np.ndarray]:
-    """Ten predictions and up to ten targets an image, of one of 96 kinds each, about half of the
-    predictions right.
-    """
+    """Ten predictions and up to ten targets per image, of 96 kinds; half of the predictions fit."""
     rng = np.random.default_rng(0)
     targets = np.zeros((IMAGES, SLOTS, 19))
     targets[..., :3] = rng.uniform(-1, 1, (IMAGES, SLOTS, 3))

@@ -1,6 +1,4 @@
-"""An iteration of `GaussianMixtureEM` against scikit-learn's, from the same start, on the same
-points.
-"""
+"""An iteration of `GaussianMixtureEM` against scikit-learn's, from the same start."""
 
 import statistics
 import time
@@ -22,29 +20,25 @@ def _points() -> np.ndarray:
     """(N, D) from K unit Gaussians that overlap a little."""
     rng = np.random.default_rng(0)
     centres = 2 * rng.normal(size=(NUM_COMPONENTS, NUM_FEATURES))
-    return centres[rng.integers(NUM_COMPONENTS, size=NUM_POINTS)] + rng.normal(
-        size=(NUM_POINTS, NUM_FEATURES)
-    )
+    labels = rng.integers(NUM_COMPONENTS, size=NUM_POINTS)
+    return centres[labels] + rng.normal(size=(NUM_POINTS, NUM_FEATURES))
 
 
 def _interleaved_seconds(points: np.ndarray, settings: dict) -> tuple[float, float]:
-    """Median seconds of one fit, ours and scikit-learn's; they take turns, so that a busy moment
-    hits both.
-    """
-    seconds = {GaussianMixtureEM: [], GaussianMixture: []}
+    """Median seconds of our fit and of scikit-learn's. They alternate: a busy moment hits both."""
+    ours, theirs = [], []
     for repeat in range(REPEATS + 1):
-        for estimator, measured in seconds.items():
+        for estimator, seconds in ((GaussianMixtureEM, ours), (GaussianMixture, theirs)):
             began = time.perf_counter()
             estimator(NUM_COMPONENTS, **settings).fit(points)
             if repeat > 0:  # the first turn warms up
-                measured.append(time.perf_counter() - began)
-    return statistics.median(seconds[GaussianMixtureEM]), statistics.median(
-        seconds[GaussianMixture]
-    )
+                seconds.append(time.perf_counter() - began)
+    return statistics.median(ours), statistics.median(theirs)
 
 
 def measure() -> Iterator[dict]:
     points = _points()
+    sizes = f"N={NUM_POINTS} D={NUM_FEATURES} K={NUM_COMPONENTS}"
     unit_precisions = {
         "diag": np.ones((NUM_COMPONENTS, NUM_FEATURES)),
         "full": np.tile(np.eye(NUM_FEATURES), (NUM_COMPONENTS, 1, 1)),
@@ -64,7 +58,7 @@ def measure() -> Iterator[dict]:
             warnings.simplefilter("ignore", ConvergenceWarning)
             ours, theirs = _interleaved_seconds(points, settings)
         yield {
-            "name": f"EM iteration, {covariance_type}, N={NUM_POINTS} D={NUM_FEATURES} K={NUM_COMPONENTS}",
+            "name": f"EM iteration, {covariance_type}, {sizes}",
             "value": ours / theirs,
             "unit": "x scikit-learn",
             "bar": "<= 1.2",

@@ -1,6 +1,4 @@
-"""Forward and backward of `SlotMixture` against the naive broadcast form (time, memory) and against
-`SlotAttention`.
-"""
+"""Forward and backward of `SlotMixture` against its naive broadcast form and `SlotAttention`."""
 
 import statistics
 import time
@@ -13,10 +11,8 @@ from smm_tutorial.slots.attention import SlotAttention
 from smm_tutorial.slots.mixture import SlotMixture
 from tests.naive_slots import NaiveSlotMixture
 
-SHAPES = [
-    (16, 1024, 7, 64, 8),
-    (4, 4096, 11, 64, 25),
-]  # B, N, K, D, least speed-up over the naive form
+# B, N, K, D, least speed-up over the naive form
+SHAPES = [(16, 1024, 7, 64, 8), (4, 4096, 11, 64, 25)]
 REPEATS = 15
 
 
@@ -26,9 +22,7 @@ def _step(module: torch.nn.Module, inputs: torch.Tensor, noise: torch.Tensor) ->
 
 
 def _interleaved_seconds(modules: dict, *arguments: torch.Tensor) -> dict[str, float]:
-    """Median seconds of each module's step; they take turns, so that a busy moment hits all of
-    them.
-    """
+    """Median seconds of each module's step. They alternate: a busy moment hits all of them."""
     seconds = {name: [] for name in modules}
     for repeat in range(REPEATS + 1):
         for name, module in modules.items():
@@ -40,9 +34,7 @@ def _interleaved_seconds(modules: dict, *arguments: torch.Tensor) -> dict[str, f
 
 
 def _peak_bytes(module: torch.nn.Module, *arguments: torch.Tensor) -> int:
-    """Most memory held at once by tensors that one step makes, from the allocations and releases
-    that torch reports.
-    """
+    """The most memory that tensors of one step hold at once, as torch reports it."""
     _step(module, *arguments)  # gradients exist from here on
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         _step(module, *arguments)
@@ -65,8 +57,8 @@ def measure() -> Iterator[dict]:
         modules = {
             "attention": SlotAttention(slots, dim, dim),
             "matrix": SlotMixture(slots, dim, dim),
+            "naive": NaiveSlotMixture(slots, dim, dim),
         }
-        modules["naive"] = NaiveSlotMixture(slots, dim, dim)
         seconds = _interleaved_seconds(modules, *arguments)
         shape = f"B{batch} N{inputs} K{slots} D{dim}"
         yield {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import smm_tutorial
 from smm_tutorial.course.notebooks import source_paths
+from tests.shared import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK_FOLDER = ROOT / "notebooks"
 TEMPLATE = NOTEBOOK_FOLDER / "source" / "_template.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def all_files() -> list[Path]:
         subfolders[:] = sorted(
             name for name in subfolders if not {name, (place / name).as_posix()} & ignored
         )
-        found += [Path(folder) / name for name in sorted(names)]
+        found += [Path(folder) / name for name in sorted(names) if name not in ignored]
     return found
 
 

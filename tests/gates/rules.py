@@ -1,13 +1,13 @@
-"""What every notebook must keep to: a rule takes a notebook and its name and returns what is wrong,
-in words.
-"""
+"""What every notebook must keep to: a rule returns what is wrong with a notebook, in words."""
 
+import ast
 import re
 from collections.abc import Callable
 
 from nbformat import NotebookNode
 
 LONGEST_CELL = 25  # lines
+MOST_MODULES = 12
 LEAST_EXERCISES = 3
 SHORTEST_ALT = 20  # characters
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
@@ -25,20 +25,59 @@ MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 HTML_ALT = re.compile(r"""\balt=(["'])(.*?)\1""", re.IGNORECASE | re.DOTALL)
 
+#: The library's modules whose names stay, beside the rooms' faces.
+STABLE_MODULES = ("smm_tutorial.scenes.masks", "smm_tutorial.scenes.raytrace")
+#: Whose files a notebook may import from, since they are its subject.
+SUBJECTS = {"04_clevr_scenes": "smm_tutorial.scenes"}
+
 Rule = Callable[[NotebookNode, str], list[str]]
 
 
 def code_cells(notebook: NotebookNode) -> list[tuple[int, NotebookNode]]:
     """Code cells that hold code, with their numbers among all cells, from 1."""
     cells = enumerate(notebook.cells, start=1)
-    return [
-        (number, cell) for number, cell in cells if cell.cell_type == "code" and cell.source.strip()
-    ]
+    return [(n, cell) for n, cell in cells if cell.cell_type == "code" and cell.source.strip()]
 
 
 def markdown(notebook: NotebookNode) -> str:
     """All prose, one cell after the other."""
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def imported_modules(notebook: NotebookNode) -> list[tuple[int, str]]:
+    """The library's modules that code cells import, with the cells' numbers.
+
+    The first code cell is left out: it is the same in every notebook and fetches the library.
+    """
+    found = []
+    for number, cell in code_cells(notebook)[1:]:
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and node.module == "smm_tutorial":
+                found += [(number, f"smm_tutorial.{alias.name}") for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found.append((number, node.module))
+            elif isinstance(node, ast.Import):
+                found += [(number, alias.name) for alias in node.names]
+    return [(number, name) for number, name in found if name.split(".")[0] == "smm_tutorial"]
+
+
+def imports_from_faces(notebook: NotebookNode, name: str) -> list[str]:
+    """Notebooks import rooms, `smm_tutorial.<room>`, and no files inside rooms."""
+    return [
+        f"cell {number} imports {module}: import from the room's face, {face}"
+        for number, module in imported_modules(notebook)
+        if (face := ".".join(module.split(".")[:2])) != module
+        and face != SUBJECTS.get(name)
+        and module not in STABLE_MODULES
+    ]
+
+
+def imports_few_modules(notebook: NotebookNode, name: str) -> list[str]:
+    """A reader meets at most twelve modules of the library in a notebook."""
+    modules = sorted({module for _, module in imported_modules(notebook)})
+    if len(modules) <= MOST_MODULES:
+        return []
+    return [f"it imports {len(modules)} modules, more than {MOST_MODULES}: {', '.join(modules)}"]
 
 
 def is_executed_in_order(notebook: NotebookNode, name: str) -> list[str]:
@@ -77,12 +116,8 @@ def has_no_noise(notebook: NotebookNode, name: str) -> list[str]:
 
 def has_no_widget_state(notebook: NotebookNode, name: str) -> list[str]:
     """Widget state breaks rendering on code hosts, and a view without it shows nothing."""
-    problems = (
-        ["metadata.widgets is there: run `make notebooks`"]
-        if "widgets" in notebook.metadata
-        else []
-    )
-    return problems + [
+    state = ["metadata.widgets is there: run `make notebooks`"]
+    return (state if "widgets" in notebook.metadata else []) + [
         f"cell {number} holds a widget view: run `make notebooks`"
         for number, cell in code_cells(notebook)
         for output in cell.outputs
@@ -92,19 +127,13 @@ def has_no_widget_state(notebook: NotebookNode, name: str) -> list[str]:
 
 def has_a_full_header(notebook: NotebookNode, name: str) -> list[str]:
     """The first cell says what the notebook is and what it takes."""
-    header = (
-        notebook.cells[0].source
-        if notebook.cells and notebook.cells[0].cell_type == "markdown"
-        else ""
-    )
-    missing = [
-        part
-        for part, pattern in HEADER_PARTS.items()
-        if not re.search(pattern, header, re.MULTILINE)
-    ]
+    first = notebook.cells[:1]
+    header = first[0].source if first and first[0].cell_type == "markdown" else ""
     number = re.match(r"# (\d\d) ", header)
     if number and not name.startswith(number[1]):
         return [f"the title says {number[1]}, the file's name {name}"]
+    parts = HEADER_PARTS.items()
+    missing = [part for part, pattern in parts if not re.search(pattern, header, re.MULTILINE)]
     return [f"the header lacks {part}" for part in missing]
 
 
@@ -115,30 +144,23 @@ def closes_well(notebook: NotebookNode, name: str) -> list[str]:
     if min(places) < 0 or places[0] > places[1]:
         return [f"it does not close with the sections {' and '.join(LAST_SECTIONS)}"]
     entries = re.findall(r"^- .*(?:\n  .*)*", text[places[1] :], re.MULTILINE)
-    bare = [
-        entry for entry in entries if len(re.sub(r"\[[^\]]*\]\([^)]*\)", "", entry)) < SHORTEST_ALT
-    ]
+    rests = {entry: re.sub(r"\[[^\]]*\]\([^)]*\)", "", entry) for entry in entries}
+    bare = [entry for entry in entries if len(rests[entry]) < SHORTEST_ALT]
     problems = [f"further reading says nothing about {entry!r}" for entry in bare]
     return problems if entries else ["further reading is empty"]
 
 
 def has_exercises(notebook: NotebookNode, name: str) -> list[str]:
-    """At least three, and a question before a result; 00_welcome only shows what is to come, and
-    has none.
-    """
+    """At least three, and a question before a result. 00_welcome needs none: it is a preview."""
     if name.startswith("00_"):
         return []
     found = [match for _, cell in code_cells(notebook) for match in EXERCISE.findall(cell.source)]
-    problems = (
-        []
-        if len(set(found)) >= LEAST_EXERCISES
-        else [f"it has {len(set(found))} exercises, not three: {found}"]
-    )
-    return (
-        problems
-        if "**Predict first.**" in markdown(notebook)
-        else [*problems, "it never asks to predict first"]
-    )
+    problems = []
+    if len(set(found)) < LEAST_EXERCISES:
+        problems.append(f"it has {len(set(found))} exercises, not three: {found}")
+    if "**Predict first.**" not in markdown(notebook):
+        problems.append("it never asks to predict first")
+    return problems
 
 
 def leaves_exercises_open(notebook: NotebookNode, name: str) -> list[str]:
@@ -156,9 +178,9 @@ def leaves_exercises_open(notebook: NotebookNode, name: str) -> list[str]:
 def has_short_cells(notebook: NotebookNode, name: str) -> list[str]:
     """No cell over 25 lines."""
     return [
-        f"cell {number} has {len(cell.source.splitlines())} lines, more than {LONGEST_CELL}: one idea a cell"
+        f"cell {number} has {lines} lines, more than {LONGEST_CELL}: one idea a cell"
         for number, cell in enumerate(notebook.cells, start=1)
-        if len(cell.source.splitlines()) > LONGEST_CELL
+        if (lines := len(cell.source.splitlines())) > LONGEST_CELL
     ]
 
 
@@ -167,26 +189,21 @@ def describes_its_figures(notebook: NotebookNode, name: str) -> list[str]:
     problems = []
     for number, cell in code_cells(notebook):
         for output in cell.outputs:
-            data, metadata = output.get("data", {}), output.get("metadata", {})
-            for kind in IMAGE_TYPES:
-                if kind in data and len(metadata.get(kind, {}).get("alt", "")) < SHORTEST_ALT:
-                    problems.append(
-                        f"cell {number} makes an image without alt text: use show(figure, alt=...)"
-                    )
-            problems += [
-                f"cell {number}: {problem}"
-                for problem in undescribed_images(data.get("text/html", ""))
-            ]
+            data = output.get("data", {})
+            metadata = output.get("metadata", {})
+            alts = [metadata.get(kind, {}).get("alt", "") for kind in IMAGE_TYPES if kind in data]
+            if any(len(alt) < SHORTEST_ALT for alt in alts):
+                remedy = "use show(figure, alt=...)"
+                problems.append(f"cell {number} makes an image without alt text: {remedy}")
+            undescribed = undescribed_images(data.get("text/html", ""))
+            problems += [f"cell {number}: {problem}" for problem in undescribed]
     return problems + undescribed_images(markdown(notebook))
 
 
 def undescribed_images(text: str) -> list[str]:
     """Images in Markdown or HTML whose alt text is missing or empty."""
-    problems = [
-        f"an image without alt text: {match[0]}..."
-        for match in MARKDOWN_IMAGE.finditer(text)
-        if not match[1]
-    ]
+    images = MARKDOWN_IMAGE.finditer(text)
+    problems = [f"an image without alt text: {match[0]}..." for match in images if not match[1]]
     for tag in HTML_IMAGE.findall(text):
         alt = HTML_ALT.search(tag)
         if alt is None or not alt[2].strip():
@@ -194,6 +211,8 @@ def undescribed_images(text: str) -> list[str]:
     return problems
 
 
+#: Rules that a source must keep to, before it is executed.
+SOURCE_RULES: tuple[Rule, ...] = (imports_from_faces, imports_few_modules)
 RULES: tuple[Rule, ...] = (
     is_executed_in_order,
     has_outputs,

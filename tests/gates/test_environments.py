@@ -1,10 +1,12 @@
 """pip's and conda's files say the same, and the names that stand in several places agree."""
 
+import itertools
 import re
 
 import yaml
 
-from tests.gates.project import PROJECT, REPOSITORY, ROOT, TEMPLATE, VERSION
+from tests.gates.project import PROJECT, REPOSITORY, TEMPLATE, VERSION
+from tests.shared import ROOT
 
 CONDA_NAMES = {"torch": "pytorch"}
 REQUIREMENT = re.compile(r"([A-Za-z0-9-]+)>=([\d.]+)")
@@ -34,28 +36,21 @@ def numbers(version):
 def test_pyproject_states_lower_bounds_only_and_each_but_once():
     extras = PROJECT["project"]["optional-dependencies"]
     bounds = {}
-    for line in [
-        *PROJECT["project"]["dependencies"],
-        *(line for lines in extras.values() for line in lines),
-    ]:
+    for line in itertools.chain(PROJECT["project"]["dependencies"], *extras.values()):
         match = REQUIREMENT.fullmatch(line)
         assert match, f"{line!r} is not of the form name>=version"
-        assert bounds.setdefault(match[1], match[2]) == match[2], (
-            f"{match[1]} has two different bounds"
-        )
+        name, bound = match.groups()
+        assert bounds.setdefault(name, bound) == bound, f"{name} has two different bounds"
 
 
 def test_conda_says_the_same_as_pip():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     from_pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
-    lines = [entry for entry in conda if isinstance(entry, str)] + [
-        line for line in from_pip if line != "-e ."
-    ]
+    lines = [entry for entry in conda if isinstance(entry, str)] + from_pip
     found = dict(match.groups() for line in lines if (match := REQUIREMENT.fullmatch(line)))
 
-    wanted = {
-        CONDA_NAMES.get(name, name.lower()): bound for name, bound in stated_requirements().items()
-    }
+    stated = stated_requirements()
+    wanted = {CONDA_NAMES.get(name, name.lower()): bound for name, bound in stated.items()}
     wanted["python"] = PROJECT["project"]["requires-python"].removeprefix(">=")
 
     assert found == wanted
@@ -67,16 +62,13 @@ def test_every_requirement_is_pinned_above_its_bound():
     for name, bound in stated_requirements().items():
         version = pinned.get(name.lower())
         assert version, f"{name} has no exact version in constraints.txt"
-        assert numbers(version) >= numbers(bound), (
-            f"{name} is pinned at {version}, below its bound {bound}"
-        )
+        message = f"{name} is pinned at {version}, below its bound {bound}"
+        assert numbers(version) >= numbers(bound), message
 
 
 def test_pins_fit_any_machine():
     for name, version in pins().items():
-        assert "+" not in version, (
-            f"{name}=={version}: a local version is found on one machine only"
-        )
+        assert "+" not in version, f"{name}=={version}: only one machine has this local version"
     assert pins()["torch"] == "2.13.0"
     assert not {"torchvision", "torchaudio"} & (pins().keys() | stated_requirements().keys())
 

@@ -1,6 +1,4 @@
-"""Every notebook keeps to the rules, and says what its source says. All lists are globs, so that
-none can drift.
-"""
+"""Every notebook keeps to the rules and says what its source says. All lists are globs."""
 
 import ast
 import inspect
@@ -13,7 +11,7 @@ import pytest
 from smm_tutorial.course.notebooks import differences, notebook_path
 from smm_tutorial.exercises.core import all_tasks
 from tests.gates.project import REPOSITORY, TEMPLATE, VERSION, notebooks, sources
-from tests.gates.rules import EXERCISE, RULES, code_cells
+from tests.gates.rules import EXERCISE, RULES, SOURCE_RULES, code_cells
 
 LARGEST_NOTEBOOK = 3_000_000  # bytes
 
@@ -49,6 +47,12 @@ def test_a_notebook_keeps_to_the_rule(path, rule):
     assert rule(nbformat.read(path, as_version=4), path.stem) == []
 
 
+@pytest.mark.parametrize("rule", SOURCE_RULES, ids=lambda rule: rule.__name__)
+@every_source
+def test_a_source_keeps_to_the_rule(path, rule):
+    assert rule(jupytext.read(path), path.stem) == []
+
+
 @every_notebook
 def test_a_notebook_is_small_enough_to_open_anywhere(path):
     assert path.stat().st_size < LARGEST_NOTEBOOK
@@ -66,10 +70,10 @@ def test_the_first_code_cell_is_the_one_of_the_template(path):
 @every_notebook
 def test_the_badges_open_this_notebook_at_this_version_and_its_source(path):
     owner_and_name = REPOSITORY.removeprefix("https://github.com/")
-    link = f"https://colab.research.google.com/github/{owner_and_name}/blob/v{VERSION}/notebooks/{path.name}"
+    file = f"{owner_and_name}/blob/v{VERSION}/notebooks/{path.name}"
 
     header = nbformat.read(path, as_version=4).cells[0].source
-    assert f"]({link})" in header
+    assert f"](https://colab.research.google.com/github/{file})" in header
     assert f"](source/{path.stem}.py)" in header
 
 
@@ -87,6 +91,5 @@ def test_an_exercise_is_set_once_and_in_its_own_notebook(task):
         pytest.skip(f"notebook {number} is not written yet")
     where = [path.stem for path in sources() for name, _ in exercises_of(path) if name == task.name]
 
-    assert len(where) == 1 and where[0].startswith(number), (
-        f"{task.name} of nb{number} is set in {where}"
-    )
+    message = f"{task.name} of nb{number} is set in {where}"
+    assert len(where) == 1 and where[0].startswith(number), message

@@ -7,7 +7,7 @@ from smm_tutorial import paths, report
 from smm_tutorial.discovery.recipe import LEARNING_RATE_FACTORS, SIZES
 from smm_tutorial.results.records import VERSION, read_records
 from smm_tutorial.set_prediction.tables import search_key
-from tests.gates.project import ROOT
+from tests.shared import ROOT
 
 PROGRAMS = ("smm-tutorial", "python -m smm_tutorial", "python -m tests.benchmarks")
 
@@ -32,10 +32,8 @@ def test_compared_runs_of_discovery_take_the_best_rate_of_a_search_and_it_lies_b
     searched = read_records(task="discovery", purpose="search")
     found = sorted(searched, key=lambda record: record["contestant"])
     for slots, records in groupby(found, lambda record: record["contestant"]):
-        by_rate = {
-            record["training"]["learning_rate"]: record["validation"][-1]["fg_ari"]
-            for record in records
-        }
+        rated = [(record["training"]["learning_rate"], record) for record in records]
+        by_rate = {rate: record["validation"][-1]["fg_ari"] for rate, record in rated}
         best = max(by_rate, key=by_rate.__getitem__)
         assert best == LEARNING_RATE_FACTORS[slots] * SIZES["laptop"].learning_rate
         assert min(by_rate) < best < max(by_rate), f"{slots}: the search ends at its best rate"

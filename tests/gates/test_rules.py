@@ -1,6 +1,4 @@
-"""The rules themselves: a good notebook passes them all, and each fails on the fault it is there
-for.
-"""
+"""The rules themselves: a good notebook passes them all, and each fails on its own fault."""
 
 import copy
 
@@ -29,10 +27,8 @@ All of it.
 ALT = "A line that rises from left to right."
 
 
-def figure(alt=ALT):
-    return new_output(
-        "display_data", {"image/png": "aGk="}, metadata={"image/png": {"alt": alt}} if alt else {}
-    )
+def figure(alt):
+    return new_output("display_data", {"image/png": "aGk="}, metadata={"image/png": {"alt": alt}})
 
 
 def exercise(number):
@@ -45,7 +41,7 @@ def exercise(number):
 def good():
     cells = [
         new_markdown_cell(HEADER),
-        new_code_cell("show(figure)", outputs=[figure()], execution_count=1),
+        new_code_cell("show(figure)", outputs=[figure(ALT)], execution_count=1),
         new_markdown_cell("**Predict first.** What will come?\n\n![a picture of a slot](slot.png)"),
         *(exercise(number) for number in (1, 2, 3)),
         new_markdown_cell(LAST),
@@ -53,7 +49,7 @@ def good():
     return new_notebook(cells=cells)
 
 
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", rules.RULES + rules.SOURCE_RULES, ids=lambda rule: rule.__name__)
 def test_a_good_notebook_passes(good, rule):
     assert rule(good, "01_title") == []
 
@@ -89,6 +85,10 @@ def clear_all(notebook):
     for cell in notebook.cells[1:]:
         if cell.cell_type == "code":
             cell.outputs = []
+
+
+def add_code(source):
+    return lambda notebook: notebook.cells.append(new_code_cell(source))
 
 
 def html(text):
@@ -171,6 +171,21 @@ FAULTS = [
         replace_in(2, "![a picture of a slot]", "![]"),
         "an image without alt text: ![]",
     ),
+    (
+        rules.imports_from_faces,
+        add_code("from smm_tutorial.slots.mixture import SlotMixture"),
+        "cell 8 imports smm_tutorial.slots.mixture: import from the room's face, smm_tutorial.slot",
+    ),
+    (
+        rules.imports_from_faces,
+        add_code("def f():\n    import smm_tutorial.scenes.camera"),
+        "imports smm_tutorial.scenes.camera",
+    ),
+    (
+        rules.imports_few_modules,
+        add_code(f"from smm_tutorial import {', '.join('abcdefghijklm')}"),
+        "it imports 13 modules, more than 12: smm_tutorial.a, ",
+    ),
 ]
 
 
@@ -182,7 +197,25 @@ def test_a_rule_fails_on_its_fault(good, rule, change, words):
 
 
 def test_every_rule_has_a_fault_that_it_fails_on():
-    assert {rule for rule, _, _ in FAULTS} == set(rules.RULES)
+    assert {rule for rule, _, _ in FAULTS} == {*rules.RULES, *rules.SOURCE_RULES}
+
+
+def test_a_notebook_may_import_faces_stable_names_and_files_of_its_subject(good):
+    add_code("from smm_tutorial import figures, slots\nfrom smm_tutorial.metrics import mean_iou")(
+        good
+    )
+    add_code("from smm_tutorial.scenes.masks import scene_masks\nimport torch.nn.functional")(good)
+    assert rules.imports_from_faces(good, "05_discovery") == []
+
+    add_code("from smm_tutorial.scenes.camera import project")(good)
+    assert rules.imports_from_faces(good, "04_clevr_scenes") == []
+    assert len(rules.imports_from_faces(good, "05_discovery")) == 1
+
+
+def test_the_first_cell_may_fetch_the_library_as_it_must(good):
+    good.cells[1].source = "from smm_tutorial.course.dependencies import install_missing"
+
+    assert rules.imported_modules(good) == []
 
 
 def test_the_welcome_needs_no_exercise():

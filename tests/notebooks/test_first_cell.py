@@ -1,6 +1,4 @@
-"""The first cell of every notebook, on a machine that has Python and the usual packages but not
-this course.
-"""
+"""The first cell of every notebook, on a machine with Python and packages but not this course."""
 
 import os
 import shutil
@@ -14,8 +12,9 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from tests.gates.project import ROOT, TEMPLATE, VERSION
+from tests.gates.project import TEMPLATE, VERSION
 from tests.gates.rules import code_cells
+from tests.shared import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -24,14 +23,11 @@ LACKING = "smm-tutorial-toy"  # stands for a light dependency that the machine d
 
 @pytest.fixture
 def machine(tmp_path):
-    """A fresh environment that sees this one's packages, but neither this checkout nor the toy
-    dependency.
-    """
+    """A fresh environment with this one's packages, but without this checkout and the toy."""
     folder = tmp_path / "machine"
     venv.create(folder)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    # A path file is not followed further, so this environment's own pointer to the checkout is not
-    # seen.
+    # Python does not follow path files of path files, so it does not see this checkout.
     own = said_by(python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     (Path(own) / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
@@ -41,28 +37,23 @@ def said_by(python, code):
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
+def copy_library(folder):
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=ignore)
+
+
 @pytest.fixture
 def repository(tmp_path):
-    """A git repository of the library as it is now, tagged with its version, that also requires the
-    toy.
-    """
+    """A git repository of the library as it is, tagged with its version, that requires the toy."""
     folder = tmp_path / "repository"
     folder.mkdir()
-    shutil.copytree(
-        ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copy_library(folder)
     project = (ROOT / "pyproject.toml").read_text()
-    (folder / "pyproject.toml").write_text(
-        project.replace('"tqdm>=', f'"{LACKING}>=1.0",\n    "tqdm>=')
-    )
+    with_toy = project.replace('"tqdm>=', f'"{LACKING}>=1.0",\n    "tqdm>=')
+    (folder / "pyproject.toml").write_text(with_toy)
     git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (
-        ["init", "-q"],
-        ["add", "."],
-        ["commit", "-qm", "as it is"],
-        ["tag", f"v{VERSION}"],
-    ):
-        subprocess.run([*git, *command], check=True)
+    for command in ("init -q", "add .", "commit -qm now", f"tag v{VERSION}"):
+        subprocess.run([*git, *command.split()], check=True)
     return folder
 
 
@@ -72,16 +63,12 @@ def package_index(tmp_path):
     folder = tmp_path / "index"
     folder.mkdir()
     name = LACKING.replace("-", "_")
+    metadata = f"Metadata-Version: 2.1\nName: {LACKING}\nVersion: 1.0\n"
+    tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", "value = 42\n")
-        wheel.writestr(
-            f"{name}-1.0.dist-info/METADATA",
-            f"Metadata-Version: 2.1\nName: {LACKING}\nVersion: 1.0\n",
-        )
-        wheel.writestr(
-            f"{name}-1.0.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
+        wheel.writestr(f"{name}-1.0.dist-info/METADATA", metadata)
+        wheel.writestr(f"{name}-1.0.dist-info/WHEEL", tags)
         wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
     return folder
 
@@ -92,18 +79,14 @@ def first_cell():
 
 def run(python, code, folder, repository, package_index):
     """Run code in `folder` with no way to any network."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))
-    }
-    environment |= {
-        "SMM_REPOSITORY": repository.as_uri(),
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_NO_INDEX": "1",
-    }
-    environment |= {"PIP_FIND_LINKS": str(package_index)}
-    return subprocess.run(
-        [python, "-c", code], cwd=folder, capture_output=True, text=True, env=environment
-    )
+    ours = ("PIP_", "PYTHON")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    env["SMM_REPOSITORY"] = repository.as_uri()
+    env["PIP_CONFIG_FILE"] = os.devnull
+    env["PIP_NO_INDEX"] = "1"
+    env["PIP_FIND_LINKS"] = str(package_index)
+    command = [python, "-c", code]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
 
 
 WHERE_THEY_ARE = """
@@ -111,13 +94,10 @@ from importlib.metadata import version
 from importlib.util import find_spec
 print([(find_spec(name).origin, version(name)) for name in ("numpy", "torch")])
 """
-WHAT_CAME = (
-    """
+WHAT_CAME = f"""
 import smm_tutorial, smm_tutorial_toy
 print(smm_tutorial.__file__)
-"""
-    + WHERE_THEY_ARE
-)
+{WHERE_THEY_ARE}"""
 
 
 def test_a_notebook_alone_fetches_the_course_and_leaves_torch_and_numpy_alone(
@@ -136,8 +116,7 @@ def test_a_notebook_alone_fetches_the_course_and_leaves_torch_and_numpy_alone(
     assert course == str(alone / "smm-tutorial" / "smm_tutorial" / "__init__.py")
     assert numpy_and_torch == said_by(sys.executable, WHERE_THEY_ARE).strip()
 
-    # After the kernel is restarted, what was fetched is found again: nothing is cloned or installed
-    # a second time.
+    # A restarted kernel finds what was fetched: nothing is cloned or installed a second time.
     shutil.rmtree(repository)
     again = run(machine, first_cell() + WHAT_CAME, alone, repository, package_index)
     assert again.returncode == 0, again.stderr
@@ -149,9 +128,7 @@ def test_inside_a_checkout_that_is_not_installed_it_is_found_and_nothing_is_fetc
 ):
     folder = tmp_path / "checkout"
     (folder / "notebooks").mkdir(parents=True)
-    shutil.copytree(
-        ROOT / "smm_tutorial", folder / "smm_tutorial", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copy_library(folder)
     shutil.copy(ROOT / "pyproject.toml", folder)
 
     code = first_cell() + "\nimport smm_tutorial\nprint(smm_tutorial.__file__)"
@@ -168,8 +145,5 @@ def test_without_a_way_to_the_repository_the_failure_says_so(machine, package_in
     done = run(machine, first_cell(), alone, tmp_path / "nowhere", package_index)
 
     assert done.returncode != 0
-    assert (
-        "git" in done.stderr
-        and "clone" in done.stderr
-        and (tmp_path / "nowhere").as_uri() in done.stderr
-    )
+    for words in ("git", "clone", (tmp_path / "nowhere").as_uri()):
+        assert words in done.stderr

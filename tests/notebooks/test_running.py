@@ -1,6 +1,4 @@
-"""Running notebooks as tests: every one is collected, a failing cell fails, and the profile reaches
-the kernel.
-"""
+"""Running notebooks as tests: all are collected, failing cells fail, kernels get the profile."""
 
 import os
 import subprocess
@@ -10,25 +8,16 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tests.gates.project import NOTEBOOK_FOLDER, ROOT, notebooks
+from tests.gates.project import NOTEBOOK_FOLDER, notebooks
+from tests.shared import ROOT
 
 
 def pytest_run(*arguments, **environment):
     """One run of pytest with the project's own settings."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-c",
-        ROOT / "pyproject.toml",
-        "--rootdir",
-        ROOT,
-        *arguments,
-    ]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment
-    )
+    settings = ["-q", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
+    command = [sys.executable, "-m", "pytest", *settings, *arguments]
+    env = os.environ | environment
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
 
 
 STRICT = [path for path in notebooks() if path.name[:2] in ("01", "02", "03")]
@@ -36,9 +25,8 @@ STRICT = [path for path in notebooks() if path.name[:2] in ("01", "02", "03")]
 
 def compared(path):
     """nbval with every output compared; the project's own options would make it lax."""
-    return pytest_run(
-        "-o", "addopts=", "--import-mode=importlib", "--nbval", "--nbval-current-env", path
-    )
+    strict = ("--import-mode=importlib", "--nbval", "--nbval-current-env")
+    return pytest_run("-o", "addopts=", *strict, path)
 
 
 def test_every_notebook_is_run_once():
@@ -49,9 +37,7 @@ def test_every_notebook_is_run_once():
 
 @pytest.mark.parametrize("path", STRICT, ids=lambda path: path.stem)
 def test_every_output_of_the_theory_comes_again(path):
-    """But for the cells tagged `nbval-ignore-output`: timings, and training, which differs between
-    processors.
-    """
+    """Cells tagged `nbval-ignore-output` are left out: timings and training differ by processor."""
     run = compared(path)
     assert run.returncode == 0, run.stdout
 

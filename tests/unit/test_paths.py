@@ -18,13 +18,12 @@ def wheel(tmp_path, monkeypatch):
 
 def test_a_checkout_keeps_everything_in_its_data_folder(monkeypatch):
     monkeypatch.delenv("SMM_DATA", raising=False)
-    root = ROOT
 
-    assert paths.repository_root() == root
-    assert paths.packs_dir() == root / "data" / "packs"
-    assert paths.checkpoints_dir() == root / "data" / "checkpoints"
-    assert paths.results_dir() == root / "data" / "results"
-    assert paths.downloads_dir() == root / "data" / "downloads"
+    assert paths.repository_root() == ROOT
+    assert paths.packs_dir() == ROOT / "data" / "packs"
+    assert paths.checkpoints_dir() == ROOT / "data" / "checkpoints"
+    assert paths.results_dir() == ROOT / "data" / "results"
+    assert paths.downloads_dir() == ROOT / "data" / "downloads"
 
 
 def test_a_wheel_carries_its_data_and_downloads_to_the_users_cache(wheel):
@@ -50,16 +49,14 @@ def test_a_folder_of_ones_own_replaces_either(tmp_path, monkeypatch):
 def test_a_folder_of_ones_own_must_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("SMM_DATA", str(tmp_path / "nowhere"))
 
-    with pytest.raises(
-        NotADirectoryError, match="SMM_DATA is .*nowhere.* create it, or unset SMM_DATA"
-    ):
+    message = "SMM_DATA is .*nowhere.* create it, or unset SMM_DATA"
+    with pytest.raises(NotADirectoryError, match=message):
         paths.data_root()
 
 
 def test_missing_data_is_named_with_the_remedy(wheel):
     (wheel / "_data").rmdir()
 
-    with pytest.raises(
-        FileNotFoundError, match="_data is missing: .*reinstall the package, or set SMM_DATA"
-    ):
+    message = "_data is missing: .*reinstall the package, or set SMM_DATA"
+    with pytest.raises(FileNotFoundError, match=message):
         paths.data_root()

@@ -23,9 +23,8 @@ HERE = Path("course")
     ],
 )
 def test_a_browser_is_opened_only_where_there_is_a_display(platform, environment, opens_a_browser):
-    assert (
-        "--no-browser" not in options(HERE, platform, environment, is_superuser=False)
-    ) == opens_a_browser
+    chosen = options(HERE, platform, environment, is_superuser=False)
+    assert ("--no-browser" not in chosen) == opens_a_browser
 
 
 def test_the_superuser_may_serve_and_nobody_else_is_let_off():
@@ -38,8 +37,7 @@ def test_a_folder_without_notebooks_is_refused(tmp_path):
         main(["--folder", str(tmp_path)])
 
 
-# ---- dependencies
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------ dependencies
 
 
 @pytest.fixture
@@ -58,10 +56,8 @@ def pip(monkeypatch):
     calls = []
 
     def run(command):
-        constraints = Path(command[command.index("--constraint") + 1])
-        calls.append(
-            (command[command.index("--constraint") + 2 :], constraints.read_text().split())
-        )
+        constraints, *requirements = command[command.index("--constraint") + 1 :]
+        calls.append((requirements, Path(constraints).read_text().split()))
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr(dependencies.subprocess, "run", run)
@@ -107,18 +103,15 @@ def test_nothing_is_run_where_nothing_is_unmet(project, pip, monkeypatch, capsys
 def test_a_torch_that_is_too_old_is_never_upgraded(project, pip, monkeypatch):
     pretend(monkeypatch, torch="2.1.0", numpy="1.26.4")
 
-    with pytest.raises(
-        RuntimeError,
-        match=r"needs torch>=2.3, but this machine has .*2\.1\.0.*choose a newer runtime",
-    ):
+    message = r"needs torch>=2.3, but this machine has .*2\.1\.0.*choose a newer runtime"
+    with pytest.raises(RuntimeError, match=message):
         install_missing(project("torch>=2.3", "numpy>=1.26", "lightning>=2.3"))
     assert pip == []
 
 
 def test_a_failing_installation_is_an_error(project, monkeypatch):
-    monkeypatch.setattr(
-        dependencies.subprocess, "run", lambda command: type("Failed", (), {"returncode": 1})
-    )
+    failed = type("Failed", (), {"returncode": 1})
+    monkeypatch.setattr(dependencies.subprocess, "run", lambda command: failed)
 
     with pytest.raises(RuntimeError, match="pip could not install"):
         install_missing(project("no-such-package-anywhere>=1.0"))
@@ -130,8 +123,7 @@ def test_this_environment_meets_the_projects_own_requirements():
 
 def test_the_module_needs_nothing_but_the_standard_library():
     lines = Path(dependencies.__file__).read_text().splitlines()
-    names = {
-        line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))
-    }
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    names = {line.split()[1].split(".")[0] for line in imports}
 
     assert names and names <= sys.stdlib_module_names

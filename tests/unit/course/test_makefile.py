@@ -1,6 +1,4 @@
-"""The environment that `make` sets up, with a stand-in for Python that writes down what it is asked
-to do.
-"""
+"""The environment that `make` sets up, with a stand-in for Python that writes down its calls."""
 
 import os
 import shutil
@@ -27,9 +25,7 @@ esac
 
 @pytest.fixture
 def setup(tmp_path):
-    """Run the set-up in a project of its own; returns (exit status, what was printed, what Python
-    was asked).
-    """
+    """Run the set-up in a project of its own -> (exit status, what was printed, Python's calls)."""
     project = tmp_path / "project"
     project.mkdir()
     shutil.copy(MAKEFILE, project)
@@ -49,14 +45,10 @@ def setup(tmp_path):
             for name, value in os.environ.items()
             if not name.startswith(("MAKE", "MFLAGS"))
         }
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=outer | {"CALLS": str(calls)} | environment
-        )
-        asked = [
-            line.split(" --disable")[0]
-            for line in calls.read_text().splitlines()
-            if not line.startswith("-c")
-        ]
+        env = outer | {"CALLS": str(calls)} | environment
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        lines = calls.read_text().splitlines()
+        asked = [line.split(" --disable")[0] for line in lines if not line.startswith("-c")]
         return done.returncode, done.stdout + done.stderr, asked
 
     run.project = project

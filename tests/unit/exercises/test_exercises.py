@@ -1,8 +1,7 @@
-"""The exercises: the mechanism, on a toy task that exists only here, and the proof of every task of
-the course.
-"""
+"""How exercises work, on a toy task that exists only here, and the proof of every real task."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +11,12 @@ from IPython.core.formatters import DisplayFormatter
 from smm_tutorial.exercises import core, exercise, hint, solution
 from smm_tutorial.exercises.compare import difference
 from smm_tutorial.exercises.core import (
-    Case,
     Mistake,
     Task,
     Verdict,
     all_tasks,
     judge,
+    mistake,
     register,
     task_card,
 )
@@ -32,6 +31,7 @@ def normalise_over_the_wrong_axis(scores):
     return scores / scores.sum(axis=0, keepdims=True)
 
 
+@mistake("The sums lost an axis, and broadcasting went wrong: `keepdims=True`.")
 def forget_to_keep_the_axis(scores):
     return scores / scores.sum(axis=1)
 
@@ -44,16 +44,13 @@ TOY = Task(
     difficulty=1,
     hints=("Which axis runs along a row?", "Sum over `axis=1` with `keepdims=True`, then divide."),
     solution=normalise,
-    cases=lambda: [
-        Case("two rows of three", (np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 0.0]]),)),
-        Case("one row", (np.array([[0.5, 1.5]]),)),
-    ],
+    cases=lambda: {
+        "two rows of three": (np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 0.0]]),),
+        "one row": (np.array([[0.5, 1.5]]),),
+    },
     mistakes=(
         Mistake(normalise_over_the_wrong_axis, "You divide the columns: look at the axis."),
-        Mistake(
-            forget_to_keep_the_axis,
-            "The sums lost an axis, and broadcasting went wrong: `keepdims=True`.",
-        ),
+        forget_to_keep_the_axis,
     ),
 )
 
@@ -65,10 +62,6 @@ def toy(monkeypatch):
     return register(TOY)
 
 
-def replaced(**changes):
-    return Task(**{**TOY.__dict__, **changes})
-
-
 @pytest.mark.parametrize("task", all_tasks().values(), ids=lambda task: task.name)
 def test_every_exercise_is_proven(task):
     prove(task)
@@ -78,8 +71,7 @@ def test_the_toy_is_proven():
     prove(TOY)
 
 
-# ---- judging
-# --------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------- judging
 
 
 def left_open(scores):
@@ -149,13 +141,11 @@ def test_an_exception_is_a_wrong_answer_with_its_text():
     verdict = judge(TOY, answer)
 
     assert verdict.status == "wrong"
-    assert (
-        "raised AttributeError: 'numpy.ndarray' object has no attribute 'total'" in verdict.message
-    )
+    assert "AttributeError: 'numpy.ndarray' object has no attribute 'total'" in verdict.message
 
 
 def test_a_mistake_that_raises_is_recognised():
-    assert judge(TOY, forget_to_keep_the_axis).hint == TOY.mistakes[1].hint
+    assert judge(TOY, forget_to_keep_the_axis.answer).hint == forget_to_keep_the_axis.hint
 
 
 def test_an_answer_that_changes_its_arguments_spoils_nothing():
@@ -167,8 +157,7 @@ def test_an_answer_that_changes_its_arguments_spoils_nothing():
     assert judge(TOY, normalise).status == "right"
 
 
-# ---- the decorator
-# --------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------- the decorator
 
 
 def test_a_pending_exercise_hands_back_the_solution(toy, capsys):
@@ -176,14 +165,12 @@ def test_a_pending_exercise_hands_back_the_solution(toy, capsys):
 
     assert decorated is normalise
     text = capsys.readouterr().out
-    assert text.startswith(
-        "[To do] Rows that sum to one · ★☆☆ · 2 minutes\nDivide every row of `scores` by its sum."
-    )
+    assert text.startswith("[To do] Rows that sum to one · ★☆☆ · 2 minutes\nDivide every row of")
     assert "The cells below use the reference solution." in text
 
 
 def test_a_wrong_exercise_hands_back_the_solution_and_says_so(toy, capsys):
-    assert exercise("toy.normalise")(forget_to_keep_the_axis) is normalise
+    assert exercise("toy.normalise")(forget_to_keep_the_axis.answer) is normalise
     text = capsys.readouterr().out
     assert "Hint: The sums lost an axis" in text
     assert "The cells below use the reference solution." in text
@@ -215,9 +202,8 @@ def test_hints_unfold_one_after_another_and_end_at_the_solution(toy, capsys):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(toy):
-    with pytest.raises(
-        ValueError, match=re.escape("named 'toy.normalize'; did you mean one of ['toy.normalise']?")
-    ):
+    message = "named 'toy.normalize'; did you mean one of ['toy.normalise']?"
+    with pytest.raises(ValueError, match=re.escape(message)):
         exercise("toy.normalize")
 
 
@@ -227,16 +213,28 @@ def test_two_tasks_cannot_share_a_name(toy):
 
 
 def test_a_card_in_a_notebook_is_html_with_escaped_text():
-    card = task_card(replaced(text="Is `a < b`?"), Verdict("pending", "Not attempted yet."))
+    task = replace(TOY, text="Is `a < b`?")
 
-    bundle, _ = DisplayFormatter().format(card)
+    bundle, _ = DisplayFormatter().format(task_card(task, Verdict("pending", "Not yet.")))
 
     assert "<code>a &lt; b</code>" in bundle["text/html"]
     assert "Is `a < b`?" in bundle["text/plain"]
 
 
-# ---- the proof
-# ------------------------------------------------------------------------------------------------------
+def test_a_line_break_in_a_tasks_text_is_a_space():
+    task = replace(
+        TOY,
+        text="""Divide by `scores
+        .sum()`.""",
+    )
+
+    bundle, _ = DisplayFormatter().format(task_card(task, Verdict("pending", "Not yet.")))
+
+    assert "<p>Divide by <code>scores .sum()</code>.</p>" in bundle["text/html"]
+    assert "Divide by `scores .sum()`." in bundle["text/plain"]
+
+
+# --------------------------------------------------------------------------------------- the proof
 
 
 @pytest.mark.parametrize(
@@ -246,40 +244,33 @@ def test_a_card_in_a_notebook_is_html_with_escaped_text():
         ({"solution": lambda scores: None}, "a stub that returns_nothing is judged"),
         ({"mistakes": ()}, "no typical mistake"),
         (
-            {
-                "mistakes": (
-                    TOY.mistakes[0],
-                    Mistake(normalise_over_the_wrong_axis, "Another hint."),
-                )
-            },
+            {"mistakes": (TOY.mistakes[0], replace(TOY.mistakes[0], hint="Another hint."))},
             "taken for another",
         ),
         (
-            {"mistakes": (TOY.mistakes[0], Mistake(forget_to_keep_the_axis, TOY.mistakes[0].hint))},
+            {"mistakes": (TOY.mistakes[0], replace(TOY.mistakes[1], hint=TOY.mistakes[0].hint))},
             "share one hint",
         ),
         ({"mistakes": (Mistake(lambda x: x, "The rows are as before."),)}, r"takes \['x'\]"),
-        ({"cases": lambda: []}, "a stub that returns_nothing is judged"),
-        ({"cases": lambda: [Case("all equal", (np.ones((2, 2)),))]}, "is judged"),
+        ({"cases": lambda: {}}, "a stub that returns_nothing is judged"),
+        ({"cases": lambda: {"all equal": (np.ones((2, 2)),)}}, "is judged"),
     ],
 )
 def test_the_proof_fails_on_a_task_that_does_not_work(changes, message):
     with pytest.raises(AssertionError, match=message):
-        prove(replaced(**changes))
+        prove(replace(TOY, **changes))
 
 
 def test_a_solution_that_fails_is_the_courses_fault_and_not_the_learners():
     def broken(scores):
         raise ZeroDivisionError
 
-    with pytest.raises(
-        RuntimeError, match="the solution of 'toy.normalise' fails on 'two rows of three'"
-    ):
-        judge(replaced(solution=broken), normalise)
+    message = "the solution of 'toy.normalise' fails on 'two rows of three'"
+    with pytest.raises(RuntimeError, match=message):
+        judge(replace(TOY, solution=broken), normalise)
 
 
-# ---- comparing
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------- comparing
 
 EQUAL = [
     (np.array([1.0, np.nan]), np.array([1.0, np.nan])),

@@ -1,6 +1,4 @@
-"""The segmentation metrics: equality with scikit-learn, invariances, hand-made cases and error
-messages.
-"""
+"""Segmentation metrics: equality with scikit-learn, invariances, cases by hand and messages."""
 
 import itertools
 
@@ -11,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from smm_tutorial.metrics.contingency import count_table
-from smm_tutorial.metrics.segmentation import (
+from smm_tutorial.metrics import (
     SEGMENTATION_METRICS,
     adjusted_rand_index,
     background_iou,
     best_overlaps,
+    count_table,
     foreground_ari,
     mean_best_overlap,
     mean_iou,
@@ -34,16 +32,14 @@ every_metric = pytest.mark.parametrize(
 
 @st.composite
 def label_maps(draw):
-    """Random pairs of maps (B, H, W), from one-label maps to many, with labels that some images do
-    not use.
-    """
-    batch, height, width = draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    """Random pairs of maps (B, H, W); every image has its own number of labels, from one up."""
+    batch = draw(st.integers(1, 4))
+    height = draw(st.integers(1, 6))
+    width = draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     maps = []
     for _ in range(2):
-        num_labels = rng.integers(
-            1, 8, size=(batch, 1, 1)
-        )  # every image has its own number of labels
+        num_labels = rng.integers(1, 8, size=(batch, 1, 1))
         maps.append(torch.from_numpy(rng.integers(0, num_labels, size=(batch, height, width))))
     return tuple(maps)
 
@@ -58,17 +54,10 @@ def sklearn_ari(true, predicted, foreground_only):
 
 def brute_force_overlaps(true_map, predicted_map):
     """IoU of each object in the map with each segment in it, by sets of pixels."""
-    objects, segments = sorted(set(true_map.flatten()) - {0}), sorted(set(predicted_map.flatten()))
-    return np.array(
-        [
-            [
-                ((true_map == t) & (predicted_map == p)).sum()
-                / ((true_map == t) | (predicted_map == p)).sum()
-                for p in segments
-            ]
-            for t in objects
-        ]
-    ).reshape(len(objects), len(segments))
+    objects = [true_map == label for label in np.unique(true_map) if label]
+    segments = [predicted_map == label for label in np.unique(predicted_map)]
+    overlaps = [[(o & s).sum() / (o | s).sum() for s in segments] for o in objects]
+    return np.array(overlaps).reshape(len(objects), len(segments))
 
 
 @settings(deadline=None, max_examples=40)
@@ -87,14 +76,11 @@ def test_ari_equals_scikit_learn(maps):
 @given(label_maps())
 def test_iou_metrics_equal_brute_force(maps):
     true, predicted = (labels.clamp(max=3) for labels in maps)
-    for index, (true_map, predicted_map) in enumerate(
-        zip(true.numpy(), predicted.numpy(), strict=True)
-    ):
-        overlaps = brute_force_overlaps(true_map, predicted_map)
+    for index in range(len(true)):
+        overlaps = brute_force_overlaps(true[index].numpy(), predicted[index].numpy())
         num_objects, num_segments = overlaps.shape
-        padded = np.hstack(
-            [overlaps, np.zeros((num_objects, num_objects))]
-        )  # padding: an object may stay unmatched
+        # An object may stay unmatched: it is then matched with padding.
+        padded = np.hstack([overlaps, np.zeros((num_objects, num_objects))])
         best_matching = max(
             sum(padded[t, p] for t, p in enumerate(choice))
             for choice in itertools.permutations(range(num_segments + num_objects), num_objects)
@@ -102,9 +88,8 @@ def test_iou_metrics_equal_brute_force(maps):
         expected_iou = best_matching / num_objects if num_objects else 1.0
         expected_mbo = overlaps.max(axis=1).mean() if num_objects else 1.0
         assert mean_iou(true, predicted)[index].item() == pytest.approx(expected_iou, abs=1e-12)
-        assert mean_best_overlap(true, predicted)[index].item() == pytest.approx(
-            expected_mbo, abs=1e-12
-        )
+        mbo = mean_best_overlap(true, predicted)[index].item()
+        assert mbo == pytest.approx(expected_mbo, abs=1e-12)
 
 
 @every_metric
@@ -114,12 +99,9 @@ def test_renumbering_labels_changes_nothing(metric, maps, seed):
     true, predicted = maps
     rng = np.random.default_rng(seed)
     new_segments = torch.from_numpy(rng.permutation(8))
-    new_objects = torch.from_numpy(
-        np.concatenate([[0], 1 + rng.permutation(7)])
-    )  # the background stays 0
-    torch.testing.assert_close(
-        metric(new_objects[true], new_segments[predicted]), metric(true, predicted)
-    )
+    new_objects = torch.from_numpy(np.append(0, 1 + rng.permutation(7)))  # the background stays 0
+    renumbered = metric(new_objects[true], new_segments[predicted])
+    torch.testing.assert_close(renumbered, metric(true, predicted))
 
 
 @every_metric
@@ -134,7 +116,8 @@ def test_large_sparse_labels_score_as_small_ones(metric, maps):
 
 @every_metric
 def test_large_labels_are_not_taken_for_the_background(metric):
-    no_background, halves = torch.tensor([[[1, 1, 2, 2]]]), torch.tensor([[[0, 1, 1, 1]]])
+    no_background = torch.tensor([[[1, 1, 2, 2]]])
+    halves = torch.tensor([[[0, 1, 1, 1]]])
     assert metric(no_background * 70_000, halves).item() == metric(no_background, halves).item()
 
 
@@ -152,64 +135,59 @@ def test_a_batch_scores_as_its_images(metric, maps):
 
 @every_metric
 def test_perfect_and_empty_cases_score_one_and_have_no_fault(metric):
-    true = torch.tensor(
-        [[[0, 0, 1, 2]], [[0, 0, 0, 0]], [[3, 3, 3, 3]]]
-    )  # usual, no foreground, one object only
+    # One image with background and objects, one without objects, one without background.
+    true = torch.tensor([[[0, 0, 1, 2]], [[0, 0, 0, 0]], [[3, 3, 3, 3]]])
     perfect = torch.tensor([[[4, 4, 0, 9]], [[2, 2, 2, 2]], [[0, 0, 0, 0]]])
     assert metric(true, perfect).tolist() == ([0, 0, 0] if metric in FAULTS else [1, 1, 1])
 
 
 def test_one_cluster_on_one_side_only_scores_zero():
-    true, one_segment = torch.tensor([[[0, 1, 1, 2]]]), torch.zeros(1, 1, 4, dtype=torch.long)
+    true = torch.tensor([[[0, 1, 1, 2]]])
+    one_segment = torch.zeros(1, 1, 4, dtype=torch.long)
     assert adjusted_rand_index(true, one_segment).item() == 0
     assert foreground_ari(true, one_segment).item() == 0
-    assert foreground_ari(one_segment + 1, torch.tensor([[[0, 1, 1, 2]]])).item() == 0
+    assert foreground_ari(one_segment + 1, true).item() == 0
 
 
 def test_splitting_the_background_costs_ari_but_not_foreground_ari():
-    true, split = (
-        torch.tensor([[[0, 0, 0, 0, 1, 1, 2, 2]]]),
-        torch.tensor([[[5, 5, 6, 6, 1, 1, 2, 2]]]),
-    )
+    true = torch.tensor([[[0, 0, 0, 0, 1, 1, 2, 2]]])
+    split = torch.tensor([[[5, 5, 6, 6, 1, 1, 2, 2]]])
     assert foreground_ari(true, split).item() == 1
     assert adjusted_rand_index(true, split).item() < 0.8
 
 
 def test_no_foreground_scores_one_however_it_is_split():
-    true, split = torch.zeros(1, 1, 4, dtype=torch.long), torch.tensor([[[0, 1, 2, 2]]])
-    assert [m(true, split).item() for m in (foreground_ari, mean_iou, mean_best_overlap)] == [
-        1,
-        1,
-        1,
-    ]
-    assert (
-        adjusted_rand_index(true, split).item() == 0
-    )  # the background counts there, and it was split
+    true = torch.zeros(1, 1, 4, dtype=torch.long)
+    split = torch.tensor([[[0, 1, 2, 2]]])
+    for metric in (foreground_ari, mean_iou, mean_best_overlap):
+        assert metric(true, split).item() == 1
+    assert adjusted_rand_index(true, split).item() == 0  # there the background counts
 
 
 def test_empty_slots_cost_nothing():
     true = torch.tensor([[[0, 0, 1, 1, 2, 2]]])
-    few, sparse = torch.tensor([[[0, 0, 1, 1, 1, 2]]]), torch.tensor([[[4, 4, 19, 19, 19, 30]]])
+    few = torch.tensor([[[0, 0, 1, 1, 1, 2]]])
+    sparse = torch.tensor([[[4, 4, 19, 19, 19, 30]]])
     for metric in SCORES + FAULTS:
         assert metric(true, few).item() == metric(true, sparse).item()
 
 
 def test_a_segment_over_two_objects_serves_one_in_mean_iou_and_both_in_best_overlap():
-    true, merged = torch.tensor([[[0, 0, 1, 1, 2, 2]]]), torch.tensor([[[0, 0, 1, 1, 1, 1]]])
+    true = torch.tensor([[[0, 0, 1, 1, 2, 2]]])
+    merged = torch.tensor([[[0, 0, 1, 1, 1, 1]]])
     assert mean_iou(true, merged).item() == pytest.approx((1 / 2 + 0) / 2)
     assert mean_best_overlap(true, merged).item() == pytest.approx((1 / 2 + 1 / 2) / 2)
 
 
 def test_background_pixels_in_a_segment_enlarge_its_union():
-    true, bloated = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[7, 3, 3, 3]]])
+    true = torch.tensor([[[0, 0, 1, 1]]])
+    bloated = torch.tensor([[[7, 3, 3, 3]]])
     assert mean_iou(true, bloated).item() == pytest.approx(2 / 3)
 
 
 def test_numpy_maps_and_small_integer_types_are_welcome():
-    true, predicted = (
-        np.array([[[0, 1, 2, 2]]], dtype=np.uint8),
-        np.array([[[255, 0, 1, 1]]], dtype=np.uint8),
-    )
+    true = np.array([[[0, 1, 2, 2]]], dtype=np.uint8)
+    predicted = np.array([[[255, 0, 1, 1]]], dtype=np.uint8)
     assert adjusted_rand_index(true, predicted).item() == 1  # no overflow in uint8
 
 
@@ -244,10 +222,9 @@ def test_one_table_serves_every_metric():
         "missed": missed_objects,
     }
     assert list(functions) == list(SEGMENTATION_METRICS)
+    counts = count_table(true, predicted)
     for name, function in functions.items():
-        assert torch.equal(
-            SEGMENTATION_METRICS[name](count_table(true, predicted)), function(true, predicted)
-        )
+        assert torch.equal(SEGMENTATION_METRICS[name](counts), function(true, predicted))
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int16, torch.int32, torch.uint16])
@@ -269,14 +246,10 @@ def row(*labels):
         ([(0, 5), (1, 8), (2, 2)], 1),  # a fifth is a part ...
         ([(0, 5), (1, 9), (2, 1)], 0),  # ... a tenth is a ragged edge
         ([(0, 5), (1, 3), (2, 3), (3, 4)], 1),  # three parts: still one object that is split
-        (
-            [(2, 4), (0, 1), (1, 6), (2, 4)],
-            1,
-        ),  # the second part's segment lies on the object with 4 of its 8 pixels: half
-        (
-            [(2, 5), (1, 6), (2, 4)],
-            0,
-        ),  # with 4 of its 9: it is the ground's segment that took an edge
+        # Segment 2 lies on the object with half of its pixels, 4 of 8, ...
+        ([(2, 4), (0, 1), (1, 6), (2, 4)], 1),
+        # ... or with 4 of 9: then it is the background's segment, which took an edge.
+        ([(2, 5), (1, 6), (2, 4)], 0),
     ],
 )
 def test_an_object_is_split_when_two_segments_that_lie_on_it_own_a_fifth_each(segments, split):
@@ -285,12 +258,10 @@ def test_an_object_is_split_when_two_segments_that_lie_on_it_own_a_fifth_each(se
 
 def test_duplicates_are_counted_by_object():
     true = row((0, 4), (1, 4), (2, 4), (7, 2))  # labels 3 to 6 are absent
-    assert split_objects(true, row((0, 4), (1, 2), (2, 2), (3, 4), (4, 2))).item() == pytest.approx(
-        1 / 3
-    )
-    assert split_objects(
-        true, row((0, 4), (1, 2), (2, 2), (3, 2), (4, 2), (5, 2))
-    ).item() == pytest.approx(2 / 3)
+    one_split = row((0, 4), (1, 2), (2, 2), (3, 4), (4, 2))
+    two_split = row((0, 4), (1, 2), (2, 2), (3, 2), (4, 2), (5, 2))
+    assert split_objects(true, one_split).item() == pytest.approx(1 / 3)
+    assert split_objects(true, two_split).item() == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -301,10 +272,8 @@ def test_duplicates_are_counted_by_object():
         ([(0, 4), (1, 6), (2, 2), (3, 2)], 2 / 3),  # all of one and half of the other
         ([(0, 4), (1, 5), (2, 3), (3, 2)], 0),  # a quarter of the other is no half
         ([(0, 14)], 1),  # one cluster holds everything
-        (
-            [(0, 4), (1, 4), (2, 2), (1, 2), (2, 2)],
-            1,
-        ),  # two segments that merge two objects each: (1, 2) and (2, 3)
+        # Segment 1 merges objects 1 and 2, segment 2 merges objects 2 and 3.
+        ([(0, 4), (1, 4), (2, 2), (1, 2), (2, 2)], 1),
     ],
 )
 def test_objects_are_merged_when_one_segment_owns_half_of_each(segments, merged):
@@ -331,19 +300,16 @@ def test_the_segment_with_most_ground_is_the_backgrounds():
     assert background_iou(true, row((5, 8), (1, 4))).item() == 1
     assert background_iou(true, row((5, 10), (1, 2))).item() == pytest.approx(8 / 10)
     assert background_iou(true, row((5, 5), (6, 3), (1, 4))).item() == pytest.approx(5 / 8)
-    assert background_iou(true, row((5, 4), (6, 8))).item() == pytest.approx(
-        4 / 8
-    )  # equally much ground: the better one
-    assert background_iou(row((0, 10), (1, 20)), row((6, 4), (5, 26))).item() == pytest.approx(
-        6 / 30
-    )  # most ground, not best
+    equally_much_ground = row((5, 4), (6, 8))
+    assert background_iou(true, equally_much_ground).item() == pytest.approx(4 / 8)  # the better
+    less_but_better = row((6, 4), (5, 26))
+    assert background_iou(row((0, 10), (1, 20)), less_but_better).item() == pytest.approx(6 / 30)
     assert background_iou(row((1, 4)), row((0, 4))).item() == 1  # no background
 
 
 def test_overlaps_by_object_say_whose_they_are():
-    true = torch.cat(
-        [row((0, 4), (1, 3), (3, 3)), row((0, 10))]
-    )  # label 2 is absent, the second image is empty
+    # Label 2 is absent, and the second image has no object.
+    true = torch.cat([row((0, 4), (1, 3), (3, 3)), row((0, 10))])
     overlaps, pixels = best_overlaps(true, torch.cat([row((0, 4), (1, 4), (2, 2)), row((0, 10))]))
     torch.testing.assert_close(
         overlaps, torch.tensor([[3 / 4, 0, 2 / 3], [0, 0, 0]], dtype=torch.float64)
@@ -367,18 +333,15 @@ def test_refining_the_segments_never_merges_objects_and_joining_them_never_split
     finer = predicted * 2 + torch.from_numpy(np.random.default_rng(seed).integers(0, 2, true.shape))
     assert (merged_objects(true, finer) <= merged_objects(true, predicted)).all()
     assert merged_objects(true, true * 2 + finer % 2).max() == 0  # each segment lies in one object
-    joined = torch.from_numpy(np.random.default_rng(seed).integers(0, 3, 8))[
-        true
-    ]  # each object lies in one segment
-    assert split_objects(true, joined).max() == 0
+    segment_of_object = torch.from_numpy(np.random.default_rng(seed).integers(0, 3, 8))
+    assert split_objects(true, segment_of_object[true]).max() == 0
 
 
 @settings(deadline=None, max_examples=25)
 @given(label_maps())
 def test_faults_equal_their_definitions(maps):
-    for index, (true, predicted) in enumerate(
-        zip(*(labels.numpy() for labels in maps), strict=True)
-    ):
+    pairs = zip(*(labels.numpy() for labels in maps), strict=True)
+    for index, (true, predicted) in enumerate(pairs):
         objects = [true == label for label in np.unique(true) if label]
         segments = [predicted == label for label in np.unique(predicted)]
         split = [
