@@ -15,7 +15,7 @@ from smm_tutorial.datasets.own import clevr6, rendered
 from smm_tutorial.datasets.transfer import manifests
 from smm_tutorial.datasets.transfer.remote_file import SOURCE_SUFFIX
 from smm_tutorial.figures.palette import SLOT_COLORS, color_map
-from smm_tutorial.figures.pictures import displayable, panels
+from smm_tutorial.figures.pictures import picture_rows_figure, to_picture
 
 #: Where `fetch` puts each data set that has a manifest, below the downloads.
 FOLDERS = {
@@ -160,7 +160,7 @@ def contact_sheet(data: datasets.SceneImages) -> Figure:
     for index in range(len(data)):
         (image, *_), masks = data.batch([index])
         cells.append(
-            [displayable(image)] + ([color_map(_shown(masks[0]))] if masks is not None else [])
+            [to_picture(image)] + ([color_map(_shown(masks[0]))] if masks is not None else [])
         )
     pairs = min(PAIRS_A_ROW, len(cells))
     rows = [
@@ -168,7 +168,8 @@ def contact_sheet(data: datasets.SceneImages) -> Figure:
         for start in range(0, len(cells), pairs)
     ]
     titles = ["image", "mask"][: len(cells[0])] * pairs
-    return panels(rows, titles, f"{data.name}, {data.split}: the first {len(data)} images")
+    title = f"{data.name}, {data.split}: the first {len(data)} images"
+    return picture_rows_figure(rows, titles, title)
 
 
 def _shown(mask: Tensor) -> Tensor:

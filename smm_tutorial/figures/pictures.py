@@ -1,29 +1,30 @@
 """Rows of small pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from smm_tutorial.figures.layout import panel_grid
+
 THUMBNAIL = 1.25  # inches, the side of a small picture
 
 
-def displayable(image: Tensor) -> np.ndarray:
-    """An image `(3, H, W)` as matplotlib wants it: `(H, W, 3)`, cut to [0, 1]."""
+def to_picture(image: Tensor) -> np.ndarray:
+    """An image `(3, H, W)` as matplotlib draws it: `(H, W, 3)`, clipped to [0, 1]."""
     return image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
 
 
-def panels(
+def picture_rows_figure(
     rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], title: str | None = None
 ) -> Figure:
-    """Rows of small pictures `(H, W, 3)`, with a title over each column."""
-    columns = len(titles)
+    """Rows of small pictures `(H, W, 3)`, with a title above each column."""
     figure = Figure(
-        figsize=(THUMBNAIL * columns, THUMBNAIL * len(rows) + (0.55 if title else 0.25)),
+        figsize=(THUMBNAIL * len(titles), THUMBNAIL * len(rows) + (0.55 if title else 0.25)),
         layout="constrained",
     )
-    axes = figure.subplots(len(rows), columns, squeeze=False)
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, text in zip(axes[0], titles, strict=True):
@@ -33,4 +34,18 @@ def panels(
             axis.imshow(pixels, interpolation="nearest")
     if title:
         figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def pictures_figure(
+    pictures: Iterable[tuple[str, np.ndarray]], columns: int, width: float = 2.1
+) -> Figure:
+    """Pictures `(H, W)` or `(H, W, 3)` of one shape under their names, `width` inches wide each."""
+    pictures = list(pictures)
+    height, across = pictures[0][1].shape[:2]
+    figure, axes = panel_grid(len(pictures), columns, width, width * height / across + 0.3)
+    for axis, (name, picture) in zip(axes, pictures, strict=True):
+        axis.imshow(picture, interpolation="nearest", cmap="gray")
+        axis.set_title(name, fontsize=9)
+        axis.axis("off")
     return figure

@@ -1,6 +1,5 @@
 """Figures, small data and widgets of notebook 03."""
 
-import base64
 import re
 
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.patches import Ellipse
 from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets.point_sets import CLOUD_KINDS, two_clouds
 from smm_tutorial.exercises.nb03_slot_mixture import border_radius
-from smm_tutorial.figures.display import png
 from smm_tutorial.figures.palette import component_colors
 from smm_tutorial.figures.slot_mixture import (
     PLACES,
@@ -27,12 +25,6 @@ from smm_tutorial.slots.as_mixture import in_order_of_groups, log_likelihood, mi
 from smm_tutorial.slots.attention import SlotAttention
 from smm_tutorial.slots.mixture import SlotMixture
 from smm_tutorial.training.memory import bytes_kept_for_backward
-from smm_tutorial.widgets.controls import DPI
-from smm_tutorial.widgets.slot_mixture import density_explorer, mixture_slot_stepper
-
-
-def picture_of(figure):
-    return base64.b64decode(png(figure, DPI))
 
 
 @pytest.fixture(scope="module")
@@ -236,24 +228,3 @@ def test_bytes_kept_count_each_storage_once():
     )  # the result of exp is what sin keeps as well
     assert bytes_kept_for_backward(lambda: x.exp().exp()) == 800
     assert bytes_kept_for_backward(lambda: x.sum()) == 0
-
-
-# ------------------------------------------------------------------------------------------------------------- widgets
-def test_the_density_explorer_shows_the_static_figure_of_its_settings():
-    explorer = density_explorer()
-    assert explorer.picture.value == picture_of(density_figure())
-
-    explorer.slider.controls["variance_ratio"].value = 4.0
-    explorer.slider.controls["log_determinant"].value = False
-
-    assert explorer.picture.value == picture_of(
-        density_figure(0.0, 4.0, 0.5, log_determinant=False)
-    )
-
-
-def test_the_slot_stepper_shows_the_static_figure_of_each_iteration(steps):
-    stepper = mixture_slot_stepper(steps)
-    for iteration in (2, 1):
-        stepper.slider.value = iteration
-        assert stepper.picture.value == picture_of(mixture_slots_figure(steps, iteration))
-    assert (stepper.slider.min, stepper.slider.max) == (0, 2)

@@ -1,6 +1,5 @@
 """Notebook 02's sets of sticks, its figures and its widgets: what is drawn is what was computed."""
 
-import base64
 import re
 
 import numpy as np
@@ -16,7 +15,6 @@ from smm_tutorial.datasets.point_sets import (
     stick_map,
     stick_sets,
 )
-from smm_tutorial.figures.display import png
 from smm_tutorial.figures.palette import component_colors
 from smm_tutorial.figures.slots import (
     SetStep,
@@ -26,8 +24,6 @@ from smm_tutorial.figures.slots import (
     slot_step_figure,
     territories_figure,
 )
-from smm_tutorial.widgets.controls import DPI
-from smm_tutorial.widgets.slots import length_slider, slot_stepper
 
 POINTS = np.random.default_rng(0).normal(size=(40, 2)) * [3, 1] + np.repeat(
     [[-3, 0], [5, 4]], 20, axis=0
@@ -38,10 +34,6 @@ STEPS = [
     SetStep(MEANS, np.full((40, 2), 0.5)),
     SetStep(MEANS + 1, HALVES, np.array([np.eye(2), 4 * np.eye(2)])),
 ]
-
-
-def picture_of(figure):
-    return base64.b64decode(png(figure, DPI))
 
 
 # ---------------------------------------------------------------------------------------------------------------- sets
@@ -172,22 +164,3 @@ def test_the_table_of_an_iteration_holds_its_shares_and_a_wrong_one_is_named():
             ValueError, match=re.escape(f"from 1 to 2, the last of this history, got {wrong}")
         ):
             slot_step_figure(POINTS, STEPS, wrong)
-
-
-# -------------------------------------------------------------------------------------------------------------- widgets
-def test_the_slot_stepper_shows_the_static_figure_of_each_iteration():
-    stepper = slot_stepper(POINTS, STEPS)
-
-    assert (stepper.slider.min, stepper.slider.max) == (1, 2)
-    assert stepper.picture.value == picture_of(slot_step_figure(POINTS, STEPS, 1))
-    stepper.slider.value = 2
-    assert stepper.picture.value == picture_of(slot_step_figure(POINTS, STEPS, 2))
-    assert picture_of(slot_step_figure(POINTS, STEPS, 1)) != stepper.picture.value
-
-
-def test_the_length_slider_shows_the_static_figure_of_each_length():
-    slider = length_slider(POINTS, MEANS, [0.5, 1.0, 2.0])
-
-    assert slider.picture.value == picture_of(length_figure(POINTS, MEANS, 0.5))
-    slider.slider.value = 2.0
-    assert slider.picture.value == picture_of(length_figure(POINTS, MEANS, 2.0))
