@@ -35,7 +35,12 @@ from smm_tutorial.figures.matching import (
     reductions_figure,
 )
 from smm_tutorial.figures.palette import SLOT_COLORS, color_map, component_colors, slot_color
-from smm_tutorial.figures.pictures import picture_rows_figure, pictures_figure, to_picture
+from smm_tutorial.figures.pictures import (
+    contact_sheet_figure,
+    picture_rows_figure,
+    pictures_figure,
+    to_picture,
+)
 from smm_tutorial.figures.scenes import (
     crop_figure,
     editor_figure,
@@ -72,6 +77,7 @@ __all__ = [
     "color_map",
     "comparison_figure",
     "component_colors",
+    "contact_sheet_figure",
     "crop_figure",
     "curves_figure",
     "decomposition_figure",

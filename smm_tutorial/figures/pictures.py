@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from smm_tutorial.datasets import SceneImages
 from smm_tutorial.figures.layout import panel_grid
+from smm_tutorial.figures.palette import SLOT_COLORS, color_map
 
 THUMBNAIL = 1.25  # inches, the side of a small picture
 
@@ -49,3 +52,23 @@ def pictures_figure(
         axis.set_title(name, fontsize=9)
         axis.axis("off")
     return figure
+
+
+PAIRS = 4  # in a row of a contact sheet
+
+
+def contact_sheet_figure(data: SceneImages) -> Figure:
+    """The scenes of a data set in rows of four, each with its mask beside it, if it has one.
+
+    Objects share colours where there are too many, but none has the colour of the background.
+    """
+    images, masks = data.batch(slice(None))
+    cells = [[to_picture(image)] for image in images]
+    if masks is not None:
+        labels = torch.where(masks > 0, (masks - 1) % (len(SLOT_COLORS) - 1) + 1, 0)
+        cells = [[*cell, color_map(label)] for cell, label in zip(cells, labels, strict=True)]
+    pairs = min(PAIRS, len(cells))
+    rows = [sum(cells[start : start + pairs], []) for start in range(0, len(cells), pairs)]
+    titles = ["image", "mask"][: len(cells[0])] * pairs
+    title = f"{data.name}, {data.split}: the first {len(data)} images"
+    return picture_rows_figure(rows, titles, title)

@@ -2,8 +2,11 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
-from smm_tutorial.figures.pictures import picture_rows_figure, pictures_figure
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.figures.palette import SLOT_COLORS
+from smm_tutorial.figures.pictures import contact_sheet_figure, picture_rows_figure, pictures_figure
 
 
 def test_every_picture_stands_under_its_name_and_nothing_else_is_drawn():
@@ -22,3 +25,20 @@ def test_figure_functions_leave_no_figure_open():
     picture_rows_figure([[np.zeros((2, 2, 3))]], ["one"], "title")
     pictures_figure([("one", np.zeros((2, 2, 3)))], columns=1)
     assert plt.get_fignums() == before
+
+
+def test_a_sheet_shows_images_beside_masks_in_colours_that_are_not_the_backgrounds():
+    masks = torch.arange(30, dtype=torch.uint8).reshape(1, 5, 6).repeat(5, 1, 1)
+    images = torch.randint(
+        0, 256, (5, 3, 5, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    data = SceneImages(images, [str(k) for k in range(5)], "made up", "val", "CC0", masks=masks)
+    axes = contact_sheet_figure(data).axes
+    assert len(axes) == 2 * 8  # two rows of four pairs
+    shown = [np.asarray(axis.images[0].get_array()) for axis in axes if axis.images]
+    assert len(shown) == 10 and np.allclose(shown[8], images[4].permute(1, 2, 0) / 255)
+    colours = shown[1].reshape(30, 3)
+    assert np.allclose(colours[0], SLOT_COLORS[0])
+    assert not (np.abs(colours[1:] - SLOT_COLORS[0]).max(1) < 0.01).any()
+    bare = SceneImages(images, data.filenames, "made up", "val", "CC0")
+    assert len(contact_sheet_figure(bare).axes) == 8
