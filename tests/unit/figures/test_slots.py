@@ -1,20 +1,11 @@
-"""Notebook 02's sets of sticks, its figures and its widgets: what is drawn is what was computed."""
+"""Figures of slots on points: what is drawn is what was computed."""
 
 import re
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.patches import Ellipse
 
-from smm_tutorial.datasets.point_sets import (
-    BOX,
-    SEPARATION,
-    STICK_TILT,
-    drawn_points,
-    stick_map,
-    stick_sets,
-)
 from smm_tutorial.figures.palette import component_colors
 from smm_tutorial.figures.slots import (
     SetStep,
@@ -36,55 +27,6 @@ STEPS = [
 ]
 
 
-# ---------------------------------------------------------------------------------------------------------------- sets
-def test_sets_repeat_with_their_seed_and_are_grouped_in_order():
-    sets, groups = stick_sets(np.random.default_rng(3), 5, groups=3, per_group=7)
-    again, _ = stick_sets(np.random.default_rng(3), 5, groups=3, per_group=7)
-    others, _ = stick_sets(np.random.default_rng(4), 5, groups=3, per_group=7)
-
-    assert sets.shape == (5, 21, 2) and sets.dtype == torch.float64
-    assert groups.tolist() == [0] * 7 + [1] * 7 + [2] * 7
-    assert torch.equal(sets, again) and not torch.equal(sets, others)
-
-
-@pytest.mark.parametrize("tilt", [0.0, STICK_TILT, np.pi / 2])
-def test_the_inverse_map_makes_sticks_round_apart_and_of_variance_one(tilt):
-    sets, groups = stick_sets(np.random.default_rng(0), 3, groups=2, per_group=4000, tilt=tilt)
-    middles = sets.reshape(3, 2, 4000, 2).mean(dim=2).numpy()  # (3, 2, 2)
-    round_sets = sets.numpy() @ np.linalg.inv(stick_map(tilt)).T
-
-    for points in round_sets:
-        for group in (0, 1):
-            np.testing.assert_allclose(np.cov(points[groups == group].T), np.eye(2), atol=0.12)
-        first, second = (points[groups == group].mean(axis=0) for group in (0, 1))
-        assert np.linalg.norm(first - second) > SEPARATION - 0.2
-    assert (np.abs(middles) < BOX + 0.2).all()
-
-
-def test_a_stick_leans_to_the_left_by_its_tilt():
-    along = stick_map(np.deg2rad(30)) @ [0, 1]
-
-    assert np.degrees(np.arctan2(along[1], along[0])) == pytest.approx(120)
-    assert np.linalg.norm(along) == pytest.approx(1.3)
-
-
-def test_more_sticks_than_fit_are_refused():
-    with pytest.raises(ValueError, match="60 sticks do not fit .* ask for fewer groups"):
-        stick_sets(np.random.default_rng(0), 1, groups=60)
-
-
-def test_drawn_points_are_different_points_of_their_own_set():
-    sets, _ = stick_sets(np.random.default_rng(0), 20)
-    drawn = drawn_points(sets, 64, torch.Generator().manual_seed(0))
-    assert torch.equal(drawn.sort(dim=1).values, sets.sort(dim=1).values)  # all of them: each once
-
-    few = drawn_points(sets, 4, torch.Generator().manual_seed(1))
-    assert few.shape == (20, 4, 2)
-    assert torch.equal(few, drawn_points(sets, 4, torch.Generator().manual_seed(1)))
-    assert not torch.equal(few, drawn_points(sets, 4, torch.Generator().manual_seed(2)))
-
-
-# -------------------------------------------------------------------------------------------------------------- figures
 def test_a_panel_has_its_points_in_their_slots_colours_and_an_ellipse_where_a_slot_says_one():
     axes = point_sets_figure(
         [("start", POINTS, STEPS[0]), ("end", POINTS, STEPS[1])], columns=3
