@@ -26,7 +26,7 @@ def architecture_figure(model: ObjectDiscovery) -> Figure:
     config = model.config
     side, count, grid = config.image_size, config.num_slots, config.decoder_grid
     cells = config.image_size // config.encoder_stride
-    encoder, slots, decoder = map(_count_parameters, (model.encoder, model.slots, model.decoder))
+    encoder, slots, decoder = map(_describe_size, (model.encoder, model.slots, model.decoder))
     parts = [
         ("encoder", f"convolutions,\npositions, MLP\n{encoder}", SKY_BLUE),
         (type(model.slots).__name__, f"{config.num_iterations} iterations\n{slots}", ORANGE),
@@ -40,7 +40,8 @@ def architecture_figure(model: ObjectDiscovery) -> Figure:
         f"paintings, logits\n{count} x 4 x {side} x {side}",
         f"image again\n3 x {side} x {side}",
     ]
-    width, height = len(parts) * BOX[0] + len(shapes) * ARROW, 1.25
+    width = len(parts) * BOX[0] + len(shapes) * ARROW
+    height = 1.25
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, width), ylim=(0, height))
@@ -61,7 +62,7 @@ def architecture_figure(model: ObjectDiscovery) -> Figure:
     return figure
 
 
-def _count_parameters(part: torch.nn.Module) -> str:
+def _describe_size(part: torch.nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in part.parameters()):,} parameters"
 
 
