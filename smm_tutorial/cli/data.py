@@ -3,10 +3,6 @@
 import argparse
 from pathlib import Path
 
-import torch
-from matplotlib.figure import Figure
-from torch import Tensor
-
 from smm_tutorial import datasets, paths
 from smm_tutorial.datasets.others import clevr, clevr_with_masks, coco, shapestacks
 from smm_tutorial.datasets.others.clevrtex import TOTALS
@@ -14,8 +10,7 @@ from smm_tutorial.datasets.others.sources import SOURCES
 from smm_tutorial.datasets.own import clevr6, rendered
 from smm_tutorial.datasets.transfer import manifests
 from smm_tutorial.datasets.transfer.remote_file import SOURCE_SUFFIX
-from smm_tutorial.figures.palette import SLOT_COLORS, color_map
-from smm_tutorial.figures.pictures import displayable, panels
+from smm_tutorial.figures.pictures import contact_sheet_figure
 
 #: Where `fetch` puts each data set that has a manifest, below the downloads.
 FOLDERS = {
@@ -28,7 +23,6 @@ SQUARES = {"coco": "centre"} | dict.fromkeys(
     ("clevr", "clevr-with-masks", "clevr-renders", "clevrtex", "shapestacks"), "paper"
 )
 NAMES_SHOWN = 5
-PAIRS_A_ROW = 4
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -150,32 +144,8 @@ def preview_data(options: argparse.Namespace, command: str) -> None:
     chosen = {key: value for key, value in chosen.items() if value is not None}
     data = datasets.load(options.name, split=options.split, size=options.size, **chosen)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(data).savefig(options.output, dpi=150)
+    contact_sheet_figure(data).savefig(options.output, dpi=150)
     print(f"{data} in {options.output}")
-
-
-def contact_sheet(data: datasets.SceneImages) -> Figure:
-    """The scenes of a data set in rows of four, each with its mask, where it has one, beside it."""
-    cells = []
-    for index in range(len(data)):
-        (image, *_), masks = data.batch([index])
-        cells.append(
-            [displayable(image)] + ([color_map(_shown(masks[0]))] if masks is not None else [])
-        )
-    pairs = min(PAIRS_A_ROW, len(cells))
-    rows = [
-        [panel for cell in cells[start : start + pairs] for panel in cell]
-        for start in range(0, len(cells), pairs)
-    ]
-    titles = ["image", "mask"][: len(cells[0])] * pairs
-    return panels(rows, titles, f"{data.name}, {data.split}: the first {len(data)} images")
-
-
-def _shown(mask: Tensor) -> Tensor:
-    """Labels as colour numbers: objects share colours where there are too many, but none that of
-    the background.
-    """
-    return torch.where(mask > 0, (mask - 1) % (len(SLOT_COLORS) - 1) + 1, 0)
 
 
 def _what_is_here(name: str) -> str:

@@ -1,8 +1,7 @@
-"""Figures of clustering in the plane: points (N, 2) in the colours of their components, ellipses,
-curves of the bound.
+"""Figures of clustering in the plane: points (N, 2), means, ellipses and the bound of EM.
 
-A point's colour mixes the components' colours by its responsibilities, so a point in doubt looks in
-doubt. A component has the same colour in every panel.
+A point's colour mixes the colours of the components by its responsibilities, so a point in doubt
+looks in doubt. A component has the same colour in every panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from smm_tutorial.clustering import KMeansStep, MixtureStep, SoftKMeans
-from smm_tutorial.figures.palette import SLOT_COLORS, component_colors
+from smm_tutorial.figures.layout import PANEL, panel_grid
+from smm_tutorial.figures.palette import EMPHASIS, GRAY, NEUTRAL, component_colors
 
-NEUTRAL, EMPHASIS = SLOT_COLORS[8], SLOT_COLORS[6]  # for curves that belong to no component
-PANEL = 2.9  # inches, the side of a panel of points
 MARGIN = 0.06  # of the points' range, on each side
 RADII = (1, 2)  # standard deviations at which an ellipse is drawn
 
@@ -33,20 +31,39 @@ def covariance_matrices(
 
 
 def ellipse_shape(covariance: np.ndarray) -> tuple[float, float, float]:
-    """Full width and height of the ellipse one standard deviation out, and its angle in degrees,
-    for a (2, 2) matrix.
+    """Full width, height and angle (degrees) of the ellipse one standard deviation out.
+
+    covariance: (2, 2).
     """
     variances, axes = np.linalg.eigh(covariance)  # ascending; axes[:, i] belongs to variances[i]
     width, height = 2 * np.sqrt(variances[::-1])
     return width, height, float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
 
 
+def draw_ellipse(
+    axis: Axes,
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    color: np.ndarray,
+    radius: float,
+    linewidth: float,
+) -> None:
+    """The outline of a Gaussian, `radius` standard deviations from its mean (2,)."""
+    width, height, angle = ellipse_shape(covariance)
+    look = {"fill": False, "color": color, "linewidth": linewidth}
+    axis.add_patch(Ellipse(mean, radius * width, radius * height, angle=angle, **look))
+
+
+def point_limits(points: np.ndarray) -> np.ndarray:
+    """The range of points (N, 2) with a margin: (2, 2), rows (left, right) and (bottom, top)."""
+    margin = MARGIN * np.ptp(points, axis=0)
+    return np.stack([points.min(axis=0) - margin, points.max(axis=0) + margin], axis=1)
+
+
 def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | None = None) -> None:
-    """Points (N, 2) in their components' colours, mixed by responsibilities (N, K); in grey without
-    them.
-    """
+    """Points (N, 2), coloured by responsibilities (N, K), or grey without any."""
     if responsibilities is None:
-        colors = np.broadcast_to(SLOT_COLORS[0], (len(points), 3))
+        colors = np.broadcast_to(GRAY, (len(points), 3))
     else:
         colors = (responsibilities @ component_colors(responsibilities.shape[1])).clip(0, 1)
     axis.scatter(*points.T, s=9, c=colors, linewidths=0)
@@ -54,30 +71,22 @@ def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | N
 
 
 def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) -> None:
-    """One entry of a `history_`: points (N, 2) by responsibility, means as crosses, covariances as
-    ellipses.
+    """One entry of a `history_`: coloured points (N, 2), means as crosses, covariances as ellipses.
+
+    The panel has the range of the points; an ellipse of an early step may be wider.
     """
     draw_points(axis, points, step.responsibilities)
-    margin = MARGIN * np.ptp(points, axis=0)
-    (left, bottom), (right, top) = points.min(axis=0) - margin, points.max(axis=0) + margin
-    axis.set(
-        xlim=(left, right), ylim=(bottom, top)
-    )  # an early ellipse may be wider: let it leave the panel
-    matrices = ()
+    xlim, ylim = point_limits(points)
+    axis.set(xlim=xlim, ylim=ylim)
+    colors = component_colors(len(step.means))
     if isinstance(step, MixtureStep):
         matrices = covariance_matrices(step.covariances, step.covariance_type, step.means)
-    colors = component_colors(len(step.means))
-    for mean, matrix, color in zip(step.means, matrices, colors, strict=False):
-        width, height, angle = ellipse_shape(matrix)
-        for radius in RADII:
-            size = (radius * width, radius * height)
-            axis.add_patch(
-                Ellipse(mean, *size, angle=angle, fill=False, color=color, linewidth=1.6 / radius)
-            )
+        for mean, matrix, color in zip(step.means, matrices, colors, strict=True):
+            for radius in RADII:
+                draw_ellipse(axis, mean, matrix, color, radius, linewidth=1.6 / radius)
     axis.scatter(*step.means.T, s=110, c="white", marker="X", linewidths=0, zorder=3)
-    axis.scatter(
-        *step.means.T, s=60, c=colors, marker="X", edgecolors="black", linewidths=0.7, zorder=4
-    )
+    look = {"marker": "X", "edgecolors": "black", "linewidths": 0.7, "zorder": 4}
+    axis.scatter(*step.means.T, s=60, c=colors, **look)
 
 
 def points_figure(points: np.ndarray) -> Figure:
@@ -88,44 +97,32 @@ def points_figure(points: np.ndarray) -> Figure:
 
 
 def steps_figure(
-    points: np.ndarray,
-    steps: Mapping[str, KMeansStep | MixtureStep],
-    columns: int = 4,
-    title: str | None = None,
+    points: np.ndarray, steps: Mapping[str, KMeansStep | MixtureStep], columns: int = 4
 ) -> Figure:
-    """Points (N, 2) as grouped by each of several steps, one panel a step, by name."""
-    columns = min(columns, len(steps))
-    rows = -(-len(steps) // columns)
-    figure = Figure(figsize=(PANEL * columns, (PANEL + 0.2) * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for axis, (name, step) in zip(axes, steps.items(), strict=False):
+    """Points (N, 2) as several steps group them, one panel per step, by name."""
+    figure, axes = panel_grid(len(steps), columns, PANEL, PANEL + 0.2, sharex=True, sharey=True)
+    for axis, (name, step) in zip(axes, steps.items(), strict=True):
         draw_step(axis, points, step)
         axis.set_title(name, fontsize=10)
-    for axis in axes[len(steps) :]:
-        axis.axis("off")
-    if title:
-        figure.suptitle(title)
     return figure
 
 
 def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
-    """Where EM stands after `iteration` iterations: the mixture on its points, and its place on the
-    bound's curve.
+    """EM after `iteration` iterations: the mixture on its points, and its place on the bound.
 
     Raises:
         ValueError: `history` has no such iteration.
     """
     if not 0 <= iteration < len(history):
         raise ValueError(
-            f"iteration must be from 0 to {len(history) - 1}, the last of this history, got {iteration}"
+            f"iteration must be from 0 to {len(history) - 1}, the last of this history, "
+            f"got {iteration}"
         )
     step = history[iteration]
     figure = Figure(figsize=(2.4 * PANEL, 1.15 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_step(left, step.points, step)
-    left.set_title(
-        f"after {iteration} iterations" if iteration != 1 else "after 1 iteration", fontsize=10
-    )
+    left.set_title(f"after {iteration} iteration{'' if iteration == 1 else 's'}", fontsize=10)
     bounds = [entry.lower_bound for entry in history]
     right.plot(bounds, color=NEUTRAL, linewidth=1)
     right.plot(iteration, bounds[iteration], "o", color=EMPHASIS, markersize=8)
@@ -136,11 +133,10 @@ def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
 
 
 def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: float) -> Figure:
-    """Soft k-means on points (N, 2) at a temperature, from means (K, 2): the groups, and how sure
-    each point is.
+    """Soft k-means on points (N, 2) at a temperature: the groups, and how sure each point is.
 
-    The circles have the radius sqrt(temperature), times 1 and 2. `temperature` is in squared units
-    of the points.
+    means_init: (K, 2), where the means start. temperature: in squared units of the points; the
+    circles have the radii sqrt(temperature) and 2 sqrt(temperature).
     """
     model = SoftKMeans(
         len(means_init), temperature=temperature, means_init=means_init, tol=1e-9, max_iter=500
@@ -150,8 +146,9 @@ def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: 
     left, right = figure.subplots(1, 2)
     draw_step(left, points, step)
     left.set_title(f"temperature {temperature:.3g}", fontsize=10)
-    right.hist(step.responsibilities.max(axis=1), bins=np.linspace(0, 1, 21), color=SLOT_COLORS[0])
-    right.axvline(1 / len(means_init), color=EMPHASIS, linestyle="--", label="no idea: 1 / K")
+    right.hist(step.responsibilities.max(axis=1), bins=np.linspace(0, 1, 21), color=GRAY)
+    chance = 1 / len(means_init)
+    right.axvline(chance, color=EMPHASIS, linestyle="--", label="no idea: 1 / K")
     right.set(xlabel="a point's largest responsibility", ylabel="points", ylim=(0, len(points)))
     right.legend(loc="upper left", fontsize=9)
     return figure

@@ -1,7 +1,6 @@
-"""Figures of notebook 05: the architecture with its shapes, slots through training, surgery,
-failures.
+"""Figures of object discovery: the network and its shapes, segmentations, operations on slots.
 
-A slot has the same colour in every panel, that of its number in `palette.SLOT_COLORS`.
+A slot has the colour of its number over pictures, `palette.slot_color`, in every panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,95 +13,76 @@ from torch import Tensor
 
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.discovery.surgery import drop_slot, move_slot, swap_slots
-from smm_tutorial.figures.palette import SLOT_COLORS, color_map
-from smm_tutorial.figures.pictures import displayable, panels
+from smm_tutorial.figures.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, color_map, slot_color
+from smm_tutorial.figures.pictures import picture_rows_figure, to_picture
 from smm_tutorial.slots.base import SlotState
 
-BOX, GAP = (1.55, 0.9), 0.62  # inches: a part of the network, and the arrow behind it
-OPERATIONS = ("drop", "swap", "move")
+BOX = (1.55, 0.9)  # inches, width and height of a part of the network
+ARROW = 1.178  # inches, from one part to the next
 
 
 def architecture_figure(model: ObjectDiscovery) -> Figure:
-    """A discovery network from left to right: its parts, with parameters, and the shapes between
-    them for one image.
-    """
+    """A discovery network from left to right: its parts, and the shapes between for one image."""
     config = model.config
     side, count, grid = config.image_size, config.num_slots, config.decoder_grid
     cells = config.image_size // config.encoder_stride
+    encoder, slots, decoder = map(_describe_size, (model.encoder, model.slots, model.decoder))
     parts = [
-        ("encoder", f"convolutions,\npositions, MLP\n{_size(model.encoder)}", SLOT_COLORS[2]),
-        (
-            type(model.slots).__name__,
-            f"{config.num_iterations} iterations\n{_size(model.slots)}",
-            SLOT_COLORS[1],
-        ),
-        (
-            "decoder",
-            f"each slot alone,\nfrom {grid} x {grid} cells\n{_size(model.decoder)}",
-            SLOT_COLORS[7],
-        ),
-        ("mixture", "masks: softmax\nover slots\nno parameters", SLOT_COLORS[3]),
+        ("encoder", f"convolutions,\npositions, MLP\n{encoder}", SKY_BLUE),
+        (type(model.slots).__name__, f"{config.num_iterations} iterations\n{slots}", ORANGE),
+        ("decoder", f"each slot alone,\nfrom {grid} x {grid} cells\n{decoder}", PURPLE),
+        ("mixture", "masks: softmax\nover slots\nno parameters", GREEN),
     ]
-    between = [
+    shapes = [
         f"image\n3 x {side} x {side}",
         f"inputs\n{cells}·{cells} x {config.encoder_channels}",
         f"slots\n{count} x {model.slots.output_dim}",
         f"paintings, logits\n{count} x 4 x {side} x {side}",
         f"image again\n3 x {side} x {side}",
     ]
-    width = len(parts) * BOX[0] + len(between) * GAP * 1.9
-    figure = Figure(figsize=(width, 1.25))
+    width = len(parts) * BOX[0] + len(shapes) * ARROW
+    height = 1.25
+    figure = Figure(figsize=(width, height))
     axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(0, width), ylim=(0, 1.25))
+    axis.set(xlim=(0, width), ylim=(0, height))
     axis.axis("off")
-    left = 0.0
-    for number, text in enumerate(between):
-        right = left + 1.9 * GAP
+    for number, text in enumerate(shapes):
+        left = number * (BOX[0] + ARROW)
+        right = left + ARROW
         ends = ((left + 0.06, 0.62), (right - 0.06, 0.62))
         axis.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color="0.3"))
         axis.text((left + right) / 2, 0.72, text, ha="center", va="bottom", fontsize=7.5)
         if number < len(parts):
             name, details, color = parts[number]
-            look = {
-                "boxstyle": "round,pad=0.02,rounding_size=0.08",
-                "facecolor": (*color, 0.35),
-                "edgecolor": "0.3",
-            }
-            axis.add_patch(FancyBboxPatch((right, 0.17), *BOX, **look))
-            axis.text(
-                right + BOX[0] / 2,
-                0.17 + BOX[1] - 0.08,
-                name,
-                ha="center",
-                va="top",
-                fontsize=9.5,
-                weight="bold",
-            )
-            axis.text(right + BOX[0] / 2, 0.24, details, ha="center", va="bottom", fontsize=7.5)
-            left = right + BOX[0]
+            look = {"boxstyle": "round,pad=0.02,rounding_size=0.08", "edgecolor": "0.3"}
+            axis.add_patch(FancyBboxPatch((right, 0.17), *BOX, facecolor=(*color, 0.35), **look))
+            middle, top = right + BOX[0] / 2, 0.17 + BOX[1] - 0.08
+            axis.text(middle, top, name, ha="center", va="top", fontsize=9.5, weight="bold")
+            axis.text(middle, 0.24, details, ha="center", va="bottom", fontsize=7.5)
     return figure
 
 
-def _size(part: torch.nn.Module) -> str:
+def _describe_size(part: torch.nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in part.parameters()):,} parameters"
 
 
 def training_frames(images: Tensor, snapshots: Mapping[int, Tensor]) -> list[Figure]:
-    """One figure for each step that `snapshots` holds owners `(B, H, W)` for: images `(B, 3, H, W)`
-    above, owners below.
+    """One figure per training step: images `(B, 3, H, W)` above, segmentations below.
+
+    snapshots: segmentations `(B, H, W)` by step.
     """
-    pictures = [displayable(image) for image in images]
+    pictures = [to_picture(image) for image in images]
+    titles = [""] * len(pictures)
     return [
-        panels(
-            [pictures, [color_map(owner) for owner in owners]],
-            [""] * len(pictures),
-            f"step {step:,}",
-        )
-        for step, owners in snapshots.items()
+        picture_rows_figure([pictures, [color_map(m) for m in maps]], titles, f"step {step:,}")
+        for step, maps in snapshots.items()
     ]
 
 
-def operate(
+OPERATIONS = ("drop", "swap", "move")
+
+
+def operate_on_slot(
     model: ObjectDiscovery,
     output: DiscoveryOutput,
     operation: str,
@@ -111,13 +91,16 @@ def operate(
     down: float = 0.0,
     right: float = 0.0,
 ) -> tuple[DiscoveryOutput, list[int]]:
-    """Two scenes after an operation on slot `number` of the first one, and which slot each of the
-    slots was before.
+    """Two scenes after an operation on slot `number` of the first one, painted anew.
 
-    `drop` takes it out of both; `swap` exchanges it with the slot of the same number of the second;
-    `move` shifts it.
+    `drop` takes the slot out of both scenes. `swap` exchanges it with the slot of the same number
+    of the second scene. `move` shifts it down and to the right, in sides of the picture.
 
-    Raises `ValueError` for another operation.
+    Returns:
+        The new output, and for each of its slots the number that the slot had before.
+
+    Raises:
+        ValueError: another operation.
     """
     slots = output.slot_output
     if operation == "drop":
@@ -142,53 +125,29 @@ def surgery_figure(
     numbers: Sequence[int],
     title: str,
 ) -> Figure:
-    """Rows of scenes `(B, 3, H, W)`: the input, what its slots paint and own, and the same after an
-    operation.
+    """One row per scene `(B, 3, H, W)`: reconstruction and slots, before and after an operation.
 
-    numbers: which slot each slot of `after` was before, so that it keeps its colour.
+    numbers: the number that each slot of `after` had before, so that it keeps its colour.
     """
-    rows, owners = [], torch.tensor(numbers)[after.segmentation.cpu()]
-    for index, image in enumerate(images):
-        row = [
-            displayable(image),
-            displayable(before.reconstruction[index]),
-            color_map(before.segmentation[index]),
-        ]
-        rows.append([*row, displayable(after.reconstruction[index]), color_map(owners[index])])
-    return panels(rows, ["input", "painted", "slots", "after", "slots after"], title)
-
-
-def gallery_figure(
-    images: Tensor,
-    true: Tensor,
-    owners: Mapping[str, Tensor],
-    notes: Mapping[str, str] | None = None,
-) -> Figure:
-    """How differently trained models take the same scenes apart: a column for each of `owners` `(B,
-    H, W)`, by name.
-
-    notes: a second line for the column of that name, such as a score.
-    """
-    titles = [f"{name}\n{(notes or {}).get(name, '')}".rstrip() for name in owners]
+    owners = torch.tensor(numbers)[after.segmentation.cpu()]
     rows = [
         [
-            displayable(image),
-            color_map(true[index]),
-            *(color_map(maps[index]) for maps in owners.values()),
+            to_picture(image),
+            to_picture(before.reconstruction[index]),
+            color_map(before.segmentation[index]),
+            to_picture(after.reconstruction[index]),
+            color_map(owners[index]),
         ]
         for index, image in enumerate(images)
     ]
-    return panels(rows, ["input", "true", *titles])
+    titles = ["input", "painted", "slots", "after", "slots after"]
+    return picture_rows_figure(rows, titles, title)
 
 
-def decomposition_figure(
-    images: Tensor, output: DiscoveryOutput, title: str | None = None
-) -> Figure:
-    """How a model takes scenes apart: input, reconstruction, who is responsible for which pixel,
-    what each slot paints.
+def decomposition_figure(images: Tensor, output: DiscoveryOutput) -> Figure:
+    """Images `(B, 3, H, W)` taken apart: reconstruction, owners of the pixels, and each slot.
 
-    images `(B, 3, H, W)`. A slot's painting is shown through its mask on white; its frame has the
-    slot's colour.
+    A slot shows what it paints through its mask, on white, in a frame of the slot's colour.
     """
     count = output.masks.shape[1]
     owners = output.log_joint(images).argmax(dim=1)  # (B, H, W)
@@ -196,50 +155,51 @@ def decomposition_figure(
     for index, image in enumerate(images):
         masks = output.masks[index, :, None]  # (K, 1, H, W)
         painted = masks * output.reconstructions[index].clamp(0, 1) + (1 - masks)  # (K, 3, H, W)
-        rows.append(
-            [
-                displayable(image),
-                displayable(output.reconstruction[index]),
-                color_map(owners[index]),
-            ]
-            + [displayable(slot) for slot in painted]
-        )
-    figure = panels(
-        rows, ["input", "reconstruction", "slots"] + [f"slot {k}" for k in range(count)], title
-    )
+        whole = to_picture(output.reconstruction[index])
+        slots = [to_picture(slot) for slot in painted]
+        rows.append([to_picture(image), whole, color_map(owners[index]), *slots])
+    titles = ["input", "reconstruction", "slots", *(f"slot {k}" for k in range(count))]
+    figure = picture_rows_figure(rows, titles)
     for position, axis in enumerate(figure.axes):
-        if (slot := position % (count + 3) - 3) >= 0:
+        slot = position % len(titles) - 3
+        if slot >= 0:
             axis.axis("on")
             axis.set(xticks=[], yticks=[])
             for spine in axis.spines.values():
-                spine.set(color=SLOT_COLORS[slot % len(SLOT_COLORS)], linewidth=2)
+                spine.set(color=slot_color(slot), linewidth=2)
     return figure
 
 
 def comparison_figure(
-    images: Tensor, maps: Mapping[str, Tensor], title: str | None = None
+    images: Tensor, maps: Mapping[str, Tensor], notes: Mapping[str, str] | None = None
 ) -> Figure:
-    """Segmentations `(B, H, W)` by name beside the images `(B, 3, H, W)`."""
+    """Segmentations `(B, H, W)` by name beside the images `(B, 3, H, W)`.
+
+    notes: a second line for the titles of some columns, by name, such as a score.
+    """
     rows = [
-        [displayable(image)] + [color_map(m[index]) for m in maps.values()]
+        [to_picture(image), *(color_map(m[index]) for m in maps.values())]
         for index, image in enumerate(images)
     ]
-    return panels(rows, ["input", *maps], title)
+    notes = notes or {}
+    titles = [f"{name}\n{notes[name]}" if name in notes else name for name in maps]
+    return picture_rows_figure(rows, ["input", *titles])
 
 
-def iterations_figure(
-    images: Tensor, history: Sequence[SlotState], title: str | None = None
-) -> Figure:
-    """Who holds each input after each iteration: the inputs' slots laid over the image's grid,
-    mixed by responsibility.
+def iterations_figure(images: Tensor, history: Sequence[SlotState]) -> Figure:
+    """Who holds each input after each iteration, in the slots' colours, mixed by responsibility.
+
+    images: `(B, 3, H, W)`. The inputs must lie on a square grid over the image.
     """
     rows = []
     for index, image in enumerate(images):
-        maps = []
+        row = [to_picture(image)]
         for state in history:
             responsibilities = state.responsibilities[index].detach().cpu().numpy()  # (N, K)
             side = round(len(responsibilities) ** 0.5)
-            colors = SLOT_COLORS[np.arange(responsibilities.shape[1]) % len(SLOT_COLORS)]
-            maps.append((responsibilities @ colors).clip(0, 1).reshape(side, side, 3))
-        rows.append([displayable(image), *maps])
-    return panels(rows, ["input", *(f"iteration {t}" for t in range(1, len(history) + 1))], title)
+            colors = slot_color(np.arange(responsibilities.shape[1]))
+            row.append((responsibilities @ colors).clip(0, 1).reshape(side, side, 3))
+        rows.append(row)
+    return picture_rows_figure(
+        rows, ["input", *(f"iteration {t + 1}" for t in range(len(history)))]
+    )

@@ -1,4 +1,4 @@
-"""Figures of the course: every figure is a function that returns a `matplotlib.figure.Figure`."""
+"""Show figures and films below a notebook's cell, together with the words that describe them."""
 
 import base64
 import html
@@ -15,11 +15,10 @@ MINIMUM_ALT_LENGTH = 20  # characters: enough for a sentence that says what is t
 
 
 def show(figure: Figure, alt: str, dpi: int = 100) -> None:
-    """Display `figure` below the cell, together with the text that stands in for it, and close it.
+    """Display `figure` below the cell with a text that describes it, and close it.
 
-    The picture is a PNG whose output metadata carries `alt`, which exporters to HTML use as the
-    image's alt attribute. JupyterLab does not read that metadata, so the same text also follows the
-    picture, folded, for everyone.
+    The picture is a PNG. Its output metadata carries `alt`, which exporters to HTML use as the alt
+    attribute. JupyterLab does not read this metadata, so the text also follows the picture, folded.
 
     Args:
         figure: what to show.
@@ -34,14 +33,12 @@ def show(figure: Figure, alt: str, dpi: int = 100) -> None:
 
 
 def _display(kind: str, data: str, alt: str) -> None:
-    """Displays base64 data of a media type with its alt text; outside a notebook, prints the
-    text.
-    """
+    """Displays base64 data of a media type with its text; outside a notebook, prints the text."""
     alt = " ".join(alt.split())
     if len(alt) < MINIMUM_ALT_LENGTH:
         raise ValueError(
-            f"alt must describe the figure in at least {MINIMUM_ALT_LENGTH} characters, got {alt!r}: "
-            "say what is drawn and what one sees in it"
+            f"alt must describe the figure in at least {MINIMUM_ALT_LENGTH} characters, "
+            f"got {alt!r}: say what is drawn and what one sees in it"
         )
     if get_ipython() is None:
         print(f"Figure: {alt}")
@@ -52,8 +49,7 @@ def _display(kind: str, data: str, alt: str) -> None:
 
 
 def show_film(frames: Sequence[Figure], alt: str, dpi: int = 80, milliseconds: int = 700) -> None:
-    """Display figures of one size as a looping animation (GIF), with the text that stands in for
-    it, and close them.
+    """Display figures of one size as a looping film (GIF) with a text, and close them.
 
     Put a static figure of the frames beside it: not every reader sees motion, and paper shows none.
 

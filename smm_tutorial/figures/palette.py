@@ -1,40 +1,48 @@
-"""One colour a slot."""
+"""Colours and line styles. A slot has one colour, the same in every panel of a figure.
+
+The colours from `ORANGE` to `PURPLE` are Okabe and Ito's, which colour-blind readers can tell
+apart.
+"""
 
 import numpy as np
 from torch import Tensor
 
-#: One colour a slot, the same in every panel of a figure. The first eight are Okabe and Ito's, safe
-#: for colour-blind eyes.
+GRAY = (0.60, 0.60, 0.60)
+ORANGE = (0.90, 0.62, 0.00)
+SKY_BLUE = (0.34, 0.71, 0.91)
+GREEN = (0.00, 0.62, 0.45)
+YELLOW = (0.94, 0.89, 0.26)
+BLUE = (0.00, 0.45, 0.70)
+VERMILION = (0.84, 0.37, 0.00)
+PURPLE = (0.80, 0.47, 0.65)
+BLACK = (0.15, 0.15, 0.15)
+BROWN = (0.55, 0.34, 0.29)
+LIME = (0.74, 0.84, 0.55)
+VIOLET = (0.42, 0.24, 0.60)
+
+NEUTRAL, EMPHASIS = BLACK, VERMILION  # for curves and marks that belong to no component
+LINE_STYLES = ("-", "--", ":", "-.")
+
+#: Colours over pictures: of slot 0, 1, ..., and of the labels of a mask (0 is the background).
 SLOT_COLORS = np.array(
-    [
-        (0.60, 0.60, 0.60),
-        (0.90, 0.62, 0.00),
-        (0.34, 0.71, 0.91),
-        (0.00, 0.62, 0.45),
-        (0.94, 0.89, 0.26),
-        (0.00, 0.45, 0.70),
-        (0.84, 0.37, 0.00),
-        (0.80, 0.47, 0.65),
-        (0.15, 0.15, 0.15),
-        (0.55, 0.34, 0.29),
-        (0.74, 0.84, 0.55),
-        (0.42, 0.24, 0.60),
-    ]
+    [GRAY, ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK, BROWN, LIME, VIOLET]
+)
+#: The same colours for points and curves on white paper: those that show best come first.
+COLORS_ON_WHITE = np.array(
+    [BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, VIOLET, BROWN, LIME, YELLOW, BLACK, GRAY]
 )
 
 
+def slot_color(number: int | np.ndarray) -> np.ndarray:
+    """The colour (3,) of a slot or label, or one for each of an array; they repeat after twelve."""
+    return SLOT_COLORS[number % len(SLOT_COLORS)]
+
+
 def color_map(segmentation: Tensor) -> np.ndarray:
-    """An integer map `(H, W)` in the slots' colours -> `(H, W, 3)` in [0, 1]. Colours repeat after
-    the twelfth slot.
-    """
-    return SLOT_COLORS[segmentation.cpu().numpy() % len(SLOT_COLORS)]
-
-
-#: The slots' colours, those that show best on white first; component k has COMPONENT_COLORS[k %
-#: 12].
-COMPONENT_COLORS = SLOT_COLORS[[5, 1, 3, 7, 6, 2, 11, 9, 10, 4, 8, 0]]
+    """An integer map `(H, W)` of slots or labels in their colours: `(H, W, 3)` in [0, 1]."""
+    return slot_color(segmentation.cpu().numpy())
 
 
 def component_colors(count: int) -> np.ndarray:
-    """One colour a component, (count, 3); they repeat after the twelfth."""
-    return COMPONENT_COLORS[np.arange(count) % len(COMPONENT_COLORS)]
+    """Colours (count, 3) of components or curves on white paper; they repeat after twelve."""
+    return COLORS_ON_WHITE[np.arange(count) % len(COLORS_ON_WHITE)]

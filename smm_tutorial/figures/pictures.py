@@ -1,29 +1,33 @@
 """Rows of small pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.figures.layout import panel_grid
+from smm_tutorial.figures.palette import SLOT_COLORS, color_map
 
 THUMBNAIL = 1.25  # inches, the side of a small picture
 
 
-def displayable(image: Tensor) -> np.ndarray:
-    """An image `(3, H, W)` as matplotlib wants it: `(H, W, 3)`, cut to [0, 1]."""
+def to_picture(image: Tensor) -> np.ndarray:
+    """An image `(3, H, W)` as matplotlib draws it: `(H, W, 3)`, clipped to [0, 1]."""
     return image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
 
 
-def panels(
+def picture_rows_figure(
     rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], title: str | None = None
 ) -> Figure:
-    """Rows of small pictures `(H, W, 3)`, with a title over each column."""
-    columns = len(titles)
+    """Rows of small pictures `(H, W, 3)`, with a title above each column."""
     figure = Figure(
-        figsize=(THUMBNAIL * columns, THUMBNAIL * len(rows) + (0.55 if title else 0.25)),
+        figsize=(THUMBNAIL * len(titles), THUMBNAIL * len(rows) + (0.55 if title else 0.25)),
         layout="constrained",
     )
-    axes = figure.subplots(len(rows), columns, squeeze=False)
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, text in zip(axes[0], titles, strict=True):
@@ -34,3 +38,37 @@ def panels(
     if title:
         figure.suptitle(title, fontsize=10)
     return figure
+
+
+def pictures_figure(
+    pictures: Iterable[tuple[str, np.ndarray]], columns: int, width: float = 2.1
+) -> Figure:
+    """Pictures `(H, W)` or `(H, W, 3)` of one shape under their names, `width` inches wide each."""
+    pictures = list(pictures)
+    height, across = pictures[0][1].shape[:2]
+    figure, axes = panel_grid(len(pictures), columns, width, width * height / across + 0.3)
+    for axis, (name, picture) in zip(axes, pictures, strict=True):
+        axis.imshow(picture, interpolation="nearest", cmap="gray")
+        axis.set_title(name, fontsize=9)
+        axis.axis("off")
+    return figure
+
+
+PAIRS = 4  # in a row of a contact sheet
+
+
+def contact_sheet_figure(data: SceneImages) -> Figure:
+    """The scenes of a data set in rows of four, each with its mask beside it, if it has one.
+
+    Objects share colours where there are too many, but none has the colour of the background.
+    """
+    images, masks = data.batch(slice(None))
+    cells = [[to_picture(image)] for image in images]
+    if masks is not None:
+        labels = torch.where(masks > 0, (masks - 1) % (len(SLOT_COLORS) - 1) + 1, 0)
+        cells = [[*cell, color_map(label)] for cell, label in zip(cells, labels, strict=True)]
+    pairs = min(PAIRS, len(cells))
+    rows = [sum(cells[start : start + pairs], []) for start in range(0, len(cells), pairs)]
+    titles = ["image", "mask"][: len(cells[0])] * pairs
+    title = f"{data.name}, {data.split}: the first {len(data)} images"
+    return picture_rows_figure(rows, titles, title)

@@ -1,32 +1,22 @@
-"""Widgets of the course."""
+"""Controls that move a figure: each draws the figure function of the static figure beside it.
+
+`FigureSlider` puts a control above a picture, and `Controls` makes one control of several. Every
+other file has the widgets of one subject, built on these two. Call `show()` on a widget to display
+it below a cell; code can move it too, e.g. `stepper.slider.value = 3`.
+"""
 
 from smm_tutorial.widgets.clustering import em_stepper, temperature_slider
-from smm_tutorial.widgets.controls import DPI, WIDGET_VIEW, Controls, FigureSlider
+from smm_tutorial.widgets.controls import Controls, FigureSlider
 from smm_tutorial.widgets.discovery import operating_table
-from smm_tutorial.widgets.scenes import CHOICES, STEP, SceneEditor
-from smm_tutorial.widgets.set_prediction import (
-    COORDINATE_WEIGHTS,
-    matching_explorer,
-    threshold_explorer,
-    with_place,
-)
-from smm_tutorial.widgets.slot_mixture import (
-    VARIANCE_RATIOS,
-    density_explorer,
-    mixture_slot_stepper,
-)
+from smm_tutorial.widgets.scenes import SceneEditor
+from smm_tutorial.widgets.set_prediction import matching_explorer, threshold_explorer
+from smm_tutorial.widgets.slot_mixture import density_explorer, mixture_slot_stepper
 from smm_tutorial.widgets.slots import length_slider, slot_stepper
 
 __all__ = [
-    "CHOICES",
-    "COORDINATE_WEIGHTS",
     "Controls",
-    "DPI",
     "FigureSlider",
-    "STEP",
     "SceneEditor",
-    "VARIANCE_RATIOS",
-    "WIDGET_VIEW",
     "density_explorer",
     "em_stepper",
     "length_slider",
@@ -36,5 +26,4 @@ __all__ = [
     "slot_stepper",
     "temperature_slider",
     "threshold_explorer",
-    "with_place",
 ]

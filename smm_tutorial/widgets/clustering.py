@@ -1,4 +1,4 @@
-"""Widgets of notebook 01."""
+"""Widgets of clustering: step through EM, and heat soft k-means."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,7 @@ from smm_tutorial.widgets.controls import FigureSlider
 
 
 def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
-    """Step through a mixture's `history_` (points in the plane): ellipses, responsibilities as
-    colours, bound curve.
-    """
+    """Step through a mixture's `history_` on points in the plane."""
     slider = ipywidgets.IntSlider(
         0, 0, len(history) - 1, description="iteration", continuous_update=False
     )
@@ -23,12 +21,11 @@ def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
 def temperature_slider(
     points: np.ndarray, means_init: np.ndarray, temperatures: Sequence[float]
 ) -> FigureSlider:
-    """Soft k-means on points (N, 2) from means (K, 2), from the first to the last of some
-    temperatures.
-    """
-    options = [(f"{temperature:.3g}", float(temperature)) for temperature in temperatures]
+    """Soft k-means on points (N, 2) from means (K, 2), at one of the temperatures."""
     slider = ipywidgets.SelectionSlider(
-        options=options, description="temperature", continuous_update=False
+        options=[(f"{temperature:.3g}", float(temperature)) for temperature in temperatures],
+        description="temperature",
+        continuous_update=False,
     )
     return FigureSlider(
         slider, lambda temperature: temperature_figure(points, means_init, temperature)

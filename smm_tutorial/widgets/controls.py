@@ -1,9 +1,8 @@
-"""Widgets of the course: a slider that drives a figure function, the same one that draws the static
-figure beside it.
-"""
+"""Controls that drive a figure function, the same one that draws the static figure beside them."""
 
 import base64
 from collections.abc import Callable
+from typing import Any
 
 import ipywidgets
 import traitlets
@@ -16,36 +15,42 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 DPI = 90  # pixels per inch of the pictures
 
 
-class FigureSlider:
-    """A slider above a picture; the picture is `draw(value)`, drawn again whenever the slider
-    moves.
+def picture_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG, for an `ipywidgets.Image`."""
+    return base64.b64decode(png(figure, DPI))
 
-    Attributes: `slider` (its `value` can be set by code, which also draws) and `picture`, an
-    `ipywidgets.Image`. Anything that `draw` raises comes out where the slider was moved.
+
+def show_widgets(*widgets: ipywidgets.Widget) -> None:
+    """Display widgets one below the other: the view alone, since its text differs in every run."""
+    box = ipywidgets.VBox(widgets)
+    display({WIDGET_VIEW: box._repr_mimebundle_()[WIDGET_VIEW]}, raw=True)
+
+
+class FigureSlider:
+    """A slider above a picture: the picture is `draw(value)`, drawn anew when the slider moves.
+
+    Attributes: `slider`, whose `value` code can set as well, which also draws; and `picture`, an
+    `ipywidgets.Image`. An error of `draw` is raised where the slider was moved.
     """
 
-    def __init__(self, slider: ipywidgets.ValueWidget, draw: Callable[[object], Figure]):
-        """slider: any widget with a `value`. draw: a figure for such a value."""
-        self.slider, self.picture = slider, ipywidgets.Image(format="png")
+    def __init__(self, slider: ipywidgets.ValueWidget, draw: Callable[[Any], Figure]):
+        """slider: any widget with a `value`. draw: makes the figure of a value."""
+        self.slider = slider
+        self.picture = ipywidgets.Image(format="png")
         self._draw = draw
         slider.observe(self._redraw, names="value")
         self._redraw()
 
     def show(self) -> None:
-        """Display both below the cell: the view alone, since its text form would differ from run to
-        run.
-        """
-        box = ipywidgets.VBox([self.slider, self.picture])
-        display({WIDGET_VIEW: box._repr_mimebundle_()[WIDGET_VIEW]}, raw=True)
+        """Display slider and picture below the cell."""
+        show_widgets(self.slider, self.picture)
 
     def _redraw(self, change: object = None) -> None:
-        self.picture.value = base64.b64decode(png(self._draw(self.slider.value), DPI))
+        self.picture.value = picture_bytes(self._draw(self.slider.value))
 
 
 class Controls(ipywidgets.VBox):
-    """Several controls as one: `value` is a dictionary of theirs, by name, so that one
-    `FigureSlider` follows them all.
-    """
+    """Several controls as one, for a `FigureSlider`: `value` is the dictionary of their values."""
 
     value = traitlets.Dict()
 

@@ -1,21 +1,18 @@
-"""Widgets of notebook 05, on the controls of `widgets.controls`: each moves the figure function
-that draws the static figure.
-"""
+"""The widget of object discovery: operate on the slots of two scenes."""
 
 import ipywidgets
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
-from smm_tutorial.figures.discovery import OPERATIONS, operate, surgery_figure
+from smm_tutorial.figures.discovery import OPERATIONS, operate_on_slot, surgery_figure
 from smm_tutorial.widgets.controls import Controls, FigureSlider
 
 
 def operating_table(
     model: ObjectDiscovery, images: Tensor, output: DiscoveryOutput, directions: Tensor, number: int
 ) -> FigureSlider:
-    """Operate on the slots of two scenes `(2, 3, H, W)`, beginning with slot `number` of the
-    first.
-    """
+    """Drop, swap or move a slot of two scenes `(2, 3, H, W)`, at first slot `number`."""
     slider = {"min": -0.5, "max": 0.5, "step": 0.05, "continuous_update": False}
     controls = Controls(
         operation=ipywidgets.Dropdown(options=OPERATIONS, description="operation"),
@@ -26,10 +23,9 @@ def operating_table(
         right=ipywidgets.FloatSlider(0.0, description="right", **slider),
     )
 
-    def draw(values: dict):
-        after, numbers = operate(model, output, directions=directions, **values)
-        return surgery_figure(
-            images, output, after, numbers, f"{values['operation']} slot {values['number']}"
-        )
+    def draw(values: dict) -> Figure:
+        after, numbers = operate_on_slot(model, output, directions=directions, **values)
+        title = f"{values['operation']} slot {values['number']}"
+        return surgery_figure(images, output, after, numbers, title)
 
     return FigureSlider(controls, draw)

@@ -1,32 +1,24 @@
-"""Widgets of notebook 06, on the controls of `widgets.controls`: each moves the figure function
-that draws the static figure.
-"""
+"""Widgets of set prediction: move a slot and see the matching, and judge predicted sets."""
 
 from collections.abc import Mapping
 
 import ipywidgets
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.figures.set_prediction import judged_figure, matching_figure
+from smm_tutorial.figures.average_precision import judged_scene_figure
+from smm_tutorial.figures.matching import matching_figure
 from smm_tutorial.scenes.sampling import AREA
 from smm_tutorial.set_prediction.targets import COORDINATE_SCALE
+from smm_tutorial.set_prediction.vectors import move_vector
 from smm_tutorial.widgets.controls import Controls, FigureSlider
 
 COORDINATE_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
-def with_place(vectors: Tensor, number: int, x: float, y: float) -> Tensor:
-    """A set (K, 19) whose vector `number` lies at x and y (world units); everything else stays."""
-    moved = vectors.clone()
-    moved[number, 0], moved[number, 1] = x / COORDINATE_SCALE, y / COORDINATE_SCALE
-    return moved
-
-
 def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
-    """Move slot a of predictions (K, 19) over the floor, weigh coordinates, and see who is matched
-    with whom.
-    """
+    """Move slot a of predictions (K, 19) over the floor, weigh coordinates, see the matching."""
     x, y = (COORDINATE_SCALE * predictions[0, :2]).tolist()
     floor = {"min": -AREA, "max": AREA, "step": 0.1, "continuous_update": False}
     controls = Controls(
@@ -37,8 +29,8 @@ def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
         ),
     )
 
-    def draw(values: dict):
-        moved = with_place(predictions, 0, values["x"], values["y"])
+    def draw(values: dict) -> Figure:
+        moved = move_vector(predictions, 0, values["x"], values["y"])
         return matching_figure(moved, targets, values["coordinate_weight"])
 
     return FigureSlider(controls, draw)
@@ -47,9 +39,7 @@ def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
 def threshold_explorer(
     data: SceneImages, predictions: Tensor, thresholds: Mapping[str, float]
 ) -> FigureSlider:
-    """Go through the scenes of `data`, predictions (M, K, 19), and judge them at one of the
-    distance thresholds by name.
-    """
+    """Judge predictions (M, K, 19) of the scenes of `data` at one of the thresholds by name."""
     controls = Controls(
         scene=ipywidgets.IntSlider(
             0, 0, len(data) - 1, description="scene", continuous_update=False
@@ -58,4 +48,4 @@ def threshold_explorer(
             options=list(thresholds.items()), description="threshold", continuous_update=False
         ),
     )
-    return FigureSlider(controls, lambda values: judged_figure(data, predictions, **values))
+    return FigureSlider(controls, lambda values: judged_scene_figure(data, predictions, **values))

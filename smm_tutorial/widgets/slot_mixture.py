@@ -1,4 +1,4 @@
-"""Widgets of notebook 03: controls that drive the figure functions of `figures.slot_mixture`."""
+"""Widgets of slots as Gaussians: two slots on a line, and the iterations of a module."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,7 @@ VARIANCE_RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 9.0, 25.0)
 
 
 def density_explorer() -> FigureSlider:
-    """Two slots on a line: move the second one, change its variance and the weights, leave the
-    log-determinant out.
-    """
+    """Two slots on a line: move one, change its variance and weight, drop the log-determinant."""
     controls = Controls(
         distance=ipywidgets.FloatSlider(
             0.0, min=0, max=4, step=0.5, description="distance", continuous_update=False
@@ -31,7 +29,7 @@ def density_explorer() -> FigureSlider:
 
 
 def mixture_slot_stepper(steps: Sequence[MixtureStep]) -> FigureSlider:
-    """Step through a module's iterations: slots on their points, weights, spreads."""
+    """Step through a module's iterations: slots on their points, weights and spreads."""
     slider = ipywidgets.IntSlider(
         0, 0, len(steps) - 1, description="iteration", continuous_update=False
     )

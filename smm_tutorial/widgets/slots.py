@@ -1,6 +1,4 @@
-"""Widgets of notebook 02, on the slider of `widgets.controls`: each moves the figure function that
-draws the static figure.
-"""
+"""Widgets of slots on points: step through a module's iterations, and stretch a slot."""
 
 from collections.abc import Sequence
 
@@ -12,9 +10,7 @@ from smm_tutorial.widgets.controls import FigureSlider
 
 
 def slot_stepper(points: np.ndarray, steps: Sequence[SetStep]) -> FigureSlider:
-    """Step through the iterations of a slot module on a set (N, 2), from the first to the last of
-    `steps`.
-    """
+    """Step through the iterations of a slot module on a set of points (N, 2)."""
     slider = ipywidgets.IntSlider(
         1, 1, len(steps), description="iteration", continuous_update=False
     )
@@ -22,11 +18,10 @@ def slot_stepper(points: np.ndarray, steps: Sequence[SetStep]) -> FigureSlider:
 
 
 def length_slider(points: np.ndarray, means: np.ndarray, factors: Sequence[float]) -> FigureSlider:
-    """Make slot 0 of means (K, 2) longer or shorter, and see its territory by distance and by dot
-    product.
-    """
-    options = [(f"{factor:.2f}", float(factor)) for factor in factors]
+    """Territories of means (K, 2) by distance and by dot product, with slot 0 longer or shorter."""
     slider = ipywidgets.SelectionSlider(
-        options=options, description="length of slot 0", continuous_update=False
+        options=[(f"{factor:.2f}", float(factor)) for factor in factors],
+        description="length of slot 0",
+        continuous_update=False,
     )
     return FigureSlider(slider, lambda factor: length_figure(points, means, factor))

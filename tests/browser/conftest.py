@@ -1,6 +1,4 @@
-"""A headless Chromium of the machine's own; without one the tests skip, except in continuous
-integration.
-"""
+"""A headless Chromium of the machine's own. Without one the tests skip, but fail in CI."""
 
 import os
 import shutil
@@ -8,9 +6,8 @@ import shutil
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = (
-    180_000  # milliseconds for JupyterLab to appear; a busy machine takes long to read it from disk
-)
+#: Milliseconds for JupyterLab to appear: a busy machine takes long to read it from disk.
+PATIENCE = 180_000
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

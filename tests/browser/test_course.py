@@ -1,6 +1,4 @@
-"""What a newcomer does: start the course as `make course` does, open the welcome notebook, run all
-its cells.
-"""
+"""What a newcomer does: start the course, open the welcome notebook and run all its cells."""
 
 import os
 import re
@@ -25,9 +23,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/lab/tree/notebooks/00_welcome\.
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of the notebooks without any output, since a run in the browser is saved into the
-    notebook.
-    """
+    """A copy of the notebooks, since the browser saves its run; the welcome has no output yet."""
     root = repository_root()
     if not (root / WELCOME).is_file():
         pytest.skip(f"{WELCOME} is not written yet")
@@ -48,17 +44,11 @@ def folder(tmp_path):
 
 @contextmanager
 def course(folder, *options):
-    """The address of a running course, started as `make course` starts it on a machine without a
-    display.
-    """
+    """The address of a course started as by `make course`, on a machine without a display."""
     hidden = ("DISPLAY", "WAYLAND_DISPLAY")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    own = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "IPYTHONDIR": "ipython",
-    }
-    environment |= {name: str(folder.parent / place) for name, place in own.items()}
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        environment[name] = str(folder.parent / name.lower())
     log = folder.parent / f"server-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "smm_tutorial.course.launch", "--folder", folder, *options]
     with log.open("w") as output:
@@ -84,9 +74,7 @@ def wait_for_address(server, log):
 
 
 def run_all_cells(page, welcome):
-    """Choose Run > Run All Cells, then save until the file on disk shows the end of the run, or an
-    error.
-    """
+    """Choose Run > Run All Cells, then save until the file shows the run's end, or an error."""
     page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for()
     page.get_by_text("| Idle").first.wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -96,9 +84,8 @@ def run_all_cells(page, welcome):
     while time.monotonic() < deadline:
         page.wait_for_timeout(1000)
         page.keyboard.press("Control+s")
-        cells = [
-            cell for cell in nbformat.read(welcome, as_version=4).cells if cell.cell_type == "code"
-        ]
+        notebook = nbformat.read(welcome, as_version=4)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         if errors(cells) or all(cell.execution_count for cell in cells):
             return cells
     done = sum(bool(cell.execution_count) for cell in cells)

@@ -5,19 +5,14 @@ one.
 import hashlib
 import json
 
-import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from smm_tutorial import cli, datasets, paths
-from smm_tutorial.cli.data import contact_sheet
 from smm_tutorial.datasets.others.clevrtex import download_clevrtex
 from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look
-from smm_tutorial.datasets.scene_images import SceneImages
 from smm_tutorial.datasets.transfer import manifests
-from smm_tutorial.figures.palette import SLOT_COLORS
 from tests.official import (
     CLEVR_SCENES,
     masked_scene,
@@ -187,22 +182,3 @@ def test_what_is_not_there_is_a_message_and_no_traceback(capsys):
     )
     assert run("download", "coco", "--url", "http://nowhere") == 1
     assert "data set 'coco' has no option url" in capsys.readouterr().err
-
-
-def test_a_sheet_shows_images_beside_masks_in_colours_that_are_not_the_backgrounds():
-    masks = torch.arange(30, dtype=torch.uint8).reshape(1, 5, 6).repeat(5, 1, 1)
-    images = torch.randint(
-        0, 256, (5, 3, 5, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
-    )
-    data = SceneImages(images, [str(k) for k in range(5)], "made up", "val", "CC0", masks=masks)
-    axes = contact_sheet(data).axes
-    assert len(axes) == 2 * 8  # two rows of four pairs
-    shown = [np.asarray(axis.images[0].get_array()) for axis in axes if axis.images]
-    assert len(shown) == 10 and np.allclose(shown[8], images[4].permute(1, 2, 0) / 255)
-    colours = shown[1].reshape(30, 3)
-    assert (
-        np.allclose(colours[0], SLOT_COLORS[0])
-        and not (np.abs(colours[1:] - SLOT_COLORS[0]).max(1) < 0.01).any()
-    )
-    bare = SceneImages(images, data.filenames, "made up", "val", "CC0")
-    assert len(contact_sheet(bare).axes) == 8

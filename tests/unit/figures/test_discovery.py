@@ -1,46 +1,35 @@
-"""Figures and widgets of notebook 05: what they draw comes from the model, and colours keep their
-slots.
-"""
-
-import base64
+"""Figures of object discovery draw what the model makes, and a slot keeps its colour."""
 
 import numpy as np
 import pytest
 import torch
 
-from smm_tutorial.discovery.model import DiscoveryConfig
-from smm_tutorial.discovery.runs import build_model
-from smm_tutorial.figures.charts import curve_figure
+from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.figures.discovery import (
-    OPERATIONS,
     architecture_figure,
-    gallery_figure,
-    operate,
+    comparison_figure,
+    decomposition_figure,
+    iterations_figure,
+    operate_on_slot,
     surgery_figure,
     training_frames,
 )
-from smm_tutorial.figures.display import png
-from smm_tutorial.figures.palette import SLOT_COLORS
-from smm_tutorial.widgets.controls import DPI
-from smm_tutorial.widgets.discovery import operating_table
-from tests.toys import toy_scenes
+from smm_tutorial.figures.palette import SLOT_COLORS, color_map
+from tests.toy_models import toy_discovery
 
-CONFIG = DiscoveryConfig(
-    image_size=16, num_slots=4, slot_dim=8, encoder_channels=8, decoder_channels=8, decoder_grid=4
-)
-IMAGES = toy_scenes(2).batch(slice(None)).images
-DIRECTIONS = torch.ones(2, 16)
+MODEL, IMAGES, OUTPUT = toy_discovery()
+DIRECTIONS = torch.ones(2, 16)  # how a slot changes when it moves down or right
 
 
 @pytest.fixture(scope="module")
-def model():
-    return build_model(CONFIG, 0).eval()
-
-
-@pytest.fixture(scope="module")
-def output(model):
+def scene():
+    torch.manual_seed(0)
+    config = DiscoveryConfig(
+        image_size=16, num_slots=3, slot_dim=8, encoder_channels=8, decoder_channels=8
+    )
+    images = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        return model(IMAGES, noise=model.start_noise(2, torch.Generator().manual_seed(0)))
+        return images, ObjectDiscovery(config)(images, return_history=True)
 
 
 def words(figure):
@@ -51,16 +40,12 @@ def pictures(figure):
     return [np.asarray(axis.images[0].get_array()) for axis in figure.axes if axis.images]
 
 
-def test_the_architecture_names_shapes_and_parameters_of_this_model(model):
-    text = words(architecture_figure(model))
-    for part in (model.encoder, model.slots, model.decoder):
+def test_the_architecture_names_shapes_and_parameters_of_this_model():
+    text = words(architecture_figure(MODEL))
+    for part in (MODEL.encoder, MODEL.slots, MODEL.decoder):
         assert f"{sum(parameter.numel() for parameter in part.parameters()):,} parameters" in text
-    assert (
-        "SlotMixture" in text
-        and "4 x 16" in text
-        and "8·8 x 8" in text
-        and "from 4 x 4 cells" in text
-    )
+    for words_drawn in ("SlotMixture", "4 x 16", "8·8 x 8", "from 4 x 4 cells"):
+        assert words_drawn in text
 
 
 def test_frames_show_the_owners_of_each_step_below_the_images():
@@ -68,58 +53,59 @@ def test_frames_show_the_owners_of_each_step_below_the_images():
         IMAGES, {0: torch.zeros(2, 16, 16).long(), 1500: torch.ones(2, 16, 16).long()}
     )
     assert (first.get_suptitle(), last.get_suptitle()) == ("step 0", "step 1,500")
-    assert np.allclose(pictures(last)[2], SLOT_COLORS[1]) and np.allclose(
-        pictures(first)[2], SLOT_COLORS[0]
-    )
+    assert np.allclose(pictures(last)[2], SLOT_COLORS[1])
+    assert np.allclose(pictures(first)[2], SLOT_COLORS[0])
 
 
-def test_slots_keep_their_colours_when_one_is_dropped(model, output):
-    after, numbers = operate(model, output, "drop", 1, DIRECTIONS)
+def test_slots_keep_their_colours_when_one_is_dropped():
+    after, numbers = operate_on_slot(MODEL, OUTPUT, "drop", 1, DIRECTIONS)
     assert numbers == [0, 2, 3]
-    drawn = pictures(surgery_figure(IMAGES, output, after, numbers, "drop slot 1"))[4]
+    drawn = pictures(surgery_figure(IMAGES, OUTPUT, after, numbers, "drop slot 1"))[4]
     expected = SLOT_COLORS[np.array(numbers)[after.segmentation[0].numpy()]]
     assert np.allclose(drawn, expected)
     assert not np.isclose(drawn, SLOT_COLORS[1]).all(axis=2).any()
 
 
-def test_a_shift_of_nothing_changes_nothing_and_a_swap_changes_both_scenes(model, output):
-    same, numbers = operate(model, output, "move", 0, DIRECTIONS)
+def test_a_shift_of_nothing_changes_nothing_and_a_swap_changes_both_scenes():
+    same, numbers = operate_on_slot(MODEL, OUTPUT, "move", 0, DIRECTIONS)
     assert numbers == [0, 1, 2, 3]
-    torch.testing.assert_close(same.reconstruction, output.reconstruction)
-    elsewhere, _ = operate(model, output, "move", 0, DIRECTIONS, right=0.5)
-    different = (elsewhere.reconstructions - output.reconstructions).abs().amax(
-        dim=(2, 3, 4)
-    ) > 1e-6
-    assert different.tolist() == [[True, False, False, False], [False] * 4]
-    swap, _ = operate(model, output, "swap", 0, DIRECTIONS)
-    torch.testing.assert_close(swap.reconstructions[0, 0], output.reconstructions[1, 0])
-    torch.testing.assert_close(swap.reconstructions[1, 0], output.reconstructions[0, 0])
+    torch.testing.assert_close(same.reconstruction, OUTPUT.reconstruction)
+    elsewhere, _ = operate_on_slot(MODEL, OUTPUT, "move", 0, DIRECTIONS, right=0.5)
+    change = (elsewhere.reconstructions - OUTPUT.reconstructions).abs().amax(dim=(2, 3, 4))
+    assert (change > 1e-6).tolist() == [[True, False, False, False], [False] * 4]
+    swap, _ = operate_on_slot(MODEL, OUTPUT, "swap", 0, DIRECTIONS)
+    torch.testing.assert_close(swap.reconstructions[0, 0], OUTPUT.reconstructions[1, 0])
+    torch.testing.assert_close(swap.reconstructions[1, 0], OUTPUT.reconstructions[0, 0])
     with pytest.raises(ValueError, match="'drop', 'swap', 'move', got 'cut'"):
-        operate(model, output, "cut", 0, DIRECTIONS)
+        operate_on_slot(MODEL, OUTPUT, "cut", 0, DIRECTIONS)
 
 
-def test_the_operating_table_draws_the_static_figure_of_each_operation(model, output):
-    table = operating_table(model, IMAGES, output, DIRECTIONS, 2)
-    drawn = []
-    for operation in OPERATIONS[::-1]:
-        table.slider.controls["right"].value = 0.25
-        table.slider.controls["operation"].value = operation
-        after, numbers = operate(model, output, operation, 2, DIRECTIONS, right=0.25)
-        expected = surgery_figure(IMAGES, output, after, numbers, f"{operation} slot 2")
-        assert table.picture.value == base64.b64decode(png(expected, DPI))
-        drawn.append(table.picture.value)
-    assert len(set(drawn)) == 3
+def test_a_decomposition_shows_input_reconstruction_owners_and_every_slot(scene):
+    images, output = scene
+    figure = decomposition_figure(images, output)
+    axes = np.array(figure.axes).reshape(2, 6)
+    titles = ["input", "reconstruction", "slots", "slot 0", "slot 1", "slot 2"]
+    assert [axis.get_title() for axis in axes[0]] == titles
+    shown = axes[1, 0].images[0].get_array()
+    assert np.allclose(shown, images[1].permute(1, 2, 0))
+    owners = output.responsibilities(images)[0].argmax(0)
+    assert np.allclose(axes[0, 2].images[0].get_array(), color_map(owners))
+    for slot in range(3):  # the frame has the colour that the slot has among the owners
+        assert np.allclose(axes[0, 3 + slot].spines["left"].get_edgecolor()[:3], SLOT_COLORS[slot])
 
 
-def test_the_gallery_has_a_column_for_each_model_and_the_curves_a_line():
+def test_iterations_show_one_map_each_mixed_by_responsibility(scene):
+    images, output = scene
+    figure = iterations_figure(images, output.slot_output.history)
+    axes = np.array(figure.axes).reshape(2, 4)
+    assert axes[0, 3].get_title() == "iteration 3"
+    first_cell = output.slot_output.history[2].responsibilities[0, 0].numpy() @ SLOT_COLORS[:3]
+    assert np.allclose(axes[0, 3].images[0].get_array()[0, 0], first_cell, atol=1e-5)
+
+
+def test_a_comparison_has_a_column_for_each_model_and_notes_below_their_names():
     maps = {"good": torch.zeros(2, 16, 16).long(), "bad": torch.ones(2, 16, 16).long()}
-    figure = gallery_figure(IMAGES, torch.zeros(2, 16, 16).long(), maps, {"bad": "mBO 0.10"})
+    figure = comparison_figure(IMAGES, maps, {"bad": "mBO 0.10"})
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
-    assert titles == ["input", "true", "good", "bad\nmBO 0.10"]
-    assert np.allclose(pictures(figure)[3], SLOT_COLORS[1])
-    figure = curve_figure(
-        {"FG-ARI": {"SMM": [0.1, 0.9], "Slot Attention": [0.2, 0.3]}}, [1, 2], "iterations", mark=2
-    )
-    lines = figure.axes[0].get_lines()
-    assert [line.get_label() for line in lines[:2]] == ["SMM", "Slot Attention"]
-    assert lines[0].get_ydata().tolist() == [0.1, 0.9]
+    assert titles == ["input", "good", "bad\nmBO 0.10"]
+    assert np.allclose(pictures(figure)[2], SLOT_COLORS[1])

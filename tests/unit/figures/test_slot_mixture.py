@@ -1,6 +1,5 @@
-"""Figures, small data and widgets of notebook 03."""
+"""Figures of slots as Gaussians: what is drawn is what the mixture says."""
 
-import base64
 import re
 
 import numpy as np
@@ -8,10 +7,7 @@ import pytest
 import torch
 from matplotlib.patches import Ellipse
 
-from smm_tutorial.clustering import GaussianMixtureEM
-from smm_tutorial.datasets.point_sets import CLOUD_KINDS, two_clouds
 from smm_tutorial.exercises.nb03_slot_mixture import border_radius
-from smm_tutorial.figures.display import png
 from smm_tutorial.figures.palette import component_colors
 from smm_tutorial.figures.slot_mixture import (
     PLACES,
@@ -23,97 +19,19 @@ from smm_tutorial.figures.slot_mixture import (
     two_variances_figure,
     weighted_densities,
 )
-from smm_tutorial.slots.as_mixture import as_mixture_step, reorder_to_groups
-from smm_tutorial.slots.attention import SlotAttention
+from smm_tutorial.slots.as_mixture import as_mixture_step
 from smm_tutorial.slots.mixture import SlotMixture
-from smm_tutorial.training.memory import bytes_kept_for_backward
-from smm_tutorial.widgets.controls import DPI
-from smm_tutorial.widgets.slot_mixture import density_explorer, mixture_slot_stepper
-
-
-def picture_of(figure):
-    return base64.b64decode(png(figure, DPI))
 
 
 @pytest.fixture(scope="module")
-def mixture():
-    """Points (1, 40, 2), and a history of three iterations of a module of two slots on them."""
+def steps():
+    """Three steps of a module of two slots on 40 points."""
     torch.manual_seed(0)
     points = torch.randn(1, 40, 2) * torch.tensor([3.0, 1.0])
-    return points, SlotMixture(2, 2, 2, normalisation="none")(points, return_history=True).history
-
-
-@pytest.fixture(scope="module")
-def steps(mixture):
-    points, history = mixture
+    history = SlotMixture(2, 2, 2, normalisation="none")(points, return_history=True).history
     return [as_mixture_step(points, state) for state in history]
 
 
-# ---------------------------------------------------------------------------------------------------------------- data
-@pytest.mark.parametrize("kind", CLOUD_KINDS)
-def test_clouds_share_their_mean_unless_they_are_apart(kind):
-    points, groups = two_clouds(kind, np.random.default_rng(0), count=4000)
-
-    first, second = (points[groups == group] for group in (0, 1))
-    assert len(first) == len(second) == 2000
-    assert (np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > 1) == (kind == "apart")
-    ratios = first.std(axis=0) / second.std(axis=0)
-    differ = (
-        np.abs(np.log(ratios)) > 0.5
-    ).any()  # along the axes, which is all that diagonal Gaussians see
-    assert differ == (kind in ("concentric", "cross"))
-
-
-def test_a_tilted_cross_is_the_cross_turned_by_45_degrees():
-    upright, _ = two_clouds("cross", np.random.default_rng(1))
-    tilted, _ = two_clouds("tilted cross", np.random.default_rng(1))
-
-    turn = np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2)
-    np.testing.assert_allclose(tilted, upright @ turn)
-
-
-def test_an_unknown_kind_of_clouds_is_named():
-    with pytest.raises(ValueError, match="kind must be one of 'apart', .* got 'rings'"):
-        two_clouds("rings", np.random.default_rng(0))
-
-
-# ---------------------------------------------------------------------------------------------------- slots as mixtures
-def test_a_state_becomes_the_mixture_that_it_is(mixture):
-    points, history = mixture
-    step = as_mixture_step(points, history[-1])
-
-    em = GaussianMixtureEM(
-        2,
-        covariance_type="diag",
-        max_iter=0,
-        weights_init=step.weights / step.weights.sum(),
-        means_init=step.means,
-        precisions_init=1 / step.covariances,
-    ).fit(step.points)
-    np.testing.assert_allclose(step.responsibilities, em.predict_proba(step.points), atol=1e-5)
-    np.testing.assert_array_equal(step.means, history[-1].means[0].detach().double())
-    assert step.lower_bound == pytest.approx(em.score_samples(step.points).mean(), rel=1e-5)
-
-
-def test_a_state_of_slot_attention_is_refused():
-    points = torch.randn(1, 5, 2)
-    state = SlotAttention(2, 2, 4)(points, return_history=True).history[0]
-
-    with pytest.raises(ValueError, match="it is Slot Attention's: pass a state of a SlotMixture"):
-        as_mixture_step(points, state)
-
-
-def test_slots_are_put_in_the_order_of_the_groups(steps):
-    step = steps[-1]
-    groups = step.responsibilities.argmax(axis=1)
-
-    np.testing.assert_array_equal(reorder_to_groups(step, groups).means, step.means)
-    swapped = reorder_to_groups(step, 1 - groups)
-    for name in ("means", "covariances", "weights"):
-        np.testing.assert_array_equal(getattr(swapped, name), getattr(step, name)[::-1])
-
-
-# ------------------------------------------------------------------------------------------------------------- figures
 def test_clusterings_have_a_row_a_set_and_a_panel_a_method(steps):
     points, groups = steps[0].points, np.arange(40) % 2
     rows = {
@@ -222,37 +140,3 @@ def test_errors_are_drawn_by_method_with_what_was_expected():
         [1e-6, 1e-6],
     ]
     assert axis.get_xscale() == axis.get_yscale() == "log"
-
-
-# -------------------------------------------------------------------------------------------------------- what is kept
-def test_bytes_kept_count_each_storage_once():
-    x = torch.ones(100, requires_grad=True)
-
-    assert bytes_kept_for_backward(lambda: x.exp()) == 400  # its result
-    assert bytes_kept_for_backward(lambda: x * x) == 400  # both factors are one tensor
-    assert (
-        bytes_kept_for_backward(lambda: x.exp().sin()) == 400
-    )  # the result of exp is what sin keeps as well
-    assert bytes_kept_for_backward(lambda: x.exp().exp()) == 800
-    assert bytes_kept_for_backward(lambda: x.sum()) == 0
-
-
-# ------------------------------------------------------------------------------------------------------------- widgets
-def test_the_density_explorer_shows_the_static_figure_of_its_settings():
-    explorer = density_explorer()
-    assert explorer.picture.value == picture_of(density_figure())
-
-    explorer.slider.controls["variance_ratio"].value = 4.0
-    explorer.slider.controls["log_determinant"].value = False
-
-    assert explorer.picture.value == picture_of(
-        density_figure(0.0, 4.0, 0.5, log_determinant=False)
-    )
-
-
-def test_the_slot_stepper_shows_the_static_figure_of_each_iteration(steps):
-    stepper = mixture_slot_stepper(steps)
-    for iteration in (2, 1):
-        stepper.slider.value = iteration
-        assert stepper.picture.value == picture_of(mixture_slots_figure(steps, iteration))
-    assert (stepper.slider.min, stepper.slider.max) == (0, 2)

@@ -1,0 +1,55 @@
+"""How many pixels of each object show, in a mask and in a window of the frame."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smm_tutorial.scenes.camera import MASKS_FRAME, PAPER_CROP, Window
+from smm_tutorial.scenes.masks import scene_masks
+from smm_tutorial.scenes.records import Scene
+
+
+def count_object_pixels(
+    masks: Iterable[Tensor], records: Iterable[Mapping[str, Any]]
+) -> np.ndarray:
+    """Pixels of every object of every scene, 0 for an object that does not show.
+
+    masks: one integer map `(H, W)` per scene. records: one per mask, as in `SceneImages.records`.
+    """
+    counts = [
+        _object_pixels(mask, len(record["objects"]))
+        for mask, record in zip(masks, records, strict=True)
+    ]
+    return torch.cat(counts).numpy()
+
+
+class CroppedObject(NamedTuple):
+    """Pixels of an object: in the whole frame of 240 x 320, and inside a window of it."""
+
+    whole: int
+    inside: int
+
+
+def measure_crop(scenes: Iterable[Scene], window: Window = PAPER_CROP) -> list[CroppedObject]:
+    """How much a window keeps of every object that shows in the whole frame."""
+    height, width = MASKS_FRAME
+    sides = (height, width, height, width)
+    top, left, bottom, right = (
+        round(edge * side) for edge, side in zip(window, sides, strict=True)
+    )
+    found = []
+    for scene in scenes:
+        mask = scene_masks(scene, height, width)
+        count = len(scene.objects)
+        whole = _object_pixels(mask, count).tolist()
+        inside = _object_pixels(mask[top:bottom, left:right], count).tolist()
+        found += [CroppedObject(*pair) for pair in zip(whole, inside, strict=True) if pair[0]]
+    return found
+
+
+def _object_pixels(mask: Tensor, count: int) -> Tensor:
+    """Pixels (count,) of labels 1 to count."""
+    return mask.flatten().long().bincount(minlength=count + 1)[1:]

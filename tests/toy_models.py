@@ -1,0 +1,18 @@
+"""Small untrained models for tests, and what they make of toy scenes."""
+
+import torch
+from torch import Tensor
+
+from smm_tutorial.discovery.model import DiscoveryConfig, DiscoveryOutput, ObjectDiscovery
+from smm_tutorial.discovery.runs import build_model
+from tests.toys import toy_scenes
+
+
+def toy_discovery() -> tuple[ObjectDiscovery, Tensor, DiscoveryOutput]:
+    """A model of 4 slots with 16 numbers each, two images of 16 x 16, and its output for them."""
+    sizes = {"slot_dim": 8, "encoder_channels": 8, "decoder_channels": 8, "decoder_grid": 4}
+    model = build_model(DiscoveryConfig(image_size=16, num_slots=4, **sizes), 0).eval()
+    images = toy_scenes(2).batch(slice(None)).images
+    with torch.no_grad():
+        output = model(images, noise=model.start_noise(2, torch.Generator().manual_seed(0)))
+    return model, images, output
