@@ -14,7 +14,7 @@ from pathlib import Path
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
-from smm_tutorial.datasets.scene_images import joined
+from smm_tutorial.datasets.scene_images import join_scenes
 
 #: What a run can be trained on: the embedded packs, and variants of `datasets.rendered`.
 TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")
@@ -71,7 +71,7 @@ def _released(size: int, root: str | Path) -> SceneImages:
     parts = [
         datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")
     ]
-    return replace(joined(parts), split="val and train")
+    return replace(join_scenes(parts), split="val and train")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _released_sets(size: int, root: str | Path) -> SceneImages:
     parts = [
         datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")
     ]
-    return replace(joined(parts), split="val and train")
+    return replace(join_scenes(parts), split="val and train")
 
 
 #: Scenes with records that set predictors are scored on, by the name that `smm-tutorial evaluate
