@@ -1,6 +1,4 @@
-"""The data sets of others in their official layouts, in small: what the servers and folders of the
-tests hold.
-"""
+"""The data sets of others in their official layouts, made up in small for the tests."""
 
 import gzip
 import io
@@ -10,7 +8,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from smm_tutorial.datasets.transfer.tfrecords import framed
+from smm_tutorial.datasets.transfer.tfrecords import frame_record
 from smm_tutorial.scenes import random_scene
 
 CLEVR_COUNT = 12
@@ -72,9 +70,7 @@ def varint(number):
 
 
 def tf_example(features):
-    """A serialised tf.train.Example: bytes and lists of bytes, arrays of floats, lists of
-    integers.
-    """
+    """A serialised tf.train.Example: bytes, lists of bytes, arrays of floats, lists of integers."""
     entries = b""
     for name, value in features.items():
         if isinstance(value, np.ndarray):
@@ -113,7 +109,7 @@ def masked_scene(index, image=None, entities=None):
 
 
 def packed_records(records):
-    return gzip.compress(b"".join(framed(record) for record in records), 1)
+    return gzip.compress(b"".join(frame_record(record) for record in records), 1)
 
 
 def tex_image(index):

@@ -1,6 +1,4 @@
-"""A web server on this machine that serves bytes, with parts of files, and misbehaves on
-request.
-"""
+"""A web server on this machine that serves bytes, in parts too, and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -13,6 +11,8 @@ import time
 import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
 
 from smm_tutorial.datasets.transfer.remote_file import Patience
 
@@ -29,8 +29,8 @@ class Fault:
         stall: seconds of silence before the answer.
         extra_length: bytes that the answer promises and does not send.
         shift: sends a part that begins so many bytes later than the one asked for.
-        too_much: sends a part that ends so many bytes later (or, below zero, earlier) than the one
-        asked for.
+        too_much: sends a part that ends so many bytes later than the one asked for, or earlier
+            where it is below zero.
     """
 
     status: int | None = None
@@ -53,8 +53,8 @@ class FileServer:
     """Serves `files` (address path to bytes) on a port of its own while it is entered.
 
     `faults` lists, by path, what goes wrong with the next requests, one after the other; `always`
-    what goes wrong with each. `asked` records (path, first byte, byte after the last) of every
-    request.
+    tells what goes wrong with each. `asked` records (path, first byte, byte after the last) of
+    every request.
     """
 
     def __init__(self, files: dict[str, bytes] | None = None, gives_parts: bool = True) -> None:
@@ -160,6 +160,11 @@ class FileServer:
         request.wfile.write(body)
 
 
+def noise(length: int, seed: int = 0) -> bytes:
+    """Bytes that cannot be packed."""
+    return np.random.default_rng(seed).integers(0, 256, length, dtype=np.uint8).tobytes()
+
+
 def zipped(members: dict[str, bytes], packed: bool = False) -> bytes:
     """A zip file of these members, in this order."""
     buffer = io.BytesIO()
@@ -183,9 +188,7 @@ def tarred(members: dict[str, bytes]) -> bytes:
 
 
 class FullDisk(io.FileIO):
-    """A file on a disk that has room for `room` more bytes; what fits is written, as a real disk
-    does.
-    """
+    """A file on a disk with room for `room` more bytes; what fits is written, as on a real one."""
 
     room = 0
 

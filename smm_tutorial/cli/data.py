@@ -3,25 +3,30 @@
 import argparse
 from pathlib import Path
 
+
 from smm_tutorial import datasets, paths
-from smm_tutorial.datasets.others import clevr, clevr_with_masks, coco, shapestacks
+from smm_tutorial.datasets.others import clevr, clevr_with_masks
 from smm_tutorial.datasets.others.clevrtex import TOTALS
 from smm_tutorial.datasets.others.sources import SOURCES
 from smm_tutorial.datasets.own import clevr6, rendered
-from smm_tutorial.datasets.transfer import manifests
-from smm_tutorial.datasets.transfer.remote_file import SOURCE_SUFFIX
+from smm_tutorial.datasets.transfer.manifests import (
+    discard_files,
+    find_damaged_files,
+    read_manifest,
+)
+from smm_tutorial.datasets.transfer.resumable_file import delete_download
 from smm_tutorial.figures.pictures import contact_sheet_figure
 
 #: Where `fetch` puts each data set that has a manifest, below the downloads.
 FOLDERS = {
     "clevr": [clevr.FOLDER],
     "clevrtex": [f"clevrtex_{variant}" for variant in TOTALS],
-    "shapestacks": [shapestacks.FOLDER],
-    "coco": [coco.FOLDER],
+    "shapestacks": ["shapestacks"],
+    "coco": ["coco"],
 }
-SQUARES = {"coco": "centre"} | dict.fromkeys(
-    ("clevr", "clevr-with-masks", "clevr-renders", "clevrtex", "shapestacks"), "paper"
-)
+PAPER_CROPPED = ("clevr", "clevr-with-masks", "clevr-renders", "clevrtex", "shapestacks")
+#: Squares of the images, so that a preview squashes nothing.
+SQUARES = {"coco": "centre"} | dict.fromkeys(PAPER_CROPPED, "paper")
 NAMES_SHOWN = 5
 
 
@@ -86,16 +91,13 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def list_data(options: argparse.Namespace, command: str) -> None:
-    counts = {
-        split: entry["count"]
-        for split, entry in clevr6.read_provenance(clevr6.packs_folder())["files"].items()
-    }
-    sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    packs = clevr6.read_provenance(clevr6.packs_folder())["files"]
+    sizes = ", ".join(f"{pack['count']:,} {split}" for split, pack in packs.items())
     print(f"clevr6            embedded: scenes of 3 to 6 objects, 64 x 64, with masks: {sizes}")
     print(f"rendered          made here on demand: {', '.join(rendered.VARIANTS)}")
     for name, source in SOURCES.items():
         print(f"{name:17} {source.title}: {source.whole}. Licence: {source.licence}")
-        print(f"{'':17} a download brings {source.fetches}; here: {_what_is_here(name)}")
+        print(f"{'':17} a download brings {source.fetches}; here: {_describe_downloads(name)}")
     print("clevr-renders     your own folder of renders with masks")
     print(f"downloads are in {paths.downloads_dir()}")
 
@@ -122,14 +124,13 @@ def verify_data(options: argparse.Namespace, command: str) -> None:
     """Raises `DatasetError` when something is damaged, after everything has been looked at."""
     faults = []
     if damaged := clevr6.damaged_packs():
-        faults.append(
-            f"{_some(damaged)} in {clevr6.packs_folder()} missing or damaged: {clevr6.REMEDY}"
-        )
+        names = _name_some(damaged)
+        faults.append(f"{names} in {clevr6.packs_folder()} missing or damaged: {clevr6.REMEDY}")
     else:
         print(f"clevr6: the packs in {clevr6.packs_folder()} are whole")
     for name, folders in FOLDERS.items():
-        for folder in (paths.downloads_dir() / folder for folder in folders):
-            faults += _verify_manifest(name, folder, options.delete)
+        for folder in folders:
+            faults += _verify_manifest(name, paths.downloads_dir() / folder, options.delete)
     faults += _verify_records(options.delete) + _verify_renders(options.delete)
     if faults:
         raise datasets.DatasetError("; ".join(faults))
@@ -137,7 +138,7 @@ def verify_data(options: argparse.Namespace, command: str) -> None:
 
 def preview_data(options: argparse.Namespace, command: str) -> None:
     amount = "count" if options.name == "rendered" else "limit"
-    crop = SQUARES.get(options.name)  # a square of the image, so that nothing is squashed
+    crop = SQUARES.get(options.name)
     chosen = {"root": options.root, "variant": options.variant, "crop": crop, amount: options.count}
     if options.name == "clevr" and options.split != "test":
         chosen["masks"] = True
@@ -148,71 +149,63 @@ def preview_data(options: argparse.Namespace, command: str) -> None:
     print(f"{data} in {options.output}")
 
 
-def _what_is_here(name: str) -> str:
+def _records_file() -> Path:
+    return paths.downloads_dir() / clevr_with_masks.FOLDER / clevr_with_masks.FILE
+
+
+def _describe_downloads(name: str) -> str:
     """In words, what of a data set lies in the downloads."""
-    if name == "clevr-with-masks":
-        path = paths.downloads_dir() / clevr_with_masks.FOLDER / clevr_with_masks.FILE
+    if name == clevr_with_masks.NAME:
+        path = _records_file()
         return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "nothing"
-    entries = [
-        entry
-        for folder in FOLDERS[name]
-        for entry in manifests.read_manifest(paths.downloads_dir() / folder).values()
-    ]
-    return (
-        f"{len(entries):,} files, {sum(size for size, _ in entries) / 1e6:.1f} MB"
-        if entries
-        else "nothing"
-    )
+    manifests = [read_manifest(paths.downloads_dir() / folder) for folder in FOLDERS[name]]
+    sizes = [size for manifest in manifests for size, _ in manifest.values()]
+    return f"{len(sizes):,} files, {sum(sizes) / 1e6:.1f} MB" if sizes else "nothing"
 
 
 def _verify_manifest(name: str, folder: Path, delete: bool) -> list[str]:
-    files = manifests.read_manifest(folder)
-    if not files:
+    count = len(read_manifest(folder))
+    if not count:
         return []
-    damaged = manifests.damaged_files(folder)
-    print(f"{name}: {len(files) - len(damaged):,} of {len(files):,} files in {folder} are whole")
+    damaged = find_damaged_files(folder)
+    print(f"{name}: {count - len(damaged):,} of {count:,} files in {folder} are whole")
     if not damaged:
         return []
+    remedy = "run `smm-tutorial data verify --delete`, then"
     if delete:
-        manifests.discard(folder, damaged)
+        discard_files(folder, damaged)
+        remedy = "deleted; run"
     return [
-        f"{_some(damaged)} in {folder} missing or damaged: {_remedy(delete)} `smm-tutorial data download {name}`"
+        f"{_name_some(damaged)} in {folder} missing or damaged: "
+        f"{remedy} `smm-tutorial data download {name}`"
     ]
 
 
 def _verify_records(delete: bool) -> list[str]:
-    path = paths.downloads_dir() / clevr_with_masks.FOLDER / clevr_with_masks.FILE
+    path = _records_file()
     if not path.is_file():
         return []
     try:
-        print(
-            f"clevr-with-masks: {clevr_with_masks.count_examples(path):,} examples in {path} are whole"
-        )
+        count = clevr_with_masks.count_examples(path)
     except datasets.DatasetError as error:
         if delete:
-            path.unlink()
-            path.with_name(path.name + SOURCE_SUFFIX).unlink(missing_ok=True)
+            delete_download(path)
         return [str(error)]
+    print(f"clevr-with-masks: {count:,} examples in {path} are whole")
     return []
 
 
 def _verify_renders(delete: bool) -> list[str]:
     folder = paths.downloads_dir() / rendered.FOLDER
     damaged = rendered.damaged_renders(folder) if folder.is_dir() else []
+    if not damaged:
+        return []
     for name in damaged if delete else ():
         (folder / name).unlink()
-    return (
-        [f"{_some(damaged)} in {folder} damaged: they are rendered again when next asked for"]
-        if damaged
-        else []
-    )
+    again = "they are rendered again when next asked for"
+    return [f"{_name_some(damaged)} in {folder} damaged: {again}"]
 
 
-def _remedy(deleted: bool) -> str:
-    return "deleted; run" if deleted else "run `smm-tutorial data verify --delete`, then"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (
-        f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    )
+def _name_some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

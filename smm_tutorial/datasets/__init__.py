@@ -1,5 +1,9 @@
-"""Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`,
-`fetch(name, ...)` downloads some.
+"""Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`.
+
+`own` holds what this library renders ("clevr6", "rendered"), `others` what others made and `fetch`
+downloads (by way of `transfer`). `scene_images` is what each becomes; `image_files` reads folders,
+`cropping` cuts and resizes. `named_sets` are the sets that models are trained and scored on, and
+`point_sets` the points in the plane of notebooks 02 and 03.
 
 Wrong arguments raise ValueError; files that are missing, damaged or contradictory raise
 `DatasetError`, which names the file and the way out.
@@ -29,6 +33,7 @@ from smm_tutorial.datasets.scene_images import Batch, DatasetError, SceneImages
 
 __all__ = ["DOWNLOADS", "LOADERS", "Batch", "DatasetError", "SceneImages", "fetch", "load"]
 
+#: The data sets by name. Each loader's docstring tells its options.
 LOADERS = {
     "clevr6": load_clevr6,
     "rendered": load_rendered,
@@ -39,8 +44,8 @@ LOADERS = {
     "coco": load_coco,
     "clevr-renders": load_clevr_renders,
 }
-"""The data sets by name. Each loader's docstring tells its options."""
 
+#: What fetches the first images of a data set of others from its official address.
 DOWNLOADS = {
     "clevr": download_clevr,
     "clevr-with-masks": download_clevr_with_masks,
@@ -48,7 +53,6 @@ DOWNLOADS = {
     "shapestacks": download_shapestacks,
     "coco": download_coco,
 }
-"""What fetches the first images of a data set of others from its official address."""
 
 
 def load(name: str, split: str = "train", size: Size | None = None, **options: Any) -> SceneImages:
@@ -56,26 +60,23 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
 
     Args:
         name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), the
-        data sets of others
-            that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex", "shapestacks", "coco"),
-            or "clevr-renders" (a folder of renders with masks).
+            data sets of others that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex",
+            "shapestacks", "coco"), or "clevr-renders" (a folder of renders with masks).
         split: which part, e.g. "train", "val", "test".
         size: height and width in pixels, one number for a square; None keeps the data set's own.
         options: of that data set, e.g. root, crop, masks, limit, min_objects, max_objects; see its
-        loader in `LOADERS`.
+            loader in `LOADERS`.
 
     Raises:
         ValueError: an unknown name, split or option.
         DatasetError: a file is missing, damaged or contradicts another.
     """
-    loader = _known(name, LOADERS, "data set")
-    _check_options(name, loader, options)
+    loader = _find_function(name, LOADERS, "data set", options)
     return loader(split=split, size=size, **options)
 
 
 def fetch(name: str, **options: Any) -> Path:
-    """Fetches the first images of a data set of others into the course's downloads, where `load`
-    finds them.
+    """Fetches a data set's first images into the course's downloads, where `load` finds them.
 
     Args:
         name: a key of `DOWNLOADS`.
@@ -88,27 +89,24 @@ def fetch(name: str, **options: Any) -> Path:
         ValueError: an unknown name, split or option.
         DatasetError: the server fails, what arrives is damaged, or the disk is full.
     """
-    downloader = _known(name, DOWNLOADS, "download")
-    _check_options(name, downloader, options)
-    return downloader(**options)
+    return _find_function(name, DOWNLOADS, "download", options)(**options)
 
 
-def _known(name: str, functions: dict[str, Callable[..., Any]], what: str) -> Callable[..., Any]:
+def _find_function(
+    name: str, functions: dict[str, Callable[..., Any]], what: str, options: dict[str, Any]
+) -> Callable[..., Any]:
+    """The function of that name, checked to take these options."""
     if name not in functions:
         raise ValueError(f"unknown {what} {name!r}: known are {', '.join(functions)}")
-    return functions[name]
-
-
-def _check_options(name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(functions[name]).parameters
     if unknown := sorted(set(options) - set(parameters)):
         known = [option for option in parameters if option not in ("split", "size")]
         raise ValueError(
             f"data set {name!r} has no option {', '.join(unknown)}: known are {', '.join(known)}"
         )
-    if missing := [
-        option for option, p in parameters.items() if p.default is p.empty and option not in options
-    ]:
+    required = [option for option, p in parameters.items() if p.default is p.empty]
+    if missing := [option for option in required if option not in options]:
         raise ValueError(
             f'data set {name!r} needs {", ".join(missing)}, e.g. {missing[0]}="path/to/folder"'
         )
+    return functions[name]

@@ -1,4 +1,7 @@
-"""Reading folders of images and scene records; every fault names its file and the way out."""
+"""Reads folders of images, of masks and of scene records into arrays.
+
+Every fault raises `DatasetError`, which names the file and the way out.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,24 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, FindBox, Size, crop_and_resize
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.scenes import Scene
 
 READERS = 8  # threads: unpacking a PNG runs outside Python's lock
 PROGRESS_AFTER = 2.0  # seconds: quicker work shows no bar
-
-
-class PixelsError(ValueError):
-    """What a `fit` raises for pixels that cannot stand in such a file."""
+AGAIN = "unpack the data set's archive again"
 
 
 def read_scene_file(path: Path) -> dict[str, Any]:
-    """A CLEVR scenes file: its JSON, checked to hold a list "scenes" of records that name their
-    image.
+    """A CLEVR scenes file: its JSON, with a list "scenes" of records that name their image.
 
-    The records themselves are checked by `checked_scene`, one by one, for a file may hold 70,000.
+    The records themselves are checked by `parse_scene`, one by one, for a file may hold 70,000.
 
     Raises:
         DatasetError: the file is missing, is not whole JSON or is laid out otherwise.
     """
-    remedy = "unpack the data set's archive again (for CLEVR: CLEVR_v1.0.zip)"
+    remedy = f"{AGAIN} (for CLEVR: CLEVR_v1.0.zip)"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -54,51 +54,59 @@ def read_scene_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def checked_scene(record: dict[str, Any], path: Path) -> Scene:
-    """The scene of a record in the file at `path`; raises `DatasetError` where the record is
-    wrong.
-    """
+def parse_scene(record: dict[str, Any], path: Path) -> Scene:
+    """The scene of a record in the file at `path`; raises `DatasetError` for a wrong record."""
     try:
         return Scene.from_record(record)
     except ValueError as error:
-        raise DatasetError(f"{path}: {error}; unpack the data set's archive again") from error
+        raise DatasetError(f"{path}: {error}; {AGAIN}") from error
 
 
-def read_images(paths: Sequence[Path], fit: Callable[[np.ndarray], np.ndarray]) -> Tensor:
-    """Images from files, each through `fit`: (M, 3, H, W) uint8.
+def read_images(paths: Sequence[Path], find_box: FindBox, size: Size | None) -> Tensor:
+    """Images from files, cropped and resized with antialiasing: (M, 3, H, W) uint8.
 
     Args:
         paths: image files, RGB or RGBA (the alpha channel is dropped: CLEVR's is opaque).
-        fit: crops and resizes an image (h, w, 3) uint8.
+        find_box: where the crop lies in an image of this height and width.
+        size: height and width of the result; None keeps the scale.
 
     Raises:
-        DatasetError: a file is missing, damaged, or its size differs from the others' and `fit`
-        keeps it so.
-    """
-    images = _read_all(paths, lambda path: fit(_read_pixels(path, "RGB")))
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-
-
-def read_masks(
-    paths: Sequence[Path], fit: Callable[[np.ndarray], np.ndarray], mode: str = "L"
-) -> Tensor:
-    """Masks from files, each through `fit`: (M, H, W) uint8. Raises as `read_images`.
-
-    Args:
-        paths: image files.
-        fit: makes a mask (H, W) of a file's pixels: (h, w) labels for mode "L", (h, w, 3) for
-        "RGB".
-        mode: "L" for files of one channel, whose values or palette indices are the labels; "RGB"
-        for coloured ones.
+        DatasetError: a file is missing or damaged, or its size differs from the others' and stays.
     """
 
     def read(path: Path) -> np.ndarray:
-        try:
-            return fit(_read_pixels(path, mode))
-        except PixelsError as error:
-            raise DatasetError(
-                f"the mask {path} is damaged ({error}): unpack the data set's archive again"
-            ) from error
+        pixels = _read_pixels(path, "RGB")
+        return crop_and_resize(pixels, find_box(*pixels.shape[:2]), size, BILINEAR)
+
+    return torch.from_numpy(_read_all(paths, read)).permute(0, 3, 1, 2).contiguous()
+
+
+def read_masks(
+    paths: Sequence[Path],
+    find_box: FindBox,
+    size: Size | None,
+    find_labels: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Tensor:
+    """Masks from files, cropped and resized by nearest neighbour: (M, H, W) uint8.
+
+    Args:
+        paths: image files.
+        find_box, size: as `read_images`.
+        find_labels: makes labels (h, w) of RGB pixels (h, w, 3), or raises `ValueError`. None is
+            for files of one channel, whose values or palette indices are the labels.
+
+    Raises:
+        DatasetError: as `read_images`, or a file's pixels are no labels.
+    """
+
+    def read(path: Path) -> np.ndarray:
+        labels = _read_pixels(path, "L" if find_labels is None else "RGB")
+        if find_labels is not None:
+            try:
+                labels = find_labels(labels)
+            except ValueError as error:
+                raise DatasetError(f"the mask {path} is damaged ({error}): {AGAIN}") from error
+        return crop_and_resize(labels, find_box(*labels.shape), size, NEAREST)
 
     return torch.from_numpy(_read_all(paths, read))
 
@@ -114,34 +122,25 @@ def _read_pixels(path: Path, mode: str) -> np.ndarray:
                 )
             return np.asarray(image if mode == "L" else image.convert(mode))
     except FileNotFoundError as error:
-        raise DatasetError(
-            f"the image {path} is missing: unpack the data set's archive again"
-        ) from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:  # Pillow's, for broken files
-        raise DatasetError(
-            f"the image {path} is damaged ({error}): unpack the data set's archive again"
-        ) from error
+        raise DatasetError(f"the image {path} is missing: {AGAIN}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"the image {path} is damaged ({error}): {AGAIN}") from error
 
 
 def _read_all(paths: Sequence[Path], read: Callable[[Path], np.ndarray]) -> np.ndarray:
     """What `read` makes of each file, stacked: (M, ...)."""
+    stacked: np.ndarray | None = None
     with ThreadPoolExecutor(READERS) as pool:
         results = pool.map(read, paths)
-        stacked: np.ndarray | None = None
-        for index, pixels in enumerate(
-            tqdm(results, total=len(paths), desc="reading", delay=PROGRESS_AFTER)
-        ):
+        bar = tqdm(results, total=len(paths), desc="reading", delay=PROGRESS_AFTER)
+        for index, pixels in enumerate(bar):
             if stacked is None:
                 stacked = np.empty((len(paths), *pixels.shape), dtype=np.uint8)
             if pixels.shape != stacked.shape[1:]:
                 raise DatasetError(
-                    f"{paths[index]} is {pixels.shape[:2]} (height, width), but {paths[0]} is {stacked.shape[1:3]}: "
-                    "images of one data set must agree; pass size= to bring them to one"
+                    f"{paths[index]} is {pixels.shape[:2]} (height, width), but {paths[0]} is "
+                    f"{stacked.shape[1:3]}: images of one data set must agree; pass size= to bring "
+                    "them to one"
                 )
             stacked[index] = pixels
     return stacked

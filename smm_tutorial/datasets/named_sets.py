@@ -15,7 +15,7 @@ from typing import Any
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
-from smm_tutorial.datasets.scene_images import joined
+from smm_tutorial.datasets.scene_images import join_scenes
 
 #: What a run of object discovery can be trained on: the embedded packs, and variants of
 #: `datasets.rendered`.
@@ -76,7 +76,7 @@ def _released(size: int, root: str | Path, **options: Any) -> SceneImages:
     parts = [
         datasets.load("clevr", split=split, size=size, **options) for split in ("val", "train")
     ]
-    return replace(joined(parts), split="val and train")
+    return replace(join_scenes(parts), split="val and train")
 
 
 @dataclass(frozen=True)

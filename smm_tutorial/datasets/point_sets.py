@@ -1,21 +1,17 @@
-"""Sets of points in the plane: sticks and clouds."""
+"""Sets of points in the plane: parallel sticks (notebook 02) and pairs of clouds (notebook 03)."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-STICK_SPREADS = (0.25, 1.3)  # standard deviations across and along a stick
 STICK_TILT = np.pi / 6  # from upright to the left, as the sticks of notebook 01
-SEPARATION = 5.5  # least distance of two sticks' centres, in standard deviations
-BOX = 3.0  # centres lie in [-BOX, BOX]^2
-PATIENCE = 200  # places tried for one centre before a set is begun anew
-MOST_SETS = 500  # begun for one set before giving up
+STICK_SPREADS = (0.25, 1.3)  # standard deviations across and along a stick
 
 
-# ---------------------------------------------------------------------------------------------------------------- sets
 def stick_map(tilt: float = STICK_TILT) -> np.ndarray:
-    """The matrix (2, 2) that makes a stick of a round cloud of variance 1; its inverse makes the
-    sticks round again.
+    """The matrix (2, 2) that makes a stick of a round cloud of variance 1.
+
+    Its inverse makes the sticks round again.
     """
     cosine, sine = np.cos(tilt), np.sin(tilt)
     return np.array([[cosine, -sine], [sine, cosine]]) * STICK_SPREADS
@@ -28,39 +24,45 @@ def stick_sets(
     per_group: int = 16,
     tilt: float = STICK_TILT,
 ) -> tuple[Tensor, np.ndarray]:
-    """Sets of parallel sticks at random places: points (count, N, 2), float64, and each point's
-    group (N,).
+    """Sets of parallel sticks at random places, and which stick each point belongs to.
 
-    N = groups * per_group. Points of one group follow each other; that is the same in every set.
+    Returns:
+        Points (count, N, 2), float64, and each point's group (N,), where N = groups * per_group.
+        Points of one group follow each other; that is the same in every set.
 
-    Raises ValueError when so many sticks do not fit apart from each other.
+    Raises:
+        ValueError: so many sticks do not fit apart from each other.
     """
     shape = stick_map(tilt)
-    centres = np.stack(
-        [_places_apart(rng, groups, np.linalg.inv(shape)) for _ in range(count)]
-    )  # (count, groups, 2)
+    to_round = np.linalg.inv(shape)
+    centres = np.stack([_place_sticks(rng, groups, to_round) for _ in range(count)])
     offsets = rng.normal(size=(count, groups, per_group, 2)) @ shape.T
-    points = (centres[:, :, None] + offsets).reshape(count, groups * per_group, 2)
-    return torch.from_numpy(points), np.repeat(np.arange(groups), per_group)
+    points = centres[:, :, None] + offsets  # (count, groups, per_group, 2)
+    return torch.from_numpy(points.reshape(count, -1, 2)), np.repeat(np.arange(groups), per_group)
 
 
-def _places_apart(rng: np.random.Generator, count: int, to_round: np.ndarray) -> np.ndarray:
-    """Centres (count, 2) in the box, `SEPARATION` apart once `to_round` (2, 2) has made the sticks
-    round.
-    """
+SEPARATION = 5.5  # least distance of two sticks' centres, in standard deviations
+BOX = 3.0  # centres lie in [-BOX, BOX]^2
+PLACES_TRIED = 200  # for all centres of a set, before the set is begun anew
+MOST_SETS = 500  # begun for one set before giving up
+
+
+def _place_sticks(rng: np.random.Generator, count: int, to_round: np.ndarray) -> np.ndarray:
+    """Centres (count, 2), `SEPARATION` apart once `to_round` (2, 2) has made the sticks round."""
     for _ in range(MOST_SETS):
         places = np.empty((0, 2))
-        for place in rng.uniform(-BOX, BOX, size=(PATIENCE, 2)):
+        for place in rng.uniform(-BOX, BOX, size=(PLACES_TRIED, 2)):
             if (np.linalg.norm((places - place) @ to_round.T, axis=1) > SEPARATION).all():
                 places = np.vstack([places, place])
             if len(places) == count:
                 return places
     raise ValueError(
-        f"{count} sticks do not fit {SEPARATION} deviations apart into the box: ask for fewer groups"
+        f"{count} sticks do not fit {SEPARATION} deviations apart into the box: "
+        "ask for fewer groups"
     )
 
 
-def drawn_points(sets: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def draw_points(sets: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """`count` different points of each set (B, N, 2), drawn at random -> (B, count, 2)."""
     order = torch.rand(sets.shape[:2], generator=generator).argsort(dim=1)[:, :count]  # (B, count)
     return sets.gather(1, order[:, :, None].expand(-1, -1, sets.shape[2]))
@@ -72,12 +74,17 @@ CLOUD_KINDS = ("apart", "concentric", "cross", "tilted cross")
 def two_clouds(
     kind: str, rng: np.random.Generator, count: int = 200
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two groups of `count` / 2 points each in the plane -> points `(count, 2)`, groups `(count,)`
-    in {0, 1}.
+    """Two groups of `count` / 2 points each in the plane.
 
-    kind: `apart`, two round groups of one spread; `concentric`, a core and a halo about one mean;
-    `cross`, a lying and a standing stick about one mean; `tilted cross`, the same turned by 45
-    degrees.
+    Args:
+        kind: "apart", two round groups of one spread; "concentric", a core and a halo about one
+            mean; "cross", a lying and a standing stick about one mean; "tilted cross", the same
+            turned by 45 degrees.
+        rng: draws the points.
+        count: how many points.
+
+    Returns:
+        Points (count, 2), and each point's group (count,) in {0, 1}.
 
     Raises:
         ValueError: there is no such kind.

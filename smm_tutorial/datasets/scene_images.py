@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -11,9 +11,7 @@ from torch import Tensor
 
 
 class DatasetError(RuntimeError):
-    """Files of a data set that are missing, damaged or contradict each other; says which one and
-    what to do.
-    """
+    """Files of a data set that are missing, damaged or contradictory; says which and what to do."""
 
 
 class Batch(NamedTuple):
@@ -25,8 +23,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class SceneImages:
-    """A data set, or a part of one, in memory. Images stay bytes until `batch` makes floats of
-    those it hands out.
+    """A data set, or a part of one, in memory.
+
+    Images stay bytes until `batch` makes floats of those it hands out.
 
     Args:
         images: (M, 3, H, W) uint8, RGB.
@@ -36,8 +35,7 @@ class SceneImages:
         provenance: where it comes from; plain JSON values.
         masks: (M, H, W) uint8 or None; 0 = background, k = the scene's k-th object.
         records: M scene records as the data set has them, each with a list "objects", or None.
-        `Scene.from_record` reads
-            those of the CLEVR data sets that are in CLEVR's JSON.
+            `Scene.from_record` reads those that are in CLEVR's JSON.
 
     Raises:
         ValueError: a wrong shape or type, or parts that disagree about M, H or W.
@@ -55,17 +53,16 @@ class SceneImages:
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(
-                f"images must be uint8 (M, 3, H, W), got {self.images.dtype} {tuple(self.images.shape)}: floats in "
-                "[0, 1] become bytes with (255 * images).round().byte()"
+                f"images must be uint8 (M, 3, H, W), got {self.images.dtype} "
+                f"{tuple(self.images.shape)}: floats in [0, 1] become bytes with "
+                "(255 * images).round().byte()"
             )
         count, _, height, width = self.images.shape
-        if self.masks is not None and (self.masks.dtype, self.masks.shape) != (
-            torch.uint8,
-            (count, height, width),
-        ):
+        expected = (torch.uint8, (count, height, width))
+        if self.masks is not None and (self.masks.dtype, self.masks.shape) != expected:
             raise ValueError(
-                f"masks must be uint8 {(count, height, width)} to go with images {tuple(self.images.shape)}, "
-                f"got {self.masks.dtype} {tuple(self.masks.shape)}"
+                f"masks must be uint8 {(count, height, width)} to go with images "
+                f"{tuple(self.images.shape)}, got {self.masks.dtype} {tuple(self.masks.shape)}"
             )
         for what, items in (("filenames", self.filenames), ("records", self.records)):
             if items is not None and len(items) != count:
@@ -76,11 +73,10 @@ class SceneImages:
 
     def __repr__(self) -> str:
         height, width = self.size
-        having = (
-            " and ".join(part for part in ("masks", "records") if getattr(self, part) is not None)
-            or "no labels"
-        )
-        return f"<SceneImages {self.name}/{self.split}: {len(self)} scenes, {height} x {width}, {having}>"
+        labels = [part for part in ("masks", "records") if getattr(self, part) is not None]
+        having = " and ".join(labels) or "no labels"
+        what = f"{self.name}/{self.split}"
+        return f"<SceneImages {what}: {len(self)} scenes, {height} x {width}, {having}>"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -88,9 +84,7 @@ class SceneImages:
         return self.images.shape[2], self.images.shape[3]
 
     def batch(self, indices: Tensor | Sequence[int] | slice) -> Batch:
-        """The scenes at `indices`, on the device where the data lies: images as floats, masks as
-        int64.
-        """
+        """The scenes at `indices`, on the data's device: images as floats, masks as int64."""
         if not isinstance(indices, slice):
             indices = torch.as_tensor(indices, dtype=torch.long)
         masks = None if self.masks is None else self.masks[indices].long()
@@ -98,9 +92,9 @@ class SceneImages:
 
     def subset(self, indices: Tensor | Sequence[int] | slice) -> SceneImages:
         """A data set of the scenes at `indices`, in that order."""
-        chosen = torch.arange(len(self))[
-            indices if isinstance(indices, slice) else torch.as_tensor(indices).long()
-        ]
+        if not isinstance(indices, slice):
+            indices = torch.as_tensor(indices, dtype=torch.long)
+        chosen = torch.arange(len(self))[indices]
         order = chosen.tolist()
         return replace(
             self,
@@ -116,9 +110,8 @@ class SceneImages:
         return replace(self, images=self.images.to(device), masks=masks)
 
 
-def joined(parts: Sequence[SceneImages]) -> SceneImages:
-    """One data set of all scenes of several that have records, in order; in everything else like
-    the first.
+def join_scenes(parts: Sequence[SceneImages]) -> SceneImages:
+    """One data set of the scenes of several that have records; in all else like the first.
 
     It has masks if all of them do.
     """
@@ -132,13 +125,28 @@ def joined(parts: Sequence[SceneImages]) -> SceneImages:
     )
 
 
+def check_split(name: str, split: str, known: Iterable[str]) -> None:
+    """Raises ValueError for a split that the data set does not have."""
+    if split not in known:
+        raise ValueError(f"{name} has no split {split!r}: known are {', '.join(known)}")
+
+
+def check_count(count: int) -> None:
+    """Raises ValueError where not a single scene is asked for."""
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+
+
+def check_incomplete(incomplete: str) -> None:
+    """Raises ValueError for what is no way to treat images and records that lack each other."""
+    if incomplete not in ("error", "skip"):
+        raise ValueError(f'incomplete must be "error" or "skip", got {incomplete!r}')
+
+
 def check_bounds(limit: int | None, min_objects: int | None, max_objects: int | None) -> None:
     """Raises ValueError for a bound that no scene could meet; None means no bound."""
-    for name, value, lowest in (
-        ("limit", limit, 1),
-        ("min_objects", min_objects, 0),
-        ("max_objects", max_objects, 0),
-    ):
+    bounds = {"limit": (limit, 1), "min_objects": (min_objects, 0), "max_objects": (max_objects, 0)}
+    for name, (value, lowest) in bounds.items():
         if value is not None and value < lowest:
             raise ValueError(
                 f"{name} must be at least {lowest}, got {value}; leave it out for no bound"
@@ -152,12 +160,12 @@ def choose_scenes(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> list[int]:
-    """Indices of the first `limit` scenes with `min_objects` to `max_objects` objects, None meaning
-    no bound.
+    """Indices of the first `limit` scenes with `min_objects` to `max_objects` objects.
 
     Args:
         object_counts: the number of objects of each scene, None where no records tell it.
         num_scenes: how many there are to choose from.
+        limit, min_objects, max_objects: None means no bound.
 
     Raises:
         ValueError: a bound on objects without records, an impossible bound, or no scene left.
@@ -167,9 +175,11 @@ def choose_scenes(
         return list(range(num_scenes))[:limit]
     if object_counts is None:
         raise ValueError(
-            "min_objects and max_objects need scene records, and this split has none: leave them out"
+            "min_objects and max_objects need scene records, and this split has none: "
+            "leave them out"
         )
-    fewest, most = min_objects or 0, float("inf") if max_objects is None else max_objects
+    fewest = min_objects or 0
+    most = float("inf") if max_objects is None else max_objects
     chosen = [index for index, count in enumerate(object_counts) if fewest <= count <= most]
     if not chosen:
         raise ValueError(

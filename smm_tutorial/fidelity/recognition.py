@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smm_tutorial.datasets.cropping import BILINEAR, fit_pixels
+from smm_tutorial.datasets.cropping import BILINEAR, crop_and_resize
 from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.fidelity.renders import Renders
 from smm_tutorial.scenes import Scene, random_scenes
@@ -91,7 +91,7 @@ def blender_images(renders: Renders) -> Tensor:
     top, left, bottom, right = OFFICIAL_WINDOW
     box = (left * width, top * height, right * width, bottom * height)
     pixels = [
-        fit_pixels(image, box, IMAGE_SIZE, BILINEAR)
+        crop_and_resize(image, box, IMAGE_SIZE, BILINEAR)
         for image in renders.images.permute(0, 2, 3, 1).numpy()
     ]
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255

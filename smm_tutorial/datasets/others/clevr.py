@@ -10,45 +10,37 @@ from __future__ import annotations
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from smm_tutorial import paths
-from smm_tutorial.datasets.cropping import (
-    BILINEAR,
-    Size,
-    crop_box,
-    fit_pixels,
-    height_and_width,
-    window_of_box,
-)
+from smm_tutorial.datasets.cropping import Size, crop_box, result_size, window_of_box
 from smm_tutorial.datasets.image_files import (
     PROGRESS_AFTER,
-    checked_scene,
+    parse_scene,
     read_images,
     read_scene_file,
 )
 from smm_tutorial.datasets.others.sources import SOURCES, announce
-from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.datasets.scene_images import (
+    DatasetError,
+    SceneImages,
+    check_incomplete,
+    check_split,
+    choose_scenes,
+)
+from smm_tutorial.datasets.transfer.disk import folder_or_downloads
 from smm_tutorial.scenes import Scene
 from smm_tutorial.scenes.camera import CLEVR_FRAME, Window
 from smm_tutorial.scenes.masks import scene_masks
 
+NAME = "clevr"
+SOURCE = SOURCES[NAME]
 SPLITS = ("train", "val", "test")
 FOLDER = "CLEVR_v1.0"
-SOURCE, LICENCE = SOURCES["clevr"].homepage, SOURCES["clevr"].licence
 NAMES_SHOWN = 3  # in a message about many files
-
-
-class _Listing(NamedTuple):
-    """The images of a split and, where its scenes file exists, their records."""
-
-    files: list[Path]
-    records: list[dict[str, Any]] | None
 
 
 def load_clevr(
@@ -69,77 +61,75 @@ def load_clevr(
 
     Args:
         split: "train", "val" or "test".
-        size: height and width of the result, antialiased (bilinear); None keeps the files' own
-        scale.
+        size: height and width of the result, antialiased (bilinear); None keeps the files' scale.
         root: the unpacked CLEVR_v1.0 folder or the one that holds it; None looks in the course's
-        downloads.
-        crop: a name of `resizing.CROPS` ("paper", "smm"), a window (top, left, bottom, right) in
-        fractions of the 4:3
-            frame, or None for the whole image.
+            downloads.
+        crop: a name of `cropping.CROPS` ("paper", "smm"), a window (top, left, bottom, right) in
+            fractions of the 4:3 frame, or None for the whole image.
         masks: compute masks from the records, at the resulting size (about 30 ms a scene).
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects; needs records. CLEVR6 is
-        max_objects=6.
+            max_objects=6.
         incomplete: what to do when the scenes file lists images that are not there, or the folder
-        holds images that it
-            does not list: "error", or "skip" to leave those out with a warning.
+            holds images that it does not list: "error", or "skip" to leave those out with a
+            warning.
 
     Raises:
         DatasetError: the folder or a file is missing, damaged or contradicts another.
         ValueError: an unknown split, crop or option, or one that needs records in a split without.
     """
-    if split not in SPLITS:
-        raise ValueError(f"clevr has no split {split!r}: known are {', '.join(SPLITS)}")
-    if incomplete not in ("error", "skip"):
-        raise ValueError(f'incomplete must be "error" or "skip", got {incomplete!r}')
-    folder = _clevr_folder(root)
-    announce("clevr")
+    check_split(NAME, split, SPLITS)
+    check_incomplete(incomplete)
+    folder = _find_folder(root)
+    announce(NAME)
     scenes_file = folder / "scenes" / f"CLEVR_{split}_scenes.json"
-    listing = _list_split(folder, split, scenes_file, incomplete)
-    if listing.records is None and (masks or min_objects is not None or max_objects is not None):
+    files, records = _list_split(folder, split, scenes_file, incomplete)
+    if records is None and (masks or min_objects is not None or max_objects is not None):
         raise ValueError(
             f"masks, min_objects and max_objects need scene records, and there is no {scenes_file}"
         )
-
-    counts = (
-        None if listing.records is None else [len(record["objects"]) for record in listing.records]
-    )
-    chosen = choose_scenes(counts, len(listing.files), limit, min_objects, max_objects)
-    files = [listing.files[index] for index in chosen]
-    records = None if listing.records is None else [listing.records[index] for index in chosen]
-    scenes = [] if records is None else [checked_scene(record, scenes_file) for record in records]
+    counts = None if records is None else [len(record["objects"]) for record in records]
+    chosen = choose_scenes(counts, len(files), limit, min_objects, max_objects)
+    files = [files[index] for index in chosen]
+    scenes = []
+    if records is not None:
+        records = [records[index] for index in chosen]
+        scenes = [parse_scene(record, scenes_file) for record in records]
     return SceneImages(
-        images=read_images(files, partial(_fit_image, crop=crop, size=size)),
+        images=read_images(files, partial(crop_box, crop=crop), size),
         filenames=[file.name for file in files],
-        name="clevr",
+        name=NAME,
         split=split,
-        licence=LICENCE,
-        provenance={"source": SOURCE, "version": "1.0", "crop": crop, "size": size},
+        licence=SOURCE.licence,
+        provenance={"source": SOURCE.homepage, "version": "1.0", "crop": crop, "size": size},
         masks=_compute_masks(scenes, crop, size) if masks else None,
         records=records,
     )
 
 
-def _clevr_folder(root: str | Path | None) -> Path:
+def _find_folder(root: str | Path | None) -> Path:
     """The CLEVR_v1.0 folder at `root` or in it."""
-    start = Path(root) if root is not None else paths.downloads_dir()
+    start = folder_or_downloads(root)
     for folder in (start / FOLDER, start):
         if (folder / "images").is_dir():
             return folder
     raise DatasetError(
-        f"no CLEVR at {start}: expected {FOLDER}/images/ there; run `smm-tutorial data download clevr --count 100` for the "
-        f"first 100 images, or download CLEVR_v1.0.zip (18 GB) from {SOURCE}, unpack it and pass "
-        'root="path/to/CLEVR_v1.0", or use the embedded "clevr6", which needs no download'
+        f"no CLEVR at {start}: expected {FOLDER}/images/ there; run `smm-tutorial data download "
+        "clevr --count 100` for the first 100 images, or download CLEVR_v1.0.zip (18 GB) from "
+        f'{SOURCE.homepage}, unpack it and pass root="path/to/CLEVR_v1.0", or use the embedded '
+        '"clevr6", which needs no download'
     )
 
 
-def _list_split(folder: Path, split: str, scenes_file: Path, incomplete: str) -> _Listing:
-    """The split's images, in the order of the records or else of the names."""
+def _list_split(
+    folder: Path, split: str, scenes_file: Path, incomplete: str
+) -> tuple[list[Path], list[dict[str, Any]] | None]:
+    """The split's images in the order of their records, and these; or in that of the names."""
     image_folder = folder / "images" / split
     if not image_folder.is_dir():
         raise DatasetError(
-            f"the folder {image_folder} is missing: run `smm-tutorial data download clevr --split {split}`, or unpack it from "
-            "CLEVR_v1.0.zip"
+            f"the folder {image_folder} is missing: run `smm-tutorial data download clevr --split "
+            f"{split}`, or unpack it from CLEVR_v1.0.zip"
         )
     present = {path.name for path in image_folder.glob("*.png")}
     if not present:
@@ -147,47 +137,41 @@ def _list_split(folder: Path, split: str, scenes_file: Path, incomplete: str) ->
             f"the folder {image_folder} holds no PNG images: unpack CLEVR_v1.0.zip again"
         )
     if not scenes_file.is_file():
-        return _Listing([image_folder / name for name in sorted(present)], None)
+        return [image_folder / name for name in sorted(present)], None
 
     records = read_scene_file(scenes_file)["scenes"]
     listed = {record["image_filename"] for record in records}
     faults = []
     if without_image := sorted(listed - present):
-        faults.append(f"{_some(without_image)} of {scenes_file} not in {image_folder}")
+        faults.append(f"{_name_some(without_image)} of {scenes_file} not in {image_folder}")
     if without_record := sorted(present - listed):
-        faults.append(
-            f"{_some(without_record)} in {image_folder} without a record in {scenes_file}"
-        )
+        some = _name_some(without_record)
+        faults.append(f"{some} in {image_folder} without a record in {scenes_file}")
     if faults and incomplete == "error":
         raise DatasetError(
-            f"{'; '.join(faults)}: unpack CLEVR_v1.0.zip or run `smm-tutorial data download clevr` again, or pass "
-            'incomplete="skip" to use what has both'
+            f"{'; '.join(faults)}: unpack CLEVR_v1.0.zip or run `smm-tutorial data download clevr` "
+            'again, or pass incomplete="skip" to use what has both'
         )
     if faults:
         warnings.warn(f"left out: {'; '.join(faults)}", stacklevel=4)
     kept = [record for record in records if record["image_filename"] in present]
     if not kept:
         raise DatasetError(
-            f"no record of {scenes_file} has its image in {image_folder}: unpack CLEVR_v1.0.zip again"
+            f"no record of {scenes_file} has its image in {image_folder}: "
+            "unpack CLEVR_v1.0.zip again"
         )
-    return _Listing([image_folder / record["image_filename"] for record in kept], kept)
+    return [image_folder / record["image_filename"] for record in kept], kept
 
 
-def _some(names: list[str]) -> str:
-    return f"{len(names)} images ({', '.join(names[:NAMES_SHOWN])}{', ...' if len(names) > NAMES_SHOWN else ''})"
-
-
-def _fit_image(pixels: np.ndarray, crop: str | Window | None, size: Size | None) -> np.ndarray:
-    return fit_pixels(pixels, crop_box(*pixels.shape[:2], crop), size, BILINEAR)
+def _name_some(names: list[str]) -> str:
+    more = ", ..." if len(names) > NAMES_SHOWN else ""
+    return f"{len(names)} images ({', '.join(names[:NAMES_SHOWN])}{more})"
 
 
 def _compute_masks(scenes: list[Scene], crop: str | Window | None, size: Size | None) -> Tensor:
     """Masks (M, H, W) uint8 of the window and at the size that the images were brought to."""
     box = crop_box(*CLEVR_FRAME, crop)
-    left, top, right, bottom = box
-    height, width = (
-        height_and_width(size) if size is not None else (round(bottom - top), round(right - left))
-    )
+    height, width = result_size(box, size)
     window = window_of_box(*CLEVR_FRAME, box)
     bar = tqdm(scenes, desc="computing masks", delay=PROGRESS_AFTER)
     return torch.stack([scene_masks(scene, height, width, window).byte() for scene in bar])

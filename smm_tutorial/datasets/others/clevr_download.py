@@ -15,24 +15,17 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo
 
-from smm_tutorial import paths
-from smm_tutorial.datasets.others.clevr import FOLDER, SPLITS
-from smm_tutorial.datasets.others.sources import SOURCES, announce
-from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.datasets.others.clevr import FOLDER, NAME, SOURCE, SPLITS
+from smm_tutorial.datasets.others.sources import announce
+from smm_tutorial.datasets.scene_images import DatasetError, check_count, check_split
+from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder, write_file
 from smm_tutorial.datasets.transfer.manifests import (
     entry_of,
     extend_manifest,
     is_whole,
     read_manifest,
 )
-from smm_tutorial.datasets.transfer.remote_file import (
-    DownloadError,
-    Patience,
-    Remote,
-    check_room,
-    only_one,
-    write_or_explain,
-)
+from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
 
 STAGING = ".fetching"  # images wait here until all of them and their records are there
@@ -44,7 +37,7 @@ def download_clevr(
     split: str = "train",
     count: int = 100,
     folder: str | Path | None = None,
-    url: str = SOURCES["clevr"].addresses["archive"],
+    url: str = SOURCE.addresses["archive"],
     patience: Patience | None = None,
 ) -> Path:
     """Fetches the first `count` images of a split and, where the split has them, their records.
@@ -65,21 +58,18 @@ def download_clevr(
     Raises:
         ValueError: an unknown split or a count below 1.
         DatasetError: the server fails, the archive is damaged, or the disk is full; whole files are
-        kept.
+            kept.
     """
-    if split not in SPLITS:
-        raise ValueError(f"clevr has no split {split!r}: known are {', '.join(SPLITS)}")
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    announce("clevr")
-    target = (Path(folder) if folder is not None else paths.downloads_dir()) / FOLDER
-    with only_one(target):
-        if (target / _scenes_path(split)).is_file() and _scenes_path(split) not in read_manifest(
-            target
-        ):
+    check_split(NAME, split, SPLITS)
+    check_count(count)
+    announce(NAME)
+    target = folder_or_downloads(folder) / FOLDER
+    scenes_path = _scenes_path(split)
+    with lock_folder(target):
+        if (target / scenes_path).is_file() and scenes_path not in read_manifest(target):
             raise DatasetError(
-                f"{target / _scenes_path(split)} was not written by a download: to keep your own files as they are, "
-                "download into another folder"
+                f"{target / scenes_path} was not written by a download: to keep your own files as "
+                "they are, download into another folder"
             )
         if not _has_all(target, split, count):
             _fetch(target, split, count, RemoteZip(Remote(url, patience)))
@@ -87,87 +77,72 @@ def download_clevr(
 
 
 def _has_all(target: Path, split: str, count: int) -> bool:
-    """Whether the images and records are there, as the manifest has them. Lengths are checked,
-    contents not.
-    """
+    """Whether all is there that the manifest has. Lengths are checked, contents not."""
     files = read_manifest(target)
     names = [_image_path(split, index) for index in range(count)]
     if split != "test":
         names.append(_scenes_path(split))
-    for name in names:
-        path = target / name
-        if name not in files or not path.is_file() or path.stat().st_size != files[name][0]:
-            return False
-    return True
+    return all(
+        name in files
+        and (target / name).is_file()
+        and (target / name).stat().st_size == files[name][0]
+        for name in names
+    )
 
 
 def _fetch(target: Path, split: str, count: int, archive: RemoteZip) -> None:
-    members = _image_members(archive, split, count)
-    images = {name: (info.file_size, info.CRC) for name, info in members.items()}
-    missing = {
-        name: info for name, info in members.items() if not is_whole(target / name, images[name])
-    }
-    staged = {name: target / STAGING / name for name in missing}
-    to_fetch = {
-        name: info for name, info in missing.items() if not is_whole(staged[name], images[name])
-    }
-    check_room(target, sum(info.file_size for info in to_fetch.values()))
-
-    place = {info.filename: staged[name] for name, info in to_fetch.items()}
-    archive.fetch(
-        to_fetch.values(), lambda info, content: write_or_explain(place[info.filename], content)
-    )
-    scenes = _scenes_content(archive, target, split, count)
-    for name, path in staged.items():
+    members = _find_image_members(archive, split, count)
+    files = {name: (info.file_size, info.CRC) for name, info in members.items()}
+    missing = {n: info for n, info in members.items() if not is_whole(target / n, files[n])}
+    archive.save(target / STAGING, missing)
+    scenes = _read_scenes(archive, target, split, count)
+    for name in missing:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target / name)
+        (target / STAGING / name).replace(target / name)
     if scenes is not None:
-        write_or_explain(target / _scenes_path(split), scenes)
-        images[_scenes_path(split)] = entry_of(scenes)
-    extend_manifest(target, images)
+        write_file(target / _scenes_path(split), scenes)
+        files[_scenes_path(split)] = entry_of(scenes)
+    extend_manifest(target, files)
 
 
-def _image_members(archive: RemoteZip, split: str, count: int) -> dict[str, ZipInfo]:
+def _find_image_members(archive: RemoteZip, split: str, count: int) -> dict[str, ZipInfo]:
     """The first images of the split, by their path below CLEVR_v1.0."""
     found = {}
     for index in range(count):
         name = _image_path(split, index)
         if (info := archive.members.get(f"{FOLDER}/{name}")) is None:
             raise DownloadError(
-                f"{archive.remote.url} has no {FOLDER}/{name}: it holds {index} images of {split} in a row; "
+                f"{archive.remote.url} has no {FOLDER}/{name}: "
+                f"it holds {index} images of {split} in a row; "
                 + ("ask for no more" if index else "check the address")
             )
         found[name] = info
     return found
 
 
-def _scenes_content(archive: RemoteZip, target: Path, split: str, count: int) -> bytes | None:
-    """The scenes file for as many images as will be there, None for a split without records."""
+def _read_scenes(archive: RemoteZip, target: Path, split: str, count: int) -> bytes | None:
+    """A scenes file for as many images as will be there; None for a split without records."""
     name = _scenes_path(split)
     if (info := archive.members.get(f"{FOLDER}/{name}")) is None:
         if split != "test":
             raise DownloadError(f"{archive.remote.url} has no {FOLDER}/{name}: check the address")
         return None
-    present = sum(1 for path in read_manifest(target) if path.startswith(f"images/{split}/"))
+    present = sum(path.startswith(f"images/{split}/") for path in read_manifest(target))
     count = max(count, present)  # fewer than last time: the records of the others stay
-    origin, records = first_records(archive.stream(info), count)
+    origin, records = parse_first_records(archive.stream(info), count)
     names = [record.get("image_filename") for record in records]
     if names != [Path(_image_path(split, index)).name for index in range(count)]:
         raise DownloadError(
             f"{name} in {archive.remote.url} does not list the first {count} images in order"
         )
-    content = {
-        "info": {**origin, "excerpt": f"the first {count} records of the official file"},
-        "scenes": records,
-    }
-    return json.dumps(content, separators=(",", ":")).encode()
+    origin |= {"excerpt": f"the first {count} records of the official file"}
+    return json.dumps({"info": origin, "scenes": records}, separators=(",", ":")).encode()
 
 
-def first_records(
+def parse_first_records(
     pieces: Iterator[bytes], count: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The field "info" and the first `count` records of a CLEVR scenes file that arrives piece by
-    piece.
+    """The field "info" and the first `count` records of a scenes file that arrives in pieces.
 
     Raises:
         DownloadError: what arrives is no scenes file, or ends before `count` records.
@@ -187,7 +162,8 @@ def first_records(
                 if len(text) > LONGEST_RECORD:
                     break
                 continue
-            origin, text = _info(text[: match.end()]), text[match.end() :]
+            origin = _parse_info(text[: match.end()])
+            text = text[match.end() :]
         while len(records) < count:
             text = text.lstrip(" \t\r\n,")
             try:
@@ -207,14 +183,13 @@ def first_records(
         if len(records) == count:
             return origin, records
     raise DownloadError(
-        f"the scenes file holds {len(records)} records, expected at least {count}: check the address"
+        f"the scenes file holds {len(records)} records, expected at least {count}: "
+        "check the address"
     )
 
 
-def _info(head: str) -> dict[str, Any]:
-    """The field "info" of a scenes file whose text up to the list of scenes is `head`; empty if it
-    stands after it.
-    """
+def _parse_info(head: str) -> dict[str, Any]:
+    """The field "info" of a scenes file that begins with `head`; empty where it stands later."""
     try:
         return json.loads(head + "]}").get("info", {})
     except ValueError as error:

@@ -10,16 +10,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, crop_box, fit_pixels
-from smm_tutorial.datasets.image_files import (
-    checked_scene,
-    read_images,
-    read_masks,
-    read_scene_file,
-)
+from smm_tutorial.datasets.cropping import Size, crop_box
+from smm_tutorial.datasets.image_files import parse_scene, read_images, read_masks, read_scene_file
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
 from smm_tutorial.scenes.camera import Window
 
@@ -39,11 +31,10 @@ def load_clevr_renders(
     Args:
         split: only scenes whose record says this split.
         size: height and width of the result; images antialiased (bilinear), masks by nearest
-        neighbour; None keeps the
-            files' own scale.
+            neighbour; None keeps the files' own scale.
         root: the folder that holds images/, masks/ and scenes.json.
-        crop: a name of `resizing.CROPS`, a window (top, left, bottom, right) in fractions of the
-        4:3 frame, or None.
+        crop: a name of `cropping.CROPS`, a window (top, left, bottom, right) in fractions of the
+            4:3 frame, or None.
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects.
 
@@ -61,28 +52,24 @@ def load_clevr_renders(
         )
     records = [record for record in content["scenes"] if record.get("split") == split]
     counts = [len(record["objects"]) for record in records]
-    records = [
-        records[index]
-        for index in choose_scenes(counts, len(records), limit, min_objects, max_objects)
-    ]
+    chosen = choose_scenes(counts, len(records), limit, min_objects, max_objects)
+    records = [records[index] for index in chosen]
     for record in records:
-        checked_scene(record, scenes_file)
+        parse_scene(record, scenes_file)  # for its checks
 
     filenames = [record["image_filename"] for record in records]
-    masks = read_masks(
-        [folder / "masks" / name for name in filenames], partial(_fit, crop, size, NEAREST)
-    )
-    for name, mask, record in zip(filenames, masks, records, strict=True):
-        if int(mask.max()) > len(record["objects"]):
+    find_box = partial(crop_box, crop=crop)
+    masks = read_masks([folder / "masks" / name for name in filenames], find_box, size)
+    for record, highest in zip(records, masks.amax(dim=(1, 2)).tolist(), strict=True):
+        if highest > len(record["objects"]):
             raise DatasetError(
-                f"{folder / 'masks' / name} holds label {int(mask.max())}, but its record in {scenes_file} has "
-                f"{len(record['objects'])} objects: the files do not belong together; render them again"
+                f"{folder / 'masks' / record['image_filename']} holds label {highest}, but its "
+                f"record in {scenes_file} has {len(record['objects'])} objects: the files do not "
+                "belong together; render them again"
             )
     info = content.get("info", {})
     return SceneImages(
-        images=read_images(
-            [folder / "images" / name for name in filenames], partial(_fit, crop, size, BILINEAR)
-        ),
+        images=read_images([folder / "images" / name for name in filenames], find_box, size),
         filenames=filenames,
         name="clevr-renders",
         split=split,
@@ -91,9 +78,3 @@ def load_clevr_renders(
         masks=masks,
         records=records,
     )
-
-
-def _fit(
-    crop: str | Window | None, size: Size | None, resampling: Image.Resampling, pixels: np.ndarray
-) -> np.ndarray:
-    return fit_pixels(pixels, crop_box(*pixels.shape[:2], crop), size, resampling)

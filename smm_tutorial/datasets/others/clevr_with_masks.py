@@ -1,7 +1,6 @@
-"""CLEVR (with masks): 100,000 scenes rendered anew by CLEVR's rules, with masks (Kabra et al.,
-2019).
+"""CLEVR (with masks): 100,000 scenes rendered anew by CLEVR's rules (Kabra et al., 2019).
 
-One GZIP TFRecord file holds them all, in no splits. Its beginning is a valid beginning:
+One GZIP TFRecord file holds them all, in no splits. Its beginning is a valid file too:
 `download_clevr_with_masks` fetches as much of it as the scenes you ask for need, and goes on from
 there when you ask for more.
 """
@@ -10,9 +9,9 @@ from __future__ import annotations
 
 import gzip
 import io
-import itertools
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,19 +19,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from smm_tutorial import paths
-from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, crop_box, fit_pixels
+from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, crop_and_resize, crop_box
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.others.sources import SOURCES, announce
-from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_bounds
-from smm_tutorial.datasets.transfer.remote_file import (
-    SOURCE_SUFFIX,
-    GrowingFile,
-    Patience,
-    Remote,
-    check_room,
-    only_one,
-)
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_bounds, check_split
+from smm_tutorial.datasets.transfer.disk import check_free_space, folder_or_downloads, lock_folder
+from smm_tutorial.datasets.transfer.remote_file import Patience, Remote
+from smm_tutorial.datasets.transfer.resumable_file import ResumableFile, is_beginning
 from smm_tutorial.datasets.transfer.tfrecords import (
     CutShortError,
     Feature,
@@ -43,21 +36,15 @@ from smm_tutorial.datasets.transfer.tfrecords import (
 from smm_tutorial.scenes.camera import Window
 
 NAME = "clevr-with-masks"
-FILE = "clevr_with_masks_train.tfrecords"
+SOURCE = SOURCES[NAME]
 FOLDER = "clevr_with_masks"
+FILE = "clevr_with_masks_train.tfrecords"
+#: First example and the one after the last. The file has no splits; these are commonly used.
 SPLITS = {"train": (0, 70_000), "val": (70_000, 85_000), "test": (85_000, 100_000)}
-"""First example and the one after the last. The data set has no splits; these are the ones commonly
-used.
-"""
 HEIGHT, WIDTH, ENTITIES = 240, 320, 11  # the first entity is the background
 BYTES_PER_EXAMPLE = 105_000  # packed: 10.5 GB for 100,000
 DAMAGE = (RecordError, gzip.BadGzipFile, zlib.error)
-CODES = (
-    "size",
-    "material",
-    "shape",
-    "color",
-)  # small integers; which is which has not been published with the data
+CODES = ("size", "material", "shape", "color")  # small integers of unpublished meaning
 
 
 def load_clevr_with_masks(
@@ -69,57 +56,56 @@ def load_clevr_with_masks(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> SceneImages:
-    """Scenes with their masks; the records hold what the file tells of each object, in CLEVR's
-    field names.
+    """Scenes with their masks; the records hold what the file tells of each object.
 
-    Sizes, materials, shapes and colours stay the file's integer codes, so `Scene.from_record` does
-    not read them.
+    Records have CLEVR's field names. Sizes, materials, shapes and colours stay the file's integer
+    codes, so `Scene.from_record` does not read them.
 
     Args:
         split: "train", "val" or "test": the first 70,000 examples, the next 15,000, the rest.
         size: height and width of the result; images antialiased (bilinear), masks by nearest
-        neighbour; None keeps
-            240 x 320.
+            neighbour; None keeps 240 x 320.
         root: the TFRecord file or the folder that holds it; None looks in the course's downloads.
-        crop: a name of `resizing.CROPS` ("paper" is the usual one), a window in fractions of the
-        frame, or None.
+        crop: a name of `cropping.CROPS` ("paper" is the usual one), a window in fractions of the
+            frame, or None.
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects. CLEVR6 is max_objects=6.
 
     Raises:
         DatasetError: the file is missing, damaged, or was not fetched far enough for this split and
-        limit.
+            limit.
         ValueError: an unknown split or crop, an impossible bound, or no scene left.
     """
-    start, stop = _split_range(split)
+    check_split(NAME, split, SPLITS)
     check_bounds(limit, min_objects, max_objects)
-    fewest, most = min_objects or 0, ENTITIES if max_objects is None else max_objects
+    start, stop = SPLITS[split]
+    fewest = min_objects or 0
+    most = ENTITIES if max_objects is None else max_objects
     box = crop_box(HEIGHT, WIDTH, crop)
-    path = _file_at(root)
+    path = _find_file(root)
     announce(NAME)
     images, masks, records, seen = [], [], [], 0
     with (
         path.open("rb", buffering=0) as file,
         tqdm(total=limit, desc="reading", delay=PROGRESS_AFTER) as bar,
     ):
-        is_beginning = path.with_name(path.name + SOURCE_SUFFIX).is_file()
-        for index, content in itertools.islice(
-            enumerate(_records(file, path, is_beginning)), start, stop
-        ):
-            image, mask, record = _decoded(content, index, split, path)
+        examples = enumerate(_read_records(file, path, is_beginning(path)))
+        for index, content in islice(examples, start, stop):
+            image, mask, record = _decode_example(content, index, split, path)
             seen += 1
             if not fewest <= len(record["objects"]) <= most:
                 continue
-            images.append(fit_pixels(image, box, size, BILINEAR))
-            masks.append(fit_pixels(mask, box, size, NEAREST))
+            images.append(crop_and_resize(image, box, size, BILINEAR))
+            masks.append(crop_and_resize(mask, box, size, NEAREST))
             records.append(record)
             bar.update()
             if len(images) == limit:
                 break
-    if is_beginning and seen < stop - start and len(images) < (limit or 1):
+    if is_beginning(path) and seen < stop - start and len(images) < (limit or 1):
         raise DatasetError(
-            f"{path} was fetched only as far as {seen} examples of {split}, {len(images)} of them with {fewest} to {most} "
-            f"objects: run `smm-tutorial data download {NAME} --split {split} --count {2 * max(seen, limit or 50)}`"
+            f"{path} was fetched only as far as {seen} examples of {split}, {len(images)} of them "
+            f"with {fewest} to {most} objects: run `smm-tutorial data download {NAME} --split "
+            f"{split} --count {2 * max(seen, limit or 50)}`"
         )
     if not seen:
         raise DatasetError(
@@ -132,8 +118,8 @@ def load_clevr_with_masks(
         filenames=[record["image_filename"] for record in records],
         name=NAME,
         split=split,
-        licence=SOURCES[NAME].licence,
-        provenance={"source": SOURCES[NAME].homepage, "file": FILE, "crop": crop, "size": size},
+        licence=SOURCE.licence,
+        provenance={"source": SOURCE.homepage, "file": FILE, "crop": crop, "size": size},
         masks=torch.from_numpy(np.stack(masks)),
         records=records,
     )
@@ -143,11 +129,10 @@ def download_clevr_with_masks(
     split: str = "train",
     count: int = 100,
     folder: str | Path | None = None,
-    url: str = SOURCES[NAME].addresses["records"],
+    url: str = SOURCE.addresses["records"],
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches the file as far as the first `count` examples of a split; each record's checksum is
-    checked.
+    """Fetches the file as far as a split's first `count` examples; each one's checksum is checked.
 
     The file is packed as one stream, so everything before the split comes along: 7.4 GB for "val".
     What was fetched before is kept and gone on from.
@@ -156,41 +141,32 @@ def download_clevr_with_masks(
         The TFRecord file, or its beginning, as `load_clevr_with_masks(root=...)` wants it.
 
     Raises:
-        ValueError: an unknown split or a count below 1.
+        ValueError: an unknown split or a count that the split does not have.
         DatasetError: the server fails, the disk is full (what was fetched is kept), or the file is
-        damaged (it is
-            deleted).
+            damaged (it is deleted).
     """
-    start, stop = _split_range(split)
+    check_split(NAME, split, SPLITS)
+    start, stop = SPLITS[split]
     if not 1 <= count <= stop - start:
         raise ValueError(f"count must be 1 to {stop - start}, the size of {split}, got {count}")
     announce(NAME)
-    target = Path(folder) if folder is not None else paths.downloads_dir() / FOLDER
+    needed = start + count
+    target = folder_or_downloads(folder, FOLDER)
     path = target / FILE
-    with only_one(target):
+    with lock_folder(target):
         present = path.stat().st_size if path.is_file() else 0
-        check_room(target, max(0, (start + count) * BYTES_PER_EXAMPLE - present))
-        with GrowingFile(Remote(url, patience), path) as growing:
-            found = 0
+        check_free_space(target, max(0, needed * BYTES_PER_EXAMPLE - present))
+        with ResumableFile(Remote(url, patience), path) as file:
+            examples = islice(_read_records(file, path, may_end=False), needed)
             try:
-                records = itertools.islice(
-                    _records(growing, path, is_beginning=False), start + count
-                )
-                for _ in tqdm(
-                    records,
-                    total=start + count,
-                    unit="scene",
-                    desc="fetching",
-                    delay=PROGRESS_AFTER,
-                ):
-                    found += 1
+                found = _count(examples, "fetching", needed)
             except DatasetError as error:
                 if isinstance(error.__cause__, DAMAGE):
-                    growing.forget()
+                    file.discard()
                 raise
-    if found < start + count:
+    if found < needed:
         raise DatasetError(
-            f"{url} holds {found:,} examples, expected {start + count:,}: check the address"
+            f"{url} holds {found:,} examples, expected {needed:,}: check the address"
         )
     return path
 
@@ -201,78 +177,69 @@ def count_examples(root: str | Path | None = None) -> int:
     Raises:
         DatasetError: there is no such file, or it is damaged.
     """
-    path = _file_at(root)
+    path = _find_file(root)
     with path.open("rb", buffering=0) as file:
-        is_beginning = path.with_name(path.name + SOURCE_SUFFIX).is_file()
-        return sum(
-            1
-            for _ in tqdm(_records(file, path, is_beginning), desc="checking", delay=PROGRESS_AFTER)
-        )
+        return _count(_read_records(file, path, is_beginning(path)), "checking")
 
 
-def _split_range(split: str) -> tuple[int, int]:
-    if split not in SPLITS:
-        raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(SPLITS)}")
-    return SPLITS[split]
+def _count(examples: Iterator[bytes], what: str, total: int | None = None) -> int:
+    """How many examples there are, with a bar that shows them pass by."""
+    return sum(1 for _ in tqdm(examples, what, total, unit="scene", delay=PROGRESS_AFTER))
 
 
-def _file_at(root: str | Path | None) -> Path:
-    start = Path(root) if root is not None else paths.downloads_dir() / FOLDER
+def _find_file(root: str | Path | None) -> Path:
+    start = folder_or_downloads(root, FOLDER)
     path = start / FILE if start.is_dir() else start
     if not path.is_file():
         raise DatasetError(
-            f"no {NAME} at {start}: run `smm-tutorial data download {NAME} --count 100` for the first 100 scenes, or "
-            f"pass root= to a {FILE} that you have"
+            f"no {NAME} at {start}: run `smm-tutorial data download {NAME} --count 100` for the "
+            f"first 100 scenes, or pass root= to a {FILE} that you have"
         )
     return path
 
 
-def _records(file: BinaryIO | io.RawIOBase, path: Path, is_beginning: bool) -> Iterator[bytes]:
-    """The records in the packed file; where only its beginning was fetched, they may end within
-    one.
-    """
+def _read_records(file: BinaryIO | io.RawIOBase, path: Path, may_end: bool) -> Iterator[bytes]:
+    """The records in the packed file; where it is but a beginning, it may end within one."""
     try:
         with gzip.GzipFile(fileobj=io.BufferedReader(file, 1 << 20)) as unpacked:
             yield from read_records(unpacked)
     except (EOFError, CutShortError) as error:
-        if not is_beginning:
+        if not may_end:
             raise DatasetError(f"{path} is cut short ({error}): fetch it again") from error
     except DAMAGE as error:
         raise DatasetError(f"{path} is damaged ({error}): delete it and fetch it again") from error
 
 
-def _decoded(
+def _decode_example(
     content: bytes, index: int, split: str, path: Path
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Image (240, 320, 3), mask (240, 320) and record of one example."""
     try:
         features = parse_example(content)
-        image = np.frombuffer(_one(features, "image"), np.uint8).reshape(HEIGHT, WIDTH, 3)
-        entities = np.frombuffer(_one(features, "mask"), np.uint8).reshape(ENTITIES, HEIGHT, WIDTH)
+        image = _read_bytes(features, "image").reshape(HEIGHT, WIDTH, 3)
+        entities = _read_bytes(features, "mask").reshape(ENTITIES, HEIGHT, WIDTH)
         visible = np.flatnonzero(features["visibility"].reshape(ENTITIES)[1:]) + 1
         labels = np.zeros(ENTITIES, np.uint8)
         labels[visible] = np.arange(1, len(visible) + 1)
-        return image, labels[entities.argmax(0)], _record(features, visible, index, split)
+        return image, labels[entities.argmax(0)], _make_record(features, visible, index, split)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise DatasetError(
             f"example {index} of {path} is not laid out as {NAME} ({error}): fetch it again"
         ) from error
 
 
-def _one(features: dict[str, Feature], name: str) -> bytes:
-    """A feature that is bytes: as one string, or one string an element."""
-    return b"".join(features[name])
+def _read_bytes(features: dict[str, Feature], name: str) -> np.ndarray:
+    """A feature of bytes, as one string or one string an element: flat, uint8."""
+    return np.frombuffer(b"".join(features[name]), np.uint8)
 
 
-def _record(
+def _make_record(
     features: dict[str, Feature], visible: np.ndarray, index: int, split: str
 ) -> dict[str, Any]:
     """CLEVR's fields for the visible entities after the background."""
     place = np.stack([features[axis].reshape(ENTITIES) for axis in "xyz"], 1)  # (11, 3)
     pixel = features["pixel_coords"].reshape(ENTITIES, 3)
-    codes = {
-        name: np.frombuffer(_one(features, name), np.uint8).reshape(ENTITIES) for name in CODES
-    }
+    codes = {name: _read_bytes(features, name).reshape(ENTITIES) for name in CODES}
     return {
         "image_index": index,
         "image_filename": f"clevr_with_masks_{index:06d}",

@@ -1,5 +1,4 @@
-"""ClevrTex: CLEVR-like scenes in which everything wears a photographed texture (Karazija et al.,
-arXiv 2111.10265).
+"""ClevrTex: CLEVR-like scenes with photographed textures (Karazija et al., arXiv 2111.10265).
 
 The layout is clevrtex_{variant}/**/CLEVRTEX_{variant}_{index:06d}.png, beside each the mask
 ..._flat.png and the record ...json. The benchmark splits by index: the first tenth is test, the
@@ -10,30 +9,25 @@ from __future__ import annotations
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from smm_tutorial import paths
-from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, centre_box, fit_pixels
+from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
-from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
-from smm_tutorial.datasets.transfer.archives import unpack_from
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split, choose_scenes
+from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
-from smm_tutorial.datasets.transfer.remote_file import Patience, only_one
+from smm_tutorial.datasets.transfer.remote_file import Patience
+from smm_tutorial.datasets.transfer.remote_tar import unpack_tar
 
 NAME = "clevrtex"
+SOURCE = SOURCES[NAME]
 TOTALS = {"full": 50_000, "camo": 20_000, "outd": 10_000}
 TENTHS = {"test": (0, 1), "val": (1, 2), "train": (2, 10)}
-CROP_OF_BENCHMARK = 0.8  # the side of the central square, as a part of the image's shorter side
-PARTS = {
-    "train": (2, 3, 4, 5, 1),
-    "val": (1, 2, 3, 4, 5),
-    "test": (1, 2, 3, 4, 5),
-}  # where to look first
+CROP_OF_BENCHMARK = 0.8  # the side of the central square, as a share of the image's shorter side
+#: The archives of the variant "full" in the order in which a split is looked for.
+PARTS = {"train": (2, 3, 4, 5, 1), "val": (1, 2, 3, 4, 5), "test": (1, 2, 3, 4, 5)}
 INDEX = re.compile(r"_(\d{6})(?:_flat\.png|\.png|\.json)$")
 SUFFIXES = (".png", "_flat.png", ".json")
 
@@ -56,12 +50,11 @@ def load_clevrtex(
     Args:
         split: "train", "val" or "test"; the variant "outd" has only "test".
         size: height and width of the result; images antialiased (bilinear), masks by nearest
-        neighbour; None keeps the
-            files' scale (240 x 320).
+            neighbour; None keeps the files' scale (240 x 320).
         root: the clevrtex_{variant} folder or the one that holds it; None looks in the course's
-        downloads.
+            downloads.
         variant: "full", "camo" (objects wear the ground's texture) or "outd" (unseen shapes and
-        textures).
+            textures).
         crop: "paper" for the benchmark's central square (192 of 240), or None for the whole image.
         limit: at most so many images, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects.
@@ -70,36 +63,26 @@ def load_clevrtex(
         DatasetError: the folder or a file is missing or damaged.
         ValueError: an unknown split, variant or crop, an impossible bound, or no scene left.
     """
-    start, stop = _index_range(variant, split)
-    if crop not in (None, "paper"):
-        raise ValueError(
-            f'crop must be "paper" (the benchmark\'s central square) or None, got {crop!r}'
-        )
-    folder = _folder(root, variant)
-    images = _images(folder, variant, start, stop, split)
+    indices = _find_indices(variant, split)
+    meaning = "the benchmark's central square"
+    find_box = centre_crop(crop, "paper", meaning, CROP_OF_BENCHMARK)
+    images = _list_images(_find_folder(root, variant), variant, indices, split)
     announce(NAME)
-    if min_objects is None and max_objects is None:
-        images = [images[i] for i in choose_scenes(None, len(images), limit)]
-        records = [_read_record(path) for path in images]
-    else:
-        records = [_read_record(path) for path in images]
-        counts = [len(record["objects"]) for record in records]
-        chosen = choose_scenes(counts, len(images), limit, min_objects, max_objects)
-        images, records = [images[i] for i in chosen], [records[i] for i in chosen]
+    counts = None
+    if min_objects is not None or max_objects is not None:  # all records, which takes its time
+        counts = [len(_read_record(path)["objects"]) for path in images]
+    chosen = choose_scenes(counts, len(images), limit, min_objects, max_objects)
+    images = [images[index] for index in chosen]
     masks = [path.with_name(path.stem + "_flat.png") for path in images]
+    records = [_read_record(path) for path in images]
     return SceneImages(
-        images=read_images(images, partial(_fit, crop, size, BILINEAR)),
+        images=read_images(images, find_box, size),
         filenames=[path.name for path in images],
         name=NAME,
         split=split,
-        licence=SOURCES[NAME].licence,
-        provenance={
-            "source": SOURCES[NAME].homepage,
-            "variant": variant,
-            "crop": crop,
-            "size": size,
-        },
-        masks=read_masks(masks, partial(_fit, crop, size, NEAREST)),
+        licence=SOURCE.licence,
+        provenance={"source": SOURCE.homepage, "variant": variant, "crop": crop, "size": size},
+        masks=read_masks(masks, find_box, size),
         records=records,
     )
 
@@ -112,8 +95,7 @@ def download_clevrtex(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches `count` images of a split, with masks and records, in the order in which the archives
-    hold them.
+    """Fetches `count` images of a split, with masks and records, in the archives' order.
 
     Args:
         split, variant: as `load_clevrtex`.
@@ -128,21 +110,21 @@ def download_clevrtex(
     Raises:
         ValueError: an unknown split or variant, or a count that the split does not have.
         DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
-        many images.
+            many images.
     """
-    start, stop = _index_range(variant, split)
-    if not 1 <= count <= stop - start:
-        raise ValueError(f"count must be 1 to {stop - start:,}, the size of {split}, got {count}")
+    indices = _find_indices(variant, split)
+    if not 1 <= count <= len(indices):
+        raise ValueError(f"count must be 1 to {len(indices):,}, the size of {split}, got {count}")
     announce(NAME)
-    urls = {**SOURCES[NAME].addresses, **(urls or {})}
+    urls = SOURCE.addresses | (urls or {})
     archives = [f"full{part}" for part in PARTS[split]] if variant == "full" else [variant]
-    target = (Path(folder) if folder is not None else paths.downloads_dir()) / f"clevrtex_{variant}"
-    pattern = re.compile(
+    target = folder_or_downloads(folder) / f"clevrtex_{variant}"
+    member_name = re.compile(
         rf"(?:.*/)?clevrtex_{variant}/((?:.*/)?CLEVRTEX_{variant}_\d{{6}}(_flat\.png|\.png|\.json))"
     )
 
     def place(member: str) -> str | None:
-        match = pattern.fullmatch(member)
+        match = member_name.fullmatch(member)
         return match[1] if match and ".." not in member else None
 
     parts: dict[int, set[str]] = {}
@@ -150,52 +132,53 @@ def download_clevrtex(
 
     def arrived(name: str) -> bool:
         index = int(INDEX.search(name)[1])
-        if start <= index < stop:
+        if index in indices:
             parts.setdefault(index, set()).add(name)
             if len(parts[index]) == len(SUFFIXES):
                 complete.add(index)
         return len(complete) >= count
 
-    with only_one(target):
+    with lock_folder(target):
         for name in read_manifest(target):
             arrived(name)
-        if len(complete) < count:
-            any(
-                unpack_from(urls[archive], target, place, arrived, patience) for archive in archives
-            )
+        for archive in archives:
+            if len(complete) < count:
+                unpack_tar(urls[archive], target, place, arrived, patience)
     if len(complete) < count:
         raise DatasetError(
-            f"the archives hold {len(complete)} images of {split}, expected {count}: ask for no more"
+            f"the archives hold {len(complete)} images of {split}, expected {count}: "
+            "ask for no more"
         )
     return target
 
 
-def _index_range(variant: str, split: str) -> tuple[int, int]:
+def _find_indices(variant: str, split: str) -> range:
+    """The numbers of a split's images."""
     if variant not in TOTALS:
         raise ValueError(f"{NAME} has no variant {variant!r}: known are {', '.join(TOTALS)}")
-    splits = ("test",) if variant == "outd" else tuple(TENTHS)
-    if split not in splits:
-        raise ValueError(f"{NAME} {variant} has no split {split!r}: known are {', '.join(splits)}")
-    first, last = (0, 10) if variant == "outd" else TENTHS[split]
-    return TOTALS[variant] * first // 10, TOTALS[variant] * last // 10
+    tenths = {"test": (0, 10)} if variant == "outd" else TENTHS
+    check_split(f"{NAME} {variant}", split, tenths)
+    first, last = tenths[split]
+    return range(TOTALS[variant] * first // 10, TOTALS[variant] * last // 10)
 
 
-def _folder(root: str | Path | None, variant: str) -> Path:
-    start = Path(root) if root is not None else paths.downloads_dir()
+def _find_folder(root: str | Path | None, variant: str) -> Path:
+    start = folder_or_downloads(root)
     for folder in (start / f"clevrtex_{variant}", start):
         if folder.name == f"clevrtex_{variant}" and folder.is_dir():
             return folder
     raise DatasetError(
-        f"no folder clevrtex_{variant} at {start}: run `smm-tutorial data download {NAME} --count 100`, or unpack the "
-        f"archives from {SOURCES[NAME].homepage} and pass root= to the folder"
+        f"no folder clevrtex_{variant} at {start}: run `smm-tutorial data download {NAME} --count "
+        f"100`, or unpack the archives from {SOURCE.homepage} and pass root= to the folder"
     )
 
 
-def _images(folder: Path, variant: str, start: int, stop: int, split: str) -> list[Path]:
-    """The images of the split, sorted by index: those that were downloaded, or else all, none
-    missing.
-    """
-    again = f"run `smm-tutorial data download {NAME} --split {split}` again, or unpack the archives again"
+def _list_images(folder: Path, variant: str, indices: range, split: str) -> list[Path]:
+    """The split's images, sorted by index: those downloaded, or else all, none missing."""
+    again = (
+        f"run `smm-tutorial data download {NAME} --split {split}` again, "
+        "or unpack the archives again"
+    )
     fetched = set(read_manifest(folder))
     listed = [
         folder / name for name in fetched if {name[:-4] + suffix for suffix in SUFFIXES} <= fetched
@@ -203,7 +186,7 @@ def _images(folder: Path, variant: str, start: int, stop: int, split: str) -> li
     found: dict[int, Path] = {}
     for path in listed if fetched else folder.glob(f"**/CLEVRTEX_{variant}_??????.png"):
         index = int(INDEX.search(path.name)[1])
-        if not start <= index < stop:
+        if index not in indices:
             continue
         if index in found:
             raise DatasetError(
@@ -212,12 +195,14 @@ def _images(folder: Path, variant: str, start: int, stop: int, split: str) -> li
         found[index] = path
     if not found:
         raise DatasetError(
-            f"{folder} holds no image of {split}, which are numbers {start} to {stop - 1}: {again}"
+            f"{folder} holds no image of {split}, "
+            f"which are numbers {indices[0]} to {indices[-1]}: {again}"
         )
-    if not fetched and len(found) < stop - start:
-        missing = next(index for index in range(start, stop) if index not in found)
+    if not fetched and len(found) < len(indices):
+        missing = next(index for index in indices if index not in found)
         raise DatasetError(
-            f"{folder} holds {len(found):,} of {stop - start:,} images of {split}, not {missing}: {again}"
+            f"{folder} holds {len(found):,} of {len(indices):,} images of {split}, "
+            f"not {missing}: {again}"
         )
     return [found[index] for index in sorted(found)]
 
@@ -235,9 +220,3 @@ def _read_record(image: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DatasetError(f"{path} is damaged ({error}): unpack the archives again") from error
     return record
-
-
-def _fit(crop: str | None, size: Size | None, resampling, pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    side = int(CROP_OF_BENCHMARK * min(height, width)) if crop == "paper" else None
-    return fit_pixels(pixels, centre_box(height, width, side), size, resampling)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,24 +17,24 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from smm_tutorial import paths
-from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, centre_box, fit_pixels
+from smm_tutorial.datasets.cropping import NEAREST, FindBox, Size, centre_crop, crop_and_resize
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER, read_images
 from smm_tutorial.datasets.others.sources import SOURCES, announce
-from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
-from smm_tutorial.datasets.transfer.manifests import extend_manifest, is_whole, read_manifest
-from smm_tutorial.datasets.transfer.remote_file import (
-    DownloadError,
-    Patience,
-    Remote,
-    check_room,
-    only_one,
-    write_or_explain,
+from smm_tutorial.datasets.scene_images import (
+    DatasetError,
+    SceneImages,
+    check_count,
+    check_incomplete,
+    check_split,
+    choose_scenes,
 )
+from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
+from smm_tutorial.datasets.transfer.manifests import extend_manifest, is_whole, read_manifest
+from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
 
 NAME = "coco"
-FOLDER = "coco"
+SOURCE = SOURCES[NAME]
 SPLITS = ("train", "val")
 MOST_OBJECTS = 255  # labels that fit into a byte
 
@@ -60,53 +59,43 @@ def load_coco(
     Args:
         split: "train" or "val"; the labels of "test" are kept secret.
         size: height and width of the result; images antialiased (bilinear), masks by nearest
-        neighbour. The images
-            differ in size, so more than one needs it.
+            neighbour. The images differ in size, so more than one needs it.
         root: the folder that holds annotations/ (or the JSON file itself) and {split}2017/; None
-        looks in the
-            course's downloads.
+            looks in the course's downloads.
         crop: "centre" for the largest square in the middle, or None for the whole image.
         masks: read the masks; False needs no pycocotools.
         limit: at most so many images, from the first, counted after the bounds on objects.
         min_objects, max_objects: only images with so many objects (crowds do not count).
         incomplete: what to do when images that the annotations list are not there: "error", or
-        "skip" with a warning.
-            Images that a download left out on purpose are never an error.
+            "skip" with a warning. Images that a download left out on purpose are never an error.
 
     Raises:
         DatasetError: a file is missing or damaged, or pycocotools is not installed.
         ValueError: an unknown split, crop or option, an impossible bound, or no image left.
     """
-    _check_split(split)
-    if crop not in (None, "centre"):
-        raise ValueError(
-            f'crop must be "centre" (the largest square in the middle) or None, got {crop!r}'
-        )
-    if incomplete not in ("error", "skip"):
-        raise ValueError(f'incomplete must be "error" or "skip", got {incomplete!r}')
-    folder = Path(root) if root is not None else paths.downloads_dir() / FOLDER
-    file = _annotations_file(folder, split)
+    check_split(NAME, split, SPLITS)
+    find_box = centre_crop(crop, "centre", "the largest square in the middle", 1.0)
+    check_incomplete(incomplete)
+    folder = folder_or_downloads(root, NAME)
+    file = _find_annotations(folder, split)
     records, outlines = _read_annotations(file)
     announce(NAME)
-    present = _present(folder, split, records, file, incomplete)
+    present = _find_present(folder, split, records, file, incomplete)
     counts = [len(records[index]["objects"]) for index in present]
-    chosen = [
-        present[i] for i in choose_scenes(counts, len(present), limit, min_objects, max_objects)
-    ]
-    records = [records[index] for index in chosen]
+    chosen = choose_scenes(counts, len(present), limit, min_objects, max_objects)
+    records = [records[present[index]] for index in chosen]
+    outlines = [outlines[present[index]] for index in chosen]
     files = [folder / f"{split}2017" / record["image_filename"] for record in records]
-    images = read_images(files, partial(_fit, crop, size))
+    images = read_images(files, find_box, size)
     _check_sizes(files, records, file)
     return SceneImages(
         images=images,
         filenames=[record["image_filename"] for record in records],
         name=NAME,
         split=split,
-        licence=SOURCES[NAME].licence,
-        provenance={"source": SOURCES[NAME].homepage, "crop": crop, "size": size},
-        masks=_masks(records, [outlines[index] for index in chosen], crop, size, file)
-        if masks
-        else None,
+        licence=SOURCE.licence,
+        provenance={"source": SOURCE.homepage, "crop": crop, "size": size},
+        masks=_make_masks(records, outlines, find_box, size, file) if masks else None,
         records=records,
     )
 
@@ -118,8 +107,7 @@ def download_coco(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches the annotations of a split and its first `count` images, in the order of the
-    annotations.
+    """Fetches a split's annotations and its first `count` images, in the annotations' order.
 
     Args:
         split: "train" or "val".
@@ -134,17 +122,17 @@ def download_coco(
     Raises:
         ValueError: an unknown split or a count below 1.
         DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
-        many images.
+            many images.
     """
-    _check_split(split)
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    check_split(NAME, split, SPLITS)
+    check_count(count)
     announce(NAME)
-    urls = {**SOURCES[NAME].addresses, **(urls or {})}
-    target = Path(folder) if folder is not None else paths.downloads_dir() / FOLDER
+    urls = SOURCE.addresses | (urls or {})
+    target = folder_or_downloads(folder, NAME)
     file = f"annotations/instances_{split}2017.json"
-    with only_one(target):
-        if file not in (known := read_manifest(target)) or not is_whole(target / file, known[file]):
+    with lock_folder(target):
+        known = read_manifest(target)
+        if file not in known or not is_whole(target / file, known[file]):
             _fetch(target, [file], RemoteZip(Remote(urls["annotations"], patience)))
         records, _ = _read_annotations(target / file)
         if count > len(records):
@@ -157,41 +145,28 @@ def download_coco(
 
 
 def _fetch(target: Path, names: list[str], archive: RemoteZip) -> None:
-    """Members of a zip file into the folder, under their own names; those that are there and whole
-    stay.
-    """
+    """Members of a zip file into the folder, and what is whole there into its manifest."""
     if absent := [name for name in names if name not in archive.members]:
         raise DownloadError(
-            f"{archive.remote.url} has no {absent[0]} ({len(absent)} are missing): check the address"
+            f"{archive.remote.url} has no {absent[0]} ({len(absent)} are missing): "
+            "check the address"
         )
-    entries = {name: (archive.members[name].file_size, archive.members[name].CRC) for name in names}
-    missing = [name for name in names if not is_whole(target / name, entries[name])]
-    check_room(target, sum(entries[name][0] for name in missing))
-    fetched: set[str] = set(names) - set(missing)
-
-    def keep(info, content: bytes) -> None:
-        write_or_explain(target / info.filename, content)
-        fetched.add(info.filename)
-
+    members = {name: archive.members[name] for name in names}
     try:
-        archive.fetch([archive.members[name] for name in missing], keep)
+        archive.save(target, members)
     finally:
-        extend_manifest(target, {name: entries[name] for name in fetched})
+        entries = {name: (info.file_size, info.CRC) for name, info in members.items()}
+        extend_manifest(target, {n: e for n, e in entries.items() if is_whole(target / n, e)})
 
 
-def _check_split(split: str) -> None:
-    if split not in SPLITS:
-        raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(SPLITS)}")
-
-
-def _annotations_file(folder: Path, split: str) -> Path:
+def _find_annotations(folder: Path, split: str) -> Path:
     name = f"instances_{split}2017.json"
     for path in (folder / "annotations" / name, folder / name):
         if path.is_file():
             return path
     raise DatasetError(
-        f"no annotations/{name} in {folder}: run `smm-tutorial data download {NAME} --split {split} --count 100`, or unpack "
-        f"annotations_trainval2017.zip from {SOURCES[NAME].homepage} there"
+        f"no annotations/{name} in {folder}: run `smm-tutorial data download {NAME} --split "
+        f"{split} --count 100`, or unpack annotations_trainval2017.zip from {SOURCE.homepage} there"
     )
 
 
@@ -200,34 +175,37 @@ def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[Any]]
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         categories = {category["id"]: category["name"] for category in content["categories"]}
-        licences = {licence["id"]: licence for licence in content["licenses"]}
-        annotations: dict[int, list[dict[str, Any]]] = {
-            image["id"]: [] for image in content["images"]
+        licences = {
+            # some files escape slashes
+            licence["id"]: f"{licence['name']} ({licence['url'].replace(chr(92), '')})"
+            for licence in content["licenses"]
         }
+        objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
         for annotation in content["annotations"]:
-            annotations[annotation["image_id"]].append(annotation)
-        records, outlines = [], []
-        for image in content["images"]:
-            objects = [entry for entry in annotations[image["id"]] if not entry["iscrowd"]]
-            licence = licences[image["license"]]
-            records.append(
-                {
-                    "image_filename": image["file_name"],
-                    "image_id": image["id"],
-                    "height": image["height"],
-                    "width": image["width"],
-                    "licence": f"{licence['name']} ({licence['url'].replace(chr(92), '')})",  # some files escape slashes
-                    "objects": [
-                        {
-                            "category": categories[entry["category_id"]],
-                            "bbox": entry["bbox"],
-                            "area": entry["area"],
-                        }
-                        for entry in objects
-                    ],
-                }
-            )
-            outlines.append([entry["segmentation"] for entry in objects])
+            of_image = objects[annotation["image_id"]]
+            if not annotation["iscrowd"]:
+                of_image.append(annotation)
+        records = [
+            {
+                "image_filename": image["file_name"],
+                "image_id": image["id"],
+                "height": image["height"],
+                "width": image["width"],
+                "licence": licences[image["license"]],
+                "objects": [
+                    {
+                        "category": categories[entry["category_id"]],
+                        "bbox": entry["bbox"],
+                        "area": entry["area"],
+                    }
+                    for entry in objects[image["id"]]
+                ],
+            }
+            for image in content["images"]
+        ]
+        outlines = [
+            [entry["segmentation"] for entry in objects[image["id"]]] for image in content["images"]
+        ]
     except OSError as error:
         raise DatasetError(f"cannot read {path} ({error.strerror}): fetch it again") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -238,27 +216,24 @@ def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[Any]]
     return records, outlines
 
 
-def _present(
+def _find_present(
     folder: Path, split: str, records: list[dict[str, Any]], file: Path, incomplete: str
 ) -> list[int]:
-    """Indices of the records whose images should be there: those that were downloaded, or else
-    all.
-    """
+    """Indices of the records whose images should be there: those downloaded, or else all."""
+    names = [record["image_filename"] for record in records]
     image_folder = folder / f"{split}2017"
-    if fetched := {name for name in read_manifest(folder) if name.startswith(f"{split}2017/")}:
-        return [
-            i
-            for i, record in enumerate(records)
-            if f"{split}2017/{record['image_filename']}" in fetched
-        ]
+    fetched = [Path(name) for name in read_manifest(folder)]
+    if downloaded := {path.name for path in fetched if path.parent.name == image_folder.name}:
+        return [index for index, name in enumerate(names) if name in downloaded]
     there = {path.name for path in image_folder.glob("*.jpg")}
-    present = [index for index, record in enumerate(records) if record["image_filename"] in there]
-    missing = len(records) - len(present)
-    fault = f"{missing:,} of the {len(records):,} images of {file} are not in {image_folder}"
+    present = [index for index, name in enumerate(names) if name in there]
+    missing = len(names) - len(present)
+    fault = f"{missing:,} of the {len(names):,} images of {file} are not in {image_folder}"
     if not present or missing and incomplete == "error":
+        skip = ', or pass incomplete="skip"' if present else ""
         raise DatasetError(
-            f"{fault}: run `smm-tutorial data download {NAME} --split {split}`, or unpack {split}2017.zip there"
-            + (', or pass incomplete="skip"' if present else "")
+            f"{fault}: run `smm-tutorial data download {NAME} --split {split}`, or unpack "
+            f"{split}2017.zip there{skip}"
         )
     if missing:
         warnings.warn(f"left out: {fault}", stacklevel=4)
@@ -268,39 +243,42 @@ def _present(
 def _check_sizes(files: list[Path], records: list[dict[str, Any]], annotations: Path) -> None:
     """Images of another size than the annotations say would get masks that do not fit."""
     for path, record in zip(files, records, strict=True):
+        expected = (record["width"], record["height"])
         with Image.open(path) as image:
-            if image.size != (record["width"], record["height"]):
+            if image.size != expected:
                 raise DatasetError(
-                    f"{path} is {image.size} (width, height), {annotations} says {(record['width'], record['height'])}: "
+                    f"{path} is {image.size} (width, height), {annotations} says {expected}: "
                     "the files do not belong together; fetch both again"
                 )
 
 
-def _masks(
+def _make_masks(
     records: list[dict[str, Any]],
     outlines: list[list[Any]],
-    crop: str | None,
+    find_box: FindBox,
     size: Size | None,
     file: Path,
 ) -> Tensor:
     """Masks (M, H, W) uint8, cropped and resized as the images are."""
-    fitted = []
-    for record, parts in zip(
-        tqdm(records, desc="drawing masks", delay=PROGRESS_AFTER), outlines, strict=True
-    ):
+    masks = []
+    bar = tqdm(records, desc="drawing masks", delay=PROGRESS_AFTER)
+    for record, parts in zip(bar, outlines, strict=True):
         try:
             mask = draw_masks(parts, record["height"], record["width"])
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise DatasetError(
                 f"{file}: the outlines of {record['image_filename']} are damaged ({error})"
             ) from error
-        fitted.append(fit_pixels(mask, _box(mask, crop), size, NEAREST))
-    return torch.from_numpy(np.stack(fitted))
+        masks.append(crop_and_resize(mask, find_box(*mask.shape), size, NEAREST))
+    return torch.from_numpy(np.stack(masks))
 
 
 def draw_masks(outlines: list[Any], height: int, width: int) -> np.ndarray:
-    """One map (height, width) uint8 of objects' outlines, COCO's polygons or run lengths: k for the
-    k-th, 0 for none.
+    """One map (height, width) uint8 of objects' outlines: k for the k-th, 0 for none.
+
+    Args:
+        outlines: COCO's polygons or run lengths.
+        height, width: of the image.
 
     Raises:
         DatasetError: pycocotools is not installed.
@@ -310,7 +288,8 @@ def draw_masks(outlines: list[Any], height: int, width: int) -> np.ndarray:
         from pycocotools import mask as run_lengths
     except ImportError as error:
         raise DatasetError(
-            'masks of COCO need pycocotools: pip install "smm-tutorial[coco]" (or pycocotools), or pass masks=False'
+            'masks of COCO need pycocotools: pip install "smm-tutorial[coco]" (or pycocotools), '
+            "or pass masks=False"
         ) from error
     if len(outlines) > MOST_OBJECTS:
         raise ValueError(f"{len(outlines)} objects, a mask holds at most {MOST_OBJECTS}")
@@ -318,20 +297,17 @@ def draw_masks(outlines: list[Any], height: int, width: int) -> np.ndarray:
     for outline in outlines:
         _check_outline(outline, height, width)
         try:
-            is_plain = isinstance(outline, list) or isinstance(
-                outline["counts"], list
-            )  # not pycocotools' own strings
-            coded = run_lengths.frPyObjects(outline, height, width) if is_plain else outline
-            shape = run_lengths.decode(
-                run_lengths.merge(coded) if isinstance(coded, list) else coded
-            )
+            coded = outline
+            if isinstance(outline, list) or isinstance(outline["counts"], list):
+                coded = run_lengths.frPyObjects(outline, height, width)  # to pycocotools' strings
+            if isinstance(coded, list):
+                coded = run_lengths.merge(coded)
+            shapes.append(run_lengths.decode(coded).astype(bool))
         except Exception as error:  # pycocotools raises nothing more particular
             raise ValueError(f"{outline!r:.40} is no outline ({error})") from error
-        shapes.append(shape.astype(bool))
     labels = np.zeros((height, width), np.uint8)
-    for index in sorted(
-        range(len(shapes)), key=lambda index: -shapes[index].sum()
-    ):  # the smallest last: on top
+    largest_first = sorted(range(len(shapes)), key=lambda index: -shapes[index].sum())
+    for index in largest_first:  # so the smallest lies on top
         labels[shapes[index]] = index + 1
     return labels
 
@@ -346,12 +322,3 @@ def _check_outline(outline: Any, height: int, width: int) -> None:
             )
     elif not isinstance(outline, list) or not outline:
         raise ValueError(f"{outline!r:.40} is no outline")
-
-
-def _fit(crop: str | None, size: Size | None, pixels: np.ndarray) -> np.ndarray:
-    return fit_pixels(pixels, _box(pixels, crop), size, BILINEAR)
-
-
-def _box(pixels: np.ndarray, crop: str | None) -> tuple[float, float, float, float]:
-    height, width = pixels.shape[:2]
-    return centre_box(height, width, min(height, width) if crop == "centre" else None)

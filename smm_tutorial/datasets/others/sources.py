@@ -1,11 +1,11 @@
-"""Where the data sets of others come from, under which licence, and whom to cite; said aloud when
-one is first used.
-"""
+"""Where the data sets of others come from, under which licence, and whom to cite."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+GOOGLE = "https://storage.googleapis.com/multi-object-datasets"
+MULTI_OBJECT = "https://github.com/google-deepmind/multi_object_datasets"
 OXFORD = "https://thor.robots.ox.ac.uk/datasets/clevrtex"
 SHAPESTACKS = "http://shapestacks-file.robots.ox.ac.uk/static/download/v1"
 UNKNOWN_LICENCE = "not stated where we looked: ask on the project's page before you share the data"
@@ -34,34 +34,34 @@ class Source:
     fetches: str
 
 
+#: By the name that `datasets.load` knows them by.
 SOURCES = {
     "clevr": Source(
         title="CLEVR v1.0",
         homepage="https://cs.stanford.edu/people/jcjohns/clevr/",
         licence="CC BY 4.0",
-        citation="Johnson et al., CLEVR: A Diagnostic Dataset for Compositional Language and Elementary Visual "
-        "Reasoning, CVPR 2017, arXiv 1612.06890",
+        citation="Johnson et al., CLEVR: A Diagnostic Dataset for Compositional Language and "
+        "Elementary Visual Reasoning, CVPR 2017, arXiv 1612.06890",
         addresses={"archive": "https://dl.fbaipublicfiles.com/clevr/CLEVR_v1.0.zip"},
         whole="100,000 images, 18 GB",
         fetches="the first images of a split with their records, about 0.2 MB an image",
     ),
     "clevr-with-masks": Source(
         title="CLEVR (with masks)",
-        homepage="https://github.com/google-deepmind/multi_object_datasets",
+        homepage=MULTI_OBJECT,
         licence="Apache 2.0 (of its repository; the data has no statement of its own)",
-        citation="Kabra et al., Multi-Object Datasets, 2019, https://github.com/google-deepmind/multi_object_datasets",
-        addresses={
-            "records": "https://storage.googleapis.com/multi-object-datasets/clevr_with_masks/clevr_with_masks_train.tfrecords"
-        },
+        citation=f"Kabra et al., Multi-Object Datasets, 2019, {MULTI_OBJECT}",
+        addresses={"records": f"{GOOGLE}/clevr_with_masks/clevr_with_masks_train.tfrecords"},
         whole="100,000 images with masks, 10.5 GB",
-        fetches="the beginning of the one file, about 0.1 MB an image; later splits need all that comes before them",
+        fetches="the beginning of the one file, about 0.1 MB an image; later splits need all that "
+        "comes before them",
     ),
     "clevrtex": Source(
         title="ClevrTex",
         homepage="https://www.robots.ox.ac.uk/~vgg/data/clevrtex/",
         licence=UNKNOWN_LICENCE,
-        citation="Karazija, Laina, Rupprecht, ClevrTex: A Texture-Rich Benchmark for Unsupervised Multi-Object "
-        "Segmentation, NeurIPS Datasets and Benchmarks 2021, arXiv 2111.10265",
+        citation="Karazija, Laina, Rupprecht, ClevrTex: A Texture-Rich Benchmark for Unsupervised "
+        "Multi-Object Segmentation, NeurIPS Datasets and Benchmarks 2021, arXiv 2111.10265",
         addresses={
             **{f"full{part}": f"{OXFORD}/clevrtex_full_part{part}.tar.gz" for part in range(1, 6)},
             **{variant: f"{OXFORD}/clevrtex_{variant}.tar.gz" for variant in ("outd", "camo")},
@@ -73,38 +73,42 @@ SOURCES = {
         title="ShapeStacks",
         homepage="https://shapestacks.robots.ox.ac.uk",
         licence=UNKNOWN_LICENCE,
-        citation="Groth, Fuchs, Posner, Vedaldi, ShapeStacks: Learning Vision-Based Physical Intuition for "
-        "Generalised Object Stacking, ECCV 2018, arXiv 1804.08018",
+        citation="Groth, Fuchs, Posner, Vedaldi, ShapeStacks: Learning Vision-Based Physical "
+        "Intuition for Generalised Object Stacking, ECCV 2018, arXiv 1804.08018",
         addresses={
             part: f"{SHAPESTACKS}/shapestacks-{part}.tar.gz" for part in ("meta", "rgb", "iseg")
         },
         whole="towers of 2 to 6 shapes, each seen by several cameras, in three archives",
-        fetches="the lists of the splits, and archives as far as the towers you ask for lie in them",
+        fetches="the lists of the splits, and archives as far as the towers you ask for lie in "
+        "them",
     ),
     "coco": Source(
         title="COCO 2017",
         homepage="https://cocodataset.org",
         licence="annotations CC BY 4.0; each image under its own licence, named in its record",
-        citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, arXiv 1405.0312",
+        citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, "
+        "arXiv 1405.0312",
         addresses={
             "annotations": "http://images.cocodataset.org/annotations/annotations_trainval2017.zip",
             "train": "http://images.cocodataset.org/zips/train2017.zip",
             "val": "http://images.cocodataset.org/zips/val2017.zip",
         },
         whole="118,287 + 5,000 images, 19 GB",
-        fetches="the annotations of a split (val 20 MB, train 450 MB on disk) and its first images, 0.2 MB each",
+        fetches="the annotations of a split (val 20 MB, train 450 MB on disk) and its first "
+        "images, 0.2 MB each",
     ),
 }
-"""By the name that `datasets.load` knows them by."""
 
 _announced: set[str] = set()
 
 
 def announce(name: str) -> None:
     """Prints licence and citation of a data set, once in the life of this process."""
-    if name not in _announced:
-        _announced.add(name)
-        source = SOURCES[name]
-        print(
-            f"{source.title}: licence {source.licence}. Please cite: {source.citation}. See {source.homepage}"
-        )
+    if name in _announced:
+        return
+    _announced.add(name)
+    source = SOURCES[name]
+    print(
+        f"{source.title}: licence {source.licence}. Please cite: {source.citation}. "
+        f"See {source.homepage}"
+    )

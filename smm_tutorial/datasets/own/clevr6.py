@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from smm_tutorial import paths
-from smm_tutorial.datasets.cropping import AREA, NEAREST, Size, fit_pixels
+from smm_tutorial.datasets.cropping import AREA, NEAREST, Size, crop_and_resize
 from smm_tutorial.datasets.own.packs import read_pack, sha256_of
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
 
@@ -68,13 +68,13 @@ def resized(data: SceneImages, size: Size) -> SceneImages:
     height, width = data.size
     box = (0.0, 0.0, float(width), float(height))
     images = [
-        fit_pixels(image, box, size, AREA)
+        crop_and_resize(image, box, size, AREA)
         for image in data.images.permute(0, 2, 3, 1).contiguous().numpy()
     ]
     masks = None
     if data.masks is not None:
         masks = torch.from_numpy(
-            np.stack([fit_pixels(mask, box, size, NEAREST) for mask in data.masks.numpy()])
+            np.stack([crop_and_resize(mask, box, size, NEAREST) for mask in data.masks.numpy()])
         )
     return replace(
         data,

@@ -37,9 +37,9 @@ from smm_tutorial.datasets.scene_images import (
     SceneImages,
     check_bounds,
     choose_scenes,
-    joined,
+    join_scenes,
 )
-from smm_tutorial.datasets.transfer.remote_file import only_one, write_or_explain
+from smm_tutorial.datasets.transfer.disk import lock_folder, write_file
 
 NAME = "rendered"
 FOLDER = "rendered"
@@ -128,7 +128,7 @@ def load_rendered(
     check_bounds(None, min_objects, max_objects)
     chunks = [Chunk(variant, split, seed, start) for start in range(0, count, CHUNK)]
     place = renders_folder(folder, variant)
-    with only_one(place):
+    with lock_folder(place):
         parts = {chunk: _read(place, chunk) for chunk in chunks}
         missing = [chunk for chunk, part in parts.items() if part is None]
         bar = tqdm(
@@ -143,7 +143,7 @@ def load_rendered(
             ):
                 parts[chunk] = _keep(place, chunk, rendered)
                 bar.update(CHUNK)
-    data = joined([parts[chunk] for chunk in chunks]).subset(slice(0, count))
+    data = join_scenes([parts[chunk] for chunk in chunks]).subset(slice(0, count))
     chosen = choose_scenes(
         [len(record["objects"]) for record in data.records], count, None, min_objects, max_objects
     )
@@ -224,5 +224,5 @@ def _keep(place: Path, chunk: Chunk, rendered: Rendered) -> SceneImages:
         records=rendered.records,
     )
     content = pack_bytes(data)
-    write_or_explain(place / f"{_stem(chunk)}{sha256_of(content)[:CHECKSUM_LENGTH]}.zip", content)
+    write_file(place / f"{_stem(chunk)}{sha256_of(content)[:CHECKSUM_LENGTH]}.zip", content)
     return data

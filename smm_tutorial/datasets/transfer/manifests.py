@@ -1,6 +1,4 @@
-"""What a download put on disk, with length and checksum of each file, so that it can be checked
-later and offline.
-"""
+"""What a download put on disk, with length and checksum of each file, to be checked offline."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from smm_tutorial.datasets.scene_images import DatasetError
-from smm_tutorial.datasets.transfer.remote_file import write_or_explain
+from smm_tutorial.datasets.transfer.disk import write_file
 
 NAME = "manifest.json"
 UNPACKED_SUFFIX = ".unpacked"  # of the empty file that says that an archive was unpacked to its end
@@ -51,29 +49,26 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
 
 def extend_manifest(folder: Path, files: dict[str, Entry]) -> None:
     """Adds files to the manifest, or replaces what it says of them."""
-    merged = {**read_manifest(folder), **files}
-    _write(folder, merged)
+    _write_manifest(folder, {**read_manifest(folder), **files})
 
 
-def _write(folder: Path, files: dict[str, Entry]) -> None:
+def _write_manifest(folder: Path, files: dict[str, Entry]) -> None:
     content = json.dumps({"files": dict(sorted(files.items()))}, separators=(",", ":")) + "\n"
-    write_or_explain(folder / NAME, content.encode())
+    write_file(folder / NAME, content.encode())
 
 
-def damaged_files(folder: Path) -> list[str]:
+def find_damaged_files(folder: Path) -> list[str]:
     """The files of the manifest that are missing or differ, by their path in `folder`."""
     return [
         name for name, entry in read_manifest(folder).items() if not is_whole(folder / name, entry)
     ]
 
 
-def discard(folder: Path, names: list[str]) -> None:
-    """Deletes files of the manifest and what it says of them, so that the next download fetches
-    them again.
-    """
+def discard_files(folder: Path, names: list[str]) -> None:
+    """Deletes files and what the manifest says of them: the next download fetches them again."""
     kept = {name: entry for name, entry in read_manifest(folder).items() if name not in set(names)}
     for name in names:
         (folder / name).unlink(missing_ok=True)
     for mark in folder.glob(f"*/*{UNPACKED_SUFFIX}"):
         mark.unlink()  # the archive that held them has to be gone through again
-    _write(folder, kept)
+    _write_manifest(folder, kept)

@@ -9,7 +9,7 @@ from smm_tutorial.datasets.point_sets import (
     CLOUD_KINDS,
     SEPARATION,
     STICK_TILT,
-    drawn_points,
+    draw_points,
     stick_map,
     stick_sets,
     two_clouds,
@@ -54,13 +54,13 @@ def test_more_sticks_than_fit_are_refused():
 
 def test_drawn_points_are_different_points_of_their_own_set():
     sets, _ = stick_sets(np.random.default_rng(0), 20)
-    drawn = drawn_points(sets, 64, torch.Generator().manual_seed(0))
+    drawn = draw_points(sets, 64, torch.Generator().manual_seed(0))
     assert torch.equal(drawn.sort(dim=1).values, sets.sort(dim=1).values)  # all of them: each once
 
-    few = drawn_points(sets, 4, torch.Generator().manual_seed(1))
+    few = draw_points(sets, 4, torch.Generator().manual_seed(1))
     assert few.shape == (20, 4, 2)
-    assert torch.equal(few, drawn_points(sets, 4, torch.Generator().manual_seed(1)))
-    assert not torch.equal(few, drawn_points(sets, 4, torch.Generator().manual_seed(2)))
+    assert torch.equal(few, draw_points(sets, 4, torch.Generator().manual_seed(1)))
+    assert not torch.equal(few, draw_points(sets, 4, torch.Generator().manual_seed(2)))
 
 
 @pytest.mark.parametrize("kind", CLOUD_KINDS)

@@ -13,11 +13,11 @@ from smm_tutorial.datasets.cropping import (
     BILINEAR,
     CROPS,
     NEAREST,
+    crop_and_resize,
     crop_box,
-    fit_pixels,
     window_of_box,
 )
-from smm_tutorial.datasets.scene_images import SceneImages, choose_scenes, joined
+from smm_tutorial.datasets.scene_images import SceneImages, choose_scenes, join_scenes
 
 
 @pytest.fixture
@@ -44,13 +44,10 @@ def test_a_batch_holds_the_chosen_images_as_floats_and_masks_as_integers(data):
 
 
 def test_joined_data_have_masks_if_all_parts_do(data):
-    both = joined([data, data.subset([1, 0])])
-    assert (
-        len(both) == 7
-        and torch.equal(both.masks[5:], data.masks[[1, 0]])
-        and both.filenames[5:] == ["1.png", "0.png"]
-    )
-    without = joined([data, replace(data, masks=None)])
+    both = join_scenes([data, data.subset([1, 0])])
+    assert len(both) == 7 and both.filenames[5:] == ["1.png", "0.png"]
+    assert torch.equal(both.masks[5:], data.masks[[1, 0]])
+    without = join_scenes([data, replace(data, masks=None)])
     assert without.masks is None and len(without.records) == 10
 
 
@@ -112,24 +109,24 @@ def test_scenes_are_chosen_by_objects_first_and_then_limited():
 
 def test_shrinking_takes_means_of_images_and_keeps_labels_of_masks():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    halved = fit_pixels(pixels, (0, 0, 12, 8), (4, 6), AREA)
+    halved = crop_and_resize(pixels, (0, 0, 12, 8), (4, 6), AREA)
     means = pixels.reshape(4, 2, 6, 2, 3).mean(axis=(1, 3))
     assert np.abs(halved - means).max() <= 1  # Pillow rounds twice, along rows and along columns
     mask = np.kron(np.array([[0, 7], [3, 9]], dtype=np.uint8), np.ones((5, 5), dtype=np.uint8))
     for size in (2, 3, 7, 20):
-        assert set(np.unique(fit_pixels(mask, (0, 0, 10, 10), size, NEAREST))) == {0, 3, 7, 9}
+        assert set(np.unique(crop_and_resize(mask, (0, 0, 10, 10), size, NEAREST))) == {0, 3, 7, 9}
 
 
 def test_bilinear_shrinking_is_antialiased():
     stripes = np.zeros((16, 16, 3), dtype=np.uint8)
     stripes[:, ::2] = 200  # a picture without antialiasing would be all 0 or all 200
-    inside = fit_pixels(stripes, (0, 0, 16, 16), 4, BILINEAR)[:, 1:-1]
+    inside = crop_and_resize(stripes, (0, 0, 16, 16), 4, BILINEAR)[:, 1:-1]
     assert np.abs(inside.astype(int) - 100).max() <= 15
 
 
 def test_the_papers_crop_is_rows_29_to_221_and_columns_64_to_256():
     pixels = np.random.default_rng(1).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-    cropped = fit_pixels(pixels, crop_box(240, 320, "paper"), None, BILINEAR)
+    cropped = crop_and_resize(pixels, crop_box(240, 320, "paper"), None, BILINEAR)
     assert np.array_equal(cropped, pixels[29:221, 64:256])
 
 
@@ -163,7 +160,7 @@ def test_impossible_crops_and_sizes_are_refused():
         crop_box(320, 480, (0.0, 0.0, 1.0, 1.0))
     for size in (0, (3, 4, 5), 2.5):
         with pytest.raises(ValueError, match="size must be in pixels"):
-            fit_pixels(np.zeros((4, 4), dtype=np.uint8), (0, 0, 4, 4), size, NEAREST)
+            crop_and_resize(np.zeros((4, 4), dtype=np.uint8), (0, 0, 4, 4), size, NEAREST)
 
 
 def test_load_names_what_it_knows():
@@ -182,6 +179,6 @@ def test_load_names_what_it_knows():
 
 def test_pixels_beyond_the_crop_have_no_say():
     pixels = np.random.default_rng(2).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    boxed = fit_pixels(pixels, (4.0, 2.0, 28.0, 20.0), (9, 12), BILINEAR)
+    boxed = crop_and_resize(pixels, (4.0, 2.0, 28.0, 20.0), (9, 12), BILINEAR)
     cropped = np.asarray(Image.fromarray(pixels[2:20, 4:28]).resize((12, 9), BILINEAR))
     assert np.array_equal(boxed, cropped)

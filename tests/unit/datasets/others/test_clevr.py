@@ -1,6 +1,4 @@
-"""CLEVR in its official layout and folders of renders: tiny folders with every fault, and the real
-files if present.
-"""
+"""CLEVR as released and folders of renders: tiny ones with every fault, and real ones if there."""
 
 import json
 import warnings
@@ -47,9 +45,7 @@ def scenes_of(split, count):
 
 @pytest.fixture
 def clevr(tmp_path):
-    """CLEVR's layout with 3 train images (RGBA, as released) with records, and 2 test images
-    without.
-    """
+    """CLEVR's layout: 3 train images (RGBA, as released) with records, 2 test images without."""
     folder = tmp_path / "CLEVR_v1.0"
     for split, count in (("train", 3), ("test", 2)):
         (folder / "images" / split).mkdir(parents=True)
@@ -222,9 +218,8 @@ def test_renders_load_with_their_masks_and_records(renders):
     assert torch.equal(cropped.images, data.images[:, :, 29:221, 64:256])
     assert torch.equal(cropped.masks, data.masks[:, 29:221, 64:256])
     third = datasets.load("clevr-renders", root=renders, crop="paper", size=64)
-    assert torch.equal(
-        third.masks, cropped.masks[:, 1::3, 1::3]
-    )  # the middle one of every three: the nearest
+    nearest = cropped.masks[:, 1::3, 1::3]  # the middle one of every three
+    assert torch.equal(third.masks, nearest)
 
 
 def test_faults_in_renders_are_named(renders):

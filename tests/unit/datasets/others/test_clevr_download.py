@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from smm_tutorial import datasets, paths
-from smm_tutorial.datasets.others.clevr_download import download_clevr, first_records
+from smm_tutorial.datasets.others.clevr_download import download_clevr, parse_first_records
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.datasets.transfer import manifests, remote_zip
 from smm_tutorial.datasets.transfer.remote_file import DownloadError
@@ -27,6 +27,7 @@ def small_requests(monkeypatch):
     """Several images a request, several requests a download."""
     monkeypatch.setattr(remote_zip, "TOGETHER", 16_000)
     monkeypatch.setattr(remote_zip, "TAIL", 30_000)
+    monkeypatch.setattr(remote_zip, "AHEAD", 4_000)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_fault_leaves_what_was_there_usable_and_is_taken_up(server, tmp_path):
     server.faults.clear()
     server.asked.clear()
     get(server, tmp_path, CLEVR_COUNT)
-    assert len(load(tmp_path)) == CLEVR_COUNT and not manifests.damaged_files(
+    assert len(load(tmp_path)) == CLEVR_COUNT and not manifests.find_damaged_files(
         tmp_path / "CLEVR_v1.0"
     )
 
@@ -125,10 +126,8 @@ def test_a_damaged_image_in_the_archive_never_arrives(server, tmp_path):
     server.files["clevr.zip"] = bytes(content)
     with pytest.raises(DownloadError, match=r"CLEVR_train_000003\.png in .*clevr\.zip is damaged"):
         get(server, tmp_path)
-    assert (
-        not list((tmp_path / "CLEVR_v1.0").glob("images/**/*.png"))
-        and len(load(get(server, tmp_path, 3))) == 3
-    )
+    assert not list((tmp_path / "CLEVR_v1.0").glob("images/**/*.png"))
+    assert len(load(get(server, tmp_path, 3))) == 3
 
 
 def test_an_archive_that_changes_between_two_requests_is_refused(server, tmp_path):
@@ -155,14 +154,11 @@ def test_a_damaged_file_on_disk_is_found_and_fetched_again(server, tmp_path):
     path = root / "images" / "train" / "CLEVR_train_000001.png"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"?")
-    assert manifests.damaged_files(root) == ["images/train/CLEVR_train_000001.png"]
+    assert manifests.find_damaged_files(root) == ["images/train/CLEVR_train_000001.png"]
     path.unlink()
     get(server, tmp_path, 2)  # fewer than there are: the records of the others stay
-    assert (
-        path.read_bytes() == whole
-        and not manifests.damaged_files(root)
-        and len(load(tmp_path)) == 5
-    )
+    assert path.read_bytes() == whole and not manifests.find_damaged_files(root)
+    assert len(load(tmp_path)) == 5
 
 
 def test_what_cannot_be_asked_for_is_named(server, tmp_path):
@@ -194,10 +190,8 @@ def _get_in_a_process(url, folder):
 
 def test_two_processes_that_ask_at_once_fetch_once(server, tmp_path):
     server.always["clevr.zip"] = Fault(stall=0.05)
-    quick = (
-        "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    )  # a spawned one imports everything
-    context = multiprocessing.get_context(quick)
+    can_fork = "fork" in multiprocessing.get_all_start_methods()  # a spawned one imports everything
+    context = multiprocessing.get_context("fork" if can_fork else "spawn")
     processes = [
         context.Process(target=_get_in_a_process, args=(server.url("clevr.zip"), tmp_path))
         for _ in range(2)
@@ -206,24 +200,24 @@ def test_two_processes_that_ask_at_once_fetch_once(server, tmp_path):
         process.start()
     for process in processes:
         process.join()
-    assert [process.exitcode for process in processes] == [0, 0] and len(
-        load(tmp_path)
-    ) == CLEVR_COUNT
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(load(tmp_path)) == CLEVR_COUNT
     asked = [(start, stop) for _, start, stop in server.asked if stop and stop < len(ARCHIVE) / 2]
     assert len(asked) == len(set(asked))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**6])
 def test_records_are_read_from_a_beginning_in_any_pieces(size):
-    scenes = [{"image_filename": f"ü {index} ]}}", "objects": [{"a": '\\"'}]} for index in range(9)]
+    objects = [{"a": '\\"'}]
+    scenes = [{"image_filename": f"ü {index} ]}}", "objects": objects} for index in range(9)]
     for content in ({"info": {"version": "1.0"}, "scenes": scenes}, {"scenes": scenes, "info": {}}):
         text = json.dumps(content, ensure_ascii=False).encode()
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         expected = {"version": "1.0"} if list(content)[0] == "info" else {}
-        assert first_records(iter(pieces), 4) == (expected, scenes[:4])
-        assert first_records(iter(pieces), 9)[1] == scenes
+        assert parse_first_records(iter(pieces), 4) == (expected, scenes[:4])
+        assert parse_first_records(iter(pieces), 9)[1] == scenes
         with pytest.raises(DownloadError, match="holds 9 records, expected at least 10"):
-            first_records(iter(pieces), 10)
+            parse_first_records(iter(pieces), 10)
 
 
 @pytest.mark.parametrize(
@@ -232,13 +226,13 @@ def test_records_are_read_from_a_beginning_in_any_pieces(size):
 )
 def test_what_is_no_scenes_file_is_refused(text):
     with pytest.raises(DownloadError):
-        first_records(iter([text]), 1)
+        parse_first_records(iter([text]), 1)
 
 
 @needs_clevr
 def test_the_beginning_of_an_official_scenes_file_is_read():
     content = (OFFICIAL / "scenes" / "CLEVR_val_scenes.json").read_bytes()
-    origin, records = first_records(iter([content[:50_000], content[50_000:]]), 40)
+    origin, records = parse_first_records(iter([content[:50_000], content[50_000:]]), 40)
     assert origin["version"] == "1.0" and records == json.loads(content)["scenes"][:40]
 
 

@@ -1,6 +1,4 @@
-"""COCO in its official layout: outlines become masks, from a folder, from archives that misbehave,
-and the real ones.
-"""
+"""COCO in its official layout: from a folder, from archives that misbehave, and the real one."""
 
 import io
 import json
@@ -115,10 +113,8 @@ def test_outlines_become_masks_with_the_smaller_object_on_top(folder):
     assert mask.shape == (24, 40) and mask[4, 4] == 1 and mask[8, 8] == 2 and mask[22, 35] == 0
     assert (mask == 2).sum() == 7 * 7 and ((mask == 1) | (mask == 2)).sum() == 28 * 17
     assert [thing["category"] for thing in data.records[0]["objects"]] == ["person", "dog"]
-    assert (
-        data.records[0]["licence"]
-        == "Attribution License (http://creativecommons.org/licenses/by/2.0/)"
-    )
+    licence = "Attribution License (http://creativecommons.org/licenses/by/2.0/)"
+    assert data.records[0]["licence"] == licence
 
 
 def test_run_lengths_pieces_and_crowds(folder):

@@ -1,38 +1,15 @@
-"""Downloads: parts of files, files that grow, zip members, each against a server that
-misbehaves.
-"""
+"""Files on a server that misbehaves, whole and in part."""
 
-import errno
-import io
-import json
-import os
 import socket
 import time
-import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smm_tutorial import paths
-from smm_tutorial.datasets.scene_images import DatasetError
-from smm_tutorial.datasets.transfer import remote_file, remote_zip
-from smm_tutorial.datasets.transfer.remote_file import (
-    ChangedError,
-    DownloadError,
-    GrowingFile,
-    Remote,
-)
-from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
-from tests.servers import IMPATIENT, Fault, FileServer, FullDisk, zipped
-
-
-def noise(length, seed=0):
-    """Bytes that cannot be packed."""
-    return np.random.default_rng(seed).integers(0, 256, length, dtype=np.uint8).tobytes()
-
+from smm_tutorial.datasets.transfer import remote_file
+from smm_tutorial.datasets.transfer.remote_file import ChangedError, DownloadError, Remote
+from tests.servers import IMPATIENT, Fault, FileServer, noise
 
 CONTENT = noise(1_000_000)
 
@@ -72,9 +49,8 @@ def test_a_cut_connection_is_taken_up_where_it_broke(server, remote):
     server.faults["file"] = [Fault(cut_after=300_000), Fault(cut_after=100_000), Fault(cut_after=7)]
     assert fetched(remote) == CONTENT
     starts = [start for _, start, _ in server.asked]
-    assert (
-        starts == sorted(starts) and starts[0] == 0 and starts[-1] > 300_000
-    )  # nothing twice but what was lost
+    assert starts == sorted(starts)  # nothing twice but what was lost
+    assert starts[0] == 0 and starts[-1] > 300_000
 
 
 def test_a_connection_that_is_always_cut_before_it_brings_anything_is_given_up(server, remote):
@@ -177,197 +153,3 @@ def test_after_a_part_that_is_shorter_than_asked_for_the_rest_is_asked_for(serve
     assert remote.read(10, 20) == CONTENT[10:20]
     assert fetched(remote, 100) == CONTENT[100:]
     assert [start for _, start, _ in server.asked] == [10, 16, 100, 500_000]
-
-
-def read_some(server, path, count=-1):
-    with GrowingFile(Remote(server.url("file"), IMPATIENT), path) as growing:
-        return io.BufferedReader(growing).read(count)
-
-
-def test_a_growing_file_fetches_each_byte_once_and_keeps_a_beginning(server, tmp_path):
-    path = tmp_path / "new folder" / "kept"
-    path.parent.mkdir()
-    assert read_some(server, path, 10) == CONTENT[:10]
-    kept = path.read_bytes()
-    assert 10 <= len(kept) < len(CONTENT) and kept == CONTENT[: len(kept)]
-    server.asked.clear()
-    assert read_some(server, path) == CONTENT and path.read_bytes() == CONTENT
-    assert min(start for _, start, stop in server.asked if stop is None) == len(kept)
-    server.asked.clear()
-    assert read_some(server, path) == CONTENT and not server.asked  # offline from now on
-
-
-def test_a_growing_file_survives_a_fault(server, tmp_path):
-    server.faults["file"] = [Fault(), Fault(cut_after=500_000), *[Fault(cut_after=0)] * 3]
-    with pytest.raises(DownloadError, match="gave up"):
-        read_some(server, tmp_path / "kept")
-    kept = (tmp_path / "kept").read_bytes()
-    assert 0 < len(kept) <= 500_000 and kept == CONTENT[: len(kept)]
-    assert read_some(server, tmp_path / "kept") == CONTENT
-
-
-def test_a_growing_file_does_not_mix_two_versions(server, tmp_path):
-    read_some(server, tmp_path / "kept", 10)
-    kept = (tmp_path / "kept").read_bytes()
-    server.files["file"] = CONTENT[::-1]
-    with pytest.raises(
-        ChangedError, match=r"has changed.*delete .*kept and kept\.source\.json first"
-    ):
-        read_some(server, tmp_path / "kept")
-    assert (tmp_path / "kept").read_bytes() == kept
-    (tmp_path / "kept.source.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"kept\.source\.json is damaged .*delete it"):
-        read_some(server, tmp_path / "kept")
-
-
-def test_a_file_that_somebody_put_there_is_taken_as_whole(server, tmp_path):
-    (tmp_path / "kept").write_bytes(b"mine")
-    assert read_some(server, tmp_path / "kept") == b"mine" and not server.asked
-    with GrowingFile(Remote(server.url("file")), tmp_path / "kept") as growing:
-        growing.forget()
-    assert (tmp_path / "kept").read_bytes() == b"mine"
-
-
-def test_a_full_disk_leaves_a_growing_file_usable(server, tmp_path, monkeypatch):
-    usual = Path.open
-    monkeypatch.setattr(FullDisk, "room", 300_000)
-
-    def opened(path, mode="r", *arguments, **options):
-        return FullDisk(path, mode) if mode == "ab" else usual(path, mode, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", opened)
-        with pytest.raises(
-            DatasetError, match=r"cannot write .*kept \(No space left on device\): free some space"
-        ):
-            read_some(server, tmp_path / "kept")
-    assert (tmp_path / "kept").read_bytes() == CONTENT[:300_000]
-    assert read_some(server, tmp_path / "kept") == CONTENT
-
-
-def test_a_full_disk_leaves_the_old_file_or_none(tmp_path, monkeypatch):
-    (tmp_path / "old").write_bytes(b"old")
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(paths.os, "fsync", full)
-    for name in ("old", "new"):
-        with pytest.raises(
-            DatasetError, match=f"cannot write .*{name} .*free some space, or set SMM_DATA"
-        ):
-            remote_file.write_or_explain(tmp_path / name, b"fresh")
-    assert [path.name for path in tmp_path.iterdir()] == ["old"] and (
-        tmp_path / "old"
-    ).read_bytes() == b"old"
-
-
-def test_a_download_that_cannot_fit_is_not_begun(tmp_path):
-    remote_file.check_room(tmp_path, 1000)
-    with pytest.raises(DatasetError, match="GB free and the download needs 1000000.00 GB"):
-        remote_file.check_room(tmp_path, 10**15)
-
-
-MEMBERS = {f"folder/{index:05d}.bin": noise(index % 7 * 300, index) for index in range(40)}
-
-
-def take(server, names):
-    """What `RemoteZip` fetches, by name."""
-    archive = RemoteZip(Remote(server.url("zip"), IMPATIENT))
-    kept = {}
-    archive.fetch(
-        [archive.members[name] for name in names],
-        lambda info, content: kept.__setitem__(info.filename, content),
-    )
-    return kept
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_members_of_a_remote_zip_arrive_whole_without_the_rest(packed):
-    long = {"long": b"slots and mixtures " * 200_000, "other": noise(2_000_000)}
-    with FileServer({"zip": zipped({**MEMBERS, **long}, packed)}) as server:
-        wanted = [*list(MEMBERS)[5:15], list(MEMBERS)[30]]
-        assert take(server, wanted) == {name: MEMBERS[name] for name in wanted}
-        assert (
-            server.bytes_sent_for("zip") < 500_000
-        )  # the directory and the members, not the other 2 MB
-        assert len(server.asked) < 6  # neighbours come together
-        archive = RemoteZip(Remote(server.url("zip"), IMPATIENT))
-        assert b"".join(archive.stream(archive.members["long"])) == long["long"]
-
-
-def test_few_connections_are_open_at_once(monkeypatch):
-    monkeypatch.setattr(remote_zip, "TOGETHER", 1)
-    with FileServer({"zip": zipped(MEMBERS)}) as server:
-        server.always["zip"] = Fault(stall=0.02)
-        assert take(server, MEMBERS) == MEMBERS
-        assert 2 <= server.most_at_once <= 4  # more would be a burden
-
-
-def test_a_directory_longer_than_the_first_look_is_read(monkeypatch):
-    monkeypatch.setattr(remote_zip, "TAIL", 500)
-    with FileServer({"zip": zipped(MEMBERS)}) as server:
-        assert take(server, MEMBERS) == MEMBERS
-
-
-def test_zip_files_in_the_format_for_large_ones_are_read():
-    buffer = io.BytesIO()
-    with (
-        zipfile.ZipFile(buffer, "w") as archive,
-        archive.open("large", "w", force_zip64=True) as member,
-    ):
-        member.write(b"content")
-    with FileServer({"zip": buffer.getvalue()}) as server:
-        assert take(server, ["large"]) == {"large": b"content"}
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_damaged_member_is_refused_and_named(packed):
-    content = bytearray(zipped({"good": b"good" * 50, "bad": noise(500), "late": b"late"}, packed))
-    content[content.index(b"bad") + 100] ^= 1
-    with FileServer({"zip": bytes(content)}) as server:
-        with pytest.raises(DownloadError, match=r"bad in .*/zip is damaged"):
-            take(server, ["bad"])
-        assert take(server, ["good", "late"]) == {"good": b"good" * 50, "late": b"late"}
-        archive = RemoteZip(Remote(server.url("zip"), IMPATIENT))
-        with pytest.raises(DownloadError, match=r"bad in .*/zip is damaged"):
-            list(archive.stream(archive.members["bad"]))
-
-
-def test_a_member_cannot_unpack_to_more_than_the_directory_says():
-    content = zipped({"bomb": bytes(10_000_000)}, packed=True)
-    size = (10_000_000).to_bytes(4, "little")
-    with FileServer({"zip": content.replace(size, (1000).to_bytes(4, "little"))}) as server:
-        with pytest.raises(DownloadError, match="bomb in .* is damaged"):
-            take(server, ["bomb"])
-
-
-BROKEN = {
-    "text": b"no zip",
-    "cut": zipped(MEMBERS)[:-30],
-    "short": zipped(MEMBERS)[:500],
-    "empty": b"",
-}
-
-
-@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_zip_file_is_refused(content):
-    with FileServer({"zip": content}) as server, pytest.raises(DownloadError, match="/zip"):
-        take(server, [])
-
-
-def test_a_zip_file_from_a_server_without_parts_is_refused_with_the_way_out():
-    with FileServer({"zip": zipped(MEMBERS)}, gives_parts=False) as server:
-        with pytest.raises(
-            DownloadError,
-            match="does not give parts of files: fetch it whole with a browser or curl",
-        ):
-            take(server, [])
-
-
-def test_the_marks_of_a_version_are_kept_beside_the_file(server, tmp_path):
-    read_some(server, tmp_path / "kept", 10)
-    source = json.loads((tmp_path / "kept.source.json").read_text())
-    assert (
-        source["url"] == server.url("file") and source["bytes"] == len(CONTENT) and source["etag"]
-    )

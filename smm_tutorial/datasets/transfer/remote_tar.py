@@ -1,8 +1,8 @@
-"""Files out of packed tar archives on a server, from their beginnings and only as far as needed.
+"""Files out of a .tar.gz on a server, from its beginning and only as far as needed.
 
 A .tar.gz has no table of contents, so what is wanted is found by reading from the start. The
-archive's beginning stays on disk (see `GrowingFile`): asking for more later goes on where it
-stopped. A whole unpacked archive is deleted.
+archive's beginning stays on disk (see `ResumableFile`): asking for more later goes on where it
+stopped. An archive that was unpacked to its end is deleted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
+from smm_tutorial.datasets.transfer.disk import write_file
 from smm_tutorial.datasets.transfer.manifests import (
     UNPACKED_SUFFIX,
     Entry,
@@ -27,21 +28,21 @@ from smm_tutorial.datasets.transfer.manifests import (
     is_whole,
     read_manifest,
 )
-from smm_tutorial.datasets.transfer.remote_file import (
-    SOURCE_SUFFIX,
-    DownloadError,
-    GrowingFile,
-    Patience,
-    Remote,
-    write_or_explain,
-)
+from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
+from smm_tutorial.datasets.transfer.resumable_file import ResumableFile, delete_download
 
 FOLDER = "archives"  # below the data set's folder
-DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 PIXELS = (".png", ".map")
 
 
-def unpack_from(
+class _DamagedError(Exception):
+    """A member whose content is broken; tar itself keeps no checksum of it."""
+
+
+DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, _DamagedError)
+
+
+def unpack_tar(
     url: str,
     target: Path,
     place: Callable[[str], str | None],
@@ -54,8 +55,8 @@ def unpack_from(
         url: of the archive.
         target: the folder; its manifest lists what is there already and is brought up to date.
         place: says where in the folder a member goes, by its name; None for one that is never
-        wanted. What passes by is
-            kept even if nobody asked for it yet, for a whole archive is not fetched twice.
+            wanted. What passes by is kept even if nobody asked for it yet, for a whole archive is
+            not fetched twice.
         arrived: told the place of each file that is there; returns whether that is enough.
         patience: with the server.
 
@@ -64,8 +65,7 @@ def unpack_from(
 
     Raises:
         DatasetError: the server fails, the disk is full (what is whole stays) or the archive is
-        damaged (its beginning
-            is deleted, files that were whole stay).
+            damaged (its beginning is deleted, files that were whole stay).
     """
     path = target / FOLDER / url.rsplit("/", 1)[-1]
     done = path.with_name(path.name + UNPACKED_SUFFIX)
@@ -74,12 +74,12 @@ def unpack_from(
     known = read_manifest(target)
     added: dict[str, Entry] = {}
     with (
-        GrowingFile(Remote(url, patience), path) as growing,
+        ResumableFile(Remote(url, patience), path) as packed,
         tqdm(desc=path.name, delay=PROGRESS_AFTER, unit="file") as bar,
     ):
         try:
             with (
-                gzip.GzipFile(fileobj=io.BufferedReader(growing, 1 << 20)) as unpacked,
+                gzip.GzipFile(fileobj=io.BufferedReader(packed, 1 << 20)) as unpacked,
                 tarfile.open(fileobj=unpacked, mode="r|") as archive,
             ):
                 for member in archive:
@@ -88,32 +88,27 @@ def unpack_from(
                         continue
                     if name not in known or not is_whole(target / name, known[name]):
                         content = archive.extractfile(member).read()
-                        _check(name, content)
-                        write_or_explain(target / name, content)
+                        _check_content(name, content)
+                        write_file(target / name, content)
                         known[name] = added[name] = entry_of(content)
                     bar.update()
                     if arrived(name):
                         return True
                 while unpacked.read(1 << 20):
                     pass  # to the end, where the checksum of the whole stands
-        except (*DAMAGE, _DamagedError) as error:
-            growing.forget()
+        except DAMAGE as error:
+            packed.discard()
             raise DownloadError(
                 f"{url} arrived damaged ({error}): its beginning was deleted; fetch it again"
             ) from error
         finally:
             extend_manifest(target, added)
-    write_or_explain(done, b"all of it\n")
-    path.unlink()
-    path.with_name(path.name + SOURCE_SUFFIX).unlink(missing_ok=True)
+    write_file(done, b"all of it\n")
+    delete_download(path)
     return False
 
 
-class _DamagedError(Exception):
-    """A member whose content is broken; tar itself keeps no checksum of it."""
-
-
-def _check(name: str, content: bytes) -> None:
+def _check_content(name: str, content: bytes) -> None:
     """Tells a broken PNG by its checksums, and broken JSON by its form."""
     try:
         if name.endswith(PIXELS):
