@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-
 from smm_tutorial import datasets, paths
 from smm_tutorial.datasets.others import clevr, clevr_with_masks
 from smm_tutorial.datasets.others.clevrtex import TOTALS
