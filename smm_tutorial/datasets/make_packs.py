@@ -28,11 +28,11 @@ from smm_tutorial.datasets.own.rendering import (
     Look,
     Rendered,
     render_numbered,
-    renderer_fingerprint,
     shared_out,
 )
 from smm_tutorial.datasets.scene_images import SceneImages
 from smm_tutorial.scenes import PAPER_CROP
+from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
 COUNTS = {"train": 3520, "val": 320, "test": 320}
 LOOK = Look(min_objects=3, max_objects=6, height=64, width=64, window=PAPER_CROP, samples=4)
@@ -76,7 +76,7 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
         for split, count in counts.items()
         for start in range(0, count, CHUNK)
     ]
-    origin = _origin(seed, counts)  # now: the sources may be edited while their loaded code renders
+    origin = _origin(seed, counts)
     rendered: dict[str, list[Rendered]] = {split: [] for split in counts}
     with tqdm(total=sum(counts.values()), unit="scene", desc="rendering") as progress:
         for chunk, result in zip(chunks, shared_out(render_chunk, chunks, workers), strict=True):
@@ -127,8 +127,8 @@ def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
         "description": f"scenes of {LOOK.min_objects} to {LOOK.max_objects} objects by CLEVR's rules, rendered by this library",
         "command": f"python -m smm_tutorial.datasets.make_packs --seed {seed}{sizes}",
         "seed": seed,
+        "renderer_version": RENDERER_VERSION,
         "renderer": {
-            "sources_sha256": renderer_fingerprint(),
             "height": LOOK.height,
             "width": LOOK.width,
             "samples": LOOK.samples,

@@ -34,6 +34,9 @@ from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shading import World, radiance
 from smm_tutorial.scenes.textures import pack_textures
 
+#: Goes up with every change of the pixels or of the scenes that a seed draws. Cached renders and the
+#: committed packs go by it; `tests/unit/scenes/test_renderer_version.py` tells when it must.
+RENDERER_VERSION = 1
 RAYS_PER_CHUNK = {
     "cpu": 65_536,
     "cuda": 1_048_576,

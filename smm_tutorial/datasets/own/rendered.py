@@ -3,8 +3,8 @@ the embedded ones.
 
 A variant is rendered in chunks of 16 scenes, each written as a pack of its own, whole or not at
 all. A chunk's file carries the checksum of its content in its name; a damaged one is rendered
-again. Chunks lie in a folder named after the renderer's sources, so a changed renderer starts
-afresh.
+again. Chunks lie in a folder named after the variant and the renderer's version, so a changed
+renderer starts afresh.
 """
 
 from __future__ import annotations
@@ -24,14 +24,7 @@ from smm_tutorial.datasets.cropping import Size
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.own.clevr6 import resized
 from smm_tutorial.datasets.own.packs import pack_bytes, read_pack, sha256_of
-from smm_tutorial.datasets.own.rendering import (
-    Look,
-    Rendered,
-    render_numbered,
-    renderer_fingerprint,
-    rounded,
-    shared_out,
-)
+from smm_tutorial.datasets.own.rendering import Look, Rendered, render_numbered, rounded, shared_out
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
@@ -40,6 +33,7 @@ from smm_tutorial.datasets.scene_images import (
     joined,
 )
 from smm_tutorial.datasets.transfer.remote_file import only_one, write_or_explain
+from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
 NAME = "rendered"
 FOLDER = "rendered"
@@ -168,7 +162,7 @@ def render_chunk(chunk: Chunk) -> Rendered:
 def renders_folder(folder: str | Path | None, variant: str) -> Path:
     """Where a variant's chunks lie, for the renderer as it is now."""
     base = Path(folder) if folder is not None else paths.downloads_dir() / FOLDER
-    return base / f"{variant}-{renderer_fingerprint()[:8]}"
+    return base / f"{variant}-v{RENDERER_VERSION}"
 
 
 def damaged_renders(folder: Path) -> list[str]:
@@ -218,7 +212,7 @@ def _keep(place: Path, chunk: Chunk, rendered: Rendered) -> SceneImages:
             "variant": chunk.variant,
             "seed": chunk.seed,
             "look": rounded(asdict(VARIANTS[chunk.variant])),
-            "sources_sha256": renderer_fingerprint(),
+            "renderer_version": RENDERER_VERSION,
         },
         masks=rendered.masks,
         records=rendered.records,

@@ -4,19 +4,16 @@ of its own.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smm_tutorial import scenes as scenes_package
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.camera import Window
 from smm_tutorial.scenes.effects import Effects
@@ -117,16 +114,6 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [rounded(item) for item in value]
     return value
-
-
-def renderer_fingerprint() -> str:
-    """sha256 over the source of the scenes package: tells which renderer made a pack, and whether
-    it has changed.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(scenes_package.__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def shared_out(

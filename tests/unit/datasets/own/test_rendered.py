@@ -86,7 +86,7 @@ def test_a_damaged_chunk_is_noticed_and_rendered_again(tmp_path, work):
 
 def test_a_changed_renderer_starts_afresh(tmp_path, work, monkeypatch):
     load(tmp_path, 2)
-    monkeypatch.setattr(rendered, "renderer_fingerprint", lambda: "another one")
+    monkeypatch.setattr(rendered, "RENDERER_VERSION", rendered.RENDERER_VERSION + 1)
     load(tmp_path, 2)
     assert work == [0, 0]
 
