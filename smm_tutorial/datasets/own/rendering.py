@@ -18,9 +18,9 @@ from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.camera import Window
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
-from smm_tutorial.scenes.variants import VARIANTS
+from smm_tutorial.scenes.beyond_clevr import BEYOND_CLEVR
 
-DRAWN: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **VARIANTS}
+DRAWN: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **BEYOND_CLEVR}
 """By name: what draws one scene from a generator, given the fewest and most objects, image_index,
 split and its options.
 """

@@ -15,9 +15,9 @@ import torch
 
 from smm_tutorial.scenes import PAPER_CROP, lighting, random_scene
 from smm_tutorial.scenes.additions import TEXTURE_KINDS
+from smm_tutorial.scenes.beyond_clevr import BEYOND_CLEVR, cogent_scene, textured_scene
 from smm_tutorial.scenes.raytrace import RENDERER_VERSION, render
 from smm_tutorial.scenes.records import LAMP_NAMES
-from smm_tutorial.scenes.variants import VARIANTS, cogent_scene, textured_scene
 
 KEPT = Path(__file__).with_name(f"drawn_by_renderer_{RENDERER_VERSION}.npz")
 SIDE, SAMPLES = 24, 4
@@ -46,7 +46,7 @@ def every_pattern(generator):
 
 DRAWERS = {
     "clevr": random_scene,
-    **VARIANTS,
+    **BEYOND_CLEVR,
     "cogent, condition A": partial(cogent_scene, condition="A"),
     "camouflage": partial(textured_scene, camouflage="ground"),
     "every pattern": every_pattern,
