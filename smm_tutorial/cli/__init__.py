@@ -26,7 +26,7 @@ from smm_tutorial.discovery.evaluation import BASELINES
 from smm_tutorial.discovery.scores import SELECTIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES, score_table
 from smm_tutorial.experiments.run import NamedRun
-from smm_tutorial.fidelity.report import data_table
+from smm_tutorial.fidelity.report import data_quality_table
 from smm_tutorial.profiles import PROFILES, Profile, current_profile
 from smm_tutorial.results.records import keep_record, write_record
 from smm_tutorial.set_prediction.model import SetPredictor
@@ -59,7 +59,7 @@ KEPT = {
     "set-search": "record",
 }
 #: What `report` prints, by name.
-TABLES = {**report.EXPERIMENTS, "data": data_table}
+TABLES = {**report.EXPERIMENTS, "data": data_quality_table}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

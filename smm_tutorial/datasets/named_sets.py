@@ -13,8 +13,8 @@ from pathlib import Path
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.datasets.scene_images import joined
+from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 
 #: What a run can be trained on: the embedded packs, and variants of `datasets.rendered`.
 TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")

@@ -110,8 +110,8 @@ class RayGrid(NamedTuple):
 
     def find_pairs(self, meets: Tensor) -> Pairs:
         """The places (b, k, m) where `meets` (B, K, M) is true, as pairs of rays and objects."""
-        scene, slot, place = meets.nonzero().unbind(1)
-        pairs = Pairs(self.starts.index_select(0, scene) + place, scene * meets.shape[1] + slot)
+        scene, member, place = meets.nonzero().unbind(1)
+        pairs = Pairs(self.starts.index_select(0, scene) + place, scene * meets.shape[1] + member)
         if self.places is None:
             return pairs
         return pairs.select(place < self.counts.index_select(0, scene))

@@ -60,7 +60,7 @@ def test_the_pack_is_the_test_split_and_renders_are_chosen_by_their_objects(call
 def test_scenes_are_rendered_and_kept_under_the_courses_downloads(tmp_path, monkeypatch):
     monkeypatch.setenv("SMM_DATA", str(tmp_path))
     monkeypatch.setattr(rendered, "CHUNK", 2)
-    monkeypatch.setitem(rendered.VARIANTS, "stacks", Look(2, 4, 8, 8, samples=1))
+    monkeypatch.setitem(rendered.LOOKS, "stacks", Look(2, 4, 8, 8, samples=1))
     monkeypatch.setitem(named_sets.RENDERED_COUNTS, "test", 3)
     data = EVALUATION_SETS["stacks"].load(16)
     assert (
@@ -107,8 +107,8 @@ def test_slots_are_enough_for_the_scenes():
     }
     for name, objects in most.items():
         assert EVALUATION_SETS[name].num_slots == objects + 1
-    look = rendered.VARIANTS["clevr7-10"]
-    assert (look.min_objects, look.max_objects) == (7, 10) and look.effects == rendered.VARIANTS[
+    look = rendered.LOOKS["clevr7-10"]
+    assert (look.min_objects, look.max_objects) == (7, 10) and look.effects == rendered.LOOKS[
         "clevr6"
     ].effects
 

@@ -219,7 +219,7 @@ def test_a_killed_run_leaves_the_old_packs_usable(tiny_packs, tmp_path, monkeypa
         if chunk.split == "test":
             raise KeyboardInterrupt
         masks = torch.zeros(chunk.stop, 64, 64, dtype=torch.uint8)
-        return make_packs.Rendered(masks[:, None].repeat(1, 3, 1, 1), masks, [])
+        return make_packs.RenderedScenes(masks[:, None].repeat(1, 3, 1, 1), masks, [])
 
     monkeypatch.setattr(make_packs, "render_chunk", killed)
     with pytest.raises(KeyboardInterrupt):
