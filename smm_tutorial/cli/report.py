@@ -3,10 +3,10 @@
 import argparse
 
 from smm_tutorial import report
-from smm_tutorial.fidelity.report import data_table
+from smm_tutorial.fidelity.report import data_quality_table
 
 #: What is printed, by name.
-TABLES = {**report.EXPERIMENTS, "data": data_table}
+TABLES = {**report.EXPERIMENTS, "data": data_quality_table}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

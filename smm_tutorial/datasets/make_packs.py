@@ -21,24 +21,23 @@ from PIL import features
 from tqdm import tqdm
 
 from smm_tutorial import paths
-from smm_tutorial.datasets.own.clevr6 import NAME, PROVENANCE_FILE
-from smm_tutorial.datasets.own.packs import pack_bytes, sha256_of
+from smm_tutorial.datasets.own.clevr6 import NAME, PROVENANCE_FILE, packs_folder
+from smm_tutorial.datasets.own.packs import pack_bytes, sha256_hex
 from smm_tutorial.datasets.own.rendering import (
     RECORD_DECIMALS,
     Look,
-    Rendered,
-    render_numbered,
-    renderer_fingerprint,
-    shared_out,
+    RenderedScenes,
+    draw_and_render,
+    map_in_processes,
 )
 from smm_tutorial.datasets.scene_images import SceneImages
 from smm_tutorial.scenes import PAPER_CROP
+from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
 COUNTS = {"train": 3520, "val": 320, "test": 320}
 LOOK = Look(min_objects=3, max_objects=6, height=64, width=64, window=PAPER_CROP, samples=4)
 CHUNK = 64  # scenes: one strip of a pack
 LICENCE = "CC BY 4.0"
-MAKES = "Makes the committed packs of clevr6 anew."
 
 
 class Chunk(NamedTuple):
@@ -50,12 +49,11 @@ class Chunk(NamedTuple):
     stop: int
 
 
-def render_chunk(chunk: Chunk) -> Rendered:
+def render_chunk(chunk: Chunk) -> RenderedScenes:
     """Draws the scenes of a chunk and renders them."""
     stream = (chunk.seed, sorted(COUNTS).index(chunk.split), chunk.start)
-    return render_numbered(
-        LOOK, np.random.default_rng(stream), chunk.split, chunk.start, chunk.stop
-    )
+    generator = np.random.default_rng(stream)
+    return draw_and_render(LOOK, generator, chunk.split, chunk.start, chunk.stop)
 
 
 def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
     Args:
         folder: where to; made if absent.
         seed: of all randomness; the same seed gives the same bytes (with the same library and
-        Pillow versions).
+            Pillow versions).
         counts: number of scenes of each split.
         workers: processes that share the work.
 
@@ -76,33 +74,34 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
         for split, count in counts.items()
         for start in range(0, count, CHUNK)
     ]
-    origin = _origin(seed, counts)  # now: the sources may be edited while their loaded code renders
-    rendered: dict[str, list[Rendered]] = {split: [] for split in counts}
+    origin = _origin(seed, counts)
+    parts: dict[str, list[RenderedScenes]] = {split: [] for split in counts}
+    results = map_in_processes(render_chunk, chunks, workers)
     with tqdm(total=sum(counts.values()), unit="scene", desc="rendering") as progress:
-        for chunk, result in zip(chunks, shared_out(render_chunk, chunks, workers), strict=True):
-            rendered[chunk.split].append(result)
-            progress.update(len(result.records))
+        for chunk, scenes in zip(chunks, results, strict=True):
+            parts[chunk.split].append(scenes)
+            progress.update(len(scenes.records))
 
-    packs = {split: pack_bytes(_joined(split, parts, origin)) for split, parts in rendered.items()}
-    files = {
-        split: {
+    packs, files = {}, {}
+    for split, count in counts.items():
+        pack = packs[split] = pack_bytes(_join_chunks(split, parts[split], origin))
+        files[split] = {
             "file": f"{split}.zip",
-            "count": counts[split],
+            "count": count,
             "bytes": len(pack),
-            "sha256": sha256_of(pack),
+            "sha256": sha256_hex(pack),
         }
-        for split, pack in packs.items()
-    }
     provenance = {"name": NAME, "licence": LICENCE, **origin, "files": files}
     for split, pack in packs.items():
         paths.write_atomically(folder / files[split]["file"], pack)
-    paths.write_atomically(
-        folder / PROVENANCE_FILE, (json.dumps(provenance, indent=2) + "\n").encode()
-    )
+    content = json.dumps(provenance, indent=2) + "\n"
+    paths.write_atomically(folder / PROVENANCE_FILE, content.encode())
     return provenance
 
 
-def _joined(split: str, parts: Sequence[Rendered], origin: Mapping[str, Any]) -> SceneImages:
+def _join_chunks(
+    split: str, parts: Sequence[RenderedScenes], origin: Mapping[str, Any]
+) -> SceneImages:
     records = [record for part in parts for record in part.records]
     return SceneImages(
         images=torch.cat([part.images for part in parts]),
@@ -117,23 +116,22 @@ def _joined(split: str, parts: Sequence[Rendered], origin: Mapping[str, Any]) ->
 
 
 def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
-    """How the packs came about; the same wherever and whenever they are made from the same code and
-    versions.
-    """
-    sizes = "".join(
-        f" --{split} {count}" for split, count in counts.items() if count != COUNTS[split]
-    )
+    """How the packs were made; the same for the same code and versions, wherever and whenever."""
+    other = {split: count for split, count in counts.items() if count != COUNTS[split]}
+    sizes = "".join(f" --{split} {count}" for split, count in other.items())
     return {
-        "description": f"scenes of {LOOK.min_objects} to {LOOK.max_objects} objects by CLEVR's rules, rendered by this library",
+        "description": f"scenes of {LOOK.min_objects} to {LOOK.max_objects} objects by CLEVR's "
+        "rules, rendered by this library",
         "command": f"python -m smm_tutorial.datasets.make_packs --seed {seed}{sizes}",
         "seed": seed,
+        "renderer_version": RENDERER_VERSION,
         "renderer": {
-            "sources_sha256": renderer_fingerprint(),
             "height": LOOK.height,
             "width": LOOK.width,
             "samples": LOOK.samples,
             "window": list(LOOK.window),
-            "window_meaning": "top, left, bottom, right as fractions: rows 29:221, columns 64:256 of 240 x 320",
+            "window_meaning": "top, left, bottom, right as fractions: rows 29:221, "
+            "columns 64:256 of 240 x 320",
         },
         "record_decimals": RECORD_DECIMALS,
         "versions": {
@@ -148,29 +146,24 @@ def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m smm_tutorial.datasets.make_packs", description=MAKES
+        prog="python -m smm_tutorial.datasets.make_packs",
+        description="Makes the committed packs of clevr6 anew.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of all randomness (default: 0, the committed packs)"
-    )
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where to (default: the committed packs)"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=1, help="processes that share the rendering (default: 1)"
-    )
+    add = parser.add_argument
+    add("--seed", type=int, default=0, help="of all randomness; 0 for the committed packs")
+    add("--folder", type=Path, default=packs_folder(), help="where to")
+    add("--workers", type=int, default=1, help="processes that share the rendering")
     for split, count in COUNTS.items():
-        parser.add_argument(
-            f"--{split}", type=int, default=count, help=f"scenes of this split (default: {count})"
-        )
+        add(f"--{split}", type=int, default=count, help="scenes of this split")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # as in the workers: sums over several threads may round differently
-    folder = options.folder if options.folder is not None else paths.packs_dir() / NAME
     counts = {split: getattr(options, split) for split in COUNTS}
-    provenance = make_packs(folder, options.seed, counts, options.workers)
+    provenance = make_packs(options.folder, options.seed, counts, options.workers)
     total = sum(entry["bytes"] for entry in provenance["files"].values())
     for entry in provenance["files"].values():
-        print(f"{folder / entry['file']}: {entry['count']} scenes, {entry['bytes'] / 1e6:.2f} MB")
+        path, megabytes = options.folder / entry["file"], entry["bytes"] / 1e6
+        print(f"{path}: {entry['count']} scenes, {megabytes:.2f} MB")
     print(f"together {total / 1e6:.2f} MB")
 
 

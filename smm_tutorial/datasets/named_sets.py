@@ -14,8 +14,8 @@ from typing import Any
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.datasets.scene_images import join_scenes
+from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 
 #: What a run of object discovery can be trained on: the embedded packs, and variants of
 #: `datasets.rendered`.

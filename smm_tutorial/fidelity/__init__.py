@@ -1,64 +1,33 @@
-"""How near the ray tracer comes to Blender."""
+"""How near the ray tracer comes to Blender.
 
-from smm_tutorial.fidelity.effects import (
-    KINDS,
-    LEAST_PIXELS,
-    MASKS_ONLY,
-    SCENES_PER_RENDER,
-    SWITCHES,
-    compare,
-    mask_overlap,
-    measure,
-    summary,
-)
-from smm_tutorial.fidelity.recognition import (
-    BATCH,
-    DRAWN_SIZE,
-    SIMPLER,
-    blender_images,
-    our_images,
-    precisions,
-    recognise_pictures,
-)
+`read_renders` reads scenes as Blender rendered them. `measure_effects` compares our pictures of the
+same scenes with them, one effect of the ray tracer changed at a time. `measure_recognition` asks
+what a network that was trained on the real CLEVR reads from both. The tables are made from the
+records of such measurements; `python -m smm_tutorial.fidelity` makes them.
+"""
+
+from smm_tutorial.fidelity.effects import SWITCHES, compare_images, mask_overlap, measure_effects
+from smm_tutorial.fidelity.recognition import blender_images, measure_recognition, our_images
 from smm_tutorial.fidelity.renders import Renders, read_renders
 from smm_tutorial.fidelity.report import (
-    AGAINST_BLENDER,
-    BENCHMARKS,
-    COMPARISONS,
-    RECOGNISED,
     RECORD,
-    Row,
-    data_rows,
-    data_table,
+    data_quality_rows,
+    data_quality_table,
     effects_table,
 )
 
 __all__ = [
-    "AGAINST_BLENDER",
-    "BATCH",
-    "BENCHMARKS",
-    "COMPARISONS",
-    "DRAWN_SIZE",
-    "KINDS",
-    "LEAST_PIXELS",
-    "MASKS_ONLY",
-    "RECOGNISED",
     "RECORD",
-    "Renders",
-    "Row",
-    "SCENES_PER_RENDER",
-    "SIMPLER",
     "SWITCHES",
+    "Renders",
     "blender_images",
-    "compare",
-    "data_rows",
-    "data_table",
+    "compare_images",
+    "data_quality_rows",
+    "data_quality_table",
     "effects_table",
     "mask_overlap",
-    "measure",
+    "measure_effects",
+    "measure_recognition",
     "our_images",
-    "precisions",
     "read_renders",
-    "recognise_pictures",
-    "summary",
 ]

@@ -1,9 +1,8 @@
-"""What a network that was trained on the real CLEVR reads from our pictures: the released set
-predictor as a judge.
+"""What a network that was trained on the real CLEVR reads from our pictures.
 
-A network sees what PSNR hardly shows: of two ray tracers with 36 and 37 dB against Blender, one can
-be good enough for it and the other useless. The weights are the authors' file, see
-`set_prediction.released`, and are not part of this course.
+The network is the released set predictor. It sees what PSNR hardly shows: of two ray tracers with
+36 and 37 dB against Blender, one can be good enough for it and the other useless. The weights are
+the authors' file, see `set_prediction.released`, and are not part of this course.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.datasets.cropping import BILINEAR, crop_and_resize
-from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.fidelity.renders import Renders
 from smm_tutorial.scenes import Scene, random_scenes
+from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.set_prediction.released import (
@@ -31,10 +30,8 @@ from smm_tutorial.set_prediction.scores import average_precisions
 from smm_tutorial.set_prediction.targets import set_targets
 
 RANDOM_SCENES, SEED = 300, 0
-DRAWN_SIZE = (
-    240,
-    360,
-)  # pixels, one ray each; then made smaller, so that a pixel of the network sees about five rays
+#: Pixels, one ray each; then made smaller, so that a pixel of the network sees about five rays.
+DRAWN_SIZE = (240, 360)
 BATCH = 20
 SIMPLER = {
     "ambient light set by hand": Effects(ambient="by hand"),
@@ -42,14 +39,15 @@ SIMPLER = {
 }
 
 
-def recognise_pictures(renders: Renders, weights: str | Path) -> dict[str, dict[str, float]]:
-    """Average precision of the released weights at each of `set_prediction.THRESHOLDS`, by the kind
-    of images.
+def measure_recognition(renders: Renders, weights: str | Path) -> dict[str, dict[str, float]]:
+    """Average precision of the released weights at each of `set_prediction.THRESHOLDS`, on several
+    sets of images.
 
-    Blender's images of scenes; ours of the same scenes, complete and with simpler ambient light;
-    ours of new random scenes of 3 to 10 objects.
+    The sets are Blender's images of scenes; ours of the same scenes, complete and with simpler
+    ambient light; and ours of new random scenes of 3 to 10 objects.
 
-    Raises `CheckpointError` for a file that is not the authors'.
+    Raises:
+        CheckpointError: the file is not the authors'.
     """
     network = load_released(weights)
     new = random_scenes(RANDOM_SCENES, np.random.default_rng(SEED))
@@ -59,33 +57,34 @@ def recognise_pictures(renders: Renders, weights: str | Path) -> dict[str, dict[
         f"ours of {RANDOM_SCENES} new scenes": (new, our_images(new)),
     }
     for name, effects in SIMPLER.items():
-        images[f"ours of the same scenes, {name}"] = (
-            renders.scenes,
-            our_images(renders.scenes, effects),
-        )
+        simpler = our_images(renders.scenes, effects)
+        images[f"ours of the same scenes, {name}"] = (renders.scenes, simpler)
     return {
-        name: precisions(network, scenes, pictures) for name, (scenes, pictures) in images.items()
+        name: score_recognition(network, scenes, pictures)
+        for name, (scenes, pictures) in images.items()
     }
 
 
-def precisions(
+def score_recognition(
     network: ReleasedSetPredictor, scenes: Sequence[Scene], images: Tensor
 ) -> dict[str, float]:
-    """Average precision at each of `set_prediction.THRESHOLDS`, and how many images there were,
-    `(B, 3, 128, 128)`.
+    """Average precision at each of `set_prediction.THRESHOLDS`, and the number of images.
+
+    Args:
+        images: (B, 3, 128, 128) in [0, 1], of the scenes.
     """
     generator, predictions = torch.Generator().manual_seed(SEED), []
     with torch.no_grad():
         for some in images.split(BATCH):
             predictions.append(network(some, noise=network.start_noise(len(some), generator)))
-    return average_precisions(torch.cat(predictions), set_targets(scenes, NUM_SLOTS)) | {
-        "images": len(images)
-    }
+    precisions = average_precisions(torch.cat(predictions), set_targets(scenes, NUM_SLOTS))
+    return precisions | {"images": len(images)}
 
 
 def blender_images(renders: Renders) -> Tensor:
-    """The part of the renders' 4:3 frame that CLEVR's own images show, as the network takes it:
-    `(B, 3, 128, 128)`.
+    """Blender's images as the network takes them: (B, 3, 128, 128) in [0, 1].
+
+    They show the part of the renders' 4:3 frame that CLEVR's own images show.
     """
     height, width = renders.images.shape[2:]
     top, left, bottom, right = OFFICIAL_WINDOW
@@ -98,12 +97,12 @@ def blender_images(renders: Renders) -> Tensor:
 
 
 def our_images(scenes: Sequence[Scene], effects: Effects | None = None) -> Tensor:
-    """The same by our ray tracer."""
-    parts = [scenes[start : start + BATCH] for start in range(0, len(scenes), BATCH)]
-    drawn = [
-        render(part, *DRAWN_SIZE, window=OFFICIAL_WINDOW, effects=effects).images for part in parts
-    ]
-    size = (IMAGE_SIZE, IMAGE_SIZE)
-    return torch.nn.functional.interpolate(
-        torch.cat(drawn), size=size, mode="bilinear", antialias=True
-    ).clamp(0, 1)
+    """Our ray tracer's images of the same part of the frame: (B, 3, 128, 128) in [0, 1]."""
+    drawn = []
+    for start in range(0, len(scenes), BATCH):
+        some = scenes[start : start + BATCH]
+        drawn.append(render(some, *DRAWN_SIZE, window=OFFICIAL_WINDOW, effects=effects).images)
+    fitted = torch.nn.functional.interpolate(
+        torch.cat(drawn), size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True
+    )
+    return fitted.clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Scenes as Blender rendered them."""
+"""Scenes as Blender rendered them, read from a folder."""
 
 from __future__ import annotations
 
@@ -12,43 +12,47 @@ from torch import Tensor
 
 from smm_tutorial.scenes import Scene, read_records
 
+#: Of our pictures of the same scenes; Blender's are twice as high and wide.
 HEIGHT, WIDTH, SAMPLES = 120, 160, 4
+BLENDER_SIZE = (2 * HEIGHT, 2 * WIDTH)
 
 
 class Renders(NamedTuple):
-    """Scenes as Blender rendered them."""
+    """B scenes as Blender rendered them."""
 
     scenes: list[Scene]
     images: Tensor  # (B, 3, 2 * HEIGHT, 2 * WIDTH) uint8
     masks: Tensor  # (B, 2 * HEIGHT, 2 * WIDTH) uint8
 
+    def subset(self, places: slice) -> Renders:
+        """Some of the scenes."""
+        return Renders(self.scenes[places], self.images[places], self.masks[places])
+
 
 def read_renders(root: str | Path) -> Renders:
-    """The renders in a folder.
+    """The renders in a folder: scenes.json, images/ and masks/.
 
-    Raises `ValueError` when a scene lacks its camera or lamps, or an image has another size than
-    320 x 240.
+    Raises:
+        ValueError: a scene lacks its camera or lamps, or an image is not of 320 x 240 pixels.
     """
     root = Path(root)
     scenes = read_records(root / "scenes.json")
     for scene in scenes:
         if scene.camera is None or scene.lamps is None:
             raise ValueError(
-                f"{root}: the record of {scene.filename} has no camera or no lamps, so nothing can be compared"
+                f"{root}: the record of {scene.filename} has no camera or no lamps, "
+                "so nothing can be compared"
             )
     images, masks = [], []
     for scene in scenes:
         image = np.asarray(Image.open(root / "images" / scene.filename).convert("RGB"))
         mask = np.asarray(Image.open(root / "masks" / scene.filename))
-        if image.shape != (2 * HEIGHT, 2 * WIDTH, 3) or mask.shape != image.shape[:2]:
+        if image.shape != (*BLENDER_SIZE, 3) or mask.shape != BLENDER_SIZE:
             raise ValueError(
                 f"{root}: image and mask of {scene.filename} are {image.shape} and {mask.shape}, "
-                f"expected {(2 * HEIGHT, 2 * WIDTH, 3)} and {(2 * HEIGHT, 2 * WIDTH)}"
+                f"expected {(*BLENDER_SIZE, 3)} and {BLENDER_SIZE}"
             )
         images.append(image)
         masks.append(mask)
-    return Renders(
-        scenes,
-        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-        torch.from_numpy(np.stack(masks)),
-    )
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return Renders(scenes, pixels, torch.from_numpy(np.stack(masks)))

@@ -1,5 +1,6 @@
-"""How good our data are, in one table: each number from a record in `data/results`, with what is
-wanted of it.
+"""How good our data are, in one table, and what each effect of the ray tracer is worth.
+
+Each number comes from a record in `data/results`; beside it stands what is wanted of it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import operator
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from smm_tutorial.fidelity.effects import KINDS
+from smm_tutorial.fidelity.effects import SURFACES
 from smm_tutorial.results.records import read_record
 from smm_tutorial.results.tables import markdown_table
 
@@ -26,69 +27,60 @@ RECOGNISED = {"0.5": ">= 0.97", "0.25": ">= 0.95", "0.125": ">= 0.7"}
 
 
 class Row(NamedTuple):
-    """One number and what is wanted of it, e.g. `>= 36`; None where it only stands beside another,
-    to compare.
-    """
+    """One number and what is wanted of it."""
 
     name: str
     value: float
     unit: str
-    bar: str | None
+    bar: str | None  # e.g. ">= 36"; None where the number only stands beside another, to compare
 
     @property
     def holds(self) -> bool:
+        """Whether the number is as wanted."""
         if self.bar is None:
             return True
         comparison, bar = self.bar.split()
         return COMPARISONS[comparison](self.value, float(bar))
 
 
-def data_rows() -> Iterator[Row]:
-    """Every number. Raises `FileNotFoundError` that names the record that is missing."""
+def data_quality_rows() -> Iterator[Row]:
+    """Every number about the data.
+
+    Raises:
+        FileNotFoundError: a record is missing; the message names it.
+    """
     record = read_record(RECORD)
     complete = record["scores"]["all effects"]
     for scenes in ("held out", "all"):
         for title, unit, key, bar in AGAINST_BLENDER:
             name = f"against Blender, {complete[scenes]['images']} scenes ({scenes}): {title}"
             yield Row(name, complete[scenes][key], unit, bar)
-    yield Row(
-        "against Blender, all scenes: overlap of objects' masks",
-        complete["mask_overlap"],
-        "IoU",
-        ">= 0.99",
-    )
+    name = "against Blender, all scenes: overlap of objects' masks"
+    yield Row(name, complete["mask_overlap"], "IoU", ">= 0.99")
     for pictures, scores in record["recognition"].items():
         for threshold, bar in RECOGNISED.items():
             name = f"released weights on {pictures}: AP at {threshold}"
-            yield Row(
-                name,
-                scores[threshold],
-                f"{scores['images']} images",
-                bar if "new scenes" in pictures else None,
-            )
+            wanted = bar if "new scenes" in pictures else None
+            yield Row(name, scores[threshold], f"{scores['images']} images", wanted)
     for name in BENCHMARKS:
         for row, measured in read_record(name)["scores"].items():
             yield Row(row, measured["value"], measured["unit"], measured["bar"])
 
 
-def data_table() -> str:
-    """All rows as Markdown."""
+def data_quality_table() -> str:
+    """All rows of `data_quality_rows` as Markdown."""
     body = []
-    for row in data_rows():
+    for row in data_quality_rows():
         verdict = ["", ""] if row.bar is None else [row.bar, "yes" if row.holds else "**no**"]
         body.append([row.name, f"{row.value:.3g}", row.unit, *verdict])
     return markdown_table([["what", "measured", "unit", "wanted", "holds"], *body])
 
 
 def effects_table(record: dict) -> str:
-    """The record as Markdown: the dB that each change costs, on scenes that nothing was fitted
-    on.
-    """
-    rows = [["", "PSNR dB", *KINDS, "mask IoU", "costs dB"]]
+    """The scores of `measure_effects` as Markdown: the dB that each change costs."""
+    rows = [["", "PSNR dB", *SURFACES, "mask IoU", "costs dB"]]
     for name, scores in record["scores"].items():
-        held_out = scores["held out"]
-        values = [f"{held_out[kind]:.1f}" for kind in ("image", *KINDS)]
-        rows.append(
-            [name, *values, f"{scores['mask_overlap']:.3f}", f"{scores['costs']['image']:.1f}"]
-        )
+        values = [f"{scores['held out'][surface]:.1f}" for surface in ("image", *SURFACES)]
+        overlap, cost = scores["mask_overlap"], scores["costs"]["image"]
+        rows.append([name, *values, f"{overlap:.3f}", f"{cost:.1f}"])
     return markdown_table(rows)

@@ -1,4 +1,4 @@
-"""What a scene's record may have beyond CLEVR's own fields: a mirror, and textures of objects and
+"""What a scene's record may have beyond CLEVR's own fields: a mirror, textures of objects and
 ground.
 """
 
@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from smm_tutorial.scenes.fields import choice, is_number, number_within, numbers, only
+from smm_tutorial.scenes.fields import check_choice, check_fields, check_number, check_numbers
 
 TEXTURE_KINDS = ("checker", "stripes", "dots", "bricks", "noise", "marble", "wood")
 SEED_LIMIT = 2**31
@@ -22,11 +22,11 @@ class Mirror:
 
     Args:
         position: the middle of its foot (x, y), in world units.
-        facing: where it looks: the angle of its normal about the vertical axis, in radians from the
-        x axis.
-        width, height: of the whole, in world units.
-        frame: width of the frame's bars, in world units, 0 for none.
-        reflectance: the share of the light that it throws back, the same for red, green and blue.
+        facing: the direction of its normal: an angle about the vertical axis, in radians from the
+            x axis.
+        width, height: of the whole mirror, in world units.
+        frame: width of the frame's bars, in world units, 0 for no frame.
+        reflectance: the share of the light that it reflects, the same for red, green and blue.
     """
 
     position: tuple[float, float]
@@ -38,7 +38,7 @@ class Mirror:
 
     @property
     def normal(self) -> tuple[float, float]:
-        """The unit vector (x, y) in which it looks."""
+        """The unit vector (x, y) in which the mirror looks."""
         return math.cos(self.facing), math.sin(self.facing)
 
     @classmethod
@@ -46,49 +46,39 @@ class Mirror:
         """The mirror of a record's ``mirror``.
 
         Raises:
-            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the
-            message.
+            ValueError: a field is missing, unknown or wrong; the message names it and `where`.
         """
-        record = only(
+        check_fields(
             record, ("position", "facing", "width", "height", "frame", "reflectance"), where
         )
-        for name in ("facing", "frame"):
-            if not is_number(record[name]):
-                raise ValueError(f"{where}.{name} must be a finite number, got {record[name]!r}")
-        if record["frame"] < 0:
-            raise ValueError(f"{where}.frame must be at least 0, got {record['frame']!r}")
+        frame = check_number(record["frame"], f"{where}.frame")
+        if frame < 0:
+            raise ValueError(f"{where}.frame must be at least 0, got {frame!r}")
         return cls(
-            position=numbers(record["position"], 2, f"{where}.position"),
-            facing=record["facing"],
-            width=number_within(record["width"], 0, math.inf, f"{where}.width"),
-            height=number_within(record["height"], 0, math.inf, f"{where}.height"),
-            frame=record["frame"],
-            reflectance=number_within(record["reflectance"], 0, 1, f"{where}.reflectance"),
+            position=check_numbers(record["position"], 2, f"{where}.position"),
+            facing=check_number(record["facing"], f"{where}.facing"),
+            width=check_number(record["width"], f"{where}.width", above=0),
+            height=check_number(record["height"], f"{where}.height", above=0),
+            frame=frame,
+            reflectance=check_number(
+                record["reflectance"], f"{where}.reflectance", above=0, at_most=1
+            ),
         )
 
     def to_record(self) -> dict[str, Any]:
         """The mirror as plain JSON values."""
-        return {
-            "position": list(self.position),
-            "facing": self.facing,
-            "width": self.width,
-            "height": self.height,
-            "frame": self.frame,
-            "reflectance": self.reflectance,
-        }
+        return asdict(self) | {"position": list(self.position)}
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A pattern of two colours that fills space: cutting an object out of it shows the pattern on
-    the object's surface.
+    """A pattern of two colours that fills space. An object shows it where its surface cuts it.
 
     Args:
         kind: one of `TEXTURE_KINDS`, see `textures`.
-        colors: the two colours, red, green and blue each from 0 to 255, linear as CLEVR's own.
+        colors: the two colours; red, green and blue from 0 to 255, linear as CLEVR's own.
         scale: length after which the pattern repeats, or of its coarsest grains; in half sizes of
-        an object, in world
-            units on the ground.
+            an object, in world units on the ground.
         seed: an integer from 0 below 2^31 that chooses among all patterns of the kind.
     """
 
@@ -107,15 +97,15 @@ class Texture:
         """The texture of an object's ``texture`` or a scene's ``ground_texture``.
 
         Raises:
-            ValueError: a field is missing, unknown or wrong; `where` and the field are named in the
-            message.
+            ValueError: a field is missing, unknown or wrong; the message names it and `where`.
         """
-        record = only(record, ("kind", "colors", "scale", "seed"), where)
+        check_fields(record, ("kind", "colors", "scale", "seed"), where)
         colors, seed = record["colors"], record["seed"]
         if not isinstance(colors, Sequence) or isinstance(colors, str) or len(colors) != 2:
             raise ValueError(f"{where}.colors must be a list of 2 colours, got {colors!r}")
         colors = tuple(
-            numbers(color, 3, f"{where}.colors[{index}]") for index, color in enumerate(colors)
+            check_numbers(color, 3, f"{where}.colors[{index}]")
+            for index, color in enumerate(colors)
         )
         if not all(0 <= part <= 255 for color in colors for part in color):
             raise ValueError(
@@ -126,17 +116,12 @@ class Texture:
                 f"{where}.seed must be an integer from 0 below {SEED_LIMIT}, got {seed!r}"
             )
         return cls(
-            kind=choice(record["kind"], TEXTURE_KINDS, f"{where}.kind"),
+            kind=check_choice(record["kind"], TEXTURE_KINDS, f"{where}.kind"),
             colors=colors,
-            scale=number_within(record["scale"], 0, math.inf, f"{where}.scale"),
+            scale=check_number(record["scale"], f"{where}.scale", above=0),
             seed=seed,
         )
 
     def to_record(self) -> dict[str, Any]:
         """The texture as plain JSON values."""
-        return {
-            "kind": self.kind,
-            "colors": [list(color) for color in self.colors],
-            "scale": self.scale,
-            "seed": self.seed,
-        }
+        return asdict(self) | {"colors": [list(color) for color in self.colors]}

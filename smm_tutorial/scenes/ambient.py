@@ -1,9 +1,10 @@
 """The light that reaches a surface by way of other surfaces, without tracing it.
 
-The world around a CLEVR scene is black: whatever the lamps do not light comes from the lit floor, the wall and the
-neighbours. Tracing that light takes hundreds of rays a pixel. Here it is a sum of terms with a plain meaning (how much
-floor a surface faces, how large its neighbours look, of which colour they are), each in proportion to the light that
-the scene's own lamps throw on the floor's middle. How much each term counts is fitted to Blender's renders: see
+The world around a CLEVR scene is black: whatever the lamps do not light gets its light from the
+floor, the wall and the neighbours. Tracing that light takes hundreds of rays per pixel. Here it is
+a sum of terms with a plain meaning: how much floor a surface faces, how large its neighbours look,
+which colours they have. Each term is in proportion to the light that the scene's own lamps throw on
+the floor's middle. How much each term counts is fitted to Blender's renders. See
 `smm_tutorial.fidelity`, which fits on the scenes with even numbers and reports on the others.
 """
 
@@ -15,28 +16,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.geometry import Objects, off_grid, on_grid, rows_of, squared_distances
+from smm_tutorial.scenes.geometry import Objects, RayGrid, squared_distances, way_to_centers
 from smm_tutorial.scenes.ground import REFLECTANCE, profile_place
-from smm_tutorial.scenes.lighting import NUM_LAMPS, Lamps, cosine_of_disk, light_from
+from smm_tutorial.scenes.lighting import NUM_LAMPS, Lamps, lamp_light, mean_disk_cosine
 from smm_tutorial.scenes.materials import RUBBER_BODY_INDEX, RUBBER_COAT_INDEX, fresnel
 from smm_tutorial.scenes.textures import Textures
 from smm_tutorial.scenes.vectors import dot
 
-FROM_ABOVE = 0.056  # by hand: irradiance that the wall and the far floor give a surface that faces up, at the origin
-RISE = 0.0035  # by hand: its gain with each world unit towards the wall
-FROM_BELOW = 0.62  # by hand: irradiance that the lit floor gives a surface that faces down
+#: Set by hand: irradiance that the wall and the far floor give a surface that faces up, at the
+#: origin; its gain with each world unit towards the wall; and irradiance that the lit floor gives a
+#: surface that faces down.
+FROM_ABOVE = 0.056
+RISE = 0.0035
+FROM_BELOW = 0.62
 
-SEEN_FLOOR = (
-    -6.0,
-    16.0,
-)  # places along the backdrop's profile that the fit has seen; beyond them the light stays as it is
+#: Places along the backdrop's profile that the fit has seen; beyond them the light stays as it is.
+SEEN_FLOOR = (-6.0, 16.0)
 LOW = 0.5  # height over radius below which an object stands in its own shadow
 SMALL = 0.5  # world units: radius between the small and the large objects
 
 
 @dataclass(frozen=True)
 class GroundLight:
-    """Irradiance on the backdrop, relative to the lamps' at the origin; w is a neighbour's (radius / distance)^2."""
+    """Irradiance on the backdrop, relative to the lamps' at the origin: what each term counts.
+
+    Each neighbour has the weight w = (radius / distance)^2.
+    """
 
     level: float
     rise: float  # with the place along the profile, in tens of world units
@@ -50,9 +55,13 @@ class GroundLight:
 
 @dataclass(frozen=True)
 class ObjectLight:
-    """Irradiance on objects, relative to the lamps' at the origin; f is a neighbour's form factor as a sphere."""
+    """Irradiance on objects, relative to the lamps' at the origin: what each term counts.
 
-    floor: float  # with the share of floor faced, times the lamps' light at the point's foot instead of the origin
+    Each neighbour has a form factor f as a sphere.
+    """
+
+    # with the share of floor faced, times the lamps' light at the point's foot (not the origin)
+    floor: float
     floor_small: float  # with the share of floor faced, for small objects
     floor_low: float  # with the share of floor faced, low on the object
     low: float  # low on the object, whatever it faces
@@ -64,7 +73,7 @@ class ObjectLight:
     neighbour_below: float  # the same times how far down the neighbour is seen
     rubber: float  # with the sum of f times the colour, of rubber neighbours
     metal: float  # the same, of metal neighbours
-    body: float  # share of the lamps' own light that the matt body adds: what the simplified layers take too much
+    body: float  # share of the lamps' own light that the matt body adds to what the layers let pass
     rim: float  # radiance with the coat's reflection
     rim_floor: float  # the same times the share of floor in the mirrored direction
     velvet: float  # radiance with the velvet's share, times the share of floor faced
@@ -116,27 +125,25 @@ class Surroundings(NamedTuple):
     lamps: Lamps
     level: Tensor  # (3, B) irradiance of the lamps on the floor at the origin, without shadows
     fit: Fit
-    thrown: (
-        Tensor | None
-    )  # (3, B) what the ground's mean colour throws back, relative to CLEVR's grey; None for grey alone
+    ground_tint: Tensor | None  # (3, B) the ground's mean colour over CLEVR's grey; None: all grey
 
-    def from_ground(self, light: Tensor, scenes: Tensor) -> Tensor:
-        """Light (3, N) that grey ground would give to points of scenes (N,), from the ground as it is."""
-        return light if self.thrown is None else light * self.thrown.index_select(1, scenes)
+    def tint(self, light: Tensor, scenes: Tensor) -> Tensor:
+        """Light (3, N) from the scenes' own ground, given that from grey ground; scenes (N,)."""
+        if self.ground_tint is None:
+            return light
+        return light * self.ground_tint.index_select(1, scenes)
 
 
-def surroundings_of(
+def pack_surroundings(
     objects: Objects, lamps: Lamps, fit: Fit = FITTED, grounds: Textures | None = None
 ) -> Surroundings:
-    """The surroundings, with the light on the floor's middle worked out; `grounds` are the scenes' textures."""
+    """The surroundings of all scenes; `grounds` are the textures of their grounds."""
     scenes = torch.arange(lamps.positions.shape[-1], device=lamps.positions.device)
     level = floor_irradiance(lamps, scenes, lamps.positions.new_zeros(3, len(scenes)))
-    thrown = (
-        None
-        if grounds is None
-        else torch.where(grounds.kinds < 0, 1.0, grounds.colors.mean(0) / REFLECTANCE)
-    )
-    return Surroundings(objects, lamps, level, fit, thrown)
+    tint = None
+    if grounds is not None:
+        tint = torch.where(grounds.kinds < 0, 1.0, grounds.colors.mean(0) / REFLECTANCE)
+    return Surroundings(objects, lamps, level, fit, tint)
 
 
 def floor_irradiance(lamps: Lamps, scenes: Tensor, points: Tensor) -> Tensor:
@@ -144,45 +151,40 @@ def floor_irradiance(lamps: Lamps, scenes: Tensor, points: Tensor) -> Tensor:
     feet = torch.cat([points[:2], torch.zeros_like(points[2:])])
     total = torch.zeros_like(points)
     for lamp in range(NUM_LAMPS):
-        light = light_from(lamps, lamp, scenes, feet)
+        light = lamp_light(lamps, lamp, scenes, feet)
         total.addcmul_(light.irradiances, light.directions[2].clamp(min=0))
     return total
 
 
-def by_hand(points: Tensor, normals: Tensor) -> Tensor:
-    """Irradiance (N,) set by hand: a blend by the normal's height of what the wall and a lit floor would give."""
+def irradiance_by_hand(points: Tensor, normals: Tensor) -> Tensor:
+    """Irradiance (N,) set by hand: a blend of the wall's and the lit floor's, by the normal's
+    height.
+    """
     from_above = FROM_ABOVE + RISE * profile_place(points)
     return torch.lerp(from_above, torch.full_like(from_above, FROM_BELOW), 0.5 - 0.5 * normals[2])
 
 
-def on_ground(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
+def ground_irradiance(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
     """Irradiance (3, N) on the backdrop at points (3, N) of scenes (N,), which never fall."""
-    objects, fit, rows = (
-        around.objects,
-        around.fit.ground,
-        rows_of(scenes, len(around.objects.centers)),
-    )
+    objects, fit = around.objects, around.fit.ground
     place = profile_place(points).clamp(*SEEN_FLOOR) / 10
     cubed = place * place * place
-    light = around.level.index_select(1, scenes)
-    light = around.from_ground(
-        light * (fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place)), scenes
-    )
+    share = fit.level + fit.rise * place + cubed * (fit.cubic + fit.quartic * place)
+    light = around.tint(around.level.index_select(1, scenes) * share, scenes)
 
-    weights = objects.radii.square()[:, :, None] / squared_distances(
-        objects, on_grid(points, rows)
-    ).clamp(min=1e-4)
-    colors = objects.colors.reshape(3, *objects.radii.shape)  # (3, B, K)
-    metal = objects.is_metal.reshape(objects.radii.shape).to(colors.dtype)
-    tint = colors * (fit.rubber * (1 - metal) + fit.metal * metal) + fit.neighbour
-    near = colors * (fit.contact * (1 - metal))
-    scale = around.level[:, :, None]
-    bounced = torch.bmm((scale * tint).transpose(0, 1), weights * weights.sqrt())  # (B, 3, M)
-    bounced.baddbmm_((scale * near).transpose(0, 1), weights.square_())
-    return light + off_grid(bounced, rows, scenes)
+    grid = RayGrid.of(scenes, len(objects.centers))
+    squared = squared_distances(objects, grid.lay_out(points)).clamp(min=1e-4)  # (B, K, M)
+    weights = objects.radii.square()[:, :, None] / squared
+    colors, is_metal = _neighbour_colors(objects)
+    tint = colors * (fit.rubber * (1 - is_metal) + fit.metal * is_metal) + fit.neighbour
+    near = colors * (fit.contact * (1 - is_metal))
+    level = around.level[:, :, None]
+    bounced = torch.bmm((level * tint).transpose(0, 1), weights * weights.sqrt())  # (B, 3, M)
+    bounced.baddbmm_((level * near).transpose(0, 1), weights.square_())
+    return light + grid.flatten(bounced)
 
 
-def on_objects(
+def object_irradiance(
     around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor, own: Tensor
 ) -> Tensor:
     """Irradiance (3, N) on objects at points (3, N) with normals (3, N).
@@ -197,59 +199,54 @@ def on_objects(
     place, towards_wall = profile_place(points) / 10, profile_place(normals)
     up = normals[2]
     down = 0.5 - 0.5 * up
-    share = down * (fit.floor_low * low + fit.floor_small * (radii < SMALL)) + low * (
-        fit.low + fit.side_low * (1 - up.abs())
-    )
+    share = down * (fit.floor_low * low + fit.floor_small * (radii < SMALL))
+    share += low * (fit.low + fit.side_low * (1 - up.abs()))
     share += fit.rise * place + towards_wall * (fit.towards_wall + fit.across_wall * towards_wall)
     light = around.level.index_select(1, scenes) * share
     light.addcmul_(floor_irradiance(around.lamps, scenes, points), fit.floor * down)
-    return around.from_ground(light, scenes) + _from_neighbours(around, points, normals, scenes)
+    return around.tint(light, scenes) + _neighbour_irradiance(around, points, normals, scenes)
 
 
-def _from_neighbours(
+def _neighbour_irradiance(
     around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor
 ) -> Tensor:
-    """What the neighbours, as spheres, add to and take from the light (3, N) at points (3, N) of objects.
+    """What the neighbours, as spheres, add to and take from the light (3, N) on objects.
 
-    An object adds nothing to itself: a convex shape lies behind each of its surface points, and so does the ball in it.
+    An object adds nothing to itself: a convex shape lies behind each of its surface points, and so
+    does the ball in it.
     """
-    objects, fit, rows = (
-        around.objects,
-        around.fit.objects,
-        rows_of(scenes, len(around.objects.centers)),
-    )
-    grid, facing = on_grid(points, rows), on_grid(normals, rows)
-    squared = squared_distances(objects, grid).clamp(min=1e-4)  # (B, K, M)
-    inverse = squared.rsqrt()
-    cos = (
-        torch.bmm(objects.centers, facing)
-        .sub_(dot(grid.transpose(0, 1), facing.transpose(0, 1))[:, None])
-        .mul_(inverse)
-    )
+    objects, fit = around.objects, around.fit.objects
+    grid = RayGrid.of(scenes, len(objects.centers))
+    laid_out, facing = grid.lay_out(points), grid.lay_out(normals)  # (B, 3, M)
+    inverse = squared_distances(objects, laid_out).clamp(min=1e-4).rsqrt()  # (B, K, M)
+    cos = way_to_centers(objects, laid_out, facing).mul_(inverse)
     sine = (objects.radii[:, :, None] * inverse).clamp(1e-4, 1)  # of the sphere's angular radius
-    factors = cosine_of_disk(cos, sine) * sine.square()  # (B, K, M)
-    below = (-(objects.centers[:, :, 2:] - grid[:, 2:]) * inverse).clamp_(min=0)  # (B, K, M)
+    factors = mean_disk_cosine(cos, sine) * sine.square()  # (B, K, M)
+    below = (-(objects.centers[:, :, 2:] - laid_out[:, 2:]) * inverse).clamp_(min=0)  # (B, K, M)
 
-    colors = objects.colors.reshape(3, *objects.radii.shape)  # (3, B, K)
-    metal = objects.is_metal.reshape(objects.radii.shape).to(colors.dtype)
-    tint = colors * (fit.rubber * (1 - metal) + fit.metal * metal) + fit.neighbour
-    scale = around.level[:, :, None]
-    bounced = torch.bmm((scale * tint).transpose(0, 1), factors)  # (B, 3, M)
+    colors, is_metal = _neighbour_colors(objects)
+    tint = colors * (fit.rubber * (1 - is_metal) + fit.metal * is_metal) + fit.neighbour
+    bounced = torch.bmm((around.level[:, :, None] * tint).transpose(0, 1), factors)  # (B, 3, M)
     dimmed = (factors * below).sum(1, keepdim=True)  # (B, 1, M)
-    return off_grid(
-        bounced + fit.neighbour_below * dimmed * around.level.T[:, :, None], rows, scenes
-    )
+    return grid.flatten(bounced + fit.neighbour_below * dimmed * around.level.T[:, :, None])
+
+
+def _neighbour_colors(objects: Objects) -> tuple[Tensor, Tensor]:
+    """Each object's colour (3, B, K), and 1 for metal, 0 for rubber (B, K)."""
+    colors = objects.colors.reshape(3, *objects.radii.shape)
+    return colors, objects.is_metal.reshape(objects.radii.shape).to(colors.dtype)
 
 
 def coat_reflection(
     around: Surroundings, color: Tensor, view: Tensor, normals: Tensor, scenes: Tensor
 ) -> Tensor:
-    """Radiance (3, N) that rubber's coat and velvet show of the surroundings, seen from directions `view` (3, N)."""
+    """Radiance (3, N) that rubber's coat and velvet show of the surroundings, seen from directions
+    `view` (3, N).
+    """
     fit, cos = around.fit.objects, dot(view, normals)
     coat = fresnel(cos, RUBBER_COAT_INDEX)
     mirrored_up = 2 * cos * normals[2] - view[2]
     share = coat * (fit.rim + fit.rim_floor * (0.5 - 0.5 * mirrored_up))
     velvet = (1 - coat) * fresnel(cos, RUBBER_BODY_INDEX) * (0.5 - 0.5 * normals[2])
-    return around.from_ground(
-        around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet), scenes
-    )
+    light = around.level.index_select(1, scenes) * (share + fit.velvet * color * velvet)
+    return around.tint(light, scenes)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 from torch import Tensor
 
 from smm_tutorial.scenes.records import Scene
@@ -27,15 +27,19 @@ HALF_SENSOR = 0.5 * 32 / 35  # half of the frame's longer side at unit distance 
 
 CLEVR_FRAME = (320, 480)  # height, width of CLEVR's images
 MASKS_FRAME = (240, 320)  # height, width of CLEVR-with-masks' images
-PAPER_CROP = (
-    29 / 240,
-    64 / 320,
-    221 / 240,
-    256 / 320,
-)  # rows 29:221, columns 64:256 of a 240 x 320 image
+#: What the papers show of CLEVR-with-masks' images: rows 29:221, columns 64:256.
+PAPER_CROP = (29 / 240, 64 / 320, 221 / 240, 256 / 320)
+#: What CLEVR's own images of 480 x 320 show of the 4:3 frame.
+OFFICIAL_WINDOW = (1 / 18, 0.0, 17 / 18, 1.0)
 WINDOWED_FRAME_ASPECT = 4 / 3  # width / height of the frame that a window is cut from
+DEPTH_ERROR = 1e-4  # world units: Blender's floats
+PIXEL_ERROR = 0.3  # pixels: columns and rows are rounded
+FILTER_WIDTH = 1.5  # pixels, Blender's default
+#: Weights of cos(2 pi k x), x in 0..1 across the filter (Harris 1978).
+BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 
 Window = tuple[float, float, float, float]
+WHOLE_FRAME: Window = (0.0, 0.0, 1.0, 1.0)
 
 
 class Frame(NamedTuple):
@@ -52,21 +56,23 @@ class Frame(NamedTuple):
         aspect of 4:3.
 
         Raises:
-            ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1, 0 <=
-            left < right <= 1.
+            ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1 and
+                0 <= left < right <= 1.
         """
         if height < 1 or width < 1:
             raise ValueError(
-                f"an image needs at least one row and one column, got height={height}, width={width}"
+                "an image needs at least one row and one column, "
+                f"got height={height}, width={width}"
             )
         if window is None:
-            return cls((0.0, 0.0, 1.0, 1.0), width / height)
+            return cls(WHOLE_FRAME, width / height)
         if len(window) != 4 or not (
             0 <= window[0] < window[2] <= 1 and 0 <= window[1] < window[3] <= 1
         ):
             raise ValueError(
-                "window must be (top, left, bottom, right) as fractions of the full frame, between 0 and 1, with "
-                f"top < bottom and left < right, got {window!r}; for rows 29:221 of 240 divide by 240"
+                "window must be (top, left, bottom, right) as fractions of the full frame, between "
+                f"0 and 1, with top < bottom and left < right, got {window!r}; for rows 29:221 of "
+                "240 divide by 240"
             )
         return cls(tuple(window), WINDOWED_FRAME_ASPECT)
 
@@ -82,9 +88,7 @@ class Frame(NamedTuple):
 
 
 def camera_axes(position: np.ndarray) -> np.ndarray:
-    """Columns right, up, backward (3, 3) of a camera at `position` (3,) that looks at the origin
-    with z up.
-    """
+    """Columns right, up, backward (3, 3) of a camera at `position` (3,), which faces the origin."""
     backward = position / np.linalg.norm(position)
     right = np.cross((0.0, 0.0, 1.0), backward)
     right = right / np.linalg.norm(right)
@@ -101,11 +105,11 @@ def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarr
 
     Returns:
         (N, 3): column and row as fractions of the frame, and the depth along the optical axis in
-        world units.
+            world units.
     """
     seen = (np.asarray(points) - position) @ camera_axes(position)  # (N, 3) right, up, backward
     depth = -seen[:, 2]
-    half_width, half_height = Frame((0.0, 0.0, 1.0, 1.0), aspect).half_extents
+    half_width, half_height = Frame(WHOLE_FRAME, aspect).half_extents
     columns = 0.5 + 0.5 * seen[:, 0] / (depth * half_width)
     rows = 0.5 - 0.5 * seen[:, 1] / (depth * half_height)
     return np.stack([columns, rows, depth], axis=1)
@@ -132,12 +136,12 @@ def pixel_coords(
 def camera_position(
     scene: Scene, frames: Sequence[tuple[int, int]] = (CLEVR_FRAME, MASKS_FRAME)
 ) -> np.ndarray:
-    """Where the scene's camera stood: its own entry, or recovered from the objects' pixel
+    """Where the scene's camera stood: as its record says, or recovered from the objects' pixel
     coordinates.
 
-    The depth of an object at p seen from C is |C| - p.C/|C|; a least-squares fit of C to all depths
-    (known to float precision) and to the rounded columns and rows finds C. The pixel size of the
-    image is not in a record, so every one in `frames` is tried, and the best fit wins.
+    The depth of an object at p seen from C is |C| - p.C/|C|. A least-squares fit of C to all depths
+    (known to float precision) and to the rounded columns and rows finds C. A record does not say
+    how many pixels its image has. So every size in `frames` is tried, and the best fit wins.
 
     Args:
         scene: with ``camera``, or with at least one object that has ``pixel_coords``.
@@ -154,8 +158,9 @@ def camera_position(
     located = [item for item in scene.objects if item.pixel_coords is not None]
     if not located:
         raise ValueError(
-            f"scene {scene.filename} has neither 'camera' nor 'pixel_coords' of any object, so its camera is unknown; "
-            f"give it one, e.g. dataclasses.replace(scene, camera=CAMERA_POSITION) with {CAMERA_POSITION}"
+            f"scene {scene.filename} has neither 'camera' nor 'pixel_coords' of any object, so its "
+            "camera is unknown; give it one, e.g. dataclasses.replace(scene, "
+            f"camera=CAMERA_POSITION) with {CAMERA_POSITION}"
         )
     points = np.array([item.position for item in located], dtype=np.float64)  # (N, 3)
     observed = np.array([item.pixel_coords for item in located], dtype=np.float64)  # (N, 3)
@@ -163,22 +168,17 @@ def camera_position(
     return min(fits, key=lambda fit: fit.cost).x
 
 
-DEPTH_ERROR = 1e-4  # world units: float32 of Blender
-PIXEL_ERROR = 0.3  # pixels: rounding to whole ones
-
-
-def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]):
-    """Least-squares fit of the camera position to `observed` (N, 3) pixel coordinates of `points`
-    (N, 3).
+def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]) -> OptimizeResult:
+    """Least-squares fit of the camera's position to the pixel coordinates `observed` (N, 3) of
+    `points` (N, 3).
     """
     height, width = frame
     to_pixels = np.array([width, height, 1.0])
     errors = np.array([PIXEL_ERROR, PIXEL_ERROR, DEPTH_ERROR])
 
     def residuals(position: np.ndarray) -> np.ndarray:
-        jitter = (
-            position - CAMERA_POSITION
-        ) / CAMERA_JITTER  # a weak pull that decides where one object cannot
+        # a weak pull towards the base scene's camera decides where one object cannot
+        jitter = (position - CAMERA_POSITION) / CAMERA_JITTER
         misfit = (project(points, position, width / height) * to_pixels - observed) / errors
         return np.concatenate([misfit.ravel(), jitter])
 
@@ -186,39 +186,24 @@ def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]
 
 
 def subpixel_offsets(samples: int, pixel_filter: str = "box") -> Tensor:
-    """Places (S, 2) of the samples inside a pixel, (row, column); 0..1 is the pixel's square, a
-    single one its centre.
+    """Places (S, 2) of a pixel's samples, (row, column); 0..1 is the pixel's square.
 
-    A square number gives a regular grid, any other number the golden-ratio lattice. With the filter
-    "blackman-harris" they lie as densely as Blender's filter weighs them, `FILTER_WIDTH` pixels
-    wide, so that their plain mean applies it.
+    A square number of samples gives a regular grid (one sample: the centre), any other number the
+    golden-ratio lattice. The filter "blackman-harris" is `FILTER_WIDTH` pixels wide: samples lie as
+    densely as Blender's filter weighs them, so that their plain mean applies it.
     """
     side = round(samples**0.5)
     index = torch.arange(samples, dtype=torch.float64)
     if side * side == samples:
-        offsets = torch.stack(
-            [(index // side + 0.5) / side, (index % side + 0.5) / side], dim=1
-        )  # (S, 2)
+        rows, columns = (index // side + 0.5) / side, (index % side + 0.5) / side
     else:
-        offsets = torch.stack(
-            [(index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0], dim=1
-        )  # (S, 2)
+        rows, columns = (index + 0.5) / samples, (0.5 + index * 0.6180339887498949) % 1.0
+    offsets = torch.stack([rows, columns], dim=1)  # (S, 2)
     return offsets if pixel_filter == "box" else _spread_by_filter(offsets)
 
 
-FILTER_WIDTH = 1.5  # pixels, Blender's default
-BLACKMAN_HARRIS = (
-    0.35875,
-    -0.48829,
-    0.14128,
-    -0.01168,
-)  # of cos(2 pi k x), x in 0..1 across the filter (Harris 1978)
-
-
 def _spread_by_filter(offsets: Tensor) -> Tensor:
-    """Uniform places in 0..1 moved so that their density is the Blackman-Harris window around the
-    pixel's centre.
-    """
+    """Uniform places in 0..1, moved to the density of the Blackman-Harris window."""
     across = np.linspace(0, 1, 1025)
     weights = sum(a * np.cos(2 * np.pi * k * across) for k, a in enumerate(BLACKMAN_HARRIS))
     below = np.cumsum(weights) - weights / 2
@@ -228,7 +213,7 @@ def _spread_by_filter(offsets: Tensor) -> Tensor:
 
 def camera_rays(height: int, width: int, frame: Frame, offsets: Tensor) -> Tensor:
     """Unit directions (H * W, S, 3) in the camera's axes (right, up, backward) through each pixel's
-    sub-samples.
+    samples.
 
     Args:
         height, width: of the image in pixels.
@@ -237,10 +222,10 @@ def camera_rays(height: int, width: int, frame: Frame, offsets: Tensor) -> Tenso
     """
     top, left, bottom, right = frame.window
     half_width, half_height = frame.half_extents
-    rows = top + (bottom - top) * (torch.arange(height)[:, None] + offsets[:, 0]) / height  # (H, S)
-    columns = (
-        left + (right - left) * (torch.arange(width)[:, None] + offsets[:, 1]) / width
-    )  # (W, S)
+    rows = torch.arange(height)[:, None] + offsets[:, 0]  # (H, S)
+    rows = top + (bottom - top) * rows / height
+    columns = torch.arange(width)[:, None] + offsets[:, 1]  # (W, S)
+    columns = left + (right - left) * columns / width
     up = ((1 - 2 * rows) * half_height)[:, None].expand(height, width, -1)  # (H, W, S)
     across = ((2 * columns - 1) * half_width)[None].expand(height, width, -1)  # (H, W, S)
     directions = torch.stack([across, up, -torch.ones_like(up)], dim=-1)  # (H, W, S, 3)

@@ -1,4 +1,4 @@
-"""What a rendering simulates: one named choice for each effect, so that each can be weighed alone.
+"""What a rendering simulates: one named choice per effect, so that each can be weighed alone.
 
 The default is the most faithful one.
 """
@@ -11,29 +11,29 @@ from typing import Literal, get_args, get_type_hints
 
 @dataclass(frozen=True)
 class Effects:
-    """What to simulate. `replace(Effects(), shadows="hard")` changes one thing.
+    """What to simulate. `Effects(shadows="hard")` changes one thing.
 
     Args:
-        lamps: where a scene's lamps stand: "own" places where its record says so, or "nominal"
-        ones, as in the base scene.
+        lamps: where a scene's lamps stand: at their "own" places where the record has some, or at
+            the "nominal" ones of CLEVR's base scene.
         shadows: "soft" ones of lamps with a size, "hard" ones of points, or "none".
-        edges: "round" or "sharp" cubes and cylinders.
+        edges: "round" or "sharp", of cubes and cylinders.
         backdrop: "curved" up into a wall behind the scene, or "flat".
-        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`), "by
-        hand" (one blend by the
-            normal's height), or "none".
-        reflections: "glossy" metal that mirrors the scene sharply and roughly, with lamp highlights
-        as sharp as the
-            lamps; a "mirror" with soft highlights alone; or "none": metal is matt, and nothing
-            shines.
+        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`),
+            "by hand" (one blend by the normal's height), or "none".
+        reflections: "glossy": metal mirrors the scene sharply and roughly, with lamp highlights as
+            sharp as the lamps; "mirror": metal mirrors the scene sharply, with soft highlights;
+            "none": metal is matt, and nothing shines.
         bounces: how many metal surfaces in a row a ray follows; metal seen in the last one is matt.
-        A scene's own flat mirror
-            does not count.
+            A scene's own flat mirror does not count.
         rough_rays: rays for the rough part of "glossy" metal at each point that the camera sees.
         average: samples of a pixel are averaged as "display" values, like a large image made
-        smaller, or as "light".
+            smaller, or as "light".
         pixel_filter: "box", the pixel's square, or "blackman-harris", 1.5 pixels wide, as
-        Blender's.
+            Blender's.
+
+    Raises:
+        ValueError: an unknown choice, or a number below its least.
     """
 
     lamps: Literal["own", "nominal"] = "own"
@@ -48,12 +48,11 @@ class Effects:
     pixel_filter: Literal["box", "blackman-harris"] = "box"
 
     def __post_init__(self):
-        for name, kind in get_type_hints(type(self)).items():
-            value, choices = getattr(self, name), get_args(kind)
+        for name, hint in get_type_hints(type(self)).items():
+            value, choices = getattr(self, name), get_args(hint)
             if choices and value not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
-                )
+                known = ", ".join(map(repr, choices))
+                raise ValueError(f"{name} must be one of {known}, got {value!r}")
         for name, least in (("bounces", 0), ("rough_rays", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")

@@ -1,28 +1,26 @@
 """Fits the ambient light (`ambient.Fit`) to renders of the same scenes by least squares.
 
-The light is linear in the coefficients. So the effect of each on a pixel is the difference that it
-makes alone, and nothing of the shading is written down a second time.
+The light is linear in the coefficients. So the effect of each coefficient on a pixel is the
+difference that it makes alone, and no shading is written a second time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.ambient import Fit, GroundLight, ObjectLight, surroundings_of
+from smm_tutorial.scenes.ambient import Fit, GroundLight, ObjectLight, pack_surroundings
 from smm_tutorial.scenes.camera import Frame
 from smm_tutorial.scenes.effects import Effects
-from smm_tutorial.scenes.geometry import pack_objects
-from smm_tutorial.scenes.lighting import pack_lamps
-from smm_tutorial.scenes.raytrace import cameras_of, pixel_rays
+from smm_tutorial.scenes.raytrace import build_world, pack_cameras, pixel_rays
 from smm_tutorial.scenes.records import Scene
-from smm_tutorial.scenes.shading import World, radiance
+from smm_tutorial.scenes.shading import radiance
 
 DIRECT_ONLY = Effects(bounces=0)  # metal, which the fit leaves out, need not be traced
-# relative to each term's own strength: keeps terms that are alike from growing against each other
+#: Relative to each term's own strength: keeps terms that are alike from growing against each other.
 RIDGE = 1e-6
 BRIGHTEST = 0.98  # display value from which a pixel may have been cut off
 
@@ -42,11 +40,11 @@ def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
         scenes: B scenes with the cameras and lamps of the renders.
         images: (B, 3, H, W) uint8, sRGB.
         masks: (B, H, W) integer labels; pixels next to another label and pixels on metal are left
-        out.
+            out.
     """
     fits = []
-    for part, kind in enumerate((GroundLight, ObjectLight)):
-        count = len(fields(kind))
+    for part, lights in enumerate((GroundLight, ObjectLight)):
+        count = len(fields(lights))
         normal = torch.zeros(count, count, dtype=torch.float64)  # in float64: the terms are alike
         target = torch.zeros(count, dtype=torch.float64)
         for scene, image, mask in zip(scenes, images, masks, strict=True):
@@ -57,7 +55,7 @@ def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
         scale = normal.diagonal().sqrt().clamp(min=1e-12)
         system = normal / scale[:, None] / scale + RIDGE * torch.eye(count, dtype=torch.float64)
         solution = torch.linalg.solve(system, target / scale) / scale
-        fits.append(kind(*(round(value, 4) for value in solution.tolist())))
+        fits.append(lights(*(round(value, 4) for value in solution.tolist())))
     return Fit(*fits)
 
 
@@ -66,54 +64,44 @@ def _scene_terms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """For each used pixel and channel: what each coefficient of 1 adds (P, J), what is missing
     (P,), its weight (P,).
+
+    Args:
+        part: whose coefficients, those of the ground (0) or of the objects (1).
     """
     height, width = mask.shape
-    objects, lamps, frame = (
-        pack_objects([scene]),
-        pack_lamps([scene]),
-        Frame.of_image(height, width),
-    )
-    rows, columns = _usable(scene, image, mask, wants_objects=part == 1)
-    places = rows * width + columns
-    rays = cameras_of([scene], "cpu").rays(pixel_rays(height, width, frame, 1)[:, places])
+    frame = Frame.of_image(height, width)
+    world = build_world([scene], DIRECT_ONLY, frame.pixel_angle(width), "cpu")
+    rows, columns = _find_usable_pixels(scene, image, mask, wants_objects=part == 1)
+    through = pixel_rays(height, width, frame, 1)[:, rows * width + columns]
+    rays = pack_cameras([scene], "cpu").rays(through)
 
-    def light(fit: Fit) -> tuple[Tensor, Tensor]:
-        world = World(
-            objects,
-            lamps,
-            surroundings_of(objects, lamps, fit),
-            DIRECT_ONLY,
-            frame.pixel_angle(width),
-        )
-        return radiance(world, rays, bounces=0)
+    def render_with(fit: Fit) -> tuple[Tensor, Tensor]:
+        around = pack_surroundings(world.objects, world.lamps, fit, world.grounds)
+        return radiance(world._replace(surroundings=around), rays, bounces=0)
 
-    nothing = [kind(*[0.0] * len(fields(kind))) for kind in (GroundLight, ObjectLight)]
-    plain, seen = light(Fit(*nothing))
+    nothing = Fit(*(lights(*[0.0] * len(fields(lights))) for lights in (GroundLight, ObjectLight)))
+    plain, seen = render_with(nothing)
     agrees = seen + 1 == mask[rows, columns]
     terms = []
-    for index in range(len(fields(nothing[part]))):
-        alone = list(nothing)
-        alone[part] = type(nothing[part])(
-            *[float(index == other) for other in range(len(fields(nothing[part])))]
-        )
-        terms.append((light(Fit(*alone))[0] - plain)[:, agrees].flatten())
+    for term in fields(nothing[part]):
+        alone = replace(nothing[part], **{term.name: 1.0})
+        light, _ = render_with(nothing._replace(**{Fit._fields[part]: alone}))
+        terms.append((light - plain)[:, agrees].flatten())
     truth = decode_srgb(image[:, rows, columns].double() / 255)[:, agrees].flatten()
-    slope = (
-        1.055 / 2.4 * truth.clamp(min=0.0031308) ** (1 / 2.4 - 1)
-    )  # of the display value: what the eye and we compare
+    # by how much the display value, which is compared, changes with the light
+    slope = 1.055 / 2.4 * truth.clamp(min=0.0031308) ** (1 / 2.4 - 1)
     return torch.stack(terms, dim=1).double(), truth - plain[:, agrees].flatten().double(), slope
 
 
-def _usable(
+def _find_usable_pixels(
     scene: Scene, image: Tensor, mask: Tensor, wants_objects: bool
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns of pixels in the middle of the ground or of rubber objects; every fourth of
-    the ground.
+    """Rows and columns of pixels in the middle of rubber objects or of the ground: every second
+    row and column, or every fourth.
     """
     labels = mask[None].float()
-    largest, smallest = (
-        sign * torch.nn.functional.max_pool2d(sign * labels, 3, 1, 1)[0] for sign in (1, -1)
-    )
+    largest = torch.nn.functional.max_pool2d(labels, 3, 1, 1)[0]
+    smallest = -torch.nn.functional.max_pool2d(-labels, 3, 1, 1)[0]
     usable = (largest == smallest) & (image.amax(0) < 255 * BRIGHTEST)
     rubber = torch.tensor([False, *(item.material == "rubber" for item in scene.objects)])
     usable &= rubber[mask.long()] if wants_objects else mask == 0

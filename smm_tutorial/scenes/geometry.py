@@ -2,7 +2,7 @@
 
 Each shape lives in a unit frame (radius or half edge 1, turned to yaw 0) and is a sharp solid whose
 edges are rounded off. A ray enters the sharp solid in closed form and goes on to the rounded one by
-Newton's method: the distance to a convex solid is a convex function of the way along the ray, so
+Newton's method. The distance to a convex solid is a convex function of the way along the ray. So
 Newton's steps never pass the surface, and a tangent that no longer falls proves a miss. Only pairs
 of a ray and an object whose bounding sphere it meets are looked at.
 
@@ -11,30 +11,28 @@ Vectors keep their coordinates first, see `vectors`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.records import COLORS, SHAPES, Scene
-from smm_tutorial.scenes.vectors import dot, normalized, turned
+from smm_tutorial.scenes.records import COLORS, SHAPES, Scene, SceneObject
+from smm_tutorial.scenes.vectors import dot, normalize, rotate_about_z
 
 CUBE, SPHERE, CYLINDER = range(len(SHAPES))
-ROUNDING = {
-    CUBE: 0.18,
-    CYLINDER: 0.06,
-}  # edge radius relative to the half size, fitted to masks of the original meshes
+#: Edge radius relative to the half size, fitted to masks of the original meshes.
+ROUNDING = {CUBE: 0.18, CYLINDER: 0.06}
 SHARP = {CUBE: 1e-3, CYLINDER: 1e-3}
-NEWTON_STEPS = (
-    16  # a ray that grazes halves its way with each step, any other one squares its error
-)
+#: A ray that grazes halves its distance with each step, any other ray squares its error.
+NEWTON_STEPS = 16
 SURFACE_TOLERANCE = 5e-4  # distance, relative to the half size, that counts as on the surface
 
 
 class Objects(NamedTuple):
-    """The objects of B scenes, padded to K; object k of scene b has the flat index b K + k in (..,
-    B K) tensors.
+    """The objects of B scenes, padded to K per scene.
+
+    Object k of scene b has the flat index b K + k in tensors (.., B K).
     """
 
     centers: Tensor  # (B, K, 3)
@@ -68,11 +66,55 @@ class Pairs(NamedTuple):
     rays: Tensor  # (M,)
     objects: Tensor  # (M,) flat index
 
+    def select(self, keep: Tensor) -> Pairs:
+        """The pairs where `keep` (M,) is true."""
+        index = keep.nonzero().squeeze(1)
+        return Pairs(self.rays.index_select(0, index), self.objects.index_select(0, index))
 
-def bounding_radius(shape: int, rounding: dict[int, float]) -> float:
-    """Of the sphere around a shape of half size 1."""
-    corner = {CUBE: 3**0.5, CYLINDER: 2**0.5}.get(shape)
-    return 1.0 if corner is None else corner * (1 - rounding[shape]) + rounding[shape]
+
+class RayGrid(NamedTuple):
+    """How the N rays of B scenes are laid out as a (B, M) grid, M the most that a scene has."""
+
+    scenes: Tensor  # (N,) of each ray
+    places: Tensor | None  # (B, M) index of each ray; None where every scene has M rays
+    starts: Tensor  # (B,) index of each scene's first ray
+    counts: Tensor  # (B,)
+    longest: int  # M
+
+    @classmethod
+    def of(cls, scenes: Tensor, num_scenes: int) -> RayGrid:
+        """The grid for rays of scenes (N,), which never fall."""
+        edges = torch.searchsorted(scenes, torch.arange(num_scenes + 1, device=scenes.device))
+        starts, counts = edges[:-1], edges[1:] - edges[:-1]
+        longest = int(counts.max())
+        places = None
+        if longest * num_scenes != len(scenes):
+            places = starts[:, None] + torch.arange(longest, device=scenes.device)
+            places = places.clamp(max=max(len(scenes) - 1, 0))
+        return cls(scenes, places, starts, counts, longest)
+
+    def lay_out(self, vectors: Tensor) -> Tensor:
+        """Vectors (3, N) or values (N,) as (B, 3, M) or (B, 1, M)."""
+        vectors = vectors if vectors.dim() == 2 else vectors[None]
+        if self.places is not None:
+            vectors = vectors.index_select(1, self.places.flatten())
+        return vectors.reshape(len(vectors), len(self.starts), self.longest).transpose(0, 1)
+
+    def flatten(self, values: Tensor) -> Tensor:
+        """Values (B, C, M) as (C, N), one per ray: the inverse of `lay_out`."""
+        values = values.transpose(0, 1).reshape(values.shape[1], -1)
+        if self.places is None:
+            return values
+        shifts = self.scenes * self.longest - self.starts.index_select(0, self.scenes)
+        return values.index_select(1, torch.arange(len(shifts), device=shifts.device) + shifts)
+
+    def find_pairs(self, meets: Tensor) -> Pairs:
+        """The places (b, k, m) where `meets` (B, K, M) is true, as pairs of rays and objects."""
+        scene, member, place = meets.nonzero().unbind(1)
+        pairs = Pairs(self.starts.index_select(0, scene) + place, scene * meets.shape[1] + member)
+        if self.places is None:
+            return pairs
+        return pairs.select(place < self.counts.index_select(0, scene))
 
 
 def pack_objects(
@@ -81,106 +123,44 @@ def pack_objects(
     rounding: dict[int, float] = ROUNDING,
 ) -> Objects:
     """The objects of all scenes as tensors (float32)."""
-    slots = max([len(scene.objects) for scene in scenes] + [1])
+    most = max([len(scene.objects) for scene in scenes] + [1])
     blank = ((0.0, 0.0, 0.0), 0.0, -1.0, 0.0, SPHERE, (0, 0, 0), False)
-    bounding = [bounding_radius(shape, rounding) for shape in (CUBE, SPHERE, CYLINDER)]
     rows = []
     for scene in scenes:
-        for item in scene.objects:
-            shape = SHAPES.index(item.shape)
-            color = COLORS[item.color] if item.texture is None else item.texture.mean_color
-            rows.append(
-                (
-                    item.position,
-                    item.radius,
-                    item.radius * bounding[shape],
-                    item.yaw,
-                    shape,
-                    color,
-                    item.material == "metal",
-                )
-            )
-        rows.extend([blank] * (slots - len(scene.objects)))
-    positions, radii, outer, yaws, shapes, colors, is_metal = zip(*rows, strict=True)
-    centers, radii, yaws = (
-        torch.tensor(positions).T,
-        torch.tensor(radii),
-        torch.tensor(yaws, dtype=torch.float64),
-    )
-    frames = torch.cat(
-        [centers, torch.stack([radii, yaws.cos().float(), yaws.sin().float()])]
-    )  # (6, B K)
-    grid = (len(scenes), slots)
+        rows.extend(_pack_object(item, rounding) for item in scene.objects)
+        rows.extend([blank] * (most - len(scene.objects)))
+    positions, radii, bounding_radii, yaws, shapes, colors, is_metal = zip(*rows, strict=True)
+    centers = torch.tensor(positions, dtype=torch.float32)  # (B K, 3)
+    radii = torch.tensor(radii)
+    yaws = torch.tensor(yaws, dtype=torch.float64)
+    turns = torch.stack([radii, yaws.cos().float(), yaws.sin().float()])
+    grid = (len(scenes), most)
     packed = Objects(
-        centers.T.reshape(*grid, 3).contiguous(),
-        radii.reshape(grid),
-        torch.tensor(outer).reshape(grid),
-        frames.float(),
-        torch.tensor(shapes),
-        torch.tensor(colors).T / 255,
-        torch.tensor(is_metal),
-        rounding,
+        centers=centers.reshape(*grid, 3),
+        radii=radii.reshape(grid),
+        bounding_radii=torch.tensor(bounding_radii).reshape(grid),
+        frames=torch.cat([centers.T, turns]),
+        shapes=torch.tensor(shapes),
+        colors=torch.tensor(colors).T / 255,
+        is_metal=torch.tensor(is_metal),
+        rounding=rounding,
     )
     return Objects(*(part.to(device) if isinstance(part, Tensor) else part for part in packed))
 
 
-class Rows(NamedTuple):
-    """Flat rays of B scenes laid out as a (B, M) grid, M the most that a scene has."""
-
-    places: (
-        Tensor | None
-    )  # (B, M) index of each ray; None where every scene has M rays: the grid is a view then
-    starts: Tensor  # (B,) index of each scene's first ray
-    counts: Tensor  # (B,)
-    longest: int  # M
+def _pack_object(item: SceneObject, rounding: dict[int, float]) -> tuple:
+    """An object's centre, radius, bounding radius, yaw, shape, colour and whether it is metal."""
+    shape = SHAPES.index(item.shape)
+    color = COLORS[item.color] if item.texture is None else item.texture.mean_color
+    outer = item.radius * bounding_radius(shape, rounding)
+    is_metal = item.material == "metal"
+    return item.position, item.radius, outer, item.yaw, shape, color, is_metal
 
 
-def rows_of(scenes: Tensor, num_scenes: int) -> Rows:
-    """How the rays of scenes (N,) lie, which must not fall."""
-    edges = torch.searchsorted(scenes, torch.arange(num_scenes + 1, device=scenes.device))
-    starts, counts = edges[:-1], edges[1:] - edges[:-1]
-    longest = int(counts.max())
-    if longest * num_scenes == len(scenes):
-        return Rows(None, starts, counts, longest)
-    places = starts[:, None] + torch.arange(longest, device=scenes.device)
-    return Rows(places.clamp(max=max(len(scenes) - 1, 0)), starts, counts, longest)
-
-
-def on_grid(vectors: Tensor, rows: Rows) -> Tensor:
-    """Vectors (3, N) or values (N,) as (B, 3, M) or (B, 1, M)."""
-    vectors = vectors if vectors.dim() == 2 else vectors[None]
-    if rows.places is None:
-        return vectors.reshape(len(vectors), len(rows.starts), rows.longest).transpose(0, 1)
-    laid_out = vectors.index_select(1, rows.places.flatten()).reshape(
-        len(vectors), *rows.places.shape
-    )
-    return laid_out.transpose(0, 1)
-
-
-def off_grid(values: Tensor, rows: Rows, scenes: Tensor) -> Tensor:
-    """Values (B, C, M) of a grid as (C, N), one for each of the rays of scenes (N,)."""
-    values = values.transpose(0, 1).reshape(values.shape[1], -1)
-    if rows.places is None:
-        return values
-    places = torch.arange(len(scenes), device=scenes.device) + (
-        scenes * rows.longest - rows.starts.index_select(0, scenes)
-    )
-    return values.index_select(1, places)
-
-
-def flat_pairs(meets: Tensor, rows: Rows, slots: int) -> Pairs:
-    """The true places of a grid (B, K, M) as pairs."""
-    scene, slot, place = meets.nonzero().unbind(1)
-    pairs = Pairs(rows.starts.index_select(0, scene) + place, scene * slots + slot)
-    if rows.places is None:
-        return pairs
-    return chosen(pairs, place < rows.counts.index_select(0, scene))
-
-
-def chosen(pairs: Pairs, keep: Tensor) -> Pairs:
-    """The pairs where `keep` (M,) is true."""
-    index = keep.nonzero().squeeze(1)
-    return Pairs(pairs.rays.index_select(0, index), pairs.objects.index_select(0, index))
+def bounding_radius(shape: int, rounding: dict[int, float]) -> float:
+    """Radius of the sphere around a shape of half size 1."""
+    corner = {CUBE: 3**0.5, CYLINDER: 2**0.5}.get(shape)
+    return 1.0 if corner is None else corner * (1 - rounding[shape]) + rounding[shape]
 
 
 def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) -> Pairs:
@@ -188,54 +168,53 @@ def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) ->
 
     Args:
         skip: (N,) flat index of an object that a ray is known not to meet (the convex one that it
-        leaves), or -1.
+            leaves), or -1.
     """
-    rows = rows_of(rays.scenes, len(objects.centers))
-    if not rows.longest:
+    grid = RayGrid.of(rays.scenes, len(objects.centers))
+    if not grid.longest:
         return Pairs(rays.scenes, rays.scenes)
-    origins, directions = on_grid(rays.origins, rows), on_grid(rays.directions, rows)
-    towards = torch.bmm(objects.centers, directions)  # (B, K, M)
-    along = towards.sub_(dot(origins.transpose(0, 1), directions.transpose(0, 1))[:, None])
-    distances = squared_distances(objects, origins)
+    origins, directions = grid.lay_out(rays.origins), grid.lay_out(rays.directions)
+    along = way_to_centers(objects, origins, directions)  # (B, K, M)
+    squared = squared_distances(objects, origins)
     radii = objects.bounding_radii[:, :, None]
-    meets = (
-        (distances.addcmul_(along, along, value=-1) < radii * radii)
-        & (along > -radii)
-        & (radii > 0)
-    )
-    pairs = flat_pairs(meets, rows, objects.radii.shape[1])
-    return (
-        pairs if skip is None else chosen(pairs, skip.index_select(0, pairs.rays) != pairs.objects)
-    )
+    near = squared.addcmul_(along, along, value=-1) < radii * radii
+    pairs = grid.find_pairs(near & (along > -radii) & (radii > 0))
+    if skip is None:
+        return pairs
+    return pairs.select(skip.index_select(0, pairs.rays) != pairs.objects)
+
+
+def way_to_centers(objects: Objects, origins: Tensor, directions: Tensor) -> Tensor:
+    """The way (B, K, M) along rays (origins and unit directions (B, 3, M)) to the place nearest to
+    each object's centre; negative where that lies behind.
+    """
+    towards = torch.bmm(objects.centers, directions)
+    return towards.sub_(dot(origins.transpose(0, 1), directions.transpose(0, 1))[:, None])
 
 
 def squared_distances(objects: Objects, points: Tensor) -> Tensor:
     """Squared distances (B, K, M) of the objects' centres to points (B, 3, M)."""
-    centers = objects.centers
-    lengths = (centers * centers).sum(-1)[:, :, None] + dot(*(points.transpose(0, 1),) * 2)[:, None]
+    centers, points_first = objects.centers, points.transpose(0, 1)
+    lengths = (centers * centers).sum(-1)[:, :, None] + dot(points_first, points_first)[:, None]
     return torch.baddbmm(lengths, centers, points, alpha=-2)
 
 
 def nearest_hits(objects: Objects, rays: Rays, skip: Tensor | None = None) -> Hits:
-    """The first object that each ray meets."""
-    return nearest_of(objects, rays, candidate_pairs(objects, rays, skip))
-
-
-def nearest_of(objects: Objects, rays: Rays, pairs: Pairs) -> Hits:
-    """The first object that each ray meets among its pairs."""
+    """The first object that each ray meets; `skip` as of `candidate_pairs`."""
+    pairs = candidate_pairs(objects, rays, skip)
     distances = pair_distances(objects, rays, pairs)
     nearest = torch.full_like(rays.directions[0], torch.inf)
     nearest.scatter_reduce_(0, pairs.rays, distances, "amin")
-    first = (distances == nearest.index_select(0, pairs.rays)) & distances.isfinite()
-    winners = chosen(pairs, first)
+    is_first = (distances == nearest.index_select(0, pairs.rays)) & distances.isfinite()
+    first = pairs.select(is_first)
     owners = torch.full_like(rays.scenes, -1)
-    owners.scatter_reduce_(0, winners.rays, winners.objects, "amax")
+    owners.scatter_reduce_(0, first.rays, first.objects, "amax")
     return Hits(nearest, owners)
 
 
 def pair_distances(objects: Objects, rays: Rays, pairs: Pairs) -> Tensor:
     """Distance (M,) along the ray of each pair to its object, inf for a miss."""
-    origins, directions, radii = in_unit_frame(objects, rays, pairs)
+    origins, directions, radii = unit_rays(objects, rays, pairs)
     shapes = objects.shapes.index_select(0, pairs.objects)
     distances = torch.full_like(radii, torch.inf)
     for shape, to_shape in ((SPHERE, _to_sphere), (CUBE, _to_cube), (CYLINDER, _to_cylinder)):
@@ -246,14 +225,22 @@ def pair_distances(objects: Objects, rays: Rays, pairs: Pairs) -> Tensor:
     return distances * radii
 
 
-def in_unit_frame(objects: Objects, rays: Rays, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-    """Origins (3, M) and directions (3, M) of each pair's ray in its object's frame, and the
+def unit_rays(objects: Objects, rays: Rays, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+    """Origins (3, M) and directions (3, M) of each pair's ray in its object's unit frame, and the
     object's radius (M,).
     """
     frames = objects.frames.index_select(1, pairs.objects)
-    radii, cos, sin = frames[3], frames[4], frames[5]
-    origins = turned((rays.origins.index_select(1, pairs.rays) - frames[:3]) / radii, cos, -sin)
-    return origins, turned(rays.directions.index_select(1, pairs.rays), cos, -sin), radii
+    radii, cos, sin = frames[3:]
+    origins = (rays.origins.index_select(1, pairs.rays) - frames[:3]) / radii
+    directions = rays.directions.index_select(1, pairs.rays)
+    return rotate_about_z(origins, cos, -sin), rotate_about_z(directions, cos, -sin), radii
+
+
+def unit_points(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
+    """Points (3, N) in the unit frames of the objects with flat `indices` (N,)."""
+    frames = objects.frames.index_select(1, indices)
+    radii, cos, sin = frames[3:]
+    return rotate_about_z((points - frames[:3]) / radii, cos, -sin)
 
 
 def surface_normals(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
@@ -266,13 +253,8 @@ def surface_normals(objects: Objects, indices: Tensor, points: Tensor) -> Tensor
     for shape, normals_of in ((CUBE, _rounded_part), (CYLINDER, _cylinder_normals)):
         members = (shapes == shape).nonzero().squeeze(1)
         normals[:, members] = normals_of(local.index_select(1, members), objects.rounding[shape])
-    return turned(normalized(normals), *objects.frames[4:].index_select(1, indices))
-
-
-def unit_points(objects: Objects, indices: Tensor, points: Tensor) -> Tensor:
-    """Points (3, N) in the unit frames of the objects with flat `indices` (N,)."""
-    frames = objects.frames.index_select(1, indices)
-    return turned((points - frames[:3]) / frames[3], frames[4], -frames[5])
+    cos, sin = objects.frames[4:].index_select(1, indices)
+    return rotate_about_z(normalize(normals), cos, sin)
 
 
 def _to_sphere(origins: Tensor, directions: Tensor, _: float) -> Tensor:
@@ -307,11 +289,14 @@ def _to_cylinder(origins: Tensor, directions: Tensor, rounding: float) -> Tensor
 
 
 def _to_rounded(
-    origins: Tensor, directions: Tensor, entry: Tensor, leave: Tensor, profile, rounding: float
+    origins: Tensor,
+    directions: Tensor,
+    entry: Tensor,
+    leave: Tensor,
+    profile: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    rounding: float,
 ) -> Tensor:
-    """Newton's method from the sharp solid's entry (M,); inf for rays that never reach the rounded
-    surface.
-    """
+    """Newton's method from the sharp solid's `entry` (M,); inf for a miss of the rounded one."""
     distances = torch.full_like(entry, torch.inf)
     walking = ((entry < leave) & (leave > 0)).nonzero().squeeze(1)
     travelled = entry.index_select(0, walking).clamp(min=0)
@@ -335,26 +320,23 @@ def _to_rounded(
 
 def cube_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Distances (3, M) from a cube's middle along each axis, and how fast they grow along
-    directions (3, M).
+    `directions` (3, M).
     """
     return points.abs(), points.sign() * directions
 
 
 def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Distances (2, M) from a cylinder's axis and middle plane, and how fast they grow along
-    directions (3, M).
+    `directions` (3, M).
     """
     from_axis = dot(points[:2], points[:2]).sqrt().clamp(min=1e-9)
     speed = dot(points[:2], directions[:2]) / from_axis
-    return torch.stack([from_axis, points[2].abs()]), torch.stack(
-        [speed, points[2].sign() * directions[2]]
-    )
+    distances = torch.stack([from_axis, points[2].abs()])
+    return distances, torch.stack([speed, points[2].sign() * directions[2]])
 
 
 def _rounded_part(points: Tensor, rounding: float) -> Tensor:
-    """The vector from the inner sharp solid (shrunk by the rounding) to each point, by
-    coordinate.
-    """
+    """The vector from the inner sharp solid, smaller by the rounding, to each point."""
     return points.sign() * (points.abs() - (1 - rounding)).clamp(min=0)
 
 

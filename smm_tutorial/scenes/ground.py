@@ -1,7 +1,7 @@
 """CLEVR's backdrop: a floor that curves up into a wall behind the scene.
 
-It is a profile curve, height over distance from the origin along `AWAY`, drawn out sideways without
-end. The curve is convex, so a ray from inside leaves through the nearest of the planes that its
+It has a profile, height over distance from the origin along `AWAY`, and reaches sideways without
+end. The profile is convex. So a ray from inside leaves through the nearest of the planes that its
 chords span.
 """
 
@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.vectors import normalized
+from smm_tutorial.scenes.vectors import normalize
 
 AWAY = (-0.90324, 0.42914)  # horizontal unit vector from the front edge to the wall
 # (distance along AWAY, height) in world units, measured on the mesh of CLEVR's base scene
@@ -37,9 +37,7 @@ REFLECTANCE = 0.8  # grey, diffuse
 
 
 def ground_distances(origins: Tensor, directions: Tensor, shape: str = "curved") -> Tensor:
-    """Distance (N,) along rays (origins and directions (3, N)) to the backdrop, inf where they miss
-    it.
-    """
+    """Distance (N,) along rays, origins and directions (3, N), to the backdrop; inf for a miss."""
     start, start_height = profile_place(origins), origins[2]
     speed, climb = profile_place(directions), directions[2]
     distances = torch.full_like(start, torch.inf)
@@ -54,24 +52,18 @@ def ground_distances(origins: Tensor, directions: Tensor, shape: str = "curved")
 
 def ground_normals(points: Tensor, shape: str = "curved") -> Tensor:
     """Unit normals (3, N) of the backdrop at points (3, N) on it, smooth along the profile."""
-    chord_normals = points.new_tensor([normal for _, normal in _chords(shape)])  # (C, 2)
-    corner_normals = torch.cat(
-        [chord_normals[:1], chord_normals[1:] + chord_normals[:-1], chord_normals[-1:]]
-    )
-    corner_normals = torch.nn.functional.normalize(
-        corner_normals, dim=-1
-    ).T.contiguous()  # (2, C + 1)
-    corners = points.new_tensor([distance for distance, _ in profile_of(shape)])
+    chords = points.new_tensor([normal for _, normal in _chords(shape)])  # (C, 2)
+    normals = torch.cat([chords[:1], chords[1:] + chords[:-1], chords[-1:]])  # at the corners
+    normals = torch.nn.functional.normalize(normals, dim=-1).T.contiguous()  # (2, C + 1)
+    corners = points.new_tensor([distance for distance, _ in backdrop_profile(shape)])
     place = profile_place(points).contiguous()
     right = torch.searchsorted(corners, place).clamp(1, len(corners) - 1)
     left = right - 1
     start = corners.index_select(0, left)
     share = ((place - start) / (corners.index_select(0, right) - start)).clamp(0, 1)
-    profile = torch.lerp(
-        corner_normals.index_select(1, left), corner_normals.index_select(1, right), share
-    )
-    profile = normalized(profile)
-    return torch.stack([profile[0] * AWAY[0], profile[0] * AWAY[1], profile[1]])
+    blend = torch.lerp(normals.index_select(1, left), normals.index_select(1, right), share)
+    away, up = normalize(blend)
+    return torch.stack([away * AWAY[0], away * AWAY[1], up])
 
 
 def profile_place(vectors: Tensor) -> Tensor:
@@ -79,7 +71,7 @@ def profile_place(vectors: Tensor) -> Tensor:
     return AWAY[0] * vectors[0] + AWAY[1] * vectors[1]
 
 
-def profile_of(shape: str) -> tuple[tuple[float, float], ...]:
+def backdrop_profile(shape: str) -> tuple[tuple[float, float], ...]:
     """The backdrop's profile: "curved" as in CLEVR, or "flat" as far as CLEVR's floor is level."""
     return PROFILE if shape == "curved" else ((FRONT_EDGE, 0.0), (PROFILE[-1][0], 0.0))
 
@@ -87,9 +79,8 @@ def profile_of(shape: str) -> tuple[tuple[float, float], ...]:
 @cache
 def _chords(shape: str) -> tuple[tuple[tuple[float, float], tuple[float, float]], ...]:
     """A point on each chord of the profile and its unit normal towards the scene."""
-    corners = profile_of(shape)
     chords = []
-    for (left, low), (right, high) in pairwise(corners):
+    for (left, low), (right, high) in pairwise(backdrop_profile(shape)):
         length = math.hypot(right - left, high - low)
         chords.append(((left, low), ((low - high) / length, (right - left) / length)))
     return tuple(chords)

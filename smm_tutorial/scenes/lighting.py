@@ -57,17 +57,18 @@ class Light(NamedTuple):
 def pack_lamps(
     scenes: Sequence[Scene], device: torch.device | str = "cpu", places: str = "own"
 ) -> Lamps:
-    """The lamps of all scenes (float32): where a scene says, else (or when `places` is "nominal")
-    as in CLEVR's base.
+    """The lamps of all scenes (float32).
+
+    Args:
+        places: "own": where a scene's record says, else as in CLEVR's base scene; or "nominal":
+            always as in the base scene.
     """
     sun = [SUN_DISTANCE * axis for axis in SUN_DIRECTION]
-    known = [
-        LAMP_POSITIONS if places == "nominal" else scene.lamps or LAMP_POSITIONS for scene in scenes
-    ]
-    positions = torch.tensor(
-        [[*(lamps[name] for name in LAMP_NAMES), sun] for lamps in known], dtype=torch.float32
-    )
-    positions = positions.permute(1, 2, 0).contiguous()  # (L, 3, B)
+    rows = []
+    for scene in scenes:
+        lamps = LAMP_POSITIONS if places == "nominal" else scene.lamps or LAMP_POSITIONS
+        rows.append([*(lamps[name] for name in LAMP_NAMES), sun])
+    positions = torch.tensor(rows, dtype=torch.float32).permute(1, 2, 0).contiguous()  # (L, 3, B)
     colors = torch.tensor([*(LAMP_COLORS[name] for name in LAMP_NAMES), (1.0, 1.0, 1.0)])  # (L, 3)
     strengths = torch.tensor(
         [*(LAMP_INTENSITIES[name] for name in LAMP_NAMES), SUN_IRRADIANCE * SUN_DISTANCE**2]
@@ -77,11 +78,11 @@ def pack_lamps(
     return Lamps(*(part.contiguous().to(device) for part in (positions, facing, intensities)))
 
 
-def light_from(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light:
+def lamp_light(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light:
     """The light of one lamp at points (3, N) of scenes (N,).
 
     A small square of intensity I gives the irradiance I cos(angle at the lamp) / distance^2 on a
-    surface facing it.
+    surface that faces it.
     """
     to_lamp = lamps.positions[lamp].index_select(1, scenes) - points
     squared = dot(to_lamp, to_lamp)
@@ -89,14 +90,16 @@ def light_from(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light
     directions = to_lamp * inverse
     cos_at_lamp = -dot(lamps.facing[lamp].index_select(1, scenes), directions).clamp(max=0)
     falloff = cos_at_lamp * inverse * inverse
-    return Light(
-        directions, squared * inverse, lamps.intensities[lamp].index_select(1, scenes) * falloff
-    )
+    irradiances = lamps.intensities[lamp].index_select(1, scenes) * falloff
+    return Light(directions, squared * inverse, irradiances)
 
 
-def cosine_of_disk(cos: Tensor, angle: Tensor) -> Tensor:
-    """Mean of the positive cosines (N,) of a lamp's disk of angular radius `angle` (N,) that may be
-    partly set.
+def mean_disk_cosine(cos: Tensor, angle: Tensor) -> Tensor:
+    """Mean over a lamp's disk of the cosine to the normal (N,), 0 for the part below the horizon.
+
+    Args:
+        cos: (N,) cosine of the disk's middle.
+        angle: (N,) angular radius of the disk.
     """
     near = torch.minimum(torch.maximum(cos, -angle), angle)
     return (near + angle).square() / (4 * angle) + (cos - angle).clamp(min=0)

@@ -14,7 +14,7 @@ from smm_tutorial.scenes.camera import (
     subpixel_offsets,
 )
 from smm_tutorial.scenes.geometry import Rays, nearest_hits, pack_objects
-from smm_tutorial.scenes.mirrors import first_objects, meet_mirrors, mirrored_rays, pack_mirrors
+from smm_tutorial.scenes.mirrors import meet_mirrors, mirror_rays, pack_mirrors, seen_objects
 from smm_tutorial.scenes.records import Scene
 
 
@@ -25,21 +25,20 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
         scene: the scene; a camera that it does not carry is recovered from its ``pixel_coords``.
         height, width: of the mask in pixels.
         window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of
-        it, e.g.
-            `PAPER_CROP`; None shows the full frame, whose aspect is that of height and width.
+            it, e.g. `PAPER_CROP`; None shows the full frame, whose aspect is that of height and
+            width.
 
     Returns:
         (H, W) int64: 0 = background, k = the scene's k-th object, counted from 1. A mirror is
-        background, also where it shows an object: the reflection is not the object.
+            background, also where it shows an object: the reflection is not the object.
 
     Raises:
         ValueError: an impossible size or window, or a scene whose camera is neither given nor
-        recoverable.
+            recoverable.
     """
-    rays = _rays(scene, height, width, window)
-    return (first_objects(pack_objects([scene]), pack_mirrors([scene]), rays) + 1).reshape(
-        height, width
-    )
+    rays = _pixel_rays(scene, height, width, window)
+    seen = seen_objects(pack_objects([scene]), pack_mirrors([scene]), rays)
+    return (seen + 1).reshape(height, width)
 
 
 def reflection_masks(scene: Scene, height: int, width: int, window: Window | None = None) -> Tensor:
@@ -49,33 +48,27 @@ def reflection_masks(scene: Scene, height: int, width: int, window: Window | Non
 
     Returns:
         (H, W) int64: 0 where no mirror is seen or it shows no object, k = the reflection of the
-        scene's k-th object.
+            scene's k-th object.
     """
-    rays, objects, mirrors = (
-        _rays(scene, height, width, window),
-        pack_objects([scene]),
-        pack_mirrors([scene]),
-    )
+    rays = _pixel_rays(scene, height, width, window)
+    objects, mirrors = pack_objects([scene]), pack_mirrors([scene])
     shown = torch.zeros(height * width, dtype=torch.int64)
     if mirrors is not None:
-        distances, on_frame = meet_mirrors(mirrors, rays)
-        places = (
-            (~on_frame & (distances < nearest_hits(objects, rays).distances)).nonzero().squeeze(1)
-        )
-        shown[places] = (
-            nearest_hits(objects, mirrored_rays(mirrors, rays, distances, places)).objects + 1
-        )
+        meetings = meet_mirrors(mirrors, rays)
+        is_glass = ~meetings.on_frame & (meetings.distances < nearest_hits(objects, rays).distances)
+        places = is_glass.nonzero().squeeze(1)
+        onward = mirror_rays(mirrors, rays, meetings.distances, places)
+        shown[places] = nearest_hits(objects, onward).objects + 1
     return shown.reshape(height, width)
 
 
-def _rays(scene: Scene, height: int, width: int, window: Window | None) -> Rays:
+def _pixel_rays(scene: Scene, height: int, width: int, window: Window | None) -> Rays:
     """The rays (H * W) through the centres of the pixels."""
     frame = Frame.of_image(height, width, window)
     position = camera_position(scene)
     axes = torch.from_numpy(camera_axes(position)).float()
-    directions = (
-        camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1) @ axes.T
-    ).T.contiguous()
+    through = camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1)
+    directions = (through @ axes.T).T.contiguous()
     return Rays(
         origins=torch.from_numpy(position).float()[:, None].expand_as(directions),
         directions=directions,

@@ -1,10 +1,8 @@
-"""How CLEVR's two materials throw light back: rubber's faint gloss, metal's tinted mirrors and lamp
-highlights.
+"""How CLEVR's two materials reflect light, after the node graphs of CLEVR's material files.
 
-After the node graphs of CLEVR's material files: rubber is diffuse under velvet and a thin rough
-coat, metal a sum of a rough and a nearly smooth glossy lobe (GGX, Walter et al. 2007, stretched
-around the vertical axis as Burley's), tinted with the object's colour. Vectors are (3, N), unit,
-and point away from the surface.
+Rubber is diffuse under velvet and a thin rough coat. Metal is the sum of a rough and a nearly
+smooth glossy lobe, tinted with the object's colour (GGX, Walter et al. 2007, stretched around the
+vertical axis as Burley's). Vectors are (3, N), unit, and point away from the surface.
 """
 
 from __future__ import annotations
@@ -15,31 +13,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.vectors import cross, dot, normalized
+from smm_tutorial.scenes.vectors import cross, dot, normalize
 
-MIRROR_LOBES = (
-    (0.24, 0.2),
-    (0.36, 0.1),
-)  # "mirror" metal: (share, roughness) of its lamp highlights, by eye
+#: "Mirror" metal: (share, roughness) of its lamp highlights, by eye.
+MIRROR_LOBES = ((0.24, 0.2), (0.36, 0.1))
 MIRROR_SHARE = 0.85  # of the light from the mirror direction; the rough lobe loses the rest
 
-SMOOTH_SHARE, SMOOTH_ROUGHNESS = 0.6, 0.01  # "glossy" metal
+#: "Glossy" metal: two lobes.
+SMOOTH_SHARE, SMOOTH_ROUGHNESS = 0.6, 0.01
 ROUGH_SHARE, ROUGHNESS, ANISOTROPY = 0.4, 0.2, 0.25
-STRETCH = (
-    ROUGHNESS * (1 - ANISOTROPY),
-    ROUGHNESS / (1 - ANISOTROPY),
-)  # roughness around the axis, and along it
+#: Roughness around the vertical axis, and along it.
+STRETCH = (ROUGHNESS * (1 - ANISOTROPY), ROUGHNESS / (1 - ANISOTROPY))
 
 RUBBER_ROUGHNESS = 0.35
-RUBBER_BODY_INDEX = (
-    1.4  # refractive index of the layer that turns part of the light away from the diffuse body
-)
+#: Refractive index of the layer that turns part of the light away from the diffuse body.
+RUBBER_BODY_INDEX = 1.4
 RUBBER_VELVET_SPREAD = 0.6
 RUBBER_COAT_INDEX = 1.2  # refractive index
 RUBBER_COAT_WHITE = 0.8
 
 
-class Frame(NamedTuple):
+class SurfaceAxes(NamedTuple):
     """Axes of N surface points: around the object's vertical axis, along it as far as the surface
     allows, and outward.
     """
@@ -49,22 +43,20 @@ class Frame(NamedTuple):
     normals: Tensor  # (3, N)
 
     @classmethod
-    def at(cls, normals: Tensor, offsets: Tensor) -> Frame:
-        """The frame at points with `normals` (3, N) that lie `offsets` (3, N) from their object's
-        centre.
-        """
+    def at(cls, normals: Tensor, offsets: Tensor) -> SurfaceAxes:
+        """The axes at points with `normals` (3, N), `offsets` (3, N) from their object's centre."""
         around = torch.stack([-offsets[1], offsets[0], torch.zeros_like(offsets[0])])
-        along = normalized(cross(normals, around))
+        along = normalize(cross(normals, around))
         return cls(cross(along, normals), along, normals)
 
-    def select(self, index: Tensor) -> Frame:
-        return Frame(*(axis.index_select(1, index) for axis in self))
+    def select(self, index: Tensor) -> SurfaceAxes:
+        return SurfaceAxes(*(axis.index_select(1, index) for axis in self))
 
-    def repeat_interleave(self, times: int) -> Frame:
-        return Frame(*(axis.repeat_interleave(times, 1) for axis in self))
+    def repeat_interleave(self, times: int) -> SurfaceAxes:
+        return SurfaceAxes(*(axis.repeat_interleave(times, 1) for axis in self))
 
-    def local(self, vectors: Tensor) -> Tensor:
-        """Vectors (3, N) in these axes."""
+    def to_local(self, vectors: Tensor) -> Tensor:
+        """World vectors (3, N) in these axes."""
         return torch.stack([dot(vectors, axis) for axis in self])
 
 
@@ -73,34 +65,31 @@ def mirror_highlight(normals: Tensor, view: Tensor, light: Tensor) -> Tensor:
     return sum(share * _ggx(normals, view, light, roughness) for share, roughness in MIRROR_LOBES)
 
 
-def glossy_highlight(frame: Frame, view: Tensor, light: Tensor, blur: Tensor) -> Tensor:
+def glossy_highlight(axes: SurfaceAxes, view: Tensor, light: Tensor, blur: Tensor) -> Tensor:
     """Reflectance density (N,) of "glossy" metal for its lamps, before the tint.
 
     Args:
         blur: (N,) by how much the size of lamp and pixel widens the smooth lobe, in radians of the
-        surface's tilt. The
-            widened lobe falls off like a Gaussian, as the lamp's disk ends, and not like GGX with
-            its long tails.
+            surface's tilt. The widened lobe falls off like a Gaussian, as the lamp's disk ends, and
+            not like GGX with its long tails.
     """
-    half = normalized(view + light)
-    cos_view, cos_light = (
-        dot(view, frame.normals).clamp(min=1e-2),
-        dot(light, frame.normals).clamp(min=1e-2),
-    )
-    squared_cos = dot(half, frame.normals).clamp(1e-3, 1).square()
+    half = normalize(view + light)
+    cos_view = dot(view, axes.normals).clamp(min=1e-2)
+    cos_light = dot(light, axes.normals).clamp(min=1e-2)
+    squared_cos = dot(half, axes.normals).clamp(1e-3, 1).square()
     width = blur.square() + SMOOTH_ROUGHNESS**2
     smooth = (-(1 - squared_cos) / (squared_cos * width)).exp() / (width * squared_cos.square())
-    density = SMOOTH_SHARE / math.pi * smooth + ROUGH_SHARE * _rough_density(frame.local(half)) * (
-        _unshadowed(frame.local(view)) * _unshadowed(frame.local(light))
-    )
+    lit_and_seen = _facets_seen(axes.to_local(view)) * _facets_seen(axes.to_local(light))
+    rough = ROUGH_SHARE * _rough_density(axes.to_local(half)) * lit_and_seen
+    density = SMOOTH_SHARE / math.pi * smooth + rough
     return density / (4 * cos_view * cos_light)
 
 
-def rough_directions(
-    frame: Frame, view: Tensor, first: Tensor, second: Tensor
+def draw_rough_directions(
+    axes: SurfaceAxes, view: Tensor, first: Tensor, second: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Directions (3, N) in which rough metal mirrors `view`, drawn in proportion to what it
-    reflects, and weights (N,).
+    reflects, and their weights (N,).
 
     Microfacets seen from `view` are drawn as by Heitz (2018, "Sampling the GGX distribution of
     visible normals").
@@ -109,8 +98,8 @@ def rough_directions(
         first, second: (N,) numbers in 0..1 that choose the microfacet.
     """
     width, height = STRETCH
-    x, y, z = frame.local(view)
-    seen = normalized(torch.stack([width * x, height * y, z.clamp(min=1e-3)]))
+    x, y, z = axes.to_local(view)
+    seen = normalize(torch.stack([width * x, height * y, z.clamp(min=1e-3)]))
     flat = dot(seen[:2], seen[:2]).clamp(min=1e-12).rsqrt()
     right = torch.stack([-seen[1] * flat, seen[0] * flat, torch.zeros_like(flat)])
     radius, angle = first.sqrt(), 2 * math.pi * second
@@ -119,55 +108,46 @@ def rough_directions(
     upward = torch.lerp((1 - across.square()).clamp(min=0).sqrt(), radius * angle.sin(), tilt)
     forward = (1 - across.square() - upward.square()).clamp(min=0).sqrt()
     facet = across * right + upward * cross(seen, right) + forward * seen
-    facet = normalized(torch.stack([width * facet[0], height * facet[1], facet[2].clamp(min=1e-6)]))
-    facet = facet[0] * frame.around + facet[1] * frame.along + facet[2] * frame.normals
+    facet = normalize(torch.stack([width * facet[0], height * facet[1], facet[2].clamp(min=1e-6)]))
+    facet = facet[0] * axes.around + facet[1] * axes.along + facet[2] * axes.normals
     directions = 2 * dot(view, facet) * facet - view
-    local = frame.local(directions)
-    return directions, _unshadowed(local) * (local[2] > 0)
+    local = axes.to_local(directions)
+    return directions, _facets_seen(local) * (local[2] > 0)
 
 
 def _rough_density(half: Tensor) -> Tensor:
-    """The stretched GGX density of microfacets (N,) with normals `half` (3, N) in the surface's
-    frame.
-    """
+    """The stretched GGX density (N,) of microfacets with normals `half` (3, N) in local axes."""
     width, height = STRETCH
     tilt = (half[0] / width).square() + (half[1] / height).square() + half[2].square()
     return 1 / (math.pi * width * height * tilt.square().clamp(min=1e-12))
 
 
-def _unshadowed(local: Tensor) -> Tensor:
-    """The share (N,) of stretched microfacets that a direction (3, N) in the surface's frame
-    reaches (Smith's G1).
+def _facets_seen(local: Tensor) -> Tensor:
+    """The share (N,) of stretched microfacets that is seen from a direction (3, N) in local axes
+    (Smith's G1).
     """
-    slope = ((STRETCH[0] * local[0]).square() + (STRETCH[1] * local[1]).square()) / local[2].clamp(
-        min=1e-3
-    ).square()
+    across = (STRETCH[0] * local[0]).square() + (STRETCH[1] * local[1]).square()
+    slope = across / local[2].clamp(min=1e-3).square()
     return 2 / (1 + (1 + slope).sqrt())
 
 
 def rubber_body(cos: Tensor) -> Tensor:
-    """Share (N,) of Lambert's reflection that rubber shows under the cosines `cos` (N,) to the
-    normal.
-    """
+    """Share (N,) of Lambert's reflection that rubber shows at cosines `cos` (N,) to the normal."""
     return (1 - fresnel(cos, RUBBER_BODY_INDEX)) * (1 - fresnel(cos, RUBBER_COAT_INDEX))
 
 
-def rubber_gloss(color: Tensor, normals: Tensor, view: Tensor, light: Tensor) -> Tensor:
+def rubber_highlight(color: Tensor, normals: Tensor, view: Tensor, light: Tensor) -> Tensor:
     """Reflectance density (3, N) of rubber's coat and velvet rim for its lamps."""
     cos = dot(view, normals)
     in_coat = fresnel(cos, RUBBER_COAT_INDEX)
     coat = RUBBER_COAT_WHITE * in_coat * _ggx(normals, view, light, RUBBER_ROUGHNESS)
-    velvet = (
-        (1 - in_coat)
-        * fresnel(cos, RUBBER_BODY_INDEX)
-        * _velvet(normals, view, light, RUBBER_VELVET_SPREAD)
-    )
-    return coat + color * velvet
+    in_velvet = (1 - in_coat) * fresnel(cos, RUBBER_BODY_INDEX)
+    return coat + color * (in_velvet * _velvet(normals, view, light, RUBBER_VELVET_SPREAD))
 
 
 def fresnel(cos: Tensor, index: float) -> Tensor:
-    """Share (N,) of unpolarised light that a smooth dielectric reflects at cosine `cos` (N,), after
-    Schlick (1994).
+    """Share (N,) of unpolarised light that a smooth dielectric reflects at the cosines `cos` (N,)
+    (Schlick 1994).
     """
     straight_on = ((index - 1) / (index + 1)) ** 2
     rest = 1 - cos.clamp(0, 1)
@@ -176,11 +156,11 @@ def fresnel(cos: Tensor, index: float) -> Tensor:
 
 
 def _ggx(normals: Tensor, view: Tensor, light: Tensor, roughness: float) -> Tensor:
-    """The GGX reflectance density D G / (4 cos cos) without Fresnel factor (Walter et al. 2007,
-    eqs. 20, 33, 34).
+    """The GGX reflectance density D G / (4 cos cos) (N,) without Fresnel factor (Walter et al.
+    2007, eqs. 20, 33, 34).
     """
     squared = roughness**2
-    cos_half = dot(normalized(view + light), normals).clamp(0, 1)
+    cos_half = dot(normalize(view + light), normals).clamp(0, 1)
     cos_view, cos_light = dot(view, normals).clamp(min=1e-3), dot(light, normals).clamp(min=1e-3)
     spread = squared / (math.pi * (cos_half.square() * (squared - 1) + 1).square())
     shadowing_view = cos_view + (squared + (1 - squared) * cos_view.square()).sqrt()
@@ -189,16 +169,16 @@ def _ggx(normals: Tensor, view: Tensor, light: Tensor, roughness: float) -> Tens
 
 
 def _velvet(normals: Tensor, view: Tensor, light: Tensor, spread: float) -> Tensor:
-    """The velvet reflectance density D G / (4 cos cos) of Ashikhmin, Premoze & Shirley (2000),
-    bright at grazing.
+    """The velvet reflectance density D G / (4 cos cos) (N,) of Ashikhmin, Premoze & Shirley (2000).
+
+    It is bright at grazing angles.
     """
-    half = normalized(view + light)
+    half = normalize(view + light)
     cos_half = dot(half, normals).clamp(1e-3, 1)
     cos_view, cos_light = dot(view, normals).clamp(min=1e-2), dot(light, normals).clamp(min=1e-2)
     cos_between = dot(half, view).clamp(min=1e-3)
     squared_sin = (1 - cos_half.square()).clamp(min=1e-6)
-    fibres = (-(cos_half.square() / squared_sin) / spread**2).exp() / (
-        math.pi * spread**2 * squared_sin.square()
-    )
+    falloff = (-(cos_half.square() / squared_sin) / spread**2).exp()
+    fibres = falloff / (math.pi * spread**2 * squared_sin.square())
     shadowing = (2 * cos_half / cos_between * torch.minimum(cos_view, cos_light)).clamp(max=1)
     return fibres * shadowing / (4 * cos_view * cos_light)

@@ -1,9 +1,9 @@
 """Upright mirrors: where rays meet them, how they go on, and which lamps they hide.
 
-A mirror throws back what a ray would meet in the mirrored direction. It stands in the light of the
-lamps: floor and objects lie in its shadow. The light that it throws onto them is left out, and so
-is what it would change in the light of the surroundings. Its frame is matt, of a dark grey, and
-receives light as the ground does.
+A mirror shows what a ray would meet in the mirrored direction. It stands in the light of the lamps:
+floor and objects lie in its shadow. The light that it throws onto them is left out, and so is what
+it would change in the light of the surroundings. Its frame is matt, of a dark grey, and receives
+light as the ground does.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from smm_tutorial.scenes.additions import Mirror
 from smm_tutorial.scenes.geometry import Objects, Rays, nearest_hits
 from smm_tutorial.scenes.lighting import Light
 from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shadows import disk_share
-from smm_tutorial.scenes.vectors import dot, reflected
+from smm_tutorial.scenes.vectors import dot, reflect
 
-FRAME_SHARE = 0.12  # of the ground's light: what the frame throws back
+FRAME_SHARE = 0.12  # of the ground's light: what the frame reflects
 
 
 class Mirrors(NamedTuple):
-    """The mirrors of B scenes; a scene without one has a mirror of no width, which nothing
-    meets.
-    """
+    """The mirrors of B scenes; a scene without one has a mirror of no width: nothing meets it."""
 
     feet: Tensor  # (3, B) middles of the lower edges
     normals: Tensor  # (3, B) unit, level
@@ -47,53 +46,36 @@ def pack_mirrors(scenes: Sequence[Scene], device: torch.device | str = "cpu") ->
     """The mirrors of all scenes as tensors (float32); None where no scene has one."""
     if all(scene.mirror is None for scene in scenes):
         return None
-    blank = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-    rows = [
-        blank
-        if (mirror := scene.mirror) is None
-        else (
-            *mirror.position,
-            0.0,
-            *mirror.normal,
-            0.0,
-            mirror.width / 2,
-            mirror.height,
-            mirror.frame,
-            mirror.reflectance,
-        )
-        for scene in scenes
-    ]
+    blank = Mirror((0.0, 0.0), facing=0.0, width=0.0, height=0.0, frame=0.0, reflectance=1.0)
+    rows = []
+    for mirror in (scene.mirror or blank for scene in scenes):
+        sizes = (mirror.width / 2, mirror.height, mirror.frame, mirror.reflectance)
+        rows.append((*mirror.position, 0.0, *mirror.normal, 0.0, *sizes))
     packed = torch.tensor(rows, dtype=torch.float32).T.contiguous().to(device)  # (10, B)
     return Mirrors(packed[:3], packed[3:6], *packed[6:])
 
 
 def meet_mirrors(mirrors: Mirrors, rays: Rays) -> Meetings:
     """Where rays meet the mirror of their scene, whatever else they meet before."""
-    ways, across, up = _crossings(mirrors, rays)
-    half_widths, heights = (
-        part.index_select(0, rays.scenes) for part in (mirrors.half_widths, mirrors.heights)
-    )
+    ways, across, up = _cross_planes(mirrors, rays)
+    half_widths = mirrors.half_widths.index_select(0, rays.scenes)
+    heights = mirrors.heights.index_select(0, rays.scenes)
     to_edge = torch.minimum(half_widths - across.abs(), heights - up)
     frames = mirrors.frames.index_select(0, rays.scenes)
     on_frame = (to_edge < frames) | (up < frames)
     return Meetings(ways.masked_fill_(~((ways > 0) & (to_edge > 0)), torch.inf), on_frame)
 
 
-def mirrored_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tensor) -> Rays:
-    """The rays (M,) in which the rays at `places` (M,) go on that meet a mirror at `distances`
-    (N,).
-    """
-    directions, scenes = (
-        rays.directions.index_select(1, places),
-        rays.scenes.index_select(0, places),
-    )
-    origins = torch.addcmul(
-        rays.origins.index_select(1, places), distances.index_select(0, places), directions
-    )
-    return Rays(origins, reflected(directions, mirrors.normals.index_select(1, scenes)), scenes)
+def mirror_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tensor) -> Rays:
+    """How the rays at `places` (M,) go on from the mirror that they meet at `distances` (N,)."""
+    starts = rays.origins.index_select(1, places)
+    directions = rays.directions.index_select(1, places)
+    scenes = rays.scenes.index_select(0, places)
+    origins = torch.addcmul(starts, distances.index_select(0, places), directions)
+    return Rays(origins, reflect(directions, mirrors.normals.index_select(1, scenes)), scenes)
 
 
-def first_objects(objects: Objects, mirrors: Mirrors | None, rays: Rays) -> Tensor:
+def seen_objects(objects: Objects, mirrors: Mirrors | None, rays: Rays) -> Tensor:
     """The flat index (N,) of the object that each ray sees, -1 for none; what a mirror shows is
     none.
     """
@@ -103,7 +85,7 @@ def first_objects(objects: Objects, mirrors: Mirrors | None, rays: Rays) -> Tens
     return hits.objects.masked_fill(meet_mirrors(mirrors, rays).distances < hits.distances, -1)
 
 
-def unhidden(
+def visible_past_mirrors(
     mirrors: Mirrors,
     light: Light,
     points: Tensor,
@@ -116,26 +98,26 @@ def unhidden(
     Args:
         light: the lamp, as the points see it.
         lamp_radius: of the disk; its outline is laid into the mirror's plane as if that faced the
-        lamp.
+            lamp.
     """
-    ways, across, up = _crossings(mirrors, Rays(points, light.directions, scenes))
+    ways, across, up = _cross_planes(mirrors, Rays(points, light.directions, scenes))
     between = (ways > 0) & (ways < light.distances)
-    half_widths, heights = (
-        part.index_select(0, scenes) for part in (mirrors.half_widths, mirrors.heights)
-    )
+    half_widths = mirrors.half_widths.index_select(0, scenes)
+    heights = mirrors.heights.index_select(0, scenes)
     if not is_soft:
         return 1 - (between & (across.abs() < half_widths) & (up < heights)).to(points.dtype)
     spread = (lamp_radius * ways / light.distances).clamp(min=1e-6)
-    beside = disk_share((half_widths - across) / spread) + disk_share(
-        (half_widths + across) / spread
+    right, left = (
+        disk_share((half_widths - across) / spread),
+        disk_share((half_widths + across) / spread),
     )
-    hidden = (1 - beside).clamp(min=0) * (1 - disk_share((heights - up) / spread))
-    return 1 - hidden * between
+    above = disk_share((heights - up) / spread)
+    return 1 - (1 - (right + left)).clamp(min=0) * (1 - above) * between
 
 
-def _crossings(mirrors: Mirrors, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
+def _cross_planes(mirrors: Mirrors, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
     """Where rays cross the planes of their scenes' mirrors: the way there (N,), and how far
-    sideways and up from its foot.
+    sideways (N,) and up (N,) from the mirror's foot.
     """
     normals = mirrors.normals.index_select(1, rays.scenes)
     offsets = rays.origins - mirrors.feet.index_select(1, rays.scenes)

@@ -2,20 +2,28 @@
 
 A record is one element of the ``scenes`` list of a CLEVR ``CLEVR_{split}_scenes.json`` file
 (Johnson et al. 2017, arXiv 1612.06890). `Scene.from_record` and `Scene.to_record` are inverse to
-each other: keys that this module does not know travel along in ``extra``.
+each other: fields that this module does not know are kept in ``extra``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from smm_tutorial.scenes.additions import Mirror, Texture
-from smm_tutorial.scenes.fields import choice, is_number, numbers, require, text
+from smm_tutorial.scenes.fields import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_text,
+    check_vector,
+    get_field,
+    read_optional,
+)
 
 SHAPES = ("cube", "sphere", "cylinder")
 SIZES = {"large": 0.7, "small": 0.35}  # radius or half edge, in world units
@@ -40,16 +48,11 @@ DIRECTIONS = {  # the same in every CLEVR scene: taken from the camera before it
     "front": (0.754490315914154, -0.6563112735748291, -0.0),
 }
 SCENE_FIELDS = (  # of a scene's record that have a place in `Scene`
-    "objects",
-    "image_index",
-    "image_filename",
-    "split",
-    "directions",
-    "relationships",
-    "camera",
-    "lamps",
-    "mirror",
-    "ground_texture",
+    *("objects", "image_index", "image_filename", "split", "directions", "relationships"),
+    *("camera", "lamps", "mirror", "ground_texture"),
+)
+OBJECT_FIELDS = (  # of an object's record that have a place in `SceneObject`
+    *("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords", "texture"),
 )
 RELATIONS = ("left", "right", "front", "behind")
 RELATION_MARGIN = 0.2  # world units that one object must lie further than another along a direction
@@ -63,14 +66,13 @@ class SceneObject:
         shape: one of `SHAPES`.
         size: a key of `SIZES`.
         material: one of `MATERIALS`.
-        color: a key of `COLORS`. Under a texture it shows nowhere; drawn scenes name the one
-        nearest to the texture's mean.
+        color: a key of `COLORS`. Under a texture it is not seen; the scenes that this library draws
+            name the colour nearest to the texture's mean.
         rotation: CLEVR's number for the yaw, 0..360. CLEVR's generator drew degrees and then used
-        the same number as
-            radians; see `yaw`.
+            the same number as radians; see `yaw`.
         position: the centre (x, y, z) in world units (``3d_coords`` in a record).
         pixel_coords: (column, row, depth) of the centre in the image that the record describes, or
-        None.
+            None.
         texture: what the surface shows instead of its colour, in the object's unit frame, or None.
         extra: fields of the record that have no place above.
     """
@@ -92,9 +94,7 @@ class SceneObject:
 
     @property
     def yaw(self) -> float:
-        """The turn about the vertical axis that the images really show, in radians: the number of
-        `rotation`.
-        """
+        """The turn about the vertical axis that the images show, in radians: `rotation` itself."""
         return self.rotation
 
     @classmethod
@@ -102,44 +102,28 @@ class SceneObject:
         """The object of one element of a record's ``objects``.
 
         Raises:
-            ValueError: a field is missing or has a value that CLEVR does not know; `where` is named
-            in the message.
+            ValueError: a field is missing or has a value that CLEVR does not know; the message
+                names it and `where`.
         """
         if not isinstance(record, Mapping):
-            raise ValueError(
-                f"{where} must be a mapping of CLEVR's object fields, got {type(record).__name__}"
-            )
-        rotation = require(record, "rotation", where)
-        if not is_number(rotation):
-            raise ValueError(f"{where}.rotation must be a finite number, got {rotation!r}")
-        pixel_coords = None
-        if "pixel_coords" in record:
-            pixel_coords = numbers(record["pixel_coords"], 3, f"{where}.pixel_coords")
-        texture = (
-            Texture.from_record(record["texture"], f"{where}.texture")
-            if "texture" in record
-            else None
-        )
-        known = (
-            "shape",
-            "size",
-            "material",
-            "color",
-            "rotation",
-            "3d_coords",
-            "pixel_coords",
-            "texture",
-        )
+            found = type(record).__name__
+            raise ValueError(f"{where} must be a mapping of CLEVR's object fields, got {found}")
+
+        def read_choice(key: str, choices: Iterable[str]) -> str:
+            return check_choice(get_field(record, key, where), choices, f"{where}.{key}")
+
         return cls(
-            shape=choice(require(record, "shape", where), SHAPES, f"{where}.shape"),
-            size=choice(require(record, "size", where), SIZES, f"{where}.size"),
-            material=choice(require(record, "material", where), MATERIALS, f"{where}.material"),
-            color=choice(require(record, "color", where), COLORS, f"{where}.color"),
-            rotation=rotation,
-            position=numbers(require(record, "3d_coords", where), 3, f"{where}.3d_coords"),
-            pixel_coords=pixel_coords,
-            texture=texture,
-            extra={key: value for key, value in record.items() if key not in known},
+            shape=read_choice("shape", SHAPES),
+            size=read_choice("size", SIZES),
+            material=read_choice("material", MATERIALS),
+            color=read_choice("color", COLORS),
+            rotation=check_number(get_field(record, "rotation", where), f"{where}.rotation"),
+            position=check_vector(get_field(record, "3d_coords", where), f"{where}.3d_coords"),
+            pixel_coords=read_optional(
+                record, "pixel_coords", f"{where}.pixel_coords", check_vector
+            ),
+            texture=read_optional(record, "texture", f"{where}.texture", Texture.from_record),
+            extra={key: value for key, value in record.items() if key not in OBJECT_FIELDS},
         )
 
     def to_record(self) -> dict[str, Any]:
@@ -167,14 +151,14 @@ class Scene:
         objects: the objects; the k-th one (from 1) has the number k in masks.
         image_index, filename, split: as in the record (``image_filename`` there).
         directions: unit vectors of "left", "right", "front", "behind", "above", "below" in the
-        world.
+            world.
         camera: position of the camera in world units, or None when the record does not say
             (`scenes.camera.camera_position` then recovers it from the objects' pixel coordinates).
         lamps: positions of the lamps of `LAMP_NAMES`, or None: the lamps then stand where CLEVR's
-        base scene has them.
+            base scene has them.
         mirror: a large one that stands among the objects, or None.
         ground_texture: what floor and wall show instead of CLEVR's grey, in world coordinates, or
-        None.
+            None.
         extra: fields of the record that have no place above.
     """
 
@@ -197,13 +181,14 @@ class Scene:
         Object j does when it lies more than `RELATION_MARGIN` further than i along the relation's
         direction.
         """
-        return {relation: self._related(self.directions[relation]) for relation in RELATIONS}
+        return {relation: self._find_related(self.directions[relation]) for relation in RELATIONS}
 
-    def _related(self, direction: Sequence[float]) -> list[list[int]]:
+    def _find_related(self, direction: Sequence[float]) -> list[list[int]]:
+        """For each object, the objects that lie further along a direction."""
+
         def advance(start: SceneObject, end: SceneObject) -> float:
-            return sum(
-                (end.position[axis] - start.position[axis]) * direction[axis] for axis in range(3)
-            )
+            steps = zip(start.position, end.position, direction, strict=True)
+            return sum((there - here) * axis for here, there, axis in steps)
 
         return [
             [j for j, other in enumerate(self.objects) if advance(item, other) > RELATION_MARGIN]
@@ -215,50 +200,39 @@ class Scene:
         """The scene of one element of the ``scenes`` list of a CLEVR file.
 
         Raises:
-                ValueError: a field is missing or wrong; the message names it.
+            ValueError: a field is missing or wrong; the message names it.
         """
         if not isinstance(record, Mapping):
-            raise ValueError(
-                f"a scene record must be a mapping of CLEVR's fields, got {type(record).__name__}"
-            )
+            found = type(record).__name__
+            raise ValueError(f"a scene record must be a mapping of CLEVR's fields, got {found}")
         where = f"scene record {record.get('image_filename', record.get('image_index', '?'))}"
-        objects = require(record, "objects", where)
-        if not isinstance(objects, Sequence) or isinstance(objects, str):
-            raise ValueError(f"{where}: objects must be a list, got {type(objects).__name__}")
-        image_index = require(record, "image_index", where)
-        if not isinstance(image_index, int) or isinstance(image_index, bool):
-            raise ValueError(f"{where}: image_index must be an integer, got {image_index!r}")
-        camera = numbers(record["camera"], 3, f"{where}: camera") if "camera" in record else None
-        mirror = (
-            Mirror.from_record(record["mirror"], f"{where}: mirror") if "mirror" in record else None
-        )
-        ground = None
-        if "ground_texture" in record:
-            ground = Texture.from_record(record["ground_texture"], f"{where}: ground_texture")
+
+        def read(key: str, check: Callable[[Any, str], Any]) -> Any:
+            return check(get_field(record, key, where), f"{where}: {key}")
+
+        def read_if_there(key: str, check: Callable[[Any, str], Any]) -> Any:
+            return read_optional(record, key, f"{where}: {key}", check)
+
         scene = cls(
-            objects=tuple(
-                SceneObject.from_record(o, f"{where}: objects[{i}]") for i, o in enumerate(objects)
-            ),
-            image_index=image_index,
-            filename=text(require(record, "image_filename", where), f"{where}: image_filename"),
-            split=text(require(record, "split", where), f"{where}: split"),
-            directions=_directions(require(record, "directions", where), where),
-            camera=camera,
-            lamps=_lamps(record["lamps"], where) if "lamps" in record else None,
-            mirror=mirror,
-            ground_texture=ground,
+            objects=read("objects", _check_objects),
+            image_index=read("image_index", check_integer),
+            filename=read("image_filename", check_text),
+            split=read("split", check_text),
+            directions=read("directions", _check_directions),
+            camera=read_if_there("camera", check_vector),
+            lamps=read_if_there("lamps", _check_lamps),
+            mirror=read_if_there("mirror", Mirror.from_record),
+            ground_texture=read_if_there("ground_texture", Texture.from_record),
             extra={key: value for key, value in record.items() if key not in SCENE_FIELDS},
         )
-        recorded = record.get("relationships", scene.relationships)
-        if (
-            recorded != scene.relationships
-        ):  # somebody edited the record: what it says is written back
-            return replace(scene, extra={**scene.extra, "relationships": recorded})
+        relationships = record.get("relationships", scene.relationships)
+        if relationships != scene.relationships:  # somebody edited them: they are written back
+            return replace(scene, extra={**scene.extra, "relationships": relationships})
         return scene
 
     def to_record(self) -> dict[str, Any]:
-        """The scene as CLEVR's JSON has it, plus camera, lamps, mirror and ground_texture where it
-        has them.
+        """The scene as CLEVR's JSON has it, plus the camera, lamps, mirror and ground_texture that
+        it has.
         """
         record = {
             "image_index": self.image_index,
@@ -279,29 +253,29 @@ class Scene:
         return record | dict(self.extra)
 
 
-def _directions(value: Any, where: str) -> dict[str, tuple[float, ...]]:
-    if not isinstance(value, Mapping):
-        raise ValueError(
-            f"{where}: directions must map names to unit vectors, got {type(value).__name__}"
-        )
-    for relation in RELATIONS:
-        require(value, relation, f"{where}: directions")
-    return {
-        name: numbers(direction, 3, f"{where}: directions.{name}")
-        for name, direction in value.items()
-    }
+def _check_objects(value: Any, name: str) -> tuple[SceneObject, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"{name} must be a list, got {type(value).__name__}")
+    return tuple(SceneObject.from_record(item, f"{name}[{i}]") for i, item in enumerate(value))
 
 
-def _lamps(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+def _check_directions(value: Any, name: str) -> dict[str, tuple[float, ...]]:
+    return _check_vectors(value, name, RELATIONS, "names to unit vectors")
+
+
+def _check_lamps(value: Any, name: str) -> dict[str, tuple[float, ...]]:
+    return _check_vectors(value, name, LAMP_NAMES, f"{', '.join(LAMP_NAMES)} to positions")
+
+
+def _check_vectors(
+    value: Any, name: str, keys: Sequence[str], expected: str
+) -> dict[str, tuple[float, ...]]:
+    """A mapping of names, at least `keys`, to three numbers each."""
     if not isinstance(value, Mapping):
-        raise ValueError(
-            f"{where}: lamps must map {', '.join(LAMP_NAMES)} to positions, got {type(value).__name__}"
-        )
-    for name in LAMP_NAMES:
-        require(value, name, f"{where}: lamps")
-    return {
-        name: numbers(position, 3, f"{where}: lamps.{name}") for name, position in value.items()
-    }
+        raise ValueError(f"{name} must map {expected}, got {type(value).__name__}")
+    for key in keys:
+        get_field(value, key, name)
+    return {key: check_vector(vector, f"{name}.{key}") for key, vector in value.items()}
 
 
 def read_records(path: str | Path) -> list[Scene]:
@@ -310,7 +284,7 @@ def read_records(path: str | Path) -> list[Scene]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not whole JSON, is not laid out like CLEVR's, or a record in it is
-        wrong.
+            wrong.
     """
     path = Path(path)
     if not path.is_file():
@@ -322,14 +296,14 @@ def read_records(path: str | Path) -> list[Scene]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path} is not whole JSON ({error}): the download or the unpacking was probably cut short; "
-            "delete the file and fetch it again"
+            f"{path} is not whole JSON ({error}): the download or the unpacking was probably cut "
+            "short; delete the file and fetch it again"
         ) from error
     if not isinstance(content, Mapping) or not isinstance(content.get("scenes"), list):
         found = sorted(content) if isinstance(content, Mapping) else type(content).__name__
         raise ValueError(
-            f"{path} is not a CLEVR scenes file: expected an object with a list 'scenes', found {found}; "
-            "pass a file of CLEVR's scenes/ folder (not of questions/)"
+            f"{path} is not a CLEVR scenes file: expected an object with a list 'scenes', "
+            f"found {found}; pass a file of CLEVR's scenes/ folder (not of questions/)"
         )
     try:
         return [Scene.from_record(record) for record in content["scenes"]]

@@ -1,10 +1,12 @@
-"""New scenes by CLEVR's rules (Johnson et al. 2017, arXiv 1612.06890, and its public generator's
-constants).
+"""New scenes by CLEVR's rules (Johnson et al. 2017, arXiv 1612.06890).
+
+The constants are those of CLEVR's public generator.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from smm_tutorial.scenes.records import (
 )
 
 AREA = 3.0  # centres lie in -3..3 along x and y
+MOST_OBJECTS = 10  # more do not fit by CLEVR's rules
 MIN_GAP = 0.25  # world units between the outlines of two objects, seen from above
 MIN_MARGIN = 0.4  # world units by which two objects differ along each of left, right, front, behind
 CORNER = 2**0.5  # how far a cube's edge lies from its axis, in half edges
@@ -35,50 +38,47 @@ VISIBILITY_SCALE = 4  # visibility is counted in a frame so many times smaller
 def random_scene(
     generator: np.random.Generator,
     min_objects: int = 3,
-    max_objects: int = 10,
+    max_objects: int = MOST_OBJECTS,
     image_index: int = 0,
     split: str = "new",
     mirror: Mirror | None = None,
 ) -> Scene:
     """A scene as CLEVR's generator draws it: objects, camera and lamps.
 
-    Shape, size, material and colour are uniform; places are uniform in a square, redrawn while an
-    object comes too close to another; a scene in which an object is hardly visible is thrown away.
+    Shape, size, material and colour are uniform. Places are uniform in a square, redrawn while an
+    object comes too close to another. A scene in which an object is hardly visible is drawn anew.
 
     Args:
         generator: the source of all randomness.
         min_objects, max_objects: the number of objects is uniform between them, both included.
         image_index, split: for the scene's record and file name.
-        mirror: one that is to stand in the scene: objects are then placed before it alone.
+        mirror: one that is to stand in the scene; all objects are placed in front of it.
 
     Raises:
         ValueError: not 1 <= min_objects <= max_objects <= 10 (more do not fit by CLEVR's rules).
     """
-    if not 1 <= min_objects <= max_objects <= 10:
-        raise ValueError(
-            f"need 1 <= min_objects <= max_objects <= 10, got min_objects={min_objects}, max_objects={max_objects}"
-        )
+    check_object_counts(min_objects, max_objects, 1, MOST_OBJECTS)
     count = int(generator.integers(min_objects, max_objects + 1))
-    camera, lamps = jittered_view(generator)
-    while True:
-        scene = Scene(
-            objects=_place_objects(generator, count, camera, mirror),
-            image_index=image_index,
-            filename=f"CLEVR_{split}_{image_index:06d}.png",
-            split=split,
-            camera=tuple(camera.tolist()),
-            lamps=lamps,
-            mirror=mirror,
-        )
-        if all_visible(scene):
-            return scene
+
+    def place_objects(camera: np.ndarray) -> list[SceneObject] | None:
+        placed: list[SceneObject] = []
+        for _ in range(count):
+            item = _place_one(generator, placed, camera, mirror)
+            if item is None:
+                return None
+            placed.append(item)
+        return placed
+
+    return draw_visible_scene(
+        generator, place_objects, MIN_VISIBLE_PIXELS, image_index, split, mirror
+    )
 
 
 def random_scenes(
     count: int,
     generator: np.random.Generator,
     min_objects: int = 3,
-    max_objects: int = 10,
+    max_objects: int = MOST_OBJECTS,
     split: str = "new",
 ) -> list[Scene]:
     """`count` scenes from `random_scene`, numbered from 0."""
@@ -87,20 +87,53 @@ def random_scenes(
     ]
 
 
-def jittered_view(
-    generator: np.random.Generator,
-) -> tuple[np.ndarray, dict[str, tuple[float, ...]]]:
-    """The position (3,) of a scene's camera and those of its lamps, drawn around the base
-    scene's.
-    """
-    camera = np.array(CAMERA_POSITION) + generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
-    lamps = {
-        name: tuple(
-            (np.array(position) + generator.uniform(-LAMP_JITTER, LAMP_JITTER, size=3)).tolist()
+def check_object_counts(min_objects: int, max_objects: int, fewest: int, most: int) -> None:
+    """Raises ValueError for numbers of objects that are impossible or beyond some rules."""
+    if not fewest <= min_objects <= max_objects <= most:
+        raise ValueError(
+            f"need {fewest} <= min_objects <= max_objects <= {most}, "
+            f"got min_objects={min_objects}, max_objects={max_objects}"
         )
-        for name, position in LAMP_POSITIONS.items()
-    }
-    return camera, lamps
+
+
+def draw_visible_scene(
+    generator: np.random.Generator,
+    place_objects: Callable[[np.ndarray], list[SceneObject] | None],
+    least_pixels: float,
+    image_index: int,
+    split: str,
+    mirror: Mirror | None = None,
+) -> Scene:
+    """The first scene drawn in which every object found a place and is seen well enough.
+
+    Camera and lamps are drawn once, around those of CLEVR's base scene.
+
+    Args:
+        place_objects: gives the objects, or None where it found no place for one; takes the
+            position (3,) of the camera.
+        least_pixels: that each object shows in CLEVR's frame.
+    """
+    jitter = generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
+    camera = np.array(CAMERA_POSITION) + jitter
+    lamps = {}
+    for name, position in LAMP_POSITIONS.items():
+        jitter = generator.uniform(-LAMP_JITTER, LAMP_JITTER, size=3)
+        lamps[name] = tuple((np.array(position) + jitter).tolist())
+    while True:
+        objects = place_objects(camera)
+        if objects is None:
+            continue
+        scene = Scene(
+            objects=tuple(objects),
+            image_index=image_index,
+            filename=f"CLEVR_{split}_{image_index:06d}.png",
+            split=split,
+            camera=tuple(camera.tolist()),
+            lamps=lamps,
+            mirror=mirror,
+        )
+        if _visible_pixels(scene).min() >= least_pixels:
+            return scene
 
 
 def random_object(
@@ -110,7 +143,7 @@ def random_object(
     position: tuple[float, ...],
     shapes: tuple[str, ...] = SHAPES,
 ) -> SceneObject:
-    """An object of a random kind at a place."""
+    """An object at a place, of a random shape, material and colour."""
     return SceneObject(
         shape=str(generator.choice(shapes)),
         size=size,
@@ -122,21 +155,6 @@ def random_object(
     )
 
 
-def _place_objects(
-    generator: np.random.Generator, count: int, camera: np.ndarray, mirror: Mirror | None
-) -> tuple[SceneObject, ...]:
-    """`count` objects that keep their distance; begins anew whenever one finds no place."""
-    while True:
-        placed: list[SceneObject] = []
-        while (
-            len(placed) < count
-            and (item := _place_one(generator, placed, camera, mirror)) is not None
-        ):
-            placed.append(item)
-        if len(placed) == count:
-            return tuple(placed)
-
-
 def _place_one(
     generator: np.random.Generator,
     placed: list[SceneObject],
@@ -145,36 +163,39 @@ def _place_one(
 ) -> SceneObject | None:
     """One more object, or None when none of `MAX_TRIES` places was free."""
     size = str(generator.choice(list(SIZES)))
+    radius = SIZES[size]
     for _ in range(MAX_TRIES):
         x, y = generator.uniform(-AREA, AREA, size=2).tolist()
-        if mirror is not None and before_mirror(mirror, x, y) < SIZES[size] * CORNER + MIN_GAP:
+        if mirror and distance_before(mirror, x, y) < radius * CORNER + MIN_GAP:
             continue
-        if all(_keeps_distance(x, y, SIZES[size], other) for other in placed):
-            return random_object(generator, camera, size, (x, y, SIZES[size]))
+        if all(_keeps_distance(x, y, radius, other) for other in placed):
+            return random_object(generator, camera, size, (x, y, radius))
     return None
 
 
 def _keeps_distance(x: float, y: float, radius: float, other: SceneObject) -> bool:
-    dx, dy = x - other.position[0], y - other.position[1]
-    if math.hypot(dx, dy) - radius - other.radius < MIN_GAP:
+    if gap_between(x, y, radius, other) < MIN_GAP:
         return False
+    dx, dy = x - other.position[0], y - other.position[1]
     return all(
         abs(dx * DIRECTIONS[name][0] + dy * DIRECTIONS[name][1]) >= MIN_MARGIN for name in RELATIONS
     )
 
 
-def before_mirror(mirror: Mirror, x: float, y: float) -> float:
-    """World units by which a place lies before the plane of a mirror; negative behind it."""
-    return sum(
-        (there - foot) * axis
-        for there, foot, axis in zip((x, y), mirror.position, mirror.normal, strict=True)
-    )
+def gap_between(x: float, y: float, radius: float, other: SceneObject) -> float:
+    """World units between the outlines of an object at (x, y) and another one, seen from above."""
+    return math.hypot(x - other.position[0], y - other.position[1]) - radius - other.radius
 
 
-def all_visible(scene: Scene, least: float = MIN_VISIBLE_PIXELS) -> bool:
-    """Whether each object shows at least so many pixels in CLEVR's frame."""
+def distance_before(mirror: Mirror, x: float, y: float) -> float:
+    """World units by which (x, y) lies in front of the plane of a mirror; negative behind it."""
+    parts = zip((x, y), mirror.position, mirror.normal, strict=True)
+    return sum((there - foot) * axis for there, foot, axis in parts)
+
+
+def _visible_pixels(scene: Scene) -> np.ndarray:
+    """How many pixels each object shows in CLEVR's frame (K,), counted in a smaller frame."""
     height, width = (side // VISIBILITY_SCALE for side in CLEVR_FRAME)
-    seen = (
-        scene_masks(scene, height, width).flatten().bincount(minlength=len(scene.objects) + 1)[1:]
-    )
-    return bool(seen.min() >= least / VISIBILITY_SCALE**2)
+    labels = scene_masks(scene, height, width).flatten()
+    counts = labels.bincount(minlength=len(scene.objects) + 1)[1:]
+    return counts.numpy() * VISIBILITY_SCALE**2

@@ -8,25 +8,40 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes import ambient, materials
+from smm_tutorial.scenes import ambient
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.geometry import Objects, Rays, nearest_hits, surface_normals, unit_points
 from smm_tutorial.scenes.ground import REFLECTANCE, ground_distances, ground_normals
-from smm_tutorial.scenes.lighting import LAMP_RADII, NUM_LAMPS, Lamps, cosine_of_disk, light_from
-from smm_tutorial.scenes.materials import Frame
-from smm_tutorial.scenes.mirrors import FRAME_SHARE, Mirrors, meet_mirrors, mirrored_rays, unhidden
+from smm_tutorial.scenes.lighting import LAMP_RADII, Lamps, lamp_light, mean_disk_cosine
+from smm_tutorial.scenes.materials import (
+    MIRROR_SHARE,
+    ROUGH_SHARE,
+    SMOOTH_SHARE,
+    SurfaceAxes,
+    draw_rough_directions,
+    glossy_highlight,
+    mirror_highlight,
+    rubber_body,
+    rubber_highlight,
+)
+from smm_tutorial.scenes.mirrors import (
+    FRAME_SHARE,
+    Mirrors,
+    meet_mirrors,
+    mirror_rays,
+    visible_past_mirrors,
+)
 from smm_tutorial.scenes.shadows import ShadowCaster
-from smm_tutorial.scenes.textures import Textures, textured
-from smm_tutorial.scenes.vectors import dot, normalized, reflected
+from smm_tutorial.scenes.textures import Textures, surface_colors
+from smm_tutorial.scenes.vectors import dot, normalize, reflect
 
 LIFT = 1e-3  # world units by which a shadow ray starts above its surface
 GOLDEN = 0.6180339887498949
-# Widening of metal's smooth highlights, chosen among a few values by the error on metal in
-# even-numbered Blender scenes.
-PIXEL_BLUR = (
-    0.5  # by the pixel, on a ball of radius 1 at distance 1: in units of the angle between samples
-)
-LAMP_BLUR = 0.5  # by the lamp's size: in units of its angular radius
+#: How far the sizes of pixel and lamp widen metal's smooth highlights, chosen among a few values by
+#: the error on metal in even-numbered Blender scenes. The pixel's: on a ball of radius 1 at
+#: distance 1, in units of the angle between samples. The lamp's: in units of its angular radius.
+PIXEL_BLUR = 0.5
+LAMP_BLUR = 0.5
 
 
 class World(NamedTuple):
@@ -52,21 +67,31 @@ class Surface(NamedTuple):
     exists: Tensor  # (N,) False where a ray leaves into the black world
 
 
-class Shown(NamedTuple):
-    """The M rays that see an object, and what their surfaces are like."""
+class ObjectPoints(NamedTuple):
+    """The M points of a surface that lie on objects."""
 
     rays: Tensor  # (M,) their places among the N rays
+    scenes: Tensor  # (M,) index of the scene, never falling
     objects: Tensor  # (M,) flat index
+    points: Tensor  # (3, M)
+    distances: Tensor  # (M,) the rays' whole way
     colors: Tensor  # (3, M)
     is_metal: Tensor  # (M,)
     view: Tensor  # (3, M) unit, towards the ray's origin
-    frame: Frame
+    axes: SurfaceAxes
+
+    def select(self, keep: Tensor) -> ObjectPoints:
+        """The points where `keep` (M,) is true."""
+        index = keep.nonzero().squeeze(1)
+        *parts, axes = self
+        parts = [part.index_select(part.dim() - 1, index) for part in parts]
+        return ObjectPoints(*parts, axes.select(index))
 
 
 def radiance(
     world: World, rays: Rays, bounces: int, skip: Tensor | None = None, samples: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Light (3, N) that comes back along rays, and the flat index (N,) of the object that each
+    """Light (3, N) that comes back along rays, and the flat index (N,) of the object that each ray
     sees, -1 for none.
 
     A ray that meets the scene's mirror first goes on from there, and brings back the share that the
@@ -75,36 +100,28 @@ def radiance(
     Args:
         bounces: how many metal surfaces in a row to follow.
         skip: (N,) flat index of the object that a ray leaves, or -1.
-        samples: the number of rays a pixel when these come from the camera: metal is traced in full
-        then. None for
-            rays that left metal already.
+        samples: the number of rays per pixel when these come from the camera: metal is traced in
+            full then. None for rays that left metal already.
     """
-    surface, shares = _first_surface(world, rays, skip), None
+    surface, shares = _find_surface(world, rays, skip), None
     if world.mirrors is not None:
-        rays, surface, shares = _beyond_mirrors(world, world.mirrors, rays, surface)
-    shown = _shown(world, rays, surface)
+        rays, surface, shares = _follow_mirrors(world, world.mirrors, rays, surface)
+    shown = _find_object_points(world, rays, surface)
     irradiance, gloss = _lamp_light(world, rays, surface, shown)
-    light = (
-        _ground_reflectance(world, rays, surface)
-        / math.pi
-        * (irradiance + _ambient_on_ground(world, rays, surface))
-    )
+    light = _ground_radiance(world, rays, surface, irradiance)
     if len(shown.rays):
-        seen = (
-            _rubber(world, rays, surface, shown, irradiance.index_select(1, shown.rays), bounces)
-            + gloss
-        )
-        if bounces > 0 and world.effects.reflections != "none":
-            metal = shown.is_metal.nonzero().squeeze(1)
-            seen.index_add_(
-                1, metal, _mirrored(world, rays, surface, shown, metal, bounces, samples)
-            )
+        traces_metal = bounces > 0 and world.effects.reflections != "none"
+        received = irradiance.index_select(1, shown.rays)
+        seen = _matt_radiance(world, shown, received, includes_metal=not traces_metal) + gloss
+        if traces_metal:
+            metal = shown.select(shown.is_metal)
+            seen[:, shown.is_metal] += _mirrored_radiance(world, metal, bounces, samples)
         light.index_copy_(1, shown.rays, seen)
     light = light * surface.exists
     return (light if shares is None else light * shares), surface.objects
 
 
-def _first_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
+def _find_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
     hits = nearest_hits(world.objects, rays, skip)
     distances = ground_distances(rays.origins, rays.directions, world.effects.backdrop)
     distances = torch.minimum(distances, hits.distances)
@@ -115,7 +132,7 @@ def _first_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
     return Surface(points, normals, distances, hits.objects, exists)
 
 
-def _beyond_mirrors(
+def _follow_mirrors(
     world: World, mirrors: Mirrors, rays: Rays, surface: Surface
 ) -> tuple[Rays, Surface, Tensor]:
     """The rays as they arrive, what they see, and the share (N,) of its light that comes back.
@@ -123,25 +140,19 @@ def _beyond_mirrors(
     A mirror's frame is a surface like the ground, of which a small share comes back.
     """
     distances, on_frame = meet_mirrors(mirrors, rays)
-    first = distances < surface.distances.masked_fill(~surface.exists, torch.inf)
-    places = first.nonzero().squeeze(1)
-    onward = mirrored_rays(mirrors, rays, distances, places)
-    seen = _first_surface(world, onward, None)
+    is_first = distances < surface.distances.masked_fill(~surface.exists, torch.inf)
+    places = is_first.nonzero().squeeze(1)
+    onward = mirror_rays(mirrors, rays, distances, places)
+    seen = _find_surface(world, onward, None)
     framed = on_frame.index_select(0, places)
-    normals = normalized(onward.directions - rays.directions.index_select(1, places))
-    seen = Surface(
-        torch.where(framed, onward.origins, seen.points),
-        torch.where(framed, normals, seen.normals),
-        seen.distances.masked_fill(framed, 0.0),
-        seen.objects.masked_fill(framed, -1),
-        seen.exists | framed,
-    )
+    normals = normalize(onward.directions - rays.directions.index_select(1, places))
+    ways = distances.index_select(0, places) + seen.distances.masked_fill(framed, 0.0)
     surface = Surface(
-        surface.points.index_copy(1, places, seen.points),
-        surface.normals.index_copy(1, places, seen.normals),
-        surface.distances.index_copy(0, places, distances.index_select(0, places) + seen.distances),
-        surface.objects.index_copy(0, places, seen.objects),
-        surface.exists.index_copy(0, places, seen.exists),
+        surface.points.index_copy(1, places, torch.where(framed, onward.origins, seen.points)),
+        surface.normals.index_copy(1, places, torch.where(framed, normals, seen.normals)),
+        surface.distances.index_copy(0, places, ways),
+        surface.objects.index_copy(0, places, seen.objects.masked_fill(framed, -1)),
+        surface.exists.index_copy(0, places, seen.exists | framed),
     )
     rays = Rays(
         rays.origins.index_copy(1, places, onward.origins),
@@ -152,186 +163,156 @@ def _beyond_mirrors(
     return rays, surface, torch.ones_like(distances).index_copy_(0, places, shares)
 
 
-def _ground_reflectance(world: World, rays: Rays, surface: Surface) -> float | Tensor:
-    """CLEVR's grey, or the reflectances (3, N) of textured ground.
-
-    The pattern is laid down from above: the rising floor would cut its layers at a grazing angle.
-    """
-    if world.grounds is None:
-        return REFLECTANCE
-    level = torch.cat([surface.points[:2], torch.zeros_like(surface.points[2:])])
-    return textured(world.grounds, rays.scenes, level, torch.full_like(level, REFLECTANCE))
-
-
-def _shown(world: World, rays: Rays, surface: Surface) -> Shown:
-    """What the rays that see an object see; writes the object's normals into the surface's."""
+def _find_object_points(world: World, rays: Rays, surface: Surface) -> ObjectPoints:
+    """The points that lie on objects; writes the objects' normals into the surface's."""
     places = (surface.objects >= 0).nonzero().squeeze(1)
     objects = surface.objects.index_select(0, places)
     points = surface.points.index_select(1, places)
     normals = surface_normals(world.objects, objects, points)
     surface.normals.index_copy_(1, places, normals)
-    frame = Frame.at(normals, points - world.objects.frames[:3].index_select(1, objects))
-    colors, is_metal = (
-        world.objects.colors.index_select(1, objects),
-        world.objects.is_metal.index_select(0, objects),
-    )
+    centers = world.objects.frames[:3].index_select(1, objects)
+    colors = world.objects.colors.index_select(1, objects)
     if world.textures is not None:
-        colors = textured(
-            world.textures, objects, unit_points(world.objects, objects, points), colors
-        )
-    return Shown(places, objects, colors, is_metal, -rays.directions.index_select(1, places), frame)
+        local = unit_points(world.objects, objects, points)
+        colors = surface_colors(world.textures, objects, local, colors)
+    return ObjectPoints(
+        rays=places,
+        scenes=rays.scenes.index_select(0, places),
+        objects=objects,
+        points=points,
+        distances=surface.distances.index_select(0, places),
+        colors=colors,
+        is_metal=world.objects.is_metal.index_select(0, objects),
+        view=-rays.directions.index_select(1, places),
+        axes=SurfaceAxes.at(normals, points - centers),
+    )
 
 
-def _lamp_light(world: World, rays: Rays, surface: Surface, shown: Shown) -> tuple[Tensor, Tensor]:
+def _lamp_light(
+    world: World, rays: Rays, surface: Surface, shown: ObjectPoints
+) -> tuple[Tensor, Tensor]:
     """Irradiance (3, N) from all lamps, and the radiance (3, M) of their glossy reflections on
     objects.
     """
     effects = world.effects
-    is_soft = effects.shadows == "soft"
-    irradiance, gloss = torch.zeros_like(surface.points), torch.zeros_like(shown.view)
+    is_soft, is_glossy = effects.shadows == "soft", effects.reflections != "none"
+    rubber, metal = shown.select(~shown.is_metal), shown.select(shown.is_metal)
+    irradiance = torch.zeros_like(surface.points)
+    rubber_gloss, metal_gloss = torch.zeros_like(rubber.view), torch.zeros_like(metal.view)
     starts = torch.add(surface.points, surface.normals, alpha=LIFT)
-    shadows = (
-        None
-        if effects.shadows == "none"
-        else ShadowCaster(world.objects, starts, rays.scenes, surface.objects)
-    )
-    for lamp in range(NUM_LAMPS):
-        light = light_from(world.lamps, lamp, rays.scenes, surface.points)
+    shadows = None
+    if effects.shadows != "none":
+        shadows = ShadowCaster(world.objects, starts, rays.scenes, surface.objects)
+    for lamp, radius in enumerate(LAMP_RADII):
+        light = lamp_light(world.lamps, lamp, rays.scenes, surface.points)
+        angles = radius / light.distances
         cos = dot(light.directions, surface.normals)
-        received = (
-            cosine_of_disk(cos, LAMP_RADII[lamp] / light.distances) if is_soft else cos.clamp(min=0)
-        )
+        received = mean_disk_cosine(cos, angles) if is_soft else cos.clamp(min=0)
         if shadows is not None:
-            lit = (received > 0) & surface.exists
-            received = received * shadows.visible(light, lit, LAMP_RADII[lamp], is_soft)
+            is_lit = (received > 0) & surface.exists
+            received = received * shadows.visible_share(light, is_lit, radius, is_soft)
             if world.mirrors is not None:
-                received = received * unhidden(
-                    world.mirrors, light, starts, rays.scenes, LAMP_RADII[lamp], is_soft
+                received = received * visible_past_mirrors(
+                    world.mirrors, light, starts, rays.scenes, radius, is_soft
                 )
         irradiance.addcmul_(light.irradiances, received)
-        if effects.reflections != "none" and len(shown.rays):
-            towards = light.directions.index_select(1, shown.rays)
-            density = _gloss_density(
-                world, surface, shown, towards, light.distances, LAMP_RADII[lamp]
-            )
-            arriving = (light.irradiances * received).index_select(1, shown.rays)
-            gloss.addcmul_(arriving, density)
+        if is_glossy and len(shown.rays):
+            arriving = light.irradiances * received
+            towards = light.directions.index_select(1, rubber.rays)
+            density = rubber_highlight(rubber.colors, rubber.axes.normals, rubber.view, towards)
+            rubber_gloss.addcmul_(arriving.index_select(1, rubber.rays), density)
+            towards = light.directions.index_select(1, metal.rays)
+            density = _metal_highlight(world, metal, towards, angles.index_select(0, metal.rays))
+            metal_gloss.addcmul_(arriving.index_select(1, metal.rays), density)
+    gloss = torch.empty_like(shown.view)
+    gloss[:, ~shown.is_metal] = rubber_gloss
+    gloss[:, shown.is_metal] = metal_gloss
     return irradiance, gloss
 
 
-def _gloss_density(
-    world: World, surface: Surface, shown: Shown, towards: Tensor, away: Tensor, radius: float
-) -> Tensor:
-    """Reflectance density (3, M) of the objects' gloss for a lamp of `radius` in the directions
-    `towards` (3, M).
+def _metal_highlight(world: World, metal: ObjectPoints, towards: Tensor, angles: Tensor) -> Tensor:
+    """Reflectance density (3, L) of metal for a lamp in the directions `towards` (3, L), of angular
+    radius `angles` (L,).
     """
-    density = torch.empty_like(shown.colors)
-    rubber, metal = (~shown.is_metal).nonzero().squeeze(1), shown.is_metal.nonzero().squeeze(1)
-    color, view, light = (
-        part.index_select(1, rubber) for part in (shown.colors, shown.view, towards)
-    )
-    normals = shown.frame.normals.index_select(1, rubber)
-    density.index_copy_(1, rubber, materials.rubber_gloss(color, normals, view, light))
-
-    color, view, light = (
-        part.index_select(1, metal) for part in (shown.colors, shown.view, towards)
-    )
-    frame = shown.frame.select(metal)
     if world.effects.reflections == "mirror":
-        highlight = materials.mirror_highlight(frame.normals, view, light)
-    else:
-        places = shown.rays.index_select(0, metal)
-        size = world.objects.frames[3].index_select(0, shown.objects.index_select(0, metal))
-        pixel = PIXEL_BLUR * world.sample_angle * surface.distances.index_select(0, places) / size
-        lamp = LAMP_BLUR * radius / away.index_select(0, places)
-        highlight = materials.glossy_highlight(
-            frame, view, light, (pixel.square() + lamp.square()).sqrt()
-        )
-    return density.index_copy_(1, metal, color * highlight)
+        return metal.colors * mirror_highlight(metal.axes.normals, metal.view, towards)
+    size = world.objects.frames[3].index_select(0, metal.objects)
+    pixel = PIXEL_BLUR * world.sample_angle * metal.distances / size
+    blur = (pixel.square() + (LAMP_BLUR * angles).square()).sqrt()
+    return metal.colors * glossy_highlight(metal.axes, metal.view, towards, blur)
 
 
-def _ambient_on_ground(world: World, rays: Rays, surface: Surface) -> Tensor:
+def _ground_radiance(world: World, rays: Rays, surface: Surface, irradiance: Tensor) -> Tensor:
+    """Radiance (3, N) of the ground under the lamps' `irradiance` (3, N)."""
     if world.effects.ambient == "fitted":
-        return ambient.on_ground(world.surroundings, surface.points, rays.scenes)
-    if world.effects.ambient == "by hand":
-        return ambient.by_hand(surface.points, surface.normals)
-    return torch.zeros_like(surface.points)
+        irradiance = irradiance + ambient.ground_irradiance(
+            world.surroundings, surface.points, rays.scenes
+        )
+    elif world.effects.ambient == "by hand":
+        irradiance = irradiance + ambient.irradiance_by_hand(surface.points, surface.normals)
+    reflectance = REFLECTANCE
+    if world.grounds is not None:
+        # the pattern is laid down from above: the rising floor would cut its layers at a grazing
+        # angle
+        level = torch.cat([surface.points[:2], torch.zeros_like(surface.points[2:])])
+        grey = torch.full_like(level, REFLECTANCE)
+        reflectance = surface_colors(world.grounds, rays.scenes, level, grey)
+    return reflectance / math.pi * irradiance
 
 
-def _rubber(
-    world: World, rays: Rays, surface: Surface, shown: Shown, irradiance: Tensor, bounces: int
+def _matt_radiance(
+    world: World, shown: ObjectPoints, irradiance: Tensor, includes_metal: bool
 ) -> Tensor:
     """Radiance (3, M) of the objects' matt bodies and coats under the lamps' `irradiance` (3, M).
 
-    Of metal only where its reflections are not traced: it counts as matt then.
+    Args:
+        includes_metal: whether metal counts as matt, because its reflections are not traced.
     """
-    scenes, normals = rays.scenes.index_select(0, shown.rays), shown.frame.normals
-    points = surface.points.index_select(1, shown.rays)
-    cos = dot(shown.view, normals)
-    coat = 0.0
+    normals = shown.axes.normals
+    around, coat = world.surroundings, 0.0
     if world.effects.ambient == "fitted":
-        irradiance = (1 + world.surroundings.fit.objects.body) * irradiance
-        irradiance = irradiance + ambient.on_objects(
-            world.surroundings, points, normals, scenes, shown.objects
+        irradiance = (1 + around.fit.objects.body) * irradiance
+        irradiance = irradiance + ambient.object_irradiance(
+            around, shown.points, normals, shown.scenes, shown.objects
         )
         if world.effects.reflections != "none":
-            coat = ambient.coat_reflection(
-                world.surroundings, shown.colors, shown.view, normals, scenes
-            )
+            coat = ambient.coat_reflection(around, shown.colors, shown.view, normals, shown.scenes)
             coat = coat * ~shown.is_metal
     elif world.effects.ambient == "by hand":
-        irradiance = irradiance + ambient.by_hand(points, normals)
-    matt = shown.colors / math.pi * materials.rubber_body(cos) * irradiance
-    if bounces > 0 and world.effects.reflections != "none":
-        matt = matt * ~shown.is_metal
-    return matt + coat
+        irradiance = irradiance + ambient.irradiance_by_hand(shown.points, normals)
+    share = rubber_body(dot(shown.view, normals))
+    matt = shown.colors / math.pi * share * irradiance
+    return (matt if includes_metal else matt * ~shown.is_metal) + coat
 
 
-def _mirrored(
-    world: World,
-    rays: Rays,
-    surface: Surface,
-    shown: Shown,
-    metal: Tensor,
-    bounces: int,
-    samples: int | None,
+def _mirrored_radiance(
+    world: World, metal: ObjectPoints, bounces: int, samples: int | None
 ) -> Tensor:
-    """Radiance (3, L) of the scene that the metal among the shown objects, at places `metal` (L,),
-    mirrors.
-    """
-    places, tint = shown.rays.index_select(0, metal), shown.colors.index_select(1, metal)
-    points, scenes = surface.points.index_select(1, places), rays.scenes.index_select(0, places)
-    objects = shown.objects.index_select(0, metal)
-    view, frame = shown.view.index_select(1, metal), shown.frame.select(metal)
-    mirrored = reflected(-view, frame.normals)
+    """Radiance (3, L) of the scene that L points of metal mirror."""
+    mirrored = reflect(-metal.view, metal.axes.normals)
     if world.effects.reflections == "mirror" or samples is None:
-        seen, _ = radiance(world, Rays(points, mirrored, scenes), bounces - 1, skip=objects)
-        return (
-            seen * tint * (materials.MIRROR_SHARE if world.effects.reflections == "mirror" else 1.0)
-        )
+        rays = Rays(metal.points, mirrored, metal.scenes)
+        seen, _ = radiance(world, rays, bounces - 1, skip=metal.objects)
+        share = MIRROR_SHARE if world.effects.reflections == "mirror" else 1.0
+        return seen * metal.colors * share
 
-    count = (
-        world.effects.rough_rays
-    )  # a smooth and `count` rough directions for each point, side by side
-    stratum = (places.remainder(samples) * count)[:, None] + torch.arange(
-        count, device=places.device
-    )  # (L, count)
-    first = ((stratum + 0.5) / (samples * count)).flatten().to(points.dtype)
-    second = (stratum.double() * GOLDEN + 0.5).remainder(1).flatten().to(points.dtype)
-    directions, weights = materials.rough_directions(
-        frame.repeat_interleave(count), view.repeat_interleave(count, 1), first, second
+    # a smooth and `count` rough directions for each point, side by side
+    count = world.effects.rough_rays
+    strata = (metal.rays.remainder(samples) * count)[:, None]
+    strata = strata + torch.arange(count, device=strata.device)  # (L, count)
+    first = ((strata + 0.5) / (samples * count)).flatten().to(mirrored.dtype)
+    second = (strata.double() * GOLDEN + 0.5).remainder(1).flatten().to(mirrored.dtype)
+    rough, weights = draw_rough_directions(
+        metal.axes.repeat_interleave(count), metal.view.repeat_interleave(count, 1), first, second
     )
-    directions = torch.cat(
-        [mirrored[:, :, None], directions.reshape(3, -1, count)], dim=2
-    )  # (3, L, 1 + count)
-    weights = materials.ROUGH_SHARE / count * weights.reshape(-1, count)
-    weights = torch.cat(
-        [torch.full_like(weights[:, :1], materials.SMOOTH_SHARE), weights], dim=1
-    )  # (L, 1 + count)
+    rough = rough.reshape(3, -1, count)  # (3, L, count)
+    weights = ROUGH_SHARE / count * weights.reshape(-1, count)  # (L, count)
+    smooth = torch.full_like(weights[:, :1], SMOOTH_SHARE)
+    weights = torch.cat([smooth, weights], dim=1)  # (L, 1 + count)
     fan = Rays(
-        points.repeat_interleave(1 + count, 1),
-        directions.flatten(1),
-        scenes.repeat_interleave(1 + count),
+        metal.points.repeat_interleave(1 + count, 1),
+        torch.cat([mirrored[:, :, None], rough], dim=2).flatten(1),
+        metal.scenes.repeat_interleave(1 + count),
     )
-    seen, _ = radiance(world, fan, bounces - 1, skip=objects.repeat_interleave(1 + count))
-    return tint * (seen.reshape(3, -1, 1 + count) * weights).sum(-1)
+    seen, _ = radiance(world, fan, bounces - 1, skip=metal.objects.repeat_interleave(1 + count))
+    return metal.colors * (seen.reshape(3, -1, 1 + count) * weights).sum(-1)

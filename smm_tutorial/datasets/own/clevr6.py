@@ -1,5 +1,4 @@
-"""The embedded data set: CLEVR scenes of 3 to 6 objects, rendered by this library, committed as
-packs.
+"""The embedded data set: packs of CLEVR scenes of 3 to 6 objects that this library rendered.
 
 "CLEVR6" is the literature's name for CLEVR's scenes of at most six objects. These are new scenes by
 CLEVR's rules, seen through Slot Attention's crop, so the course runs without a download.
@@ -14,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
 from smm_tutorial import paths
 from smm_tutorial.datasets.cropping import AREA, NEAREST, Size, crop_and_resize
-from smm_tutorial.datasets.own.packs import read_pack, sha256_of
+from smm_tutorial.datasets.own.packs import read_pack, sha256_hex
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
 
 NAME = "clevr6"
@@ -41,11 +42,11 @@ def load_clevr6(
     Args:
         split: "train", "val" or "test".
         size: height and width to resize to (images by area means, masks by nearest neighbour); None
-        keeps 64 x 64.
+            keeps 64 x 64.
         root: the folder of the packs; None takes the committed one.
         limit: at most so many scenes, from the first.
         min_objects, max_objects: only scenes with so many objects in the *scene*; the crop may hide
-        some of them.
+            some of them.
 
     Raises:
         DatasetError: a pack is missing, damaged or not the one that its provenance describes.
@@ -60,27 +61,21 @@ def load_clevr6(
     chosen = choose_scenes(object_counts, len(data), limit, min_objects, max_objects)
     if len(chosen) < len(data):
         data = data.subset(chosen)
-    return data if size is None else resized(data, size)
+    return data if size is None else resize_scenes(data, size)
 
 
-def resized(data: SceneImages, size: Size) -> SceneImages:
+def resize_scenes(data: SceneImages, size: Size) -> SceneImages:
     """The data set at another size: images by area means, masks by nearest neighbour."""
     height, width = data.size
     box = (0.0, 0.0, float(width), float(height))
-    images = [
-        crop_and_resize(image, box, size, AREA)
-        for image in data.images.permute(0, 2, 3, 1).contiguous().numpy()
-    ]
-    masks = None
-    if data.masks is not None:
-        masks = torch.from_numpy(
-            np.stack([crop_and_resize(mask, box, size, NEAREST) for mask in data.masks.numpy()])
-        )
-    return replace(
-        data,
-        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
-        masks=masks,
-    )
+
+    def resize(pixels: Tensor, resampling: Image.Resampling) -> Tensor:
+        fitted = [crop_and_resize(image, box, size, resampling) for image in pixels.numpy()]
+        return torch.from_numpy(np.stack(fitted))
+
+    images = resize(data.images.permute(0, 2, 3, 1).contiguous(), AREA)
+    masks = None if data.masks is None else resize(data.masks, NEAREST)
+    return replace(data, images=images.permute(0, 3, 1, 2).contiguous(), masks=masks)
 
 
 def packs_folder(root: str | Path | None = None) -> Path:
@@ -88,20 +83,19 @@ def packs_folder(root: str | Path | None = None) -> Path:
     return Path(root) if root is not None else paths.packs_dir() / NAME
 
 
-def damaged_packs(root: str | Path | None = None) -> list[str]:
-    """The packs that are missing or whose checksum is not the one in the provenance, by name of
-    file.
+def find_damaged_packs(root: str | Path | None = None) -> list[str]:
+    """Names of the packs that are missing or whose checksum is not the one in the provenance.
 
     Raises:
         DatasetError: the provenance is missing or damaged.
     """
     folder = packs_folder(root)
-    entries = read_provenance(folder)["files"].values()
-    return [e["file"] for e in entries if not _has_checksum(folder / e["file"], e["sha256"])]
-
-
-def _has_checksum(path: Path, sha256: str) -> bool:
-    return path.is_file() and sha256_of(path.read_bytes()) == sha256
+    damaged = []
+    for entry in read_provenance(folder)["files"].values():
+        path = folder / entry["file"]
+        if not path.is_file() or sha256_hex(path.read_bytes()) != entry["sha256"]:
+            damaged.append(entry["file"])
+    return damaged
 
 
 def read_provenance(folder: Path) -> dict:

@@ -1,17 +1,15 @@
-"""Scenes rendered on this machine when they are asked for, and kept: more of them, or others, than
-the embedded ones.
+"""Scenes rendered on this machine when they are asked for, and kept.
 
-A variant is rendered in chunks of 16 scenes, each written as a pack of its own, whole or not at
-all. A chunk's file carries the checksum of its content in its name; a damaged one is rendered
-again. Chunks lie in a folder named after the renderer's sources, so a changed renderer starts
-afresh.
+They may be more than the embedded ones, or of other kinds. A variant is rendered in chunks of 16
+scenes, each written as a pack of its own, whole or not at all. A chunk's file has the checksum of
+its content in its name; a damaged one is rendered again. Chunks lie in a folder named after the
+variant and the renderer's version, so a changed renderer starts afresh.
 """
 
 from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -22,15 +20,14 @@ from tqdm import tqdm
 from smm_tutorial import paths
 from smm_tutorial.datasets.cropping import Size
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
-from smm_tutorial.datasets.own.clevr6 import resized
-from smm_tutorial.datasets.own.packs import pack_bytes, read_pack, sha256_of
+from smm_tutorial.datasets.own.clevr6 import resize_scenes
+from smm_tutorial.datasets.own.packs import pack_bytes, read_pack, sha256_hex
 from smm_tutorial.datasets.own.rendering import (
     Look,
-    Rendered,
-    render_numbered,
-    renderer_fingerprint,
-    rounded,
-    shared_out,
+    RenderedScenes,
+    draw_and_render,
+    map_in_processes,
+    round_floats,
 )
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
@@ -40,28 +37,21 @@ from smm_tutorial.datasets.scene_images import (
     join_scenes,
 )
 from smm_tutorial.datasets.transfer.disk import lock_folder, write_file
+from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
+from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
 NAME = "rendered"
 FOLDER = "rendered"
 SPLITS = ("train", "val", "test")
-OFFICIAL_WINDOW = (
-    1 / 18,
-    0.0,
-    17 / 18,
-    1.0,
-)  # what CLEVR's images of 480 x 320 show of the 4:3 frame
-FULL_SQUARE = (
-    0.0,
-    1 / 8,
-    1.0,
-    7 / 8,
-)  # of the 4:3 frame: it shows 95 % of a crowd's objects whole, the paper's crop 83 %
-VARIANTS = {
+#: Of the 4:3 frame: it shows 95 % of a crowd's objects whole, the paper's crop 83 %.
+FULL_SQUARE = (0.0, 1 / 8, 1.0, 7 / 8)
+#: What can be rendered, by variant. The random streams contain the variant's name: no two variants
+#: share a scene.
+LOOKS = {
     "clevr": Look(3, 10, 64, 64),
-    "clevr-whole": Look(
-        3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1
-    ),  # half of CLEVR's own 320 x 480
-    "clevr6-whole": Look(3, 6, 80, 120, window=OFFICIAL_WINDOW, samples=1),  # a quarter of it
+    # a half and a quarter of CLEVR's own 320 x 480 pixels
+    "clevr-whole": Look(3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1),
+    "clevr6-whole": Look(3, 6, 80, 120, window=OFFICIAL_WINDOW, samples=1),
     "clevr6": Look(3, 6, 64, 64),  # as the embedded packs, but other scenes
     "clevr7-10": Look(7, 10, 64, 64),  # more objects than the packs have
     "clevr-mirror": Look(3, 6, 64, 64, scenes="mirror"),
@@ -72,9 +62,6 @@ VARIANTS = {
     "out-of-distribution-pairs": Look(3, 6, 64, 64, scenes="cogent", options={"condition": "B"}),
     "out-of-distribution-crowd": Look(11, 16, 64, 64, window=FULL_SQUARE, scenes="crowded"),
 }
-"""What can be rendered. The random streams contain the variant's name: no two variants share a
-scene.
-"""
 CHUNK = 16  # scenes
 CHECKSUM_LENGTH = 16  # hexadecimal digits of the sha256 in a file's name
 LICENCE = "CC BY 4.0"
@@ -100,17 +87,18 @@ def load_rendered(
     folder: str | Path | None = None,
     workers: int = 1,
 ) -> SceneImages:
-    """The first `count` scenes of a variant, with masks and records; those that are not there are
-    rendered first.
+    """The first `count` scenes of a variant, with masks and records.
+
+    Scenes that are not there are rendered first.
 
     Args:
         split: "train", "val" or "test": different random streams.
         size: height and width to resize to (images by area means, masks by nearest neighbour); None
-        keeps the variant's.
-        variant: a key of `VARIANTS`.
+            keeps the variant's.
+        variant: a key of `LOOKS`.
         count: how many scenes.
         min_objects, max_objects: of these, only scenes with so many objects in the *record*; the
-        window may hide some.
+            window may hide some.
         seed: of all randomness.
         folder: where the renders are kept; None takes the course's downloads.
         workers: processes that share the rendering, each of one thread.
@@ -121,72 +109,56 @@ def load_rendered(
     """
     if split not in SPLITS:
         raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(SPLITS)}")
-    if variant not in VARIANTS:
-        raise ValueError(f"{NAME} has no variant {variant!r}: known are {', '.join(VARIANTS)}")
+    if variant not in LOOKS:
+        raise ValueError(f"{NAME} has no variant {variant!r}: known are {', '.join(LOOKS)}")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     check_bounds(None, min_objects, max_objects)
     chunks = [Chunk(variant, split, seed, start) for start in range(0, count, CHUNK)]
     place = renders_folder(folder, variant)
     with lock_folder(place):
-        parts = {chunk: _read(place, chunk) for chunk in chunks}
+        parts = {chunk: _read_chunk(place, chunk) for chunk in chunks}
         missing = [chunk for chunk, part in parts.items() if part is None]
-        bar = tqdm(
-            total=len(missing) * CHUNK,
-            desc=f"rendering {variant}",
-            unit="scene",
-            delay=PROGRESS_AFTER,
-        )
-        with bar:
-            for chunk, rendered in zip(
-                missing, shared_out(render_chunk, missing, workers), strict=True
-            ):
-                parts[chunk] = _keep(place, chunk, rendered)
+        results = map_in_processes(render_chunk, missing, workers)
+        title, total = f"rendering {variant}", len(missing) * CHUNK
+        with tqdm(desc=title, total=total, unit="scene", delay=PROGRESS_AFTER) as bar:
+            for chunk, scenes in zip(missing, results, strict=True):
+                parts[chunk] = _keep_chunk(place, chunk, scenes)
                 bar.update(CHUNK)
     data = join_scenes([parts[chunk] for chunk in chunks]).subset(slice(0, count))
-    chosen = choose_scenes(
-        [len(record["objects"]) for record in data.records], count, None, min_objects, max_objects
-    )
+    object_counts = [len(record["objects"]) for record in data.records]
+    chosen = choose_scenes(object_counts, count, None, min_objects, max_objects)
     data = data if len(chosen) == count else data.subset(chosen)
-    return data if size is None else resized(data, size)
+    return data if size is None else resize_scenes(data, size)
 
 
-def render_chunk(chunk: Chunk) -> Rendered:
+def render_chunk(chunk: Chunk) -> RenderedScenes:
     """Draws and renders one chunk; the same wherever and whenever."""
-    stream = (
-        chunk.seed,
-        SPLITS.index(chunk.split),
-        chunk.start,
-        zlib.crc32(chunk.variant.encode()),
-    )
-    generator = np.random.default_rng(stream)
-    return render_numbered(
-        VARIANTS[chunk.variant], generator, chunk.split, chunk.start, chunk.start + CHUNK
-    )
+    name_hash = zlib.crc32(chunk.variant.encode())
+    stream = (chunk.seed, SPLITS.index(chunk.split), chunk.start, name_hash)
+    look, generator = LOOKS[chunk.variant], np.random.default_rng(stream)
+    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.start + CHUNK)
 
 
 def renders_folder(folder: str | Path | None, variant: str) -> Path:
     """Where a variant's chunks lie, for the renderer as it is now."""
     base = Path(folder) if folder is not None else paths.downloads_dir() / FOLDER
-    return base / f"{variant}-{renderer_fingerprint()[:8]}"
+    return base / f"{variant}-v{RENDERER_VERSION}"
 
 
-def damaged_renders(folder: Path) -> list[str]:
+def find_damaged_renders(folder: Path) -> list[str]:
     """The chunks below a folder whose content does not match the checksum in their names."""
-    return [
-        path.relative_to(folder).as_posix()
-        for path in sorted(folder.rglob("*-*.zip"))
-        if not _is_whole(path)
-    ]
+    files = sorted(folder.rglob("*-*.zip"))
+    return [path.relative_to(folder).as_posix() for path in files if not _is_whole(path)]
 
 
-def _stem(chunk: Chunk) -> str:
-    return f"{chunk.split}-seed{chunk.seed}-{chunk.start:06d}-"
+def _chunk_name(chunk: Chunk, checksum: str) -> str:
+    return f"{chunk.split}-seed{chunk.seed}-{chunk.start:06d}-{checksum}.zip"
 
 
-def _read(place: Path, chunk: Chunk) -> SceneImages | None:
+def _read_chunk(place: Path, chunk: Chunk) -> SceneImages | None:
     """The chunk from disk; None where it is absent, or was damaged and has now been removed."""
-    for path in _files(place, chunk):
+    for path in sorted(place.glob(_chunk_name(chunk, "*"))):
         if _is_whole(path):
             return read_pack(path, remedy=f"delete {path}, it is rendered again")
         warnings.warn(f"{path} is damaged: its scenes are rendered again", stacklevel=4)
@@ -194,35 +166,36 @@ def _read(place: Path, chunk: Chunk) -> SceneImages | None:
     return None
 
 
-def _files(place: Path, chunk: Chunk) -> Iterator[Path]:
-    yield from sorted(place.glob(f"{_stem(chunk)}*.zip"))
-
-
 def _is_whole(path: Path) -> bool:
     try:
-        return sha256_of(path.read_bytes())[:CHECKSUM_LENGTH] == path.stem.rsplit("-", 1)[1]
+        return _short_checksum(path.read_bytes()) == path.stem.rsplit("-", 1)[1]
     except OSError as error:
         raise DatasetError(
             f"cannot read {path} ({error.strerror}): delete it, it is rendered again"
         ) from error
 
 
-def _keep(place: Path, chunk: Chunk, rendered: Rendered) -> SceneImages:
+def _keep_chunk(place: Path, chunk: Chunk, scenes: RenderedScenes) -> SceneImages:
+    """Writes the scenes of a chunk as a pack and returns its content."""
     data = SceneImages(
-        images=rendered.images,
-        filenames=[record["image_filename"] for record in rendered.records],
+        images=scenes.images,
+        filenames=[record["image_filename"] for record in scenes.records],
         name=NAME,
         split=chunk.split,
         licence=LICENCE,
         provenance={
             "variant": chunk.variant,
             "seed": chunk.seed,
-            "look": rounded(asdict(VARIANTS[chunk.variant])),
-            "sources_sha256": renderer_fingerprint(),
+            "look": round_floats(asdict(LOOKS[chunk.variant])),
+            "renderer_version": RENDERER_VERSION,
         },
-        masks=rendered.masks,
-        records=rendered.records,
+        masks=scenes.masks,
+        records=scenes.records,
     )
     content = pack_bytes(data)
-    write_file(place / f"{_stem(chunk)}{sha256_of(content)[:CHECKSUM_LENGTH]}.zip", content)
+    write_file(place / _chunk_name(chunk, _short_checksum(content)), content)
     return data
+
+
+def _short_checksum(content: bytes) -> str:
+    return sha256_hex(content)[:CHECKSUM_LENGTH]

@@ -1,36 +1,33 @@
-"""Scenes drawn and rendered in chunks, by one process or several, each chunk with a random stream
-of its own.
+"""Scenes drawn and rendered in chunks, by one process or several.
+
+Each chunk has a random stream of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smm_tutorial import scenes as scenes_package
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
+from smm_tutorial.scenes.beyond_clevr import BEYOND_CLEVR
 from smm_tutorial.scenes.camera import Window
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
-from smm_tutorial.scenes.variants import VARIANTS
 
-DRAWN: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **VARIANTS}
-"""By name: what draws one scene from a generator, given the fewest and most objects, image_index,
-split and its options.
-"""
+#: By name: each draws one scene from a generator, given the fewest and most objects, an
+#: image_index, a split and its own options.
+SCENE_DRAWERS: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **BEYOND_CLEVR}
 SCENES_PER_RENDER = 16
-RECORD_DECIMALS = (
-    6  # of every number in a record, rounded before rendering: the image shows the rounded scene
-)
+#: Of every number in a record, rounded before rendering: the image shows the rounded scene.
+RECORD_DECIMALS = 6
 Work, Result = TypeVar("Work"), TypeVar("Result")
 
 
@@ -39,13 +36,12 @@ class Look:
     """What is drawn and how it is seen.
 
     Args:
-        min_objects, max_objects: fewest and most objects of a scene; the window may hide some of
-        them.
+        min_objects, max_objects: fewest and most objects of a scene; the window may hide some.
         height, width: of the images in pixels.
         window: (top, left, bottom, right), the part of CLEVR's 4:3 frame that is seen.
-        samples: rays a pixel.
+        samples: rays per pixel.
         effects: what the renderer simulates.
-        scenes: a key of `DRAWN`, what draws the scenes.
+        scenes: a key of `SCENE_DRAWERS`, what draws the scenes.
         options: of that function, e.g. {"condition": "B"} of "cogent".
 
     Raises:
@@ -63,11 +59,12 @@ class Look:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.scenes not in DRAWN:
-            raise ValueError(f"scenes must be one of {', '.join(DRAWN)}, got {self.scenes!r}")
+        if self.scenes not in SCENE_DRAWERS:
+            known = ", ".join(SCENE_DRAWERS)
+            raise ValueError(f"scenes must be one of {known}, got {self.scenes!r}")
 
 
-class Rendered(NamedTuple):
+class RenderedScenes(NamedTuple):
     """The scenes of one chunk."""
 
     images: Tensor  # (S, 3, H, W) uint8
@@ -75,26 +72,19 @@ class Rendered(NamedTuple):
     records: list[dict[str, Any]]
 
 
-def render_numbered(
+def draw_and_render(
     look: Look, generator: np.random.Generator, split: str, start: int, stop: int
-) -> Rendered:
+) -> RenderedScenes:
     """Draws the scenes `start` to `stop` of a split from the generator and renders them."""
-    draw, scenes = DRAWN[look.scenes], []
+    draw = partial(SCENE_DRAWERS[look.scenes], generator, look.min_objects, look.max_objects)
+    scenes = []
     for index in range(start, stop):
-        scene = draw(
-            generator,
-            look.min_objects,
-            look.max_objects,
-            image_index=index,
-            split=split,
-            **look.options,
-        )
-        scenes.append(Scene.from_record(rounded(scene.to_record())))
+        scene = draw(image_index=index, split=split, **look.options)
+        scenes.append(Scene.from_record(round_floats(scene.to_record())))
     images, masks = [], []
     for begin in range(0, len(scenes), SCENES_PER_RENDER):
-        some = scenes[begin : begin + SCENES_PER_RENDER]
         rendering = render(
-            some,
+            scenes[begin : begin + SCENES_PER_RENDER],
             look.height,
             look.width,
             samples=look.samples,
@@ -103,42 +93,34 @@ def render_numbered(
         )
         images.append((rendering.images * 255).round().byte())
         masks.append(rendering.masks.byte())
-    return Rendered(torch.cat(images), torch.cat(masks), [scene.to_record() for scene in scenes])
+    records = [scene.to_record() for scene in scenes]
+    return RenderedScenes(torch.cat(images), torch.cat(masks), records)
 
 
-def rounded(value: Any) -> Any:
-    """A JSON value with its floats rounded to `RECORD_DECIMALS`: half the size, and a thousandth of
-    a pixel at most.
+def round_floats(value: Any) -> Any:
+    """A JSON value with its floats rounded to `RECORD_DECIMALS`.
+
+    That halves the size and moves the picture by at most a thousandth of a pixel.
     """
     if isinstance(value, float):
         return round(value, RECORD_DECIMALS)
     if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
+        return {key: round_floats(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
+        return [round_floats(item) for item in value]
     return value
 
 
-def renderer_fingerprint() -> str:
-    """sha256 over the source of the scenes package: tells which renderer made a pack, and whether
-    it has changed.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(scenes_package.__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def shared_out(
+def map_in_processes(
     work: Callable[[Work], Result], items: Sequence[Work], workers: int
 ) -> Iterator[Result]:
-    """`work` on every item, in order, by `workers` processes of one thread each; by this one where
-    workers is 1.
+    """`work(item)` for every item, in order, shared by `workers` processes of one thread each.
+
+    One worker is this process itself.
     """
     if workers == 1:
         yield from map(work, items)
         return
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    one_thread = {"initializer": torch.set_num_threads, "initargs": (1,)}
+    with ProcessPoolExecutor(workers, get_context("spawn"), **one_thread) as pool:
         yield from pool.map(work, items)

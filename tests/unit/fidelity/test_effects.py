@@ -9,12 +9,11 @@ from PIL import Image
 
 from smm_tutorial import fidelity
 from smm_tutorial.fidelity import effects
-from smm_tutorial.fidelity.renders import HEIGHT, WIDTH
+from smm_tutorial.fidelity.__main__ import main
+from smm_tutorial.fidelity.renders import BLENDER_SIZE
 from smm_tutorial.scenes import random_scenes
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
-
-SIZE = 2 * HEIGHT, 2 * WIDTH
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def folder(tmp_path_factory):
         replace(scene, filename=f"{k}.png")
         for k, scene in enumerate(random_scenes(2, np.random.default_rng(6)))
     ]
-    out = render(scenes, *SIZE)
+    out = render(scenes, *BLENDER_SIZE)
     for name, pixels in (
         ("images", (out.images * 255).round().byte().permute(0, 2, 3, 1)),
         ("masks", out.masks.byte()),
@@ -44,7 +43,7 @@ def renders(folder):
 
 
 def test_our_own_renders_are_matched_up_to_rounding_and_sampling(renders):
-    scores = fidelity.compare(renders, Effects())
+    scores = fidelity.compare_images(renders, Effects())
     assert (
         scores["image"].min() > 45
     )  # rough reflections are sampled in other places; files hold whole numbers
@@ -56,7 +55,7 @@ def test_our_own_renders_are_matched_up_to_rounding_and_sampling(renders):
 def test_each_switch_is_reported_with_what_it_costs(renders, monkeypatch):
     chosen = {name: fidelity.SWITCHES[name] for name in ("all effects", "no ambient light")}
     monkeypatch.setattr(effects, "SWITCHES", chosen)
-    scores = dict(fidelity.measure(renders))
+    scores = dict(fidelity.measure_effects(renders))
     assert scores["all effects"]["changed"] == {} and scores["all effects"]["costs"]["image"] == 0
     assert (
         scores["all effects"]["held out"]["images"] == 1
@@ -66,6 +65,14 @@ def test_each_switch_is_reported_with_what_it_costs(renders, monkeypatch):
     assert scores["no ambient light"]["costs"]["image"] > 5
     lines = fidelity.effects_table({"scores": scores}).splitlines()
     assert len(lines) == 4 and lines[3].startswith("| no ambient light | ")
+
+
+def test_the_command_prints_a_row_per_switch(folder, monkeypatch, capsys):
+    chosen = {name: fidelity.SWITCHES[name] for name in ("all effects", "no shadows")}
+    monkeypatch.setattr(effects, "SWITCHES", chosen)
+    main(["--root", str(folder)])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split(" | ")[0] for row in rows] == ["| all effects", "| no shadows"]
 
 
 def test_the_first_switch_is_everything_and_no_two_are_alike():

@@ -8,10 +8,10 @@ import torch
 
 from smm_tutorial import cli, fidelity
 from smm_tutorial.checkpoints import CheckpointError
-from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
 from smm_tutorial.fidelity import recognition, report
 from smm_tutorial.fidelity.renders import Renders
 from smm_tutorial.scenes import random_scenes
+from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.set_prediction.released import ReleasedSetPredictor
@@ -45,7 +45,9 @@ class Oracle(ReleasedSetPredictor):
 
 def test_a_network_that_errs_by_a_third_of_a_unit_is_right_from_half_a_unit_on(scenes, monkeypatch):
     monkeypatch.setattr(recognition, "BATCH", 2)
-    scores = fidelity.precisions(Oracle(scenes, 1 / 3), scenes, torch.zeros(3, 3, 128, 128))
+    scores = recognition.score_recognition(
+        Oracle(scenes, 1 / 3), scenes, torch.zeros(3, 3, 128, 128)
+    )
     assert scores == {"inf": 1, "1": 1, "0.5": 1, "0.25": 0, "0.125": 0, "0.0625": 0, "images": 3}
 
 
@@ -70,7 +72,7 @@ def test_the_weights_must_be_the_authors(scenes, tmp_path):
     )
     (tmp_path / "e725.pth").write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match="e725.pth"):
-        recognition.recognise_pictures(renders, tmp_path / "e725.pth")
+        recognition.measure_recognition(renders, tmp_path / "e725.pth")
 
 
 def made_up_records(**changes):
@@ -92,9 +94,9 @@ def made_up_records(**changes):
 
 def test_the_report_holds_each_number_against_what_is_wanted(monkeypatch, capsys):
     monkeypatch.setattr(report, "read_record", made_up_records().__getitem__)
-    assert all(row.holds for row in fidelity.data_rows())
+    assert all(row.holds for row in fidelity.data_quality_rows())
     monkeypatch.setattr(report, "read_record", made_up_records(metal=29.9).__getitem__)
-    missed = [row.name for row in fidelity.data_rows() if not row.holds]
+    missed = [row.name for row in fidelity.data_quality_rows() if not row.holds]
     assert missed == [
         f"against Blender, 9 scenes ({scenes}): pixels of metal" for scenes in ("held out", "all")
     ]

@@ -12,9 +12,9 @@ from smm_tutorial.scenes import Scene, SceneObject, random_scenes
 from smm_tutorial.scenes.ambient import (
     FITTED,
     floor_irradiance,
-    on_ground,
-    on_objects,
-    surroundings_of,
+    ground_irradiance,
+    object_irradiance,
+    pack_surroundings,
 )
 from smm_tutorial.scenes.camera import CAMERA_POSITION
 from smm_tutorial.scenes.fitting import decode_srgb, fit_ambient
@@ -28,7 +28,7 @@ ZERO = torch.zeros(1, dtype=torch.int64)
 
 def around(*objects: SceneObject, lamps=None):
     scene = Scene(objects=objects, camera=CAMERA_POSITION, lamps=lamps)
-    return surroundings_of(pack_objects([scene]), pack_lamps([scene]))
+    return pack_surroundings(pack_objects([scene]), pack_lamps([scene]))
 
 
 def ball(color: str = "red", material: str = "rubber", x: float = 0.0) -> SceneObject:
@@ -37,15 +37,16 @@ def ball(color: str = "red", material: str = "rubber", x: float = 0.0) -> SceneO
 
 def test_a_coloured_neighbour_tints_the_floor():
     bare, red, blue = (
-        on_ground(around(*objects), POINT, ZERO) for objects in ((), (ball(),), (ball("blue"),))
+        ground_irradiance(around(*objects), POINT, ZERO)
+        for objects in ((), (ball(),), (ball("blue"),))
     )
     assert float((red - bare)[0]) > 2 * float((red - bare)[2]) and float((red - bare)[0]) > 0.01
     assert float((blue - bare)[2]) > 2 * float((blue - bare)[0])
 
 
 def test_a_neighbour_far_away_hardly_matters():
-    near, far = (on_ground(around(ball(x=x)), POINT, ZERO) for x in (0.0, -8.0))
-    bare = on_ground(around(), POINT, ZERO)
+    near, far = (ground_irradiance(around(ball(x=x)), POINT, ZERO) for x in (0.0, -8.0))
+    bare = ground_irradiance(around(), POINT, ZERO)
     assert (far - bare).abs().max() < 0.05 * (near - bare).abs().max()
 
 
@@ -55,7 +56,7 @@ def test_ambient_light_is_in_proportion_to_the_lamps():
     }
     for lamps in (None, further):
         surroundings = around(lamps=lamps)
-        ratio = on_ground(surroundings, torch.zeros(3, 1), ZERO) / surroundings.level
+        ratio = ground_irradiance(surroundings, torch.zeros(3, 1), ZERO) / surroundings.level
         torch.testing.assert_close(ratio, torch.full((3, 1), FITTED.ground.level))
 
 
@@ -64,7 +65,8 @@ def test_the_underside_of_a_ball_gets_the_floors_light_and_the_top_hardly_any():
     up = torch.tensor([[0.0], [0.0], [1.0]])
     center = torch.tensor([[0.0], [0.0], [0.7]])
     top, bottom = (
-        on_objects(surroundings, center + 0.7 * side, side, ZERO, ZERO).mean() for side in (up, -up)
+        object_irradiance(surroundings, center + 0.7 * side, side, ZERO, ZERO).mean()
+        for side in (up, -up)
     )
     assert bottom > 4 * top > 0
 
@@ -73,23 +75,24 @@ def test_an_object_does_not_light_itself():
     surroundings, normal = around(ball()), torch.tensor([[1.0], [0.0], [0.0]])
     point = torch.tensor([[0.7], [0.0], [0.7]])
     red, gray = (
-        on_objects(around(ball(color)), point, normal, ZERO, ZERO) for color in ("red", "gray")
+        object_irradiance(around(ball(color)), point, normal, ZERO, ZERO)
+        for color in ("red", "gray")
     )
     torch.testing.assert_close(red, gray)
-    crowded = on_objects(around(ball(), ball("yellow", x=1.7)), point, normal, ZERO, ZERO)
-    assert not torch.allclose(crowded, on_objects(surroundings, point, normal, ZERO, ZERO))
+    crowded = object_irradiance(around(ball(), ball("yellow", x=1.7)), point, normal, ZERO, ZERO)
+    assert not torch.allclose(crowded, object_irradiance(surroundings, point, normal, ZERO, ZERO))
 
 
 def test_scenes_of_one_batch_do_not_mix():
     scenes = random_scenes(3, np.random.default_rng(2))
-    together = surroundings_of(pack_objects(scenes), pack_lamps(scenes))
+    together = pack_surroundings(pack_objects(scenes), pack_lamps(scenes))
     points = torch.rand(3, 9, generator=torch.Generator().manual_seed(0)) * 4 - 2
     numbers = torch.tensor([0, 0, 1, 1, 1, 1, 2, 2, 2])
-    light = on_ground(together, points, numbers)
+    light = ground_irradiance(together, points, numbers)
     for number, scene in enumerate(scenes):
-        alone = surroundings_of(pack_objects([scene]), pack_lamps([scene]))
+        alone = pack_surroundings(pack_objects([scene]), pack_lamps([scene]))
         own = points[:, numbers == number]
-        expected = on_ground(alone, own, torch.zeros(own.shape[1], dtype=torch.int64))
+        expected = ground_irradiance(alone, own, torch.zeros(own.shape[1], dtype=torch.int64))
         torch.testing.assert_close(light[:, numbers == number], expected)
 
 

@@ -12,12 +12,10 @@ from smm_tutorial.scenes.geometry import (
     CYLINDER,
     ROUNDING,
     SHARP,
+    RayGrid,
     Rays,
     nearest_hits,
-    off_grid,
-    on_grid,
     pack_objects,
-    rows_of,
     surface_normals,
 )
 
@@ -177,12 +175,12 @@ def test_sharp_edges_are_the_limit_of_round_ones():
 def test_rays_of_scenes_go_to_a_grid_and_back(counts):
     scenes = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
     values = torch.arange(2.0 * len(scenes)).reshape(2, -1)
-    rows = rows_of(scenes, 2)
-    grid = on_grid(values, rows)
-    assert grid.shape == (2, 2, max(counts))
+    grid = RayGrid.of(scenes, 2)
+    laid_out = grid.lay_out(values)
+    assert laid_out.shape == (2, 2, max(counts))
     for scene in range(2):
-        torch.testing.assert_close(grid[scene, :, : counts[scene]], values[:, scenes == scene])
-    torch.testing.assert_close(off_grid(grid, rows, scenes), values)
+        torch.testing.assert_close(laid_out[scene, :, : counts[scene]], values[:, scenes == scene])
+    torch.testing.assert_close(grid.flatten(laid_out), values)
 
 
 def test_size_scales_the_hit():

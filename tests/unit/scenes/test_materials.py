@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from smm_tutorial.scenes import materials
-from smm_tutorial.scenes.materials import Frame
+from smm_tutorial.scenes.materials import SurfaceAxes
 
 COUNT = 200_000
 
@@ -28,17 +28,17 @@ def view_at(degrees: float, turn: float = 0.7) -> torch.Tensor:
     )
 
 
-def flat_frame(count: int) -> Frame:
-    """The frame of a level surface away from its object's axis: around is y, along is -x or x."""
+def flat_axes(count: int) -> SurfaceAxes:
+    """The axes of a level surface away from its object's axis: around is y, along is -x or x."""
     up = torch.tensor([[0.0], [0.0], [1.0]]).expand(3, count)
-    return Frame.at(up, torch.tensor([[1.0], [0.0], [0.5]]).expand(3, count))
+    return SurfaceAxes.at(up, torch.tensor([[1.0], [0.0], [0.5]]).expand(3, count))
 
 
 @pytest.mark.parametrize("degrees", [0.0, 30.0, 60.0])
 def test_metal_returns_about_all_light_and_no_more(degrees):
     light = hemisphere()
     view = view_at(degrees).expand(3, COUNT)
-    density = materials.glossy_highlight(flat_frame(COUNT), view, light, torch.full((COUNT,), 0.1))
+    density = materials.glossy_highlight(flat_axes(COUNT), view, light, torch.full((COUNT,), 0.1))
     assert 0.85 < float((density * light[2]).sum() * 2 * math.pi / COUNT) < 1.03
 
 
@@ -46,9 +46,9 @@ def test_metal_returns_about_all_light_and_no_more(degrees):
 def test_rubbers_gloss_and_body_return_less_than_they_get(degrees):
     light = hemisphere()
     view = view_at(degrees).expand(3, COUNT)
-    up = flat_frame(COUNT).normals
+    up = flat_axes(COUNT).normals
     gloss = (
-        (materials.rubber_gloss(torch.ones(3, 1), up, view, light) * light[2]).sum()
+        (materials.rubber_highlight(torch.ones(3, 1), up, view, light) * light[2]).sum()
         / 3
         * 2
         * math.pi
@@ -65,12 +65,12 @@ def test_drawn_directions_average_to_the_lobes_integral(degrees, axis):
     index = torch.arange(count)
     first, second = (index + 0.5) / count, (index * 0.6180339887498949).remainder(1)
     view = view_at(degrees)
-    directions, weights = materials.rough_directions(
-        flat_frame(count), view.expand(3, count), first, second
+    directions, weights = materials.draw_rough_directions(
+        flat_axes(count), view.expand(3, count), first, second
     )
     drawn = (weights * directions[axis]).mean()
 
-    light, frame = hemisphere(), flat_frame(COUNT)
+    light, frame = hemisphere(), flat_axes(COUNT)
     views = view.expand(3, COUNT)
     wide = torch.full((COUNT,), 1e-3)
     density = materials.glossy_highlight(
@@ -88,7 +88,7 @@ def test_drawn_directions_average_to_the_lobes_integral(degrees, axis):
 
 
 def test_metals_rough_lobe_is_longer_along_the_axis_than_around_it():
-    frame, view = flat_frame(1), torch.tensor([[0.0], [0.0], [1.0]])
+    frame, view = flat_axes(1), torch.tensor([[0.0], [0.0], [1.0]])
     tilt = math.radians(30)
     around, along = (
         math.sin(tilt) * axis + math.cos(tilt) * frame.normals
@@ -101,7 +101,7 @@ def test_metals_rough_lobe_is_longer_along_the_axis_than_around_it():
 
 
 def test_gloss_is_the_same_both_ways():
-    one, other, frame = view_at(20.0), view_at(50.0, turn=2.0), flat_frame(1)
+    one, other, frame = view_at(20.0), view_at(50.0, turn=2.0), flat_axes(1)
     blur = torch.full((1,), 0.2)
     torch.testing.assert_close(
         materials.glossy_highlight(frame, one, other, blur),

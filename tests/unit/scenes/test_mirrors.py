@@ -7,17 +7,22 @@ import pytest
 import torch
 
 from smm_tutorial.scenes import PAPER_CROP, Mirror, Scene, SceneObject
-from smm_tutorial.scenes.ambient import surroundings_of
+from smm_tutorial.scenes.ambient import pack_surroundings
+from smm_tutorial.scenes.beyond_clevr import mirror_scene
 from smm_tutorial.scenes.camera import CAMERA_POSITION
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.geometry import Rays, pack_objects
-from smm_tutorial.scenes.lighting import LAMP_POSITIONS, LAMP_RADII, light_from, pack_lamps
+from smm_tutorial.scenes.lighting import LAMP_POSITIONS, LAMP_RADII, lamp_light, pack_lamps
 from smm_tutorial.scenes.masks import reflection_masks, scene_masks
-from smm_tutorial.scenes.mirrors import first_objects, meet_mirrors, pack_mirrors, unhidden
+from smm_tutorial.scenes.mirrors import (
+    meet_mirrors,
+    pack_mirrors,
+    seen_objects,
+    visible_past_mirrors,
+)
 from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.scenes.sampling import random_scene
 from smm_tutorial.scenes.shading import World, radiance
-from smm_tutorial.scenes.variants import mirror_scene
 
 HEIGHT, WIDTH = 60, 80
 BACK = Mirror(position=(-1.8, 1.6), facing=-0.7, width=5.0, height=2.5, frame=0.1, reflectance=0.8)
@@ -39,7 +44,7 @@ def scene() -> Scene:
 
 def world_of(scene: Scene, effects: Effects, mirrors=None) -> World:
     objects, lamps = pack_objects([scene]), pack_lamps([scene])
-    return World(objects, lamps, surroundings_of(objects, lamps), effects, 0.01, mirrors)
+    return World(objects, lamps, pack_surroundings(objects, lamps), effects, 0.01, mirrors)
 
 
 def rays_onto(mirror: Mirror, count: int) -> Rays:
@@ -143,10 +148,10 @@ def test_a_lamp_is_hidden_where_the_mirror_stands_in_its_way(scene):
     ]
     points = torch.tensor(np.stack(points, 1), dtype=torch.float32)
     scenes = torch.zeros(points.shape[1], dtype=torch.int64)
-    light = light_from(lamps, 0, scenes, points)
-    share = unhidden(mirrors, light, points, scenes, LAMP_RADII[0], is_soft=True)
+    light = lamp_light(lamps, 0, scenes, points)
+    share = visible_past_mirrors(mirrors, light, points, scenes, LAMP_RADII[0], is_soft=True)
     torch.testing.assert_close(share, torch.tensor([0.0, 0.5, 1.0, 1.0]), atol=1e-3, rtol=0)
-    hard = unhidden(
+    hard = visible_past_mirrors(
         mirrors,
         light,
         points + torch.tensor([0.0, 0.0, 0.01])[:, None],
@@ -193,7 +198,7 @@ def test_a_convex_object_sees_itself_in_the_mirror_though_not_directly(scene):
     world = world_of(scene, Effects(), mirrors)._replace(objects=objects)
     light, seen = radiance(world, rays, bounces=1, skip=torch.tensor([0]))
     assert seen.tolist() == [0] and light.argmax(0).tolist() == [0]  # red
-    assert first_objects(objects, mirrors, rays).tolist() == [-1]
+    assert seen_objects(objects, mirrors, rays).tolist() == [-1]
 
 
 def test_scenes_with_and_without_a_mirror_share_a_batch(scene):

@@ -18,7 +18,7 @@ from smm_tutorial.scenes import (
 from smm_tutorial.scenes.camera import CAMERA_POSITION
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.fitting import decode_srgb
-from smm_tutorial.scenes.lighting import LAMP_INTENSITIES, LAMP_POSITIONS, light_from, pack_lamps
+from smm_tutorial.scenes.lighting import LAMP_INTENSITIES, LAMP_POSITIONS, lamp_light, pack_lamps
 from smm_tutorial.scenes.masks import scene_masks
 from smm_tutorial.scenes.raytrace import encode_srgb, render
 from smm_tutorial.scenes.records import LAMP_NAMES
@@ -136,7 +136,7 @@ def test_a_lamp_lights_the_origin_by_the_inverse_square_law():
     )
     lamps, origin = pack_lamps([once, twice]), torch.zeros(3, 2)
     for index, name in enumerate(LAMP_NAMES):
-        near, far = light_from(lamps, index, torch.tensor([0, 1]), origin).irradiances.T
+        near, far = lamp_light(lamps, index, torch.tensor([0, 1]), origin).irradiances.T
         torch.testing.assert_close(far, near / 4)
         expected = LAMP_INTENSITIES[name] / np.square(LAMP_POSITIONS[name]).sum()
         assert float(near.max()) == pytest.approx(expected, rel=1e-5)

@@ -7,7 +7,7 @@ import torch
 
 from smm_tutorial.scenes import Scene, SceneObject
 from smm_tutorial.scenes.geometry import Rays, nearest_hits, pack_objects
-from smm_tutorial.scenes.lighting import Light, cosine_of_disk
+from smm_tutorial.scenes.lighting import Light, mean_disk_cosine
 from smm_tutorial.scenes.shadows import ShadowCaster, disk_share
 
 LAMP = torch.tensor([3.0, -2.0, 5.0])
@@ -45,7 +45,7 @@ def shares(
         torch.zeros(count, dtype=torch.int64),
         torch.full((count,), own),
     )
-    return caster.visible(to_lamp(points), lit, radius, is_soft)
+    return caster.visible_share(to_lamp(points), lit, radius, is_soft)
 
 
 def sampled_shares(scene: Scene, points: torch.Tensor) -> torch.Tensor:
@@ -132,7 +132,7 @@ def test_the_share_of_a_disk_beyond_a_line():
 
 def test_a_rising_disk_lights_a_little_before_its_middle_does():
     cos, angle = torch.linspace(-1, 1, 201), torch.full((201,), 0.1)
-    light = cosine_of_disk(cos, angle)
+    light = mean_disk_cosine(cos, angle)
     assert bool((light[cos <= -0.1] < 1e-6).all()) and float(light[100]) > 0  # at the horizon
     torch.testing.assert_close(light[cos > 0.11], cos[cos > 0.11])
     assert bool((light.diff() >= -1e-7).all())

@@ -20,9 +20,9 @@ from smm_tutorial.scenes.records import COLORS
 from smm_tutorial.scenes.textures import (
     PATTERNS,
     PRIMES,
-    hashed,
+    hash_cells,
     pack_textures,
-    textured,
+    surface_colors,
     value_noise,
 )
 
@@ -38,7 +38,7 @@ def points(count=4000, half=2.0, seed=0):
 def shares(texture: Texture, places: torch.Tensor) -> torch.Tensor:
     """Share (N,) of the second colour at places (3, N)."""
     packed = pack_textures([texture])
-    return textured(
+    return surface_colors(
         packed, torch.zeros(places.shape[1], dtype=torch.int64), places, torch.zeros_like(places)
     )[0]
 
@@ -104,21 +104,23 @@ def test_the_hash_is_that_of_plain_integers(cell, seed):
     word = mixed(seed * PRIMES[3] % 2**32)
     for coordinate, prime in zip(cell, PRIMES, strict=False):
         word = mixed((word ^ (coordinate * prime)) % 2**32)
-    assert hashed(torch.tensor(cell)[:, None], torch.tensor([seed])).item() == (word >> 8) / 2**24
+    assert (
+        hash_cells(torch.tensor(cell)[:, None], torch.tensor([seed])).item() == (word >> 8) / 2**24
+    )
 
 
 def test_hashes_are_spread_evenly_and_neighbours_are_unlike():
     cells = torch.cartesian_prod(*[torch.arange(-10, 10)] * 3).T
-    values = hashed(cells, torch.zeros(8000, dtype=torch.int64))
+    values = hash_cells(cells, torch.zeros(8000, dtype=torch.int64))
     assert (values.histc(10, 0, 1) / 800 - 1).abs().max() < 0.15
-    beside = hashed(cells + torch.tensor([[0], [0], [1]]), torch.zeros(8000, dtype=torch.int64))
+    beside = hash_cells(cells + torch.tensor([[0], [0], [1]]), torch.zeros(8000, dtype=torch.int64))
     assert torch.corrcoef(torch.stack([values, beside]))[0, 1].abs() < 0.05
 
 
 def test_noise_takes_the_hashed_values_on_its_lattice_and_has_no_jumps():
     seeds = torch.full((4000,), 3)
     corners = points(half=9.0).round()
-    torch.testing.assert_close(value_noise(corners, seeds), hashed(corners.long(), seeds))
+    torch.testing.assert_close(value_noise(corners, seeds), hash_cells(corners.long(), seeds))
     step = value_noise(points() + 1e-3, seeds) - value_noise(points(), seeds)
     assert 0 < step.abs().max() < 0.01
 
@@ -227,7 +229,7 @@ def test_every_device_shows_the_same_textures(device):
     packed = pack_textures([black_and_white(kind) for kind in TEXTURE_KINDS] + [None], device)
     owners = torch.arange(8).repeat_interleave(500)
     plain = torch.full((3, 4000), 0.5)
-    there = textured(packed, owners.to(device), points().to(device), plain.to(device)).cpu()
+    there = surface_colors(packed, owners.to(device), points().to(device), plain.to(device)).cpu()
     here = torch.cat(
         [
             shares(black_and_white(kind), points()[:, 500 * k : 500 * k + 500])

@@ -13,7 +13,7 @@ from smm_tutorial import datasets, paths
 from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look
 from smm_tutorial.datasets.scene_images import DatasetError
-from smm_tutorial.scenes import Scene
+from smm_tutorial.scenes import OFFICIAL_WINDOW, Scene
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.masks import scene_masks
 
@@ -21,9 +21,7 @@ from smm_tutorial.scenes.masks import scene_masks
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Tiny pictures, two scenes a chunk."""
-    monkeypatch.setitem(
-        rendered.VARIANTS, "clevr", Look(3, 10, 12, 16, rendered.OFFICIAL_WINDOW, samples=1)
-    )
+    monkeypatch.setitem(rendered.LOOKS, "clevr", Look(3, 10, 12, 16, OFFICIAL_WINDOW, samples=1))
     monkeypatch.setattr(rendered, "CHUNK", 2)
 
 
@@ -67,7 +65,7 @@ def test_masks_show_the_records_as_clevrs_own_images_would(tmp_path):
         *(lambda data: (data.masks, data.records))(load(tmp_path)), strict=True
     ):
         assert torch.equal(
-            mask.long(), scene_masks(Scene.from_record(record), 12, 16, rendered.OFFICIAL_WINDOW)
+            mask.long(), scene_masks(Scene.from_record(record), 12, 16, OFFICIAL_WINDOW)
         )
     assert load(tmp_path, size=8).masks.shape == (3, 8, 8)
 
@@ -78,15 +76,15 @@ def test_a_damaged_chunk_is_noticed_and_rendered_again(tmp_path, work):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert rendered.damaged_renders(tmp_path) == [path.relative_to(tmp_path).as_posix()]
+    assert rendered.find_damaged_renders(tmp_path) == [path.relative_to(tmp_path).as_posix()]
     with pytest.warns(UserWarning, match="is damaged: its scenes are rendered again"):
         assert torch.equal(load(tmp_path).images, first.images)
-    assert work == [0, 2, 2] and not rendered.damaged_renders(tmp_path)
+    assert work == [0, 2, 2] and not rendered.find_damaged_renders(tmp_path)
 
 
 def test_a_changed_renderer_starts_afresh(tmp_path, work, monkeypatch):
     load(tmp_path, 2)
-    monkeypatch.setattr(rendered, "renderer_fingerprint", lambda: "another one")
+    monkeypatch.setattr(rendered, "RENDERER_VERSION", rendered.RENDERER_VERSION + 1)
     load(tmp_path, 2)
     assert work == [0, 0]
 
@@ -140,10 +138,10 @@ PROMISES = {
 }
 
 
-@pytest.mark.parametrize("variant", rendered.VARIANTS)
+@pytest.mark.parametrize("variant", rendered.LOOKS)
 def test_every_variant_shows_its_records_and_keeps_its_promises(variant, tmp_path, monkeypatch):
-    look = replace(rendered.VARIANTS[variant], height=24, width=24, samples=1)
-    monkeypatch.setitem(rendered.VARIANTS, variant, look)
+    look = replace(rendered.LOOKS[variant], height=24, width=24, samples=1)
+    monkeypatch.setitem(rendered.LOOKS, variant, look)
     data = load(tmp_path, 4, variant=variant)
     fewest, most, marks = PROMISES[variant]
     for mask, record in zip(data.masks, data.records, strict=True):
@@ -159,8 +157,8 @@ def test_every_variant_shows_its_records_and_keeps_its_promises(variant, tmp_pat
 
 
 def test_the_variants_are_those_that_are_promised_and_seen_as_faithfully_as_can_be():
-    assert set(rendered.VARIANTS) == set(PROMISES)
-    for look in rendered.VARIANTS.values():
+    assert set(rendered.LOOKS) == set(PROMISES)
+    for look in rendered.LOOKS.values():
         assert look.effects == Effects() and json.loads(json.dumps(asdict(look)))
 
 
@@ -175,9 +173,7 @@ def test_training_and_testing_pairs_of_shape_and_colour_share_none(tmp_path, mon
     pairs = []
     for variant in ("cogent-a", "out-of-distribution-pairs"):
         monkeypatch.setitem(
-            rendered.VARIANTS,
-            variant,
-            replace(rendered.VARIANTS[variant], height=8, width=8, samples=1),
+            rendered.LOOKS, variant, replace(rendered.LOOKS[variant], height=8, width=8, samples=1)
         )
         items = [
             item
@@ -209,7 +205,7 @@ from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
-rendered.VARIANTS["clevr"], rendered.CHUNK = Look(3, 4, 8, 8, samples=1), 2
+rendered.LOOKS["clevr"], rendered.CHUNK = Look(3, 4, 8, 8, samples=1), 2
 real = rendered.render_chunk
 
 def noted(chunk):

@@ -19,9 +19,11 @@ from smm_tutorial.scenes.masks import reflection_masks
 from smm_tutorial.scenes.records import COLORS, DIRECTIONS, SHAPES, SIZES, Scene, SceneObject
 from smm_tutorial.scenes.sampling import (
     AREA,
+    MOST_OBJECTS,
     VISIBILITY_SCALE,
-    all_visible,
-    jittered_view,
+    check_object_counts,
+    draw_visible_scene,
+    gap_between,
     random_object,
     random_scene,
 )
@@ -30,31 +32,27 @@ from smm_tutorial.scenes.sampling import (
 #: have the others. Condition B swaps the two. Spheres have any colour in both.
 COGENT_COLORS = ("gray", "blue", "brown", "yellow")
 CROWD = (11, 16)  # objects, fewest and most
-# world units between the outlines of two objects: less than CLEVR's, or so many find no place
+#: World units between the outlines of two objects: less than CLEVR's, or so many find no place.
 CROWD_GAP = 0.1
 CROWD_PIXELS = 60  # of each object in CLEVR's frame
+CROWD_LARGE = 0.25  # share of large objects: with more of them there is no room
 STACKS = (1, 3)  # towers
 STACK_HEIGHT = (2, 3)  # objects in a tower
-STACK_SHIFT = (
-    0.3  # of the smaller radius: how far an object may lie off the middle of the one below
-)
+#: Of the smaller radius: how far an object may lie off the middle of the one below.
+STACK_SHIFT = 0.3
 STACK_GAP = 1.0  # world units between the outlines of two towers
 STACK_AREA = 2.2  # centres of towers lie in -2.2..2.2: tall ones stay in the picture
 STACK_PIXELS = 100
 MOST_STACKED = STACKS[1] * STACK_HEIGHT[1]
 
-MIRROR_BEHIND = math.atan2(
-    DIRECTIONS["behind"][1], DIRECTIONS["behind"][0]
-)  # an angle about the vertical axis
-MIRROR_TURN = (
-    0.7  # radians by which the mirror's place lies to the left or right of behind, at most
-)
+#: Where "behind" is, an angle about the vertical axis.
+MIRROR_BEHIND = math.atan2(DIRECTIONS["behind"][1], DIRECTIONS["behind"][0])
+MIRROR_TURN = 0.7  # radians by which the mirror stands to the left or right of behind, at most
 MIRROR_DISTANCE = (1.9, 2.6)  # world units from the middle of the scene, least and most
 MIRROR_WIDTH = (4.5, 6.0)
 MIRROR_HEIGHT = (2.2, 2.6)
-REFLECTED_PIXELS = (
-    60  # of an object's reflection in CLEVR's frame, within the paper's crop, to count as shown
-)
+#: Of an object's reflection in CLEVR's frame, within the paper's crop, to count as shown.
+REFLECTED_PIXELS = 60
 LEAST_REFLECTED = 2  # objects whose reflections are shown
 
 OBJECT_SCALES = (0.7, 1.0)  # half sizes: of both, no brick's joint lies in a face of a cube
@@ -69,7 +67,7 @@ DARKER, BRIGHTER = (0.4, 0.6), (0.8, 1.0)  # values of its two colours, as displ
 def cogent_scene(
     generator: np.random.Generator,
     min_objects: int = 3,
-    max_objects: int = 10,
+    max_objects: int = MOST_OBJECTS,
     image_index: int = 0,
     split: str = "new",
     condition: str = "B",
@@ -86,8 +84,10 @@ def cogent_scene(
         raise ValueError(f"CoGenT has the conditions 'A' and 'B', got {condition!r}")
     scene = random_scene(generator, min_objects, max_objects, image_index, split)
     others = tuple(color for color in COLORS if color not in COGENT_COLORS)
-    first, second = (COGENT_COLORS, others) if condition == "A" else (others, COGENT_COLORS)
-    allowed = {"cube": first, "cylinder": second, "sphere": tuple(COLORS)}
+    of_cubes, of_cylinders = (
+        (COGENT_COLORS, others) if condition == "A" else (others, COGENT_COLORS)
+    )
+    allowed = {"cube": of_cubes, "cylinder": of_cylinders, "sphere": tuple(COLORS)}
     objects = tuple(
         replace(item, color=str(generator.choice(allowed[item.shape]))) for item in scene.objects
     )
@@ -101,26 +101,23 @@ def crowded_scene(
     image_index: int = 0,
     split: str = "crowded",
 ) -> Scene:
-    """A scene of 11 to 16 objects, more than CLEVR ever has. They stand closer, and each still
-    shows.
-    """
-    _check_counts(min_objects, max_objects, *CROWD)
+    """A scene of 11 to 16 objects, more than CLEVR ever has, which stand closer; each is seen."""
+    check_object_counts(min_objects, max_objects, *CROWD)
     count = int(generator.integers(min_objects, max_objects + 1))
 
-    def draw(camera: np.ndarray) -> list[SceneObject] | None:
+    def place_objects(camera: np.ndarray) -> list[SceneObject] | None:
         placed: list[SceneObject] = []
         for _ in range(100 * count):
+            size = "large" if generator.random() < CROWD_LARGE else "small"
+            radius = SIZES[size]
+            x, y = generator.uniform(-AREA, AREA, size=2).tolist()
+            if all(gap_between(x, y, radius, other) >= CROWD_GAP for other in placed):
+                placed.append(random_object(generator, camera, size, (x, y, radius)))
             if len(placed) == count:
                 return placed
-            size = (
-                "large" if generator.random() < 0.25 else "small"
-            )  # with as many large ones there is no room
-            x, y = generator.uniform(-AREA, AREA, size=2).tolist()
-            if all(_gap(x, y, SIZES[size], other) >= CROWD_GAP for other in placed):
-                placed.append(random_object(generator, camera, size, (x, y, SIZES[size])))
-        return placed if len(placed) == count else None
+        return None
 
-    return _seen(generator, draw, CROWD_PIXELS, image_index, split)
+    return draw_visible_scene(generator, place_objects, CROWD_PIXELS, image_index, split)
 
 
 def stacked_scene(
@@ -130,52 +127,44 @@ def stacked_scene(
     image_index: int = 0,
     split: str = "stacks",
 ) -> Scene:
-    """One to three towers of two or three objects. Spheres lie on top alone; each object's middle
-    lies above the one below.
+    """One to three towers of two or three objects. A sphere is only ever the top of a tower.
 
-    Objects do not overlap. Whether a tower would stand is not simulated. The number of objects
-    follows from the towers; scenes with too few or too many are drawn anew.
+    Objects do not overlap, and each object's middle lies above the one below. Whether a tower would
+    stand is not simulated. The number of objects follows from the towers; scenes with too few or
+    too many are drawn anew.
     """
-    _check_counts(min_objects, max_objects, STACK_HEIGHT[0], MOST_STACKED)
+    check_object_counts(min_objects, max_objects, STACK_HEIGHT[0], MOST_STACKED)
+
+    def place_objects(camera: np.ndarray) -> list[SceneObject] | None:
+        placed: list[SceneObject] = []
+        for _ in range(towers):
+            x, y = generator.uniform(-STACK_AREA, STACK_AREA, size=2).tolist()
+            if any(gap_between(x, y, SIZES["large"], other) < STACK_GAP for other in placed):
+                return None
+            placed.extend(_draw_tower(generator, camera, x, y))
+        return placed
+
     while True:
         towers = int(generator.integers(STACKS[0], STACKS[1] + 1))
-        scene = _stacked(generator, towers, image_index, split)
+        scene = draw_visible_scene(generator, place_objects, STACK_PIXELS, image_index, split)
         if min_objects <= len(scene.objects) <= max_objects:
             return scene
 
 
-def _stacked(generator: np.random.Generator, towers: int, image_index: int, split: str) -> Scene:
-    def draw(camera: np.ndarray) -> list[SceneObject] | None:
-        placed: list[SceneObject] = []
-        for _ in range(towers):
-            x, y = generator.uniform(-STACK_AREA, STACK_AREA, size=2).tolist()
-            if any(_gap(x, y, SIZES["large"], other) < STACK_GAP for other in placed):
-                return None
-            placed.extend(_tower(generator, camera, x, y))
-        return placed
-
-    return _seen(generator, draw, STACK_PIXELS, image_index, split)
-
-
-def _tower(
+def _draw_tower(
     generator: np.random.Generator, camera: np.ndarray, x: float, y: float
 ) -> list[SceneObject]:
-    sizes = sorted(
-        generator.choice(
-            list(SIZES), size=generator.integers(STACK_HEIGHT[0], STACK_HEIGHT[1] + 1)
-        ).tolist()
-    )
+    height = generator.integers(STACK_HEIGHT[0], STACK_HEIGHT[1] + 1)
+    sizes = sorted(generator.choice(list(SIZES), size=height).tolist())  # "large" before "small"
     floor, tower = 0.0, []
-    for level, size in enumerate(sizes):  # "large" sorts before "small"
+    for level, size in enumerate(sizes):
         radius = SIZES[size]
         if level:
-            far, turn = STACK_SHIFT * radius * generator.random(), 2 * math.pi * generator.random()
-            x, y = x + far * math.cos(turn), y + far * math.sin(turn)
-        shapes = (
-            SHAPES
-            if level == len(sizes) - 1
-            else tuple(shape for shape in SHAPES if shape != "sphere")
-        )
+            shift = STACK_SHIFT * radius * generator.random()
+            turn = 2 * math.pi * generator.random()
+            x, y = x + shift * math.cos(turn), y + shift * math.sin(turn)
+        is_top = level == len(sizes) - 1
+        shapes = SHAPES if is_top else tuple(shape for shape in SHAPES if shape != "sphere")
         tower.append(random_object(generator, camera, size, (x, y, floor + radius), shapes))
         floor += 2 * radius
     return tower
@@ -197,31 +186,28 @@ def mirror_scene(
     while True:
         mirror = random_mirror(generator)
         scene = random_scene(generator, min_objects, max_objects, image_index, split, mirror)
-        if _reflected(scene) >= min(LEAST_REFLECTED, len(scene.objects)):
+        if _count_reflected(scene) >= min(LEAST_REFLECTED, len(scene.objects)):
             return scene
 
 
 def random_mirror(generator: np.random.Generator) -> Mirror:
-    """A mirror behind the middle of a scene, more or less, that faces it."""
-    place = MIRROR_BEHIND + generator.uniform(-MIRROR_TURN, MIRROR_TURN)
-    far = generator.uniform(*MIRROR_DISTANCE)
+    """A mirror that stands more or less behind the middle of a scene and faces it."""
+    angle = MIRROR_BEHIND + generator.uniform(-MIRROR_TURN, MIRROR_TURN)
+    distance = generator.uniform(*MIRROR_DISTANCE)
     return Mirror(
-        position=(far * math.cos(place), far * math.sin(place)),
-        facing=place + math.pi,
+        position=(distance * math.cos(angle), distance * math.sin(angle)),
+        facing=angle + math.pi,
         width=generator.uniform(*MIRROR_WIDTH),
         height=generator.uniform(*MIRROR_HEIGHT),
     )
 
 
-def _reflected(scene: Scene) -> int:
+def _count_reflected(scene: Scene) -> int:
     """How many objects the mirror shows within the paper's crop."""
     side = round(CLEVR_FRAME[0] * (PAPER_CROP[2] - PAPER_CROP[0]) / VISIBILITY_SCALE)
-    shown = (
-        reflection_masks(scene, side, side, PAPER_CROP)
-        .flatten()
-        .bincount(minlength=len(scene.objects) + 1)[1:]
-    )
-    return int((shown >= REFLECTED_PIXELS / VISIBILITY_SCALE**2).sum())
+    labels = reflection_masks(scene, side, side, PAPER_CROP).flatten()
+    pixels = labels.bincount(minlength=len(scene.objects) + 1)[1:]
+    return int((pixels >= REFLECTED_PIXELS / VISIBILITY_SCALE**2).sum())
 
 
 def textured_scene(
@@ -232,14 +218,14 @@ def textured_scene(
     split: str = "textured",
     camouflage: str = "none",
 ) -> Scene:
-    """A CLEVR scene whose ground and objects wear textures, in the spirit of ClevrTex (arXiv
+    """A CLEVR scene whose ground and objects have textures, in the spirit of ClevrTex (arXiv
     2111.10265).
 
     An object's ``color`` is the CLEVR colour nearest to its texture's mean.
 
     Args:
-        camouflage: "none": each object has a texture of its own; "ground": all wear the ground's,
-        as in ClevrTex-CAMO.
+        camouflage: "none": each object has a texture of its own; "ground": all have the ground's,
+            as in ClevrTex-CAMO.
 
     Raises:
         ValueError: another camouflage, or impossible numbers of objects.
@@ -249,16 +235,15 @@ def textured_scene(
     scene = random_scene(generator, min_objects, max_objects, image_index, split)
     if camouflage == "ground":
         ground = random_texture(generator, CAMOUFLAGE_SCALE, GROUND_SATURATION)
-        worn = [ground] * len(scene.objects)
+        textures = [ground] * len(scene.objects)
     else:
         ground = random_texture(generator, generator.uniform(*GROUND_SCALES), GROUND_SATURATION)
-        worn = [
+        textures = [
             random_texture(generator, float(generator.choice(OBJECT_SCALES))) for _ in scene.objects
         ]
-    pairs = zip(scene.objects, worn, strict=True)
     objects = tuple(
         replace(item, texture=texture, color=nearest_color(texture.mean_color))
-        for item, texture in pairs
+        for item, texture in zip(scene.objects, textures, strict=True)
     )
     return replace(scene, objects=objects, ground_texture=ground)
 
@@ -266,25 +251,20 @@ def textured_scene(
 def random_texture(
     generator: np.random.Generator, scale: float, saturation: tuple[float, float] = SATURATION
 ) -> Texture:
-    """A texture of a random kind, of a darker and a brighter colour with hues that are not far
-    apart.
-    """
-    kind, hue = str(generator.choice(TEXTURE_KINDS)), generator.random()
-    colors = [
-        _linear(
-            hue + generator.uniform(-HUE_SPREAD, HUE_SPREAD),
-            generator.uniform(*saturation),
-            generator.uniform(*values),
-        )
-        for values in (DARKER, BRIGHTER)
-    ]
+    """A texture of a random kind, of a darker and a brighter colour with similar hues."""
+    kind = str(generator.choice(TEXTURE_KINDS))
+    hue = generator.random()
+    colors = []
+    for values in (DARKER, BRIGHTER):
+        near_hue = hue + generator.uniform(-HUE_SPREAD, HUE_SPREAD)
+        hsv = near_hue, generator.uniform(*saturation), generator.uniform(*values)
+        colors.append(_linear_rgb(*hsv))
     first = int(generator.integers(2))
-    return Texture(
-        kind, (colors[first], colors[1 - first]), scale, int(generator.integers(SEED_LIMIT))
-    )
+    seed = int(generator.integers(SEED_LIMIT))
+    return Texture(kind, (colors[first], colors[1 - first]), scale, seed)
 
 
-def _linear(hue: float, saturation: float, value: float) -> RGB:
+def _linear_rgb(hue: float, saturation: float, value: float) -> RGB:
     """A displayed colour's red, green and blue, linear, 0..255."""
     return tuple(round(255 * part**2.2) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
 
@@ -294,48 +274,9 @@ def nearest_color(rgb: Sequence[float]) -> str:
     return min(COLORS, key=lambda name: math.dist(COLORS[name], rgb))
 
 
-def _check_counts(min_objects: int, max_objects: int, fewest: int, most: int) -> None:
-    if not fewest <= min_objects <= max_objects <= most:
-        raise ValueError(
-            f"need {fewest} <= min_objects <= max_objects <= {most}, got min_objects={min_objects}, max_objects={max_objects}"
-        )
-
-
-def _gap(x: float, y: float, radius: float, other: SceneObject) -> float:
-    """World units between the outlines of an object at (x, y) and another one, seen from above."""
-    return math.hypot(x - other.position[0], y - other.position[1]) - radius - other.radius
-
-
-def _seen(
-    generator: np.random.Generator,
-    draw: Callable[[np.ndarray], list[SceneObject] | None],
-    least: float,
-    image_index: int,
-    split: str,
-) -> Scene:
-    """The first scene drawn whose objects all found a place and show `least` pixels each in CLEVR's
-    frame.
-    """
-    camera, lamps = jittered_view(generator)
-    while True:
-        objects = draw(camera)
-        if objects is None:
-            continue
-        scene = Scene(
-            tuple(objects),
-            image_index,
-            f"CLEVR_{split}_{image_index:06d}.png",
-            split,
-            camera=tuple(camera.tolist()),
-            lamps=lamps,
-        )
-        if all_visible(scene, least):
-            return scene
-
-
 #: By name: each draws one scene from a generator, given the fewest and most objects, an image_index
 #: and a split.
-VARIANTS: dict[str, Callable[..., Scene]] = {
+BEYOND_CLEVR: dict[str, Callable[..., Scene]] = {
     "cogent": cogent_scene,
     "crowded": crowded_scene,
     "stacks": stacked_scene,

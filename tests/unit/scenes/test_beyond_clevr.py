@@ -9,23 +9,23 @@ import pytest
 import torch
 
 from smm_tutorial.scenes import Scene
-from smm_tutorial.scenes.raytrace import render
-from smm_tutorial.scenes.records import COLORS
-from smm_tutorial.scenes.variants import (
+from smm_tutorial.scenes.beyond_clevr import (
+    BEYOND_CLEVR,
     COGENT_COLORS,
     CROWD_GAP,
-    VARIANTS,
     cogent_scene,
     crowded_scene,
     mirror_scene,
     stacked_scene,
     textured_scene,
 )
+from smm_tutorial.scenes.raytrace import render
+from smm_tutorial.scenes.records import COLORS
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", BEYOND_CLEVR)
 def test_a_seed_gives_a_scene_that_is_recorded_and_rendered_with_masks(name):
-    scene, again, other = (VARIANTS[name](np.random.default_rng(seed)) for seed in (3, 3, 4))
+    scene, again, other = (BEYOND_CLEVR[name](np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert scene == again and scene != other
     assert Scene.from_record(json.loads(json.dumps(scene.to_record()))).to_record() == json.loads(
         json.dumps(scene.to_record())
