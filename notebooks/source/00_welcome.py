@@ -22,41 +22,23 @@
 # **Minutes.** Laptop 3, GPU 3.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
+# This cell is the same in every notebook. It finds the course's library, or fetches it.
 import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+ADDRESS = "https://github.com/smm-tutorial/smm-tutorial"
 if importlib.util.find_spec("smm_tutorial") is None:
-    folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next(
-        (
-            folder
-            for folder in folders
-            if (folder / "smm_tutorial" / "paths.py").is_file()
-        ),
-        None,
-    )
-    if checkout is None:
-        checkout = folders[0]
-        address = os.environ.get(
-            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
-        )
-        subprocess.run(
-            [
-                "git",
-                "clone",
-                "--quiet",
-                "--depth=1",
-                "--branch=v0.1.0",
-                address,
-                checkout,
-            ],
-            check=True,
-        )
-    sys.path.insert(0, str(checkout))
+    places = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
+    found = [place for place in places if (place / "smm_tutorial/paths.py").is_file()]
+    if not found:
+        found = places[:1]
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0"]
+        address = os.environ.get("SMM_REPOSITORY", ADDRESS)
+        subprocess.run([*clone, address, found[0]], check=True)
+    sys.path.insert(0, str(found[0]))
 
 from smm_tutorial.course.dependencies import install_missing
 
@@ -96,7 +78,7 @@ print("profile:", current_profile().name)
 
 # %%
 from smm_tutorial import checkpoints, datasets, figures
-from smm_tutorial.figures.display import show
+from smm_tutorial.figures import show
 
 model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size)

@@ -23,46 +23,27 @@
 # **Minutes.** Laptop 80, GPU 80.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook: it finds the course's library, or fetches it (for example on Colab).
+# This cell is the same in every notebook. It finds the course's library, or fetches it.
 import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+ADDRESS = "https://github.com/smm-tutorial/smm-tutorial"
 if importlib.util.find_spec("smm_tutorial") is None:
-    folders = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    checkout = next(
-        (
-            folder
-            for folder in folders
-            if (folder / "smm_tutorial" / "paths.py").is_file()
-        ),
-        None,
-    )
-    if checkout is None:
-        checkout = folders[0]
-        address = os.environ.get(
-            "SMM_REPOSITORY", "https://github.com/smm-tutorial/smm-tutorial"
-        )
-        subprocess.run(
-            [
-                "git",
-                "clone",
-                "--quiet",
-                "--depth=1",
-                "--branch=v0.1.0",
-                address,
-                checkout,
-            ],
-            check=True,
-        )
-    sys.path.insert(0, str(checkout))
+    places = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
+    found = [place for place in places if (place / "smm_tutorial/paths.py").is_file()]
+    if not found:
+        found = places[:1]
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0"]
+        address = os.environ.get("SMM_REPOSITORY", ADDRESS)
+        subprocess.run([*clone, address, found[0]], check=True)
+    sys.path.insert(0, str(found[0]))
 
 from smm_tutorial.course.dependencies import install_missing
 
 install_missing()  # leaves torch and numpy as they are
-
 
 # %% [markdown]
 # ## Points to take apart
@@ -74,7 +55,7 @@ import numpy as np
 
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
 from smm_tutorial.figures.clustering import points_figure
-from smm_tutorial.figures.display import show
+from smm_tutorial.figures import show
 
 
 def three_groups(rng):
