@@ -1,6 +1,4 @@
-"""The input pipeline: the share of a training step that goes into drawing a batch and making floats
-of it.
-"""
+"""The input pipeline: the share of a training step that drawing a batch as floats takes."""
 
 import statistics
 import time
@@ -29,8 +27,9 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _share(profile: Profile, device: str) -> float:
-    """Percent of a step of discovery, in the hardware's precision, that its batch takes; data lie
-    on the device as bytes.
+    """Percent of a step of discovery, in the hardware's precision, that its batch takes.
+
+    The data lie on the device as bytes.
     """
     sizes = profile.discovery
     data = datasets.load("clevr6", split="train", size=sizes.image_size, limit=SCENES).to(device)
