@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -14,13 +15,10 @@ from smm_tutorial.scenes import Scene, random_scenes
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import RAYS_PER_CHUNK, render
 
-PLAIN = Effects(
-    shadows="none", ambient="none", reflections="none", bounces=0
-)  # what can be seen, in its colour
-SIZES = [
-    (64, 1, 32, 50),
-    (128, 4, 8, 5),
-]  # side, samples, scenes, least images a second on two idle cores
+#: Only what can be seen, in its colour.
+PLAIN = Effects(shadows="none", ambient="none", reflections="none", bounces=0)
+#: Side, samples, scenes, least images a second on two idle cores.
+SIZES = [(64, 1, 32, 50), (128, 4, 8, 5)]
 REPEATS = 3
 MEMORY_SCENES = 96  # of 128 x 128 with 4 samples: 6.3 million rays
 RSS = """
@@ -34,46 +32,39 @@ print(peak() / 2**20)
 """
 
 
-def _interleaved_seconds(variants: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each variant; they take turns, so that a busy moment hits all of them."""
-    seconds = {name: [] for name in variants}
+def _interleaved_seconds(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median seconds of each call; they take turns, so that a busy moment hits all of them."""
+    seconds = {name: [] for name in calls}
     for repeat in range(REPEATS + 1):
-        for name, variant in variants.items():
+        for name, call in calls.items():
             began = time.perf_counter()
-            variant()
+            call()
             if repeat:  # the first round warms up
                 seconds[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def _render_one_by_one(scenes: list[Scene], side: int, samples: int) -> None:
+    for scene in scenes:
+        render([scene], side, side, samples)
+
+
 def _peak_gib(scenes: int) -> float:
     """Peak resident memory of a fresh process that renders so many scenes at once, in GiB."""
-    run = subprocess.run(
-        [sys.executable, "-c", RSS.format(scenes=scenes)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", RSS.format(scenes=scenes)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(run.stdout.split()[0])
 
 
 def measure() -> Iterator[dict]:
-    scenes: list[Scene] = random_scenes(
-        max(count for *_, count, _ in SIZES), np.random.default_rng(0)
-    )
+    scenes = random_scenes(max(count for *_, count, _ in SIZES), np.random.default_rng(0))
     for side, samples, count, least in SIZES:
         some = scenes[:count]
         seconds = _interleaved_seconds(
             {
-                "all": lambda some=some, side=side, samples=samples: render(
-                    some, side, side, samples
-                ),
-                "plain": lambda some=some, side=side, samples=samples: render(
-                    some, side, side, samples, effects=PLAIN
-                ),
-                "alone": lambda some=some, side=side, samples=samples: [
-                    render([s], side, side, samples) for s in some
-                ],
+                "all": partial(render, some, side, side, samples),
+                "plain": partial(render, some, side, side, samples, effects=PLAIN),
+                "alone": partial(_render_one_by_one, some, side, samples),
             }
         )
         shape = f"ray tracer {side}x{side}, {samples} a pixel"
@@ -89,9 +80,7 @@ def measure() -> Iterator[dict]:
             "unit": "x its time",
             "bar": "<= 12",
         }
-        if (
-            2 * side * side * samples <= RAYS_PER_CHUNK["cpu"]
-        ):  # else scenes are rendered one by one anyway
+        if 2 * side * side * samples <= RAYS_PER_CHUNK["cpu"]:  # else scenes are rendered singly
             yield {
                 "name": f"{shape}: a batch of {count} against one by one",
                 "value": seconds["alone"] / seconds["all"],

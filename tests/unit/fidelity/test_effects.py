@@ -44,9 +44,8 @@ def renders(folder):
 
 def test_our_own_renders_are_matched_up_to_rounding_and_sampling(renders):
     scores = fidelity.compare_images(renders, Effects())
-    assert (
-        scores["image"].min() > 45
-    )  # rough reflections are sampled in other places; files hold whole numbers
+    # rough reflections are sampled in other places; files hold whole numbers
+    assert scores["image"].min() > 45
     assert scores["shift"].abs().max() < 0.5
     assert fidelity.mask_overlap(renders, Effects()) > 0.9999
     assert fidelity.mask_overlap(renders, Effects(edges="sharp")) < 0.98

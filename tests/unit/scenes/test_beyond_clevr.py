@@ -27,9 +27,8 @@ from smm_tutorial.scenes.records import COLORS
 def test_a_seed_gives_a_scene_that_is_recorded_and_rendered_with_masks(name):
     scene, again, other = (BEYOND_CLEVR[name](np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert scene == again and scene != other
-    assert Scene.from_record(json.loads(json.dumps(scene.to_record()))).to_record() == json.loads(
-        json.dumps(scene.to_record())
-    )
+    record = json.loads(json.dumps(scene.to_record()))
+    assert Scene.from_record(record).to_record() == record
     out = render([scene], 120, 160)
     assert out.masks.unique().tolist() == list(range(len(scene.objects) + 1))
     assert bool(out.images.isfinite().all())
@@ -60,10 +59,8 @@ def test_an_unknown_condition_is_refused():
 
 def test_crowds_have_more_objects_than_clevr_and_none_overlap():
     scenes = [crowded_scene(np.random.default_rng(seed)) for seed in range(4)]
-    assert (
-        all(11 <= len(scene.objects) <= 16 for scene in scenes)
-        and len({len(scene.objects) for scene in scenes}) > 1
-    )
+    counts = {len(scene.objects) for scene in scenes}
+    assert counts <= set(range(11, 17)) and len(counts) > 1
     for scene in scenes:
         for one, other in itertools.combinations(scene.objects, 2):
             gap = math.dist(one.position[:2], other.position[:2]) - one.radius - other.radius
@@ -91,10 +88,8 @@ def test_towers_rest_on_the_floor_or_on_something_flat_that_holds_their_middle()
 
 def test_an_upper_object_hides_what_it_stands_before_and_throws_a_shadow():
     scene = stacked_scene(np.random.default_rng(1))
-    lower = Scene(
-        tuple(item for item in scene.objects if item.position[2] <= item.radius + 1e-6),
-        camera=scene.camera,
-    )
+    on_floor = [item for item in scene.objects if item.position[2] <= item.radius + 1e-6]
+    lower = Scene(tuple(on_floor), camera=scene.camera)
     whole, floor = render([scene], 60, 80), render([lower], 60, 80)
     ground = (whole.masks[0] == 0) & (floor.masks[0] == 0)
     assert (floor.images - whole.images)[0].mean(0)[ground].max() > 0.05
@@ -105,7 +100,7 @@ def test_an_upper_object_hides_what_it_stands_before_and_throws_a_shadow():
     ("draw", "fewest", "most"),
     [(crowded_scene, 12, 12), (stacked_scene, 4, 5), (mirror_scene, 4, 4)],
 )
-def test_the_number_of_objects_can_be_narrowed_within_what_the_variant_allows(draw, fewest, most):
+def test_the_number_of_objects_can_be_narrowed_within_what_the_kind_allows(draw, fewest, most):
     scenes = [draw(np.random.default_rng(seed), fewest, most) for seed in range(4)]
     assert all(fewest <= len(scene.objects) <= most for scene in scenes)
     for wrong in ((0, most), (most, fewest - 1), (fewest, 17)):
@@ -116,8 +111,8 @@ def test_the_number_of_objects_can_be_narrowed_within_what_the_variant_allows(dr
 def test_textured_objects_wear_textures_of_their_own_and_are_named_after_the_nearest_colour():
     scenes = [textured_scene(np.random.default_rng(seed)) for seed in range(12)]
     for scene in scenes:
-        worn = [item.texture for item in scene.objects]
-        assert len({*worn, scene.ground_texture}) == len(worn) + 1
+        textures = [item.texture for item in scene.objects]
+        assert len({*textures, scene.ground_texture}) == len(textures) + 1
         for item in scene.objects:
             distances = {
                 name: math.dist(rgb, item.texture.mean_color) for name, rgb in COLORS.items()

@@ -27,13 +27,10 @@ POSITION = np.array(CAMERA_POSITION)
 
 
 def errors(scene, position, frame):
-    """Largest depth error in world units and largest pixel error of a scene's pixel_coords seen
-    from `position`.
-    """
+    """Largest errors of depth, in world units, and of pixels of what is seen from `position`."""
     height, width = frame
-    seen = project(
-        np.array([item.position for item in scene.objects]), position, width / height
-    ) * [width, height, 1]
+    points = np.array([item.position for item in scene.objects])
+    seen = project(points, position, width / height) * [width, height, 1]
     misfit = np.abs(seen - np.array([item.pixel_coords for item in scene.objects]))
     return misfit[:, 2].max(), misfit[:, :2].max()
 
@@ -106,9 +103,8 @@ def test_a_camera_that_the_scene_carries_is_used_as_it_is():
 
 def test_one_object_suffices_for_a_camera_that_sees_it_in_its_place():
     scene = random_scene(np.random.default_rng(3), min_objects=1, max_objects=1)
-    depth_error, pixel_error = errors(
-        scene, camera_position(replace(scene, camera=None)), CLEVR_FRAME
-    )
+    found = camera_position(replace(scene, camera=None))
+    depth_error, pixel_error = errors(scene, found, CLEVR_FRAME)
     assert depth_error < 1e-3 and pixel_error < 0.6
 
 

@@ -45,12 +45,10 @@ def test_every_effect_has_a_choice_to_switch_to():
 
 def test_glossy_metal_alone_depends_on_rough_rays(scene, faithful):
     changed = render([scene], 60, 80, samples=4, effects=Effects(rough_rays=1)).images
-    metal = torch.tensor([False, *(item.material == "metal" for item in scene.objects)])[
-        faithful.masks[0]
-    ]
-    clear = (
-        torch.nn.functional.max_pool2d(metal.float()[None], 3, 1, 1)[0] == 0
-    )  # no metal in the pixel or beside it
+    is_metal = torch.tensor([False, *(item.material == "metal" for item in scene.objects)])
+    metal = is_metal[faithful.masks[0]]
+    # no metal in the pixel or beside it
+    clear = torch.nn.functional.max_pool2d(metal.float()[None], 3, 1, 1)[0] == 0
     assert 0 < clear.sum() < clear.numel()
     torch.testing.assert_close(
         changed[0][:, clear], faithful.images[0][:, clear], atol=1e-5, rtol=0
@@ -72,9 +70,8 @@ def test_the_blackman_harris_filter_gathers_around_the_middle(samples):
     box, spread = subpixel_offsets(256), subpixel_offsets(256, "blackman-harris")
     assert (spread - 0.5).abs().max() < FILTER_WIDTH / 2
     assert (spread.mean(0) - 0.5).abs().max() < 1e-3
-    assert (
-        spread.std(0).max() < box.std(0).min()
-    )  # narrower than the box in spite of its longer tails
+    # narrower than the box in spite of its longer tails
+    assert spread.std(0).max() < box.std(0).min()
     single = subpixel_offsets(1, "blackman-harris")
     torch.testing.assert_close(
         single, torch.full((1, 2), 0.5, dtype=torch.float64), atol=1e-3, rtol=0

@@ -27,14 +27,13 @@ def scene_of(shape: str, rotation: float = 1.1, position=(0.4, -0.3, 0.7), size=
 
 
 def distance(shape: str, points: torch.Tensor, rotation: float = 1.1) -> torch.Tensor:
-    """Distance (N,) from points (N, 3) to the surface, in half sizes: the shape is a smaller sharp
-    one, inflated.
+    """Distance (N,) from points (N, 3) to the surface, in half sizes.
+
+    The shape is a smaller sharp one, inflated.
     """
     x, y, z = ((points - CENTER) / 0.7).double().unbind(-1)
-    x, y = (
-        math.cos(rotation) * x + math.sin(rotation) * y,
-        math.cos(rotation) * y - math.sin(rotation) * x,
-    )
+    cos, sin = math.cos(rotation), math.sin(rotation)
+    x, y = cos * x + sin * y, cos * y - sin * x
     if shape == "sphere":
         return (x**2 + y**2 + z**2).sqrt() - 1
     rounding = ROUNDING[CUBE if shape == "cube" else CYLINDER]
@@ -47,14 +46,9 @@ def rays_of(
     origins: torch.Tensor, directions: torch.Tensor, scenes: list[int] | None = None
 ) -> Rays:
     """Rays from points (N, 3) along directions (N, 3)."""
-    scenes = (
-        torch.zeros(len(origins), dtype=torch.int64) if scenes is None else torch.tensor(scenes)
-    )
-    return Rays(
-        origins.T.contiguous(),
-        torch.nn.functional.normalize(directions, dim=-1).T.contiguous(),
-        scenes,
-    )
+    scenes = torch.tensor([0] * len(origins) if scenes is None else scenes)
+    directions = torch.nn.functional.normalize(directions, dim=-1)
+    return Rays(origins.T.contiguous(), directions.T.contiguous(), scenes)
 
 
 def rays_towards(count: int, spread: float, seed: int = 0) -> Rays:
@@ -77,9 +71,8 @@ def test_hits_lie_on_the_surface_and_rays_are_free_before_them(shape):
     points = (rays.origins + hits.distances * rays.directions).T[hit]
     assert distance(shape, points).abs().max() < 2e-3
 
-    reach = torch.where(
-        hit, hits.distances - 0.02, 12.0
-    )  # a ray that misses stays outside all the way
+    # a ray that misses stays outside all the way
+    reach = torch.where(hit, hits.distances - 0.02, 12.0)
     along = torch.linspace(0, 1, 600) * reach[:, None]  # (N, 600)
     walked = rays.origins.T[:, None] + along[..., None] * rays.directions.T[:, None]
     assert distance(shape, walked.flatten(0, 1)).min() > -2e-3
@@ -87,10 +80,8 @@ def test_hits_lie_on_the_surface_and_rays_are_free_before_them(shape):
 
 def test_no_ray_that_grazes_a_face_slips_through_its_rounded_edge():
     generator = torch.Generator().manual_seed(0)
-    heights, sides = (
-        1.6 * torch.rand(2000, generator=generator) - 0.8,
-        0.9 + 0.1 * torch.rand(2000, generator=generator),
-    )
+    heights = 1.6 * torch.rand(2000, generator=generator) - 0.8
+    sides = 0.9 + 0.1 * torch.rand(2000, generator=generator)
     slopes = 0.04 * torch.rand(2000, generator=generator) - 0.02
     origins = CENTER + 0.7 * torch.stack([torch.full_like(sides, 8.0), sides, heights], dim=-1)
     directions = torch.stack([-torch.ones_like(slopes), slopes, torch.zeros_like(slopes)], dim=-1)
@@ -119,13 +110,10 @@ def test_normals_are_the_gradient_of_the_distance(shape):
 
 def test_the_number_called_degrees_turns_cubes_as_radians():
     rays = rays_towards(300, spread=0.4)
-    straight = nearest_hits(pack_objects([scene_of("cube", rotation=30.0)]), rays).distances
-    same = nearest_hits(
-        pack_objects([scene_of("cube", rotation=30.0 - 9 * 2 * math.pi / 4)]), rays
-    ).distances
-    quarter_in_degrees = nearest_hits(
-        pack_objects([scene_of("cube", rotation=120.0)]), rays
-    ).distances
+    straight, same, quarter_in_degrees = (
+        nearest_hits(pack_objects([scene_of("cube", rotation)]), rays).distances
+        for rotation in (30.0, 30.0 - 9 * 2 * math.pi / 4, 120.0)
+    )
     torch.testing.assert_close(straight, same, atol=2e-3, rtol=0)
     assert not torch.allclose(straight, quarter_in_degrees, atol=0.1)
 
@@ -140,31 +128,27 @@ def test_the_nearer_object_is_hit_whatever_the_order():
 
 
 def test_scenes_of_different_length_do_not_meet_each_others_objects():
-    many = Scene(
-        objects=tuple(
-            scene_of("sphere", position=(x, 0.0, 0.7)).objects[0] for x in (-2.0, 0.0, 2.0)
-        )
-    )
+    balls = [scene_of("sphere", position=(x, 0.0, 0.7)).objects[0] for x in (-2.0, 0.0, 2.0)]
+    many = Scene(objects=tuple(balls))
     objects = pack_objects([many, scene_of("sphere", position=(0.0, 0.0, 0.7))])
     down = torch.tensor([[2.0, 0.0, 9.0], [2.0, 0.0, 9.0], [0.0, 0.0, 9.0]])
     rays = rays_of(down, torch.tensor([[0.0, 0.0, -1.0]]).expand(3, 3), [0, 1, 1])
-    assert nearest_hits(objects, rays).objects.tolist() == [2, -1, 3]  # flat: 3 slots a scene
+    assert nearest_hits(objects, rays).objects.tolist() == [2, -1, 3]  # flat: 3 places per scene
 
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
 def test_a_ray_that_leaves_an_object_does_not_meet_it_again(shape):
     objects = pack_objects([scene_of(shape)])
     rays = rays_towards(100, spread=0.2)
-    assert bool(
-        (nearest_hits(objects, rays, skip=torch.zeros(100, dtype=torch.int64)).objects == -1).all()
+    own, none = (
+        nearest_hits(objects, rays, skip=torch.full((100,), skipped)).objects for skipped in (0, -1)
     )
-    assert bool((nearest_hits(objects, rays, skip=torch.full((100,), -1)).objects == 0).any())
+    assert bool((own == -1).all()) and bool((none == 0).any())
 
 
 def test_sharp_edges_are_the_limit_of_round_ones():
-    corner = CENTER + 0.699 * torch.tensor(
-        [1.0, 1.0, 1.0]
-    )  # just inside the cube's corner, before it was rounded
+    # just inside the cube's corner, before it was rounded
+    corner = CENTER + 0.699 * torch.tensor([1.0, 1.0, 1.0])
     ray = rays_of(corner[None] + torch.tensor([[4.0, 0.0, 0.0]]), torch.tensor([[-1.0, 0.0, 0.0]]))
     scene = scene_of("cube", rotation=0.0)
     assert nearest_hits(pack_objects([scene]), ray).objects.tolist() == [-1]
@@ -194,7 +178,5 @@ def test_size_scales_the_hit():
 
 def test_an_empty_scene_has_nothing_to_hit():
     empty = replace(scene_of("cube"), objects=())
-    assert (
-        nearest_hits(pack_objects([empty]), rays_towards(5, spread=0.1)).objects.tolist()
-        == [-1] * 5
-    )
+    hits = nearest_hits(pack_objects([empty]), rays_towards(5, spread=0.1))
+    assert hits.objects.tolist() == [-1] * 5

@@ -14,16 +14,10 @@ from smm_tutorial.scenes.ground import (
 
 
 def place(distance: float, height: float, sideways: float = 0.0) -> torch.Tensor:
-    """A world point (3, 1) by its distance along the backdrop's profile, its height and its shift
-    across.
-    """
-    return torch.tensor(
-        [
-            [distance * AWAY[0] - sideways * AWAY[1]],
-            [distance * AWAY[1] + sideways * AWAY[0]],
-            [height],
-        ]
-    )
+    """A world point (3, 1) by its place along the backdrop's profile, its height and its shift."""
+    x = distance * AWAY[0] - sideways * AWAY[1]
+    y = distance * AWAY[1] + sideways * AWAY[0]
+    return torch.tensor([[x], [y], [height]])
 
 
 def shoot(start: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -70,9 +64,8 @@ def test_a_ray_that_starts_on_the_floor_leaves_it():
 def test_the_flat_backdrop_is_the_floor_alone():
     start = place(-3.0, 6.0)
     ahead = torch.nn.functional.normalize(place(14.0, 0.0) - start, dim=0)
-    assert float((start + ground_distances(start, ahead, "flat") * ahead)[2]) == pytest.approx(
-        0, abs=1e-5
-    )
+    landing = start + ground_distances(start, ahead, "flat") * ahead
+    assert float(landing[2]) == pytest.approx(0, abs=1e-5)
     torch.testing.assert_close(
         ground_normals(place(16.0, 0.0), "flat"), torch.tensor([[0.0], [0.0], [1.0]])
     )

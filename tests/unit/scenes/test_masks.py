@@ -29,9 +29,8 @@ def test_masks_of_official_images():
         pytest.skip(f"needs {folder}")
     ious = []
     for split in ("train", "val"):
-        for scene in read_records(
-            SHARED_DATA / "CLEVR_v1.0" / "scenes" / f"CLEVR_{split}_scenes.json"
-        ):
+        records = SHARED_DATA / "CLEVR_v1.0" / "scenes" / f"CLEVR_{split}_scenes.json"
+        for scene in read_records(records):
             if (folder / scene.filename).is_file():
                 ious.append(np.mean(object_ious(scene, folder / scene.filename)))
     print(f"mean IoU against the derived masks of {len(ious)} official images: {np.mean(ious):.4f}")
@@ -63,9 +62,8 @@ def test_masks_are_integers_that_number_the_objects(scene):
 def test_the_window_is_the_crop_of_the_full_frame(scene):
     full = scene_masks(scene, 240, 320)
     cropped = scene_masks(scene, 192, 192, window=PAPER_CROP)
-    assert (
-        full[29:221, 64:256] != cropped
-    ).float().mean() < 1e-4  # rounding may move a pixel at an edge
+    # rounding may move a pixel at an edge
+    assert (full[29:221, 64:256] != cropped).float().mean() < 1e-4
 
 
 def test_the_order_of_objects_only_renumbers_them(scene):
@@ -76,10 +74,8 @@ def test_the_order_of_objects_only_renumbers_them(scene):
 
 
 def test_taking_an_object_away_uncovers_what_is_behind(scene):
-    whole, without = (
-        scene_masks(scene, 60, 80),
-        scene_masks(replace(scene, objects=scene.objects[:-1]), 60, 80),
-    )
+    whole = scene_masks(scene, 60, 80)
+    without = scene_masks(replace(scene, objects=scene.objects[:-1]), 60, 80)
     last = whole == len(scene.objects)
     assert bool((whole == without)[~last].all())
     assert int(without.max()) == len(scene.objects) - 1

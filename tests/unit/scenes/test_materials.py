@@ -1,6 +1,4 @@
-"""Materials give back no more light than they get, and the drawn directions stand for what the
-formula says.
-"""
+"""Materials give back no more light than they get; drawn directions follow the formula."""
 
 import math
 
@@ -47,13 +45,8 @@ def test_rubbers_gloss_and_body_return_less_than_they_get(degrees):
     light = hemisphere()
     view = view_at(degrees).expand(3, COUNT)
     up = flat_axes(COUNT).normals
-    gloss = (
-        (materials.rubber_highlight(torch.ones(3, 1), up, view, light) * light[2]).sum()
-        / 3
-        * 2
-        * math.pi
-        / COUNT
-    )
+    density = materials.rubber_highlight(torch.ones(3, 1), up, view, light)  # (3, N)
+    gloss = (density * light[2]).mean(0).sum() * 2 * math.pi / COUNT
     assert 0 < float(gloss) < 0.5
     assert float(gloss + materials.rubber_body(view_at(degrees)[2])) < 1.05
 
@@ -70,42 +63,37 @@ def test_drawn_directions_average_to_the_lobes_integral(degrees, axis):
     )
     drawn = (weights * directions[axis]).mean()
 
-    light, frame = hemisphere(), flat_axes(COUNT)
+    light, axes = hemisphere(), flat_axes(COUNT)
     views = view.expand(3, COUNT)
     wide = torch.full((COUNT,), 1e-3)
-    density = materials.glossy_highlight(
-        frame, views, light, wide
-    )  # the smooth lobe falls between the directions...
+    # the smooth lobe falls between the directions, all but its very middle
+    density = materials.glossy_highlight(axes, views, light, wide)
     half = torch.nn.functional.normalize(views + light, dim=0)
-    density = (
-        torch.where(half[2] > 0.999, 0.0, density) / materials.ROUGH_SHARE
-    )  # ...but for its very middle
+    density = torch.where(half[2] > 0.999, 0.0, density) / materials.ROUGH_SHARE
     integral = (density * light[2] * light[axis]).sum() * 2 * math.pi / COUNT
-    middle = (weights * directions[axis])[
-        torch.nn.functional.normalize(view + directions, dim=0)[2] > 0.999
-    ].sum() / count
+    drawn_half = torch.nn.functional.normalize(view + directions, dim=0)
+    middle = (weights * directions[axis])[drawn_half[2] > 0.999].sum() / count
     assert float(drawn - middle) == pytest.approx(float(integral), abs=0.012)
 
 
 def test_metals_rough_lobe_is_longer_along_the_axis_than_around_it():
-    frame, view = flat_axes(1), torch.tensor([[0.0], [0.0], [1.0]])
+    axes, view = flat_axes(1), torch.tensor([[0.0], [0.0], [1.0]])
     tilt = math.radians(30)
     around, along = (
-        math.sin(tilt) * axis + math.cos(tilt) * frame.normals
-        for axis in (frame.around, frame.along)
+        math.sin(tilt) * axis + math.cos(tilt) * axes.normals for axis in (axes.around, axes.along)
     )
     no_blur = torch.zeros(1)
-    assert float(materials.glossy_highlight(frame, view, along, no_blur)) > 1.3 * float(
-        materials.glossy_highlight(frame, view, around, no_blur)
+    assert float(materials.glossy_highlight(axes, view, along, no_blur)) > 1.3 * float(
+        materials.glossy_highlight(axes, view, around, no_blur)
     )
 
 
 def test_gloss_is_the_same_both_ways():
-    one, other, frame = view_at(20.0), view_at(50.0, turn=2.0), flat_axes(1)
+    one, other, axes = view_at(20.0), view_at(50.0, turn=2.0), flat_axes(1)
     blur = torch.full((1,), 0.2)
     torch.testing.assert_close(
-        materials.glossy_highlight(frame, one, other, blur),
-        materials.glossy_highlight(frame, other, one, blur),
+        materials.glossy_highlight(axes, one, other, blur),
+        materials.glossy_highlight(axes, other, one, blur),
     )
 
 

@@ -53,13 +53,8 @@ def rays_onto(mirror: Mirror, count: int) -> Rays:
     across, up = torch.rand(2, count, generator=generator)
     across = (1.3 * across - 0.65) * mirror.width
     cos, sin = mirror.normal
-    places = torch.stack(
-        [
-            mirror.position[0] - sin * across,
-            mirror.position[1] + cos * across,
-            1.2 * mirror.height * up,
-        ]
-    )
+    x, y = mirror.position
+    places = torch.stack([x - sin * across, y + cos * across, 1.2 * mirror.height * up])
     origins = torch.tensor(CAMERA_POSITION)[:, None].expand(3, count)
     return Rays(
         origins,
@@ -80,12 +75,9 @@ def test_what_a_mirror_shows_is_the_scene_in_the_mirrored_direction_dimmed(scene
     normal = torch.tensor([*BACK.normal, 0.0], dtype=torch.float64)
     turn = torch.eye(3, dtype=torch.float64) - 2 * normal[:, None] * normal
     foot = torch.tensor([*BACK.position, 0.0], dtype=torch.float64)[:, None]
-    image = (
-        turn @ (rays.origins.double() - foot) + foot
-    ).float()  # the camera behind the looking glass
-    onward = Rays(
-        image[:, glass], (turn @ rays.directions.double()).float()[:, glass], rays.scenes[glass]
-    )
+    image = (turn @ (rays.origins.double() - foot) + foot).float()  # of the camera, in the mirror
+    directions = (turn @ rays.directions.double()).float()
+    onward = Rays(image[:, glass], directions[:, glass], rays.scenes[glass])
     expected, met = radiance(world_of(scene, effects), onward, bounces=2)
     assert set(met.tolist()) == {-1, 0, 1, 2}
     near = (seen[:, glass] - BACK.reflectance * expected).abs().amax(0) < 2e-4
@@ -100,11 +92,8 @@ def test_reflections_are_seen_but_belong_to_no_object(scene, samples):
     masks, shown = scene_masks(scene, HEIGHT, WIDTH), reflection_masks(scene, HEIGHT, WIDTH)
     assert torch.equal(out.masks[0], masks)
     assert shown.unique().tolist() == [0, 1, 2, 3] and not masks[shown > 0].any()
-    for label, channel in (
-        (1, 0),
-        (2, 2),
-        (3, 1),
-    ):  # red, blue and green things are red, blue and green in the glass too
+    # red, blue and green things are red, blue and green in the glass too
+    for label, channel in ((1, 0), (2, 2), (3, 1)):
         assert int(out.images[0][:, shown == label].mean(1).argmax()) == channel
         both = out.images[0][:, shown == label].mean(1), out.images[0][:, masks == label].mean(1)
         assert (both[0] - both[1]).abs().max() < 0.15
@@ -143,48 +132,33 @@ def test_a_lamp_is_hidden_where_the_mirror_stands_in_its_way(scene):
     cos, sin = BACK.normal
     middle, top = (np.array([*BACK.position, height]) for height in (1.0, BACK.height))
     beyond_end = middle + BACK.width * np.array([-sin, cos, 0.0])
-    points = [np.add(place, 0.2 * (place - lamp)) for place in (middle, top, beyond_end)] + [
-        np.array([0.5, 0.0, 0.5])
-    ]
-    points = torch.tensor(np.stack(points, 1), dtype=torch.float32)
+    points = [np.add(place, 0.2 * (place - lamp)) for place in (middle, top, beyond_end)]
+    points = torch.tensor(np.stack([*points, [0.5, 0.0, 0.5]], 1), dtype=torch.float32)
     scenes = torch.zeros(points.shape[1], dtype=torch.int64)
     light = lamp_light(lamps, 0, scenes, points)
     share = visible_past_mirrors(mirrors, light, points, scenes, LAMP_RADII[0], is_soft=True)
     torch.testing.assert_close(share, torch.tensor([0.0, 0.5, 1.0, 1.0]), atol=1e-3, rtol=0)
-    hard = visible_past_mirrors(
-        mirrors,
-        light,
-        points + torch.tensor([0.0, 0.0, 0.01])[:, None],
-        scenes,
-        LAMP_RADII[0],
-        is_soft=False,
-    )
+    raised = points + torch.tensor([0.0, 0.0, 0.01])[:, None]
+    hard = visible_past_mirrors(mirrors, light, raised, scenes, LAMP_RADII[0], is_soft=False)
     assert hard[[0, 2, 3]].tolist() == [0.0, 1.0, 1.0]
 
 
 def test_the_mirror_throws_a_shadow_unless_shadows_are_off(scene):
-    empty = replace(
-        scene, objects=(), mirror=replace(BACK, position=(0.0, 0.0), facing=0.87)
-    )  # seen from its edge
+    # seen from its edge
+    empty = replace(scene, objects=(), mirror=replace(BACK, position=(0.0, 0.0), facing=0.87))
     bare = replace(empty, mirror=None)
-    left = (
-        torch.arange(WIDTH).expand(HEIGHT, WIDTH) < 36
-    )  # of the mirror; the key lamp stands on its right
+    # left of the mirror; the key lamp stands on its right
+    left = torch.arange(WIDTH).expand(HEIGHT, WIDTH) < 36
     for shadows, darkens in (("soft", True), ("hard", True), ("none", False)):
-        light, shade = render(
-            [bare, empty], HEIGHT, WIDTH, effects=Effects(shadows=shadows)
-        ).images.mean(1)
+        out = render([bare, empty], HEIGHT, WIDTH, effects=Effects(shadows=shadows))
+        light, shade = out.images.mean(1)
         assert bool(((light - shade)[left] > 0.05).sum() > 20) == darkens
 
 
 def test_the_frame_is_dark_and_as_wide_as_it_says(scene):
     empty = replace(scene, objects=())
-    framed, bare = (
-        render([replace(empty, mirror=replace(BACK, frame=frame))], HEIGHT, WIDTH, samples=4)
-        .images[0]
-        .mean(0)
-        for frame in (0.2, 0.0)
-    )
+    both = [replace(empty, mirror=replace(BACK, frame=frame)) for frame in (0.2, 0.0)]
+    framed, bare = render(both, HEIGHT, WIDTH, samples=4).images.mean(1)
     darker = (bare - framed) > 0.15
     assert 0.02 * HEIGHT * WIDTH < darker.sum() < 0.12 * HEIGHT * WIDTH
     assert framed[darker].max() < bare[darker].min()

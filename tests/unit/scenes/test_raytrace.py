@@ -81,9 +81,8 @@ def test_the_window_is_the_crop_of_the_full_frame(scenes):
 def test_more_samples_only_smooth_the_image(scenes):
     coarse = torch.nn.functional.avg_pool2d(render(scenes, 64, 64).images, 4)
     smooth = render(scenes, 16, 16, samples=16).images  # the same rays: 4 x 4 in each pixel
-    assert (
-        coarse - smooth
-    ).abs().mean() < 1e-3  # rough reflections alone are sampled in other places
+    # rough reflections alone are sampled in other places
+    assert (coarse - smooth).abs().mean() < 1e-3
 
 
 def test_srgb_matches_the_standards_values():
@@ -111,10 +110,8 @@ def test_the_camera_decides_where_things_are(scenes):
 
 def test_an_object_darkens_the_ground_on_the_side_away_from_the_key_lamp():
     height, width = 60, 80
-    below = {
-        **LAMP_POSITIONS,
-        "Lamp_Key": (6.44671, -2.90517, -4.0),
-    }  # under the floor: it lights nothing above
+    # under the floor: it lights nothing above
+    below = {**LAMP_POSITIONS, "Lamp_Key": (6.44671, -2.90517, -4.0)}
 
     def key_light(scene):
         lit, unlit = render([scene, replace(scene, lamps=below)], height, width).images
@@ -130,16 +127,14 @@ def test_an_object_darkens_the_ground_on_the_side_away_from_the_key_lamp():
 
 def test_a_lamp_lights_the_origin_by_the_inverse_square_law():
     once = lone()
-    twice = replace(
-        once,
-        lamps={name: tuple(2 * x for x in position) for name, position in LAMP_POSITIONS.items()},
-    )
+    far = {name: tuple(2 * x for x in position) for name, position in LAMP_POSITIONS.items()}
+    twice = replace(once, lamps=far)
     lamps, origin = pack_lamps([once, twice]), torch.zeros(3, 2)
     for index, name in enumerate(LAMP_NAMES):
-        near, far = lamp_light(lamps, index, torch.tensor([0, 1]), origin).irradiances.T
-        torch.testing.assert_close(far, near / 4)
+        bright, dim = lamp_light(lamps, index, torch.tensor([0, 1]), origin).irradiances.T
+        torch.testing.assert_close(dim, bright / 4)
         expected = LAMP_INTENSITIES[name] / np.square(LAMP_POSITIONS[name]).sum()
-        assert float(near.max()) == pytest.approx(expected, rel=1e-5)
+        assert float(bright.max()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_scene_is_lit_by_its_own_lamps(scenes):
@@ -152,11 +147,8 @@ def test_a_scene_is_lit_by_its_own_lamps(scenes):
 @pytest.mark.parametrize(("material", "mirrors"), [("metal", True), ("rubber", False)])
 def test_metal_mirrors_its_neighbour_and_rubber_does_not(material, mirrors):
     def with_neighbour(color):
-        objects = (
-            lone("cube", material).objects
-            + lone("cube", color=color, position=(1.8, -1.2, 0.7)).objects
-        )
-        return replace(lone(), objects=objects)
+        neighbour = lone("cube", color=color, position=(1.8, -1.2, 0.7))
+        return replace(lone(), objects=lone("cube", material).objects + neighbour.objects)
 
     red, blue = (render([with_neighbour(color)], 60, 80) for color in ("red", "blue"))
     on_cube = red.masks[0] == 1
@@ -165,11 +157,8 @@ def test_metal_mirrors_its_neighbour_and_rubber_does_not(material, mirrors):
 
 
 def test_metal_is_seen_in_metal_by_a_second_bounce():
-    objects = (
-        lone(material="metal").objects
-        + lone("sphere", "metal", "red", position=(0.9, 1.2, 0.7)).objects
-    )
-    scene = replace(lone(), objects=objects)
+    red = lone("sphere", "metal", "red", position=(0.9, 1.2, 0.7))
+    scene = replace(lone(), objects=lone(material="metal").objects + red.objects)
     once, twice = (render([scene], 60, 80, effects=Effects(bounces=bounces)) for bounces in (1, 2))
     differs = (once.images - twice.images).abs().amax(1)[0] > 0.02
     assert bool((once.masks[0][differs] > 0).all()) and differs.sum() > 10
@@ -202,9 +191,8 @@ def test_images_resemble_blenders_where_nothing_was_fitted():
     folder = SHARED_DATA / "blender_320x240"
     if not folder.is_dir():
         pytest.skip(f"needs {folder}")
-    scenes = read_records(folder / "scenes.json")[
-        1:24:4
-    ]  # odd numbers: the ambient light is fitted on the even ones
+    # odd numbers: the ambient light is fitted on the even ones
+    scenes = read_records(folder / "scenes.json")[1:24:4]
     pixels = [
         np.asarray(Image.open(folder / "images" / scene.filename).convert("RGB"))
         for scene in scenes

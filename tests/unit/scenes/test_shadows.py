@@ -49,45 +49,32 @@ def shares(
 
 
 def sampled_shares(scene: Scene, points: torch.Tensor) -> torch.Tensor:
-    """The share (N,) of the lamp's disk, turned towards each point, that rays to many places on it
-    reach.
-    """
+    """The share (N,) of many places on the lamp's disk, turned to each point, that rays reach."""
     light = to_lamp(points)
     right = torch.nn.functional.normalize(
         torch.linalg.cross(light.directions, torch.tensor([[0.0], [0.0], [1.0]]), dim=0), dim=0
     )
     up = torch.linalg.cross(right, light.directions, dim=0)
-    objects, scenes, reached = (
-        pack_objects([scene]),
-        torch.zeros(points.shape[1], dtype=torch.int64),
-        0.0,
-    )
+    objects = pack_objects([scene])
+    scenes = torch.zeros(points.shape[1], dtype=torch.int64)
+    reached = 0.0
     for index in range(PLACES):
-        radius, angle = (
-            RADIUS * math.sqrt((index + 0.5) / PLACES),
-            index * 2.399963,
-        )  # a sunflower's even spiral
+        radius = RADIUS * math.sqrt((index + 0.5) / PLACES)
+        angle = index * 2.399963  # a sunflower's even spiral
         aim = LAMP[:, None] + radius * (math.cos(angle) * right + math.sin(angle) * up) - points
         distances = aim.norm(dim=0)
-        reached = (
-            reached
-            + (
-                nearest_hits(objects, Rays(points, aim / distances, scenes)).distances > distances
-            ).float()
-        )
+        hits = nearest_hits(objects, Rays(points, aim / distances, scenes))
+        reached = reached + (hits.distances > distances).float()
     return reached / PLACES
 
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
 def test_soft_shadows_match_many_shadow_rays(shape):
     points = floor()
-    points = points[
-        :, (points[:2] - torch.tensor([[0.4], [-0.3]])).norm(dim=0) > 0.1
-    ]  # not where the shape stands
-    expected, ours = (
-        sampled_shares(scene_of(shape), points),
-        shares(scene_of(shape), points, RADIUS),
-    )
+    # not where the shape stands
+    points = points[:, (points[:2] - torch.tensor([[0.4], [-0.3]])).norm(dim=0) > 0.1]
+    expected = sampled_shares(scene_of(shape), points)
+    ours = shares(scene_of(shape), points, RADIUS)
     partly = (expected > 0.02) & (expected < 0.98)
     assert partly.sum() > 30 and (expected == 0).any() and (expected == 1).any()
     assert (ours - expected).abs().max() < 0.2  # at corners, where an outline is not straight
@@ -109,16 +96,13 @@ def test_an_object_does_not_shade_itself():
 
 def test_two_objects_shade_at_least_as_much_as_one():
     points = floor()
-    one, two = shares(scene_of("cube"), points, RADIUS), shares(scene_of("cube", 2), points, RADIUS)
-    assert (
-        bool((two <= one + 1e-6).all()) and bool((two < one - 0.5).any()) and bool((two >= 0).all())
-    )
+    one, two = (shares(scene_of("cube", count), points, RADIUS) for count in (1, 2))
+    assert (two <= one + 1e-6).all() and (two < one - 0.5).any() and (two >= 0).all()
 
 
 def test_an_object_behind_the_lamp_throws_no_shadow():
-    above = Scene(
-        objects=(SceneObject("cube", "large", "rubber", "red", 0.0, (6.0, -4.0, 10.0)),)
-    )  # origin, lamp, cube
+    # origin, lamp, cube
+    above = Scene(objects=(SceneObject("cube", "large", "rubber", "red", 0.0, (6.0, -4.0, 10.0)),))
     assert float(shares(above, torch.zeros(3, 1), RADIUS)) == 1
 
 

@@ -1,6 +1,4 @@
-"""Textures are functions of place, colours, scale and seed; they dress objects and ground, and
-nothing else changes.
-"""
+"""Textures are functions of place, colours, scale and seed; only objects and ground show them."""
 
 from dataclasses import replace
 
@@ -37,10 +35,8 @@ def points(count=4000, half=2.0, seed=0):
 
 def shares(texture: Texture, places: torch.Tensor) -> torch.Tensor:
     """Share (N,) of the second colour at places (3, N)."""
-    packed = pack_textures([texture])
-    return surface_colors(
-        packed, torch.zeros(places.shape[1], dtype=torch.int64), places, torch.zeros_like(places)
-    )[0]
+    owners = torch.zeros(places.shape[1], dtype=torch.int64)
+    return surface_colors(pack_textures([texture]), owners, places, torch.zeros_like(places))[0]
 
 
 def black_and_white(kind: str, scale=0.8, seed=5) -> Texture:
@@ -104,9 +100,8 @@ def test_the_hash_is_that_of_plain_integers(cell, seed):
     word = mixed(seed * PRIMES[3] % 2**32)
     for coordinate, prime in zip(cell, PRIMES, strict=False):
         word = mixed((word ^ (coordinate * prime)) % 2**32)
-    assert (
-        hash_cells(torch.tensor(cell)[:, None], torch.tensor([seed])).item() == (word >> 8) / 2**24
-    )
+    found = hash_cells(torch.tensor(cell)[:, None], torch.tensor([seed]))
+    assert found.item() == (word >> 8) / 2**24
 
 
 def test_hashes_are_spread_evenly_and_neighbours_are_unlike():
@@ -132,13 +127,8 @@ def test_a_pattern_moves_turns_and_grows_with_its_object():
     local = points(half=1.0)
 
     def placed(item):  # by hand: turned, grown, moved
-        turn = torch.tensor(
-            [
-                [np.cos(item.yaw), -np.sin(item.yaw), 0],
-                [np.sin(item.yaw), np.cos(item.yaw), 0],
-                [0, 0, 1],
-            ]
-        )
+        cos, sin = np.cos(item.yaw), np.sin(item.yaw)
+        turn = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
         return item.radius * turn.float() @ local + torch.tensor(item.position)[:, None]
 
     for index, item in enumerate((here, there)):
@@ -161,15 +151,14 @@ def test_ground_stays_as_it_is_when_objects_move():
 @pytest.mark.parametrize("material", ["rubber", "metal"])
 @pytest.mark.parametrize("kind", ["checker", "noise"])
 def test_a_texture_of_the_objects_own_colour_changes_nothing(material, kind):
-    worn = Texture(kind, (COLORS["red"],) * 2, 1.0, 0)
+    own = Texture(kind, (COLORS["red"],) * 2, 1.0, 0)
     plain, dressed = (
         render([scene], HEIGHT, WIDTH, samples=4).images
-        for scene in (lone(material=material), lone(material=material, texture=worn))
+        for scene in (lone(material=material), lone(material=material, texture=own))
     )
     torch.testing.assert_close(plain, dressed, atol=1e-5, rtol=0)
-    named = render(
-        [lone(material=material, color="blue", texture=worn)], HEIGHT, WIDTH, samples=4
-    ).images
+    blue = lone(material=material, color="blue", texture=own)
+    named = render([blue], HEIGHT, WIDTH, samples=4).images
     assert torch.equal(named, dressed)  # the name of the colour shows nowhere
 
 
@@ -230,11 +219,7 @@ def test_every_device_shows_the_same_textures(device):
     owners = torch.arange(8).repeat_interleave(500)
     plain = torch.full((3, 4000), 0.5)
     there = surface_colors(packed, owners.to(device), points().to(device), plain.to(device)).cpu()
-    here = torch.cat(
-        [
-            shares(black_and_white(kind), points()[:, 500 * k : 500 * k + 500])
-            for k, kind in enumerate(TEXTURE_KINDS)
-        ]
-    )
+    parts = zip(TEXTURE_KINDS, points().split(500, dim=1), strict=False)
+    here = torch.cat([shares(black_and_white(kind), part) for kind, part in parts])
     assert (there[0, :3500] - here).abs().gt(1e-3).float().mean() < 1e-2
     assert torch.equal(there[:, 3500:], plain[:, 3500:])
