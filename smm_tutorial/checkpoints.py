@@ -1,5 +1,4 @@
-"""Checkpoints: one safetensors file each, the record (config, seed, step, revision, hardware,
-versions) as JSON inside.
+"""Checkpoints: a safetensors file each, with the record of the run as JSON inside.
 
 One file, written beside and moved into place, is either the old checkpoint or the new one, whenever
 the machine dies. Safetensors holds numbers and text alone: opening a stranger's file runs nothing.
@@ -43,9 +42,7 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or damaged
-    file.
-    """
+    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or damaged file."""
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -59,14 +56,15 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         ) from None
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise CheckpointError(
-            f"{path} is damaged or no safetensors file ({error}): fetch it anew (git checkout, for a committed one), "
-            "or delete it and train again"
+            f"{path} is damaged or no safetensors file ({error}): fetch it anew (git checkout, for "
+            "a committed one), or delete it and train again"
         ) from error
 
 
 def build(record: dict, source: str = "the record") -> nn.Module:
-    """The network that a record describes, its weights not yet set. Raises `CheckpointError` for an
-    unknown one.
+    """The network that a record describes, its weights not yet set.
+
+    Raises `CheckpointError` for an unknown one.
     """
     if record.get("model") not in MODELS:
         raise CheckpointError(
@@ -83,37 +81,34 @@ def build(record: dict, source: str = "the record") -> nn.Module:
 
 
 def load(name: str | Path) -> Checkpoint:
-    """A committed checkpoint by name (`available()` lists them), one of a run on this machine by
-    its name, or any file.
+    """A committed checkpoint or a run on this machine by its name, or any checkpoint by its file.
+
+    `available()` lists the committed ones. The record is as the file has it: `results.records`
+    brings older ones up to date.
 
     Raises `CheckpointError` when there is none, when it is damaged, or when its tensors do not fit
     its config.
     """
-    committed, run = (
-        paths.checkpoints_dir() / f"{name}.safetensors",
-        paths.runs_dir() / name / f"{name}.safetensors",
-    )
-    path = next((path for path in (committed, run) if path.is_file()), Path(name))
+    folders = (paths.checkpoints_dir(), paths.runs_dir() / name)
+    named = [file for folder in folders if (file := folder / f"{name}.safetensors").is_file()]
+    path = next(iter(named), Path(name))
     if not path.is_file():
         raise CheckpointError(
-            f"there is no checkpoint {str(name)!r}: known are {available()}, or give the path of a file"
+            f"there is no checkpoint {str(name)!r}: known are {available()}, "
+            "or give the path of a file"
         )
     tensors, record = read(path)
-    with torch.device(
-        "meta"
-    ):  # a config that asks for far too much costs nothing before the shapes are compared
-        expected = {
-            key: tuple(tensor.shape)
-            for key, tensor in build(record, str(path)).state_dict().items()
-        }
     found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    # On this device a config that asks for far too much costs nothing before it is refused.
+    with torch.device("meta"):
+        described = build(record, str(path)).state_dict()
+    expected = {key: tuple(tensor.shape) for key, tensor in described.items()}
     if expected != found:
-        odd = sorted(
-            key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
-        )
+        odd = [key for key in sorted(expected | found) if expected.get(key) != found.get(key)]
         raise CheckpointError(
-            f"{path} does not fit its own config at {odd[0]}: expected {expected.get(odd[0])}, found {found.get(odd[0])} "
-            f"({len(odd)} tensors differ): it belongs to another version of this project"
+            f"{path} does not fit its own config at {odd[0]}: expected {expected.get(odd[0])}, "
+            f"found {found.get(odd[0])} ({len(odd)} tensors differ): it belongs to another version "
+            "of this project"
         )
     model = build(record, str(path))
     model.load_state_dict(tensors)

@@ -1,7 +1,7 @@
 """A tiny run that `torchrun` starts in several processes: `FOLDER INCIDENT`.
 
-INCIDENT: `none`, or what happens from step 5 on: its second process is `killed`, or the run waits to
-be `interrupted`.
+INCIDENT: `none`, or what happens from step 5 on. Its second process is `killed`, or the run waits
+to be `interrupted`.
 """
 
 import os

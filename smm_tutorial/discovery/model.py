@@ -1,5 +1,6 @@
-"""Object discovery: an autoencoder whose bottleneck is a set of slots, trained on pixels alone
-(Slot Attention, sec. 3.2).
+"""The network of object discovery: an autoencoder whose bottleneck is a set of slots.
+
+It learns from pixels alone (Slot Attention, arXiv 2006.15055, sec. 3.2).
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +21,7 @@ MaskPrior = Literal["share", "none"]
 
 @dataclass(frozen=True)
 class DiscoveryConfig:
-    """Everything that decides an `ObjectDiscovery` network. Compared models differ in `slots`
-    alone.
+    """Everything that decides an `ObjectDiscovery`. Compared models differ in `slots` alone.
 
     The papers' network: convolutions and decoder `paper`, image_size 128, encoder_stride 1, 64
     channels, slot_dim 64.
@@ -45,9 +45,7 @@ class DiscoveryConfig:
     decoder_grid: int = 8  # cells a side that decoders but `pixel` start from
     mask_prior: MaskPrior = "share"
     pixel_scale: float = 0.1  # standard deviation of a pixel about its slot's painting
-    slot_options: dict = field(
-        default_factory=dict
-    )  # passed on to the slot module: start, content, gradient, ...
+    slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
 
 
 @dataclass
@@ -65,9 +63,7 @@ class DiscoveryOutput:
 
     @property
     def masks(self) -> Tensor:
-        """Weights of the slots at each pixel, before the pixel is seen -> `(B, K, H, W)`, sum to 1
-        over K.
-        """
+        """Weights of the slots before a pixel is seen -> `(B, K, H, W)`, sum to 1 over K."""
         return self.log_masks.exp()
 
     @property
@@ -86,9 +82,7 @@ class DiscoveryOutput:
         return self.log_masks - squares / (2 * self.pixel_scale**2)
 
     def responsibilities(self, images: Tensor) -> Tensor:
-        """The E-step on pixels: weights of the slots once the pixels `(B, 3, H, W)` are seen ->
-        `(B, K, H, W)`.
-        """
+        """Weights of the slots once pixels `(B, 3, H, W)` are seen, an E-step -> `(B, K, H, W)`."""
         return self.log_joint(images).softmax(dim=1)
 
 
@@ -98,8 +92,8 @@ class ObjectDiscovery(SlotModel):
     def __init__(self, config: DiscoveryConfig):
         if config.slots not in SLOT_MODULES or config.decoder not in DECODERS:
             raise ValueError(
-                f"slots must be one of {sorted(SLOT_MODULES)} and decoder one of {sorted(DECODERS)}, "
-                f"got {config.slots!r} and {config.decoder!r}"
+                f"slots must be one of {sorted(SLOT_MODULES)} and decoder one of "
+                f"{sorted(DECODERS)}, got {config.slots!r} and {config.decoder!r}"
             )
         if config.mask_prior not in get_args(MaskPrior):
             raise ValueError(f"mask_prior must be 'share' or 'none', got {config.mask_prior!r}")

@@ -14,7 +14,7 @@ def _shares(seed: int, count: int, components: int) -> np.ndarray:
     return np.random.default_rng(seed).dirichlet(np.arange(1, components + 1), size=count)
 
 
-# ------------------------------------------------------------------------------------------ nearest
+# nearest
 
 
 def nearest_mean(points: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ register(
 )
 
 
-# ---------------------------------------------------------------------------------- soft assignment
+# soft assignment
 
 
 def soft_assignment(points: np.ndarray, means: np.ndarray, temperature: float) -> np.ndarray:
@@ -125,7 +125,7 @@ register(
 )
 
 
-# ---------------------------------------------------------------------------------------- the bound
+# the bound
 
 
 def lower_bound(log_joint: np.ndarray, shares: np.ndarray) -> float:
@@ -190,7 +190,7 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------------- log-sum-exp
+# log-sum-exp
 
 
 def log_sum_exp(values: np.ndarray) -> np.ndarray:
@@ -240,7 +240,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------------- M step
+# M step
 
 
 def m_step_diagonal(
@@ -307,7 +307,7 @@ register(
 )
 
 
-# ---------------------------------------------------------------------------------------------- BIC
+# BIC
 
 
 def bic_of_full_mixture(

@@ -14,7 +14,7 @@ def _shares(seed: int, *shape: int) -> Tensor:
     return (1.5 * normal(seed, *shape)).softmax(dim=-1)
 
 
-# ------------------------------------------------------------------------------- without a distance
+# without a distance
 
 
 def shares_by_dot_product(points: Tensor, means: Tensor, temperature: float) -> Tensor:
@@ -72,7 +72,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------------- attend
+# attend
 
 
 def attend(queries: Tensor, keys: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------ weighted mean
+# weighted mean
 
 
 def weighted_mean(shares: Tensor, values: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ register(
 )
 
 
-# ---------------------------------------------------------------------------------------------- GRU
+# GRU
 
 
 def gru_step(
@@ -279,7 +279,7 @@ register(
 )
 
 
-# ---------------------------------------------------------------------------------------- log joint
+# log joint
 
 
 def log_joint(points: Tensor, means: Tensor, factors: Tensor, log_weights: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from smm_tutorial.exercises.core import Task, mistake, register
 from smm_tutorial.exercises.samples import normal, positive
 
-# ------------------------------------------------------------------------------ gradient of a start
+# gradient of a start
 
 
 def refine(
@@ -90,7 +90,7 @@ register(
 )
 
 
-# ----------------------------------------------------------------------------- expanding the square
+# expanding the square
 
 
 def expand_square(

@@ -17,7 +17,7 @@ def _gamma(seed: int, batch: int, inputs: int, slots: int) -> Tensor:
     return (normal(seed, batch, inputs, slots) + torch.arange(slots)).softmax(dim=2)
 
 
-# ---------------------------------------------------------------------------- where the border lies
+# where the border lies
 
 
 def border_radius(narrow: float, wide: float, weight: float, dim: int) -> float:
@@ -78,7 +78,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------------- E-step
+# E-step
 
 
 def log_responsibilities(
@@ -164,7 +164,7 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------- weights and means
+# weights and means
 
 
 def weights_and_means(gamma: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,7 +212,7 @@ register(
 )
 
 
-# ----------------------------------------------------------------------------------------- variance
+# variance
 
 
 def variance_about(gamma: Tensor, values: Tensor, means: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from smm_tutorial.exercises.core import Task, mistake, register
 LENS, SENSOR = 35, 32  # millimetres, CLEVR's camera
 
 
-# ------------------------------------------------------------------------------------------ project
+# project
 
 
 def project(
@@ -96,7 +96,7 @@ register(
 )
 
 
-# --------------------------------------------------------------------------------------- ray_sphere
+# ray_sphere
 
 
 def ray_sphere(
@@ -185,7 +185,7 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------------- nearest_hit
+# nearest_hit
 
 
 def nearest_hit(distances: np.ndarray) -> np.ndarray:
@@ -252,7 +252,7 @@ register(
 )
 
 
-# --------------------------------------------------------------------------------------- irradiance
+# irradiance
 
 
 def irradiance(
@@ -339,7 +339,7 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------------- shrink_mask
+# shrink_mask
 
 
 def shrink_mask(mask: np.ndarray, factor: int) -> np.ndarray:

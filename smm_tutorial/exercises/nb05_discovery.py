@@ -6,7 +6,7 @@ from torch import Tensor
 from smm_tutorial.exercises.core import Task, mistake, register
 from smm_tutorial.exercises.samples import generator
 
-# ------------------------------------------------------------------------------------------ compose
+# compose
 
 
 def compose(paintings: Tensor, logits: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------ attention map
+# attention map
 
 
 def attention_map(responsibilities: Tensor, size: int) -> Tensor:
@@ -110,7 +110,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------- best overlap
+# best overlap
 
 
 def best_overlap(true: Tensor, predicted: Tensor) -> float:

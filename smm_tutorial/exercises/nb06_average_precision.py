@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smm_tutorial.exercises.core import Task, mistake, register
 
-# ----------------------------------------------------------------------------------- true positives
+# true positives
 
 
 def true_positives(alike: Tensor, distances: Tensor, threshold: float) -> Tensor:
@@ -119,7 +119,7 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------- average precision
+# average precision
 
 
 def average_precision(right: Tensor, num_targets: int) -> float:
@@ -209,7 +209,7 @@ register(
 )
 
 
-# -------------------------------------------------------------------------------------- half a loop
+# half a loop
 
 
 def scored_images(order: Sequence[int], batch_size: int) -> Sequence[int]:

@@ -34,7 +34,7 @@ def _sets(seed: int, images: int, slots: int, real: int) -> tuple[Tensor, Tensor
     return predictions, targets
 
 
-# --------------------------------------------------------------------------------------- pair costs
+# pair costs
 
 
 def pair_costs(predictions: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
@@ -114,7 +114,7 @@ register(
 )
 
 
-# ------------------------------------------------------------------------------------ best matching
+# best matching
 
 
 def best_matching(costs: Tensor) -> tuple[int, ...]:
@@ -202,7 +202,7 @@ register(
 )
 
 
-# ----------------------------------------------------------------------------------------- set loss
+# set loss
 
 
 def _costs_of_images(predictions: Tensor, targets: Tensor) -> list[Tensor]:

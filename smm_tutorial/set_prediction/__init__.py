@@ -1,9 +1,9 @@
 """Set prediction: a network learns from scene records to say what is where.
 
 `targets` turns scenes into sets of vectors, `model` is the network. `matching`, `loss` and `recipe`
-say how it learns, `runs` trains it: `train` takes a `SetPredictionRun`, the choices of a run. `average_precision` judges predicted sets as the papers do,
-`scores` looks closer, and `evaluation` puts the scores into records, from which `tables` are made.
-`released` reads the authors' weights.
+say how it learns, `runs` trains it: `train` takes a `SetPredictionRun`, the choices of a run.
+`average_precision` judges predicted sets as the papers do, `scores` looks closer, and `evaluation`
+puts the scores into records, from which `tables` are made. `released` reads the authors' weights.
 """
 
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr, right_predictions

@@ -1,5 +1,7 @@
-"""Set prediction: what is where, one vector a slot, trained on scene records (Slot Attention, sec.
-3.3; SMM, sec. 4).
+"""The network of set prediction: what is where, one vector per slot.
+
+It learns from scene records (Slot Attention, arXiv 2006.15055, sec. 3.3; SMM, arXiv 2311.04640,
+sec. 4).
 """
 
 from dataclasses import dataclass, field
@@ -18,8 +20,9 @@ NUM_COORDINATES = 3
 
 @dataclass(frozen=True)
 class SetPredictionConfig:
-    """Everything that decides a `SetPredictor`. Compared models differ in `slots` alone. As it
-    stands, the paper's sizes.
+    """Everything that decides a `SetPredictor`; by default the paper's sizes.
+
+    Compared models differ in `slots` alone.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -31,9 +34,7 @@ class SetPredictionConfig:
     encoder_channels: int = 64
     encoder_stride: int = 4
     head_dim: int = 64  # hidden width of the two heads
-    slot_options: dict = field(
-        default_factory=dict
-    )  # passed on to the slot module: start, content, gradient, ...
+    slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
 
 
 @dataclass
@@ -50,9 +51,7 @@ class SetPrediction:
 
 
 class SetHeads(nn.Module):
-    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: one MLP for the coordinates, one for
-    everything else.
-    """
+    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: an MLP for coordinates, one for the rest."""
 
     def __init__(self, slot_dim: int, hidden_dim: int):
         super().__init__()

@@ -113,7 +113,7 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-# ---------------------------------------------------------------------------- the checks themselves
+# the checks themselves
 
 
 def test_a_broken_link_is_found(tmp_path):

@@ -113,7 +113,7 @@ def test_unit_tests_lie_in_the_folders_of_what_they_test():
     assert find_stray_tests(ROOT / "tests" / "unit", LIBRARY) == []
 
 
-# ---------------------------------------------------------------------------- the checks themselves
+# the checks themselves
 
 
 @pytest.fixture(scope="module")

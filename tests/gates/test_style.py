@@ -78,7 +78,7 @@ def test_no_file_of_the_library_is_long():
     assert find_long_files(ROOT / "smm_tutorial") == []
 
 
-# ---------------------------------------------------------------------------- the checks themselves
+# the checks themselves
 
 
 @pytest.mark.parametrize("file", ["smm_tutorial/new.py", "tests/unit/slots/test_new.py"])

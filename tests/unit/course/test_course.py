@@ -37,7 +37,7 @@ def test_a_folder_without_notebooks_is_refused(tmp_path):
         main(["--folder", str(tmp_path)])
 
 
-# ------------------------------------------------------------------------------------ dependencies
+# dependencies
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_the_toy_is_proven():
     prove(TOY)
 
 
-# ----------------------------------------------------------------------------------------- judging
+# judging
 
 
 def left_open(scores):
@@ -157,7 +157,7 @@ def test_an_answer_that_changes_its_arguments_spoils_nothing():
     assert judge(TOY, normalise).status == "right"
 
 
-# ----------------------------------------------------------------------------------- the decorator
+# the decorator
 
 
 def test_a_pending_exercise_hands_back_the_solution(toy, capsys):
@@ -234,7 +234,7 @@ def test_a_line_break_in_a_tasks_text_is_a_space():
     assert "Divide by `scores .sum()`." in bundle["text/plain"]
 
 
-# --------------------------------------------------------------------------------------- the proof
+# the proof
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_solution_that_fails_is_the_courses_fault_and_not_the_learners():
         judge(replace(TOY, solution=broken), normalise)
 
 
-# --------------------------------------------------------------------------------------- comparing
+# comparing
 
 EQUAL = [
     (np.array([1.0, np.nan]), np.array([1.0, np.nan])),

@@ -42,7 +42,7 @@ CONFIGS = [
 ]
 
 
-# ----------------------------------------------------------------------------------------------------------- targets
+# targets
 
 
 def test_a_target_is_the_object_number_by_number():
@@ -114,7 +114,7 @@ def test_scenes_that_do_not_fit_are_refused():
         set_targets([record], 6)
 
 
-# ----------------------------------------------------------------------------------------------------------- network
+# network
 
 
 def network(config):
