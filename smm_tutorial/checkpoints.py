@@ -42,7 +42,7 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or damaged file."""
+    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or bad file."""
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
