@@ -5,7 +5,6 @@ Everything is seen at the size that a model takes. Scenes that are rendered here
 first asked for.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
+from smm_tutorial.datasets.own.rendering import available_processes
 from smm_tutorial.datasets.scene_images import join_scenes
 from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 
@@ -56,7 +56,7 @@ def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
 
 def _rendered(variant: str, split: str, size: int, count: int | None = None) -> SceneImages:
     count = RENDERED_COUNTS[split] if count is None else count
-    workers = (os.cpu_count() or 1) if split == "train" else 1
+    workers = available_processes() if split == "train" else 1
     return datasets.load(
         "rendered", split=split, size=size, variant=variant, count=count, workers=workers
     )

@@ -74,3 +74,8 @@ def _pixel_rays(scene: Scene, height: int, width: int, window: Window | None) ->
         directions=directions,
         scenes=torch.zeros(height * width, dtype=torch.int64),
     )
+
+
+def count_labels(mask: Tensor, count: int) -> Tensor:
+    """Pixels (count,) of each of the labels 1 to count in an integer map (H, W)."""
+    return mask.flatten().long().bincount(minlength=count + 1)[1:]

@@ -13,7 +13,7 @@ import numpy as np
 from smm_tutorial.scenes.additions import Mirror
 from smm_tutorial.scenes.camera import CAMERA_JITTER, CAMERA_POSITION, CLEVR_FRAME, pixel_coords
 from smm_tutorial.scenes.lighting import LAMP_JITTER, LAMP_POSITIONS
-from smm_tutorial.scenes.masks import scene_masks
+from smm_tutorial.scenes.masks import count_labels, scene_masks
 from smm_tutorial.scenes.records import (
     COLORS,
     DIRECTIONS,
@@ -196,6 +196,5 @@ def distance_before(mirror: Mirror, x: float, y: float) -> float:
 def _visible_pixels(scene: Scene) -> np.ndarray:
     """How many pixels each object shows in CLEVR's frame (K,), counted in a smaller frame."""
     height, width = (side // VISIBILITY_SCALE for side in CLEVR_FRAME)
-    labels = scene_masks(scene, height, width).flatten()
-    counts = labels.bincount(minlength=len(scene.objects) + 1)[1:]
+    counts = count_labels(scene_masks(scene, height, width), len(scene.objects))
     return counts.numpy() * VISIBILITY_SCALE**2

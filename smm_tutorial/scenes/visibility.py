@@ -8,19 +8,17 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.scenes.camera import MASKS_FRAME, PAPER_CROP, Window
-from smm_tutorial.scenes.masks import scene_masks
+from smm_tutorial.scenes.masks import count_labels, scene_masks
 from smm_tutorial.scenes.records import Scene
 
 
-def count_object_pixels(
-    masks: Iterable[Tensor], records: Iterable[Mapping[str, Any]]
-) -> np.ndarray:
+def countcount_labels(masks: Iterable[Tensor], records: Iterable[Mapping[str, Any]]) -> np.ndarray:
     """Pixels of every object of every scene, 0 for an object that does not show.
 
     masks: one integer map `(H, W)` per scene. records: one per mask, as in `SceneImages.records`.
     """
     counts = [
-        _object_pixels(mask, len(record["objects"]))
+        count_labels(mask, len(record["objects"]))
         for mask, record in zip(masks, records, strict=True)
     ]
     return torch.cat(counts).numpy()
@@ -44,12 +42,7 @@ def measure_crop(scenes: Iterable[Scene], window: Window = PAPER_CROP) -> list[C
     for scene in scenes:
         mask = scene_masks(scene, height, width)
         count = len(scene.objects)
-        whole = _object_pixels(mask, count).tolist()
-        inside = _object_pixels(mask[top:bottom, left:right], count).tolist()
+        whole = count_labels(mask, count).tolist()
+        inside = count_labels(mask[top:bottom, left:right], count).tolist()
         found += [CroppedObject(*pair) for pair in zip(whole, inside, strict=True) if pair[0]]
     return found
-
-
-def _object_pixels(mask: Tensor, count: int) -> Tensor:
-    """Pixels (count,) of labels 1 to count."""
-    return mask.flatten().long().bincount(minlength=count + 1)[1:]

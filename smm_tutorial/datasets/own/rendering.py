@@ -5,6 +5,7 @@ Each chunk has a random stream of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -109,6 +110,11 @@ def round_floats(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [round_floats(item) for item in value]
     return value
+
+
+def available_processes() -> int:
+    """How many processes may share the rendering on this machine: one per core."""
+    return os.cpu_count() or 1
 
 
 def map_in_processes(
