@@ -12,7 +12,9 @@ from smm_tutorial.scenes.masks import count_labels, scene_masks
 from smm_tutorial.scenes.records import Scene
 
 
-def countcount_labels(masks: Iterable[Tensor], records: Iterable[Mapping[str, Any]]) -> np.ndarray:
+def count_object_pixels(
+    masks: Iterable[Tensor], records: Iterable[Mapping[str, Any]]
+) -> np.ndarray:
     """Pixels of every object of every scene, 0 for an object that does not show.
 
     masks: one integer map `(H, W)` per scene. records: one per mask, as in `SceneImages.records`.
