@@ -7,10 +7,7 @@ Several GPUs: start the same command under `torchrun`, for example
 import argparse
 from typing import Any, get_args
 
-import torch
-from torch import nn
-
-from smm_tutorial import checkpoints, discovery, set_prediction
+from smm_tutorial import discovery, set_prediction
 from smm_tutorial.datasets.named_sets import TRAINING_DATA
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES
@@ -139,20 +136,13 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> dict | None:
     """Trains a run and keeps what is to be kept -> its record; None in all but one process."""
     if is_first_process():
-        size = f"{_count_parameters(task, run):,} parameters, {run.training.steps:,} steps"
-        print(f"{run.name}: {size}, in {run.folder}")
+        print(f"{run.name}: {run.training.steps:,} steps, in {run.folder}")
     model, record = task.train_and_record(run, command, tensorboard=options.tensorboard)
     if record is None:
         return None
     usual = "checkpoint" if run.purpose == "showcase" else "record"
-    keep = usual if options.keep is True else options.keep
-    checkpoint, kept = save_run(model, record, keep)
-    print(f"checkpoint {checkpoint}")
+    checkpoint, kept = save_run(model, record, usual if options.keep is True else options.keep)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"checkpoint {checkpoint}: {parameters:,} parameters")
     print(f"record {kept}")
-    return checkpoints.load(checkpoint).record
-
-
-def _count_parameters(task: Any, run: Run) -> int:
-    with torch.device("meta"):
-        model: nn.Module = task.build_model(run.config, run.seed)
-    return sum(parameter.numel() for parameter in model.parameters())
+    return record

@@ -32,6 +32,9 @@ class Run(Protocol):
     def name(self) -> str: ...
 
     @property
+    def folder(self) -> Path: ...
+
+    @property
     def training(self) -> TrainingConfig: ...
 
 
@@ -84,7 +87,7 @@ def describe_run(
         "minutes": round(result.seconds / 60, 1),
         "images_per_s": result.images_per_s,
         "peak_memory_mib": result.peak_memory_mib,
-        "validation": [entry for entry in read_log(run_folder(run.name)) if validated in entry],
+        "validation": [entry for entry in read_log(run.folder) if validated in entry],
         "provenance": made_by,
     }
 
