@@ -58,15 +58,13 @@ import torch
 
 from smm_tutorial.profiles import current_profile
 
-print(
-    f"Python {platform.python_version()}, numpy {numpy.__version__}, torch {torch.__version__}"
-)
-print(
-    "GPU:",
-    torch.cuda.get_device_name()
-    if torch.cuda.is_available()
-    else "none, and none is needed",
-)
+python = platform.python_version()
+gpu = "none, and none is needed"
+if torch.cuda.is_available():
+    gpu = torch.cuda.get_device_name()
+
+print(f"Python {python}, numpy {numpy.__version__}, torch {torch.__version__}")
+print("GPU:", gpu)
 print("profile:", current_profile().name)
 
 # %% [markdown]
@@ -83,21 +81,18 @@ from smm_tutorial.figures import show
 model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
 images, masks = scenes.batch(slice(0, 6))
-print(
-    f"{len(scenes)} test scenes; a batch of images is {tuple(images.shape)}, values in [0, 1]"
-)
+shape = tuple(images.shape)
+print(f"{len(scenes)} test scenes; a batch of images is {shape}, values in [0, 1]")
 
 # %%
-rows = [
-    [figures.displayable(image) for image in images],
-    [figures.color_map(mask) for mask in masks],
-]
-figure = figures.panels(
-    rows, [f"scene {index}" for index in range(6)], "Scenes and their true masks"
-)
+pictures = [figures.to_picture(image) for image in images]
+maps = [figures.color_map(mask) for mask in masks]
+titles = [f"scene {index}" for index in range(6)]
+title = "Scenes and their true masks"
 show(
-    figure,
-    alt="Top: six small CLEVR pictures. Below each, its true mask, one colour an object and grey for the ground.",
+    figures.picture_rows_figure([pictures, maps], titles, title),
+    alt="Top: six small CLEVR pictures. Below each, its true mask, "
+    "one colour an object and grey for the ground.",
 )
 
 # %% [markdown]
@@ -116,23 +111,23 @@ with torch.no_grad():
     noise = model.start_noise(len(images), torch.Generator().manual_seed(0))
     output = model(images, noise=noise, return_history=True)
 
-figure = figures.decomposition_figure(images, output)
 show(
-    figure,
-    alt="Six scenes taken apart: one slot paints the ground, most others one object each; a few share one.",
+    figures.decomposition_figure(images, output),
+    alt="Six scenes taken apart: one slot paints the ground, "
+    "most others one object each; a few share one.",
 )
 
 # %% [markdown]
 # ## How it gets there
 #
 # A slot starts from noise around a learned start. A few rounds of clustering follow: inputs are shared out among
-# slots, slots move to what they hold. Here are the shares, cell by cell of a 16 x 16 grid, after each round.
+# slots, slots move to what they hold. Here are the shares, cell by cell of a 24 x 24 grid, after each round.
 
 # %%
-figure = figures.iterations_figure(images, output.slots.history)
 show(
-    figure,
-    alt="For six scenes, the owner of each feature cell after each iteration: blurred at first, then by object.",
+    figures.iterations_figure(images, output.slot_output.history),
+    alt="For six scenes, the owner of each feature cell after each iteration: "
+    "blurred at first, then by object.",
 )
 
 # %% [markdown]
@@ -145,22 +140,21 @@ show(
 # %%
 from IPython.display import Markdown
 
-from smm_tutorial import discovery, report
+from smm_tutorial import discovery
 
-Markdown(report.discovery_table())
+Markdown(discovery.showcase_table())
 
 # %%
 shown = scenes.subset(range(current_profile().shown_scenes))
 scores = discovery.score(shown, discovery.segment(model, shown))
-print(
-    f"scored now on {scores['images']} test scenes: FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}"
-)
-assert (
-    scores["mbo"] > 0.5
-)  # what the record says, give or take the few scenes of this profile
+fg_ari, mbo = scores["fg_ari"], scores["mbo"]
+print(f"scored now on {len(shown)} test scenes: FG-ARI {fg_ari:.3f}, mBO {mbo:.3f}")
+
+# This is what the record says, give or take the few scenes of this profile.
+assert mbo > 0.5
 
 # %% [markdown]
-# Read the table with care. The model trained for half an hour on one CPU core, at 32 pixels, with one seed; nothing here
+# Read the table with care. The model trained for little more than an hour on a CPU, at 48 pixels, with one seed; nothing here
 # compares it with another slot module yet. But it is well ahead of a mixture on raw pixels, which learned nothing, and it
 # takes the scenes of another renderer apart as well as ours. What it still gets wrong, notebook 05 shows.
 #

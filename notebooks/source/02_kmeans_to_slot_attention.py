@@ -56,30 +56,34 @@ install_missing()  # leaves torch and numpy as they are
 import numpy as np
 import torch
 
+from smm_tutorial.datasets import stick_sets
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.figures import show
-from smm_tutorial.figures.slots import SetStep, point_sets_figure
-from smm_tutorial.datasets.point_sets import stick_sets
 
-torch.set_default_dtype(
-    torch.float64
-)  # sixteen digits, to compare by hand and library closely
+# Sixteen digits, to compare by hand and library closely.
+torch.set_default_dtype(torch.float64)
+
 train_sets, groups = stick_sets(np.random.default_rng(0), 1024)  # (1024, 64, 2), (64,)
 test_sets, _ = stick_sets(np.random.default_rng(1), 64)
 true_shares = torch.nn.functional.one_hot(torch.tensor(groups)).double()  # (N, K)
 true_means = true_shares.T @ test_sets / true_shares.sum(dim=0)[:, None]  # (64, K, 2)
 
-panels = [
-    (
-        f"set {i}",
-        test_sets[i].numpy(),
-        SetStep(true_means[i].numpy(), true_shares.numpy()),
-    )
-    for i in range(4)
-]
+# %% [markdown]
+# Four of the sets, each stick in a colour of its own:
+
+# %%
+from smm_tutorial.figures import SetStep, point_sets_figure, show
+
+
+def panel(title, points, means, shares):
+    """One set of points, as `point_sets_figure` draws it."""
+    return title, points.numpy(), SetStep(means.numpy(), shares.numpy())
+
+
+panels = [panel(f"set {i}", test_sets[i], true_means[i], true_shares) for i in range(4)]
 show(
     point_sets_figure(panels),
-    alt="Four sets of points, each four sticks leaning to the left, in four colours, at other places.",
+    alt="Four sets of points, each four sticks leaning to the left, in four colours, "
+    "at other places.",
 )
 
 # %% [markdown]
@@ -105,23 +109,23 @@ def soft_k_means(points, means, temperature, iterations):
     return means, shares
 
 
-points, start = test_sets[3], test_sets[3, [3, 20, 40, 60]]  # (64, 2), (4, 2)
+# %% [markdown]
+# One set, from one point of each stick:
+
+# %%
+points = test_sets[3]  # (64, 2)
+start = points[[3, 20, 40, 60]]  # (4, 2)
 panels = []
 for iterations in (0, 1, 30):
-    means, _ = (
-        soft_k_means(points, start, 0.3, iterations) if iterations else (start, None)
-    )
+    means = start
+    if iterations > 0:
+        means, _ = soft_k_means(points, start, 0.3, iterations)
     _, shares = soft_k_means_step(points, means, 0.3)
-    panels.append(
-        (
-            f"after {iterations} iterations",
-            points.numpy(),
-            SetStep(means.numpy(), shares.numpy()),
-        )
-    )
+    panels.append(panel(f"after {iterations} iterations", points, means, shares))
 show(
     point_sets_figure(panels),
-    alt="Soft k-means on one set, from one point of each stick. In the end it cuts across sticks.",
+    alt="Soft k-means on one set, from one point of each stick. "
+    "In the end it cuts across sticks.",
 )
 
 # %% [markdown]
@@ -153,7 +157,10 @@ show(
 # %%
 @exercise("slots.shares_by_dot_product")
 def shares_by_dot_product(points, means, temperature):
-    """points (N, D), means (K, D), temperature > 0 -> shares (N, K) of soft k-means, without any distance."""
+    """Shares (N, K) of soft k-means, without any distance.
+
+    points (N, D), means (K, D), temperature > 0
+    """
     ...
 
 
@@ -172,16 +179,15 @@ print("dot product with bias = distance, at three temperatures")
 # *bare* dot product $x^\top \mu_k$? (Set $x^\top \mu_1 = x^\top \mu_2$.)
 
 # %%
-from smm_tutorial.figures.slots import length_figure
+from smm_tutorial.figures import length_figure
 
-others, corners = (
-    test_sets[1],
-    true_means[1],
-)  # another set, (64, 2), and the middles of its sticks, (4, 2)
+others = test_sets[1]  # another set, (64, 2)
+corners = true_means[1]  # the middles of its sticks, (4, 2)
 show(
-    length_figure(others.numpy(), corners.numpy(), 1.0, temperature=0.3),
-    alt="Territories of four slots. By distance each slot lies in its own. By bare dot product they are wedges that meet at "
-    "zero, the ring, and the slot near zero owns next to nothing.",
+    length_figure(others.numpy(), corners.numpy(), factor=1.0, temperature=0.3),
+    alt="Territories of four slots. By distance each slot lies in its own. "
+    "By bare dot product they are wedges that meet at zero, the ring, "
+    "and the slot near zero owns next to nothing.",
 )
 
 # %% [markdown]
@@ -199,17 +205,15 @@ show(
 temperature = 0.3
 slots = corners
 by_distance = soft_k_means_step(others, slots, temperature)[1].log()  # (N, K)
-by_dot = (others @ slots.T / temperature).log_softmax(dim=1)
+by_dot = (others @ slots.T / temperature).log_softmax(dim=1)  # (N, K)
 odds = (by_dot[:, 0] - by_dot[:, 1]) - (by_distance[:, 0] - by_distance[:, 1])  # (N,)
 lengths = slots.square().sum(dim=1)
 assert_close(odds, ((lengths[0] - lengths[1]) / (2 * temperature)).expand(64))
 print(f"log odds of slots 0 and 1 differ by {odds[0]:.3f} for each of 64 inputs")
 
 equal = 2 * slots / slots.norm(dim=1, keepdim=True)  # all of length 2
-assert_close(
-    (others @ equal.T / temperature).softmax(dim=1),
-    soft_k_means_step(others, equal, temperature)[1],
-)
+by_dot = (others @ equal.T / temperature).softmax(dim=1)
+assert_close(by_dot, soft_k_means_step(others, equal, temperature)[1])
 print("slots of equal length: dot product = distance")
 
 # %% [markdown]
@@ -218,9 +222,8 @@ print("slots of equal length: dot product = distance")
 # %%
 from smm_tutorial import widgets
 
-slider = widgets.length_slider(
-    others.numpy(), corners.numpy(), np.geomspace(0.25, 4, 9)
-)
+factors = np.geomspace(0.25, 4, 9)
+slider = widgets.length_slider(others.numpy(), corners.numpy(), factors)
 slider.show()
 slider.slider.value = 4.0  # as your mouse would
 
@@ -236,22 +239,23 @@ slider.slider.value = 4.0  # as your mouse would
 
 # %%
 def layer_norm(x, eps=0.0):
-    """x (..., D) -> mean 0, variance 1 over the last axis; eps keeps a constant vector from dividing by zero."""
+    """x (..., D) -> mean 0, variance 1 over the last axis.
+
+    eps keeps a constant vector from dividing by zero.
+    """
     centred = x - x.mean(dim=-1, keepdim=True)
     return centred / (centred.square().mean(dim=-1, keepdim=True) + eps).sqrt()
 
 
+# %%
 features = torch.randn(1000, 32, generator=torch.Generator().manual_seed(0)) * 5 + 3
-assert_close(layer_norm(features).norm(dim=1), torch.full((1000,), np.sqrt(32)))
+lengths = layer_norm(features).norm(dim=1)
+assert_close(lengths, torch.full((1000,), np.sqrt(32)))
 assert_close(layer_norm(features, eps=1e-5), torch.nn.LayerNorm(32)(features))
-left = layer_norm(points).round().unique(dim=0)
-print(
-    f"32 features: every length is {layer_norm(features).norm(dim=1).mean():.4f}, the root of 32"
-)
-print(
-    f"2 features: {len(points)} points become {len(left)}:",
-    *(tuple(int(v) for v in row) for row in left),
-)
+print(f"32 features: every length is {lengths.mean():.4f}, the root of 32")
+
+left = layer_norm(points).round().int().unique(dim=0).tolist()
+print(f"2 features: {len(points)} points become {len(left)}:", *map(tuple, left))
 
 # %% [markdown]
 # Two values: is $x$ or $y$ larger? All else is gone. LayerNorm takes two dimensions away, and of two it leaves none
@@ -265,21 +269,23 @@ print(
 # $T = \sqrt D$. Why this one? The dot product of two independent vectors with entries of variance 1 has variance $D$.
 # Divided by its standard deviation $\sqrt D$, logits are of the order of 1 in any dimension.
 
+
 # %%
+def mean_largest_share(logits):
+    return logits.softmax(dim=1).amax(dim=1).mean()
+
+
 generator = torch.Generator().manual_seed(1)
 for width in (4, 64, 1024):
-    queries, keys = (
-        layer_norm(torch.randn(count, width, generator=generator))
-        for count in (5, 2000)
-    )
-    logits = keys @ queries.T  # (2000, 5)
-    firmest = [
-        (logits / scale).softmax(dim=1).max(dim=1).values.mean()
-        for scale in (1, np.sqrt(width))
-    ]
+    queries = layer_norm(torch.randn(5, width, generator=generator))
+    keys = layer_norm(torch.randn(2000, width, generator=generator))
+    products = keys @ queries.T  # (2000, 5)
+    undivided = mean_largest_share(products)
+    divided = mean_largest_share(products / np.sqrt(width))
     print(
-        f"D = {width:4}: dot products spread by {logits.std():4.1f}; a mean largest share of {firmest[0]:.2f}, "
-        f"divided by the root of D {firmest[1]:.2f}"
+        f"D = {width:4}: dot products spread by {products.std():4.1f}; "
+        f"a mean largest share of {undivided:.2f}, "
+        f"divided by the root of D {divided:.2f}"
     )
 
 # %% [markdown]
@@ -296,7 +302,10 @@ for width in (4, 64, 1024):
 # %%
 @exercise("slots.attend")
 def attend(queries, keys):
-    """queries (..., K, D), keys (..., N, D) -> shares (..., N, K): slots compete for each input."""
+    """Shares (..., N, K): slots compete for each input.
+
+    queries (..., K, D), keys (..., N, D)
+    """
     ...
 
 
@@ -305,27 +314,29 @@ def attend(queries, keys):
 # 2. Stick 3 has no slot.
 
 # %%
-from smm_tutorial.figures.slots import shares_figure
-
 places = points[[2, 9, 20, 40]]  # (4, 2)
-logits = -torch.cdist(points, places).square() / (
-    2 * 0.3
-)  # (N, K), distances for now: the plane is easy to draw
-over_slots, over_inputs = logits.softmax(dim=1), logits.softmax(dim=0)
+# Distances for now: the plane is easy to draw.
+logits = -torch.cdist(points, places).square() / (2 * 0.3)  # (N, K)
+over_slots = logits.softmax(dim=1)
+over_inputs = logits.softmax(dim=0)
 assert_close(over_slots.sum(dim=1), torch.ones(64))
 assert_close(over_inputs.sum(dim=0), torch.ones(4))
-most = over_inputs / over_inputs.max()
+
+# %%
+from smm_tutorial.figures import shares_figure
+
+tables = {
+    "softmax over slots": over_slots.numpy(),
+    "over inputs, scaled": (over_inputs / over_inputs.max()).numpy(),
+}
 show(
-    shares_figure(
-        {"softmax over slots": over_slots.numpy(), "over inputs, scaled": most.numpy()}
-    ),
-    alt="Two tables of 64 inputs by four slots. Over slots every row holds a dark cell. Over inputs the rows of one "
-    "stick are all pale: no slot looks there.",
+    shares_figure(tables),
+    alt="Two tables of 64 inputs by four slots. Over slots every row holds a dark "
+    "cell. Over inputs the rows of one stick are all pale: no slot looks there.",
 )
 for name, shares in (("over slots", over_slots), ("over inputs", over_inputs)):
-    print(
-        f"softmax {name:11}: stick 3 gets {shares[groups == 3].sum() / shares.sum():.0%} of all attention"
-    )
+    part = shares[groups == 3].sum() / shares.sum()
+    print(f"softmax {name:11}: stick 3 gets {part:.0%} of all attention")
 
 # %% [markdown]
 # Over slots every input is held by somebody, also those of stick 3, a quarter of them all. Over inputs nobody need
@@ -335,53 +346,55 @@ for name, shares in (("over slots", over_slots), ("over inputs", over_inputs)):
 # sticks will have a slot?
 
 # %%
-from smm_tutorial.datasets.point_sets import drawn_points
+from smm_tutorial.datasets import draw_points
 
 
 def run_in_the_plane(points, means, temperature, axis, iterations=30):
+    """Soft k-means, with the softmax over axis 1: slots, or over axis 0: inputs."""
     for _ in range(iterations):
-        shares = (-torch.cdist(points, means).square() / (2 * temperature)).softmax(
-            dim=axis
-        )  # axis 1: slots, 0: inputs
+        distances = torch.cdist(points, means).square()  # (N, K)
+        shares = (-distances / (2 * temperature)).softmax(dim=axis)
         means = shares.T @ points / shares.sum(dim=0)[:, None]
     return means, shares
 
 
+def draw_starts(sets, count, seed):
+    """`count` different points of each set, drawn by a seed: (B, count, 2)."""
+    return draw_points(sets, count, torch.Generator().manual_seed(seed))
+
+
+# %% [markdown]
+# A stick *has a slot* if it is the nearest stick to some slot. Count these sticks in each of the 64 test sets:
+
+
+# %%
 def sticks_with_a_slot(means, index):
-    """How many sticks of a test set are the nearest one to some slot: means (K, 2) -> 1 to 4."""
+    """How many sticks of test set `index` have a slot: means (K, 2) -> 1 to 4."""
     return len(torch.cdist(means, true_means[index]).argmin(dim=1).unique())
 
 
-starts = drawn_points(
-    test_sets, 4, torch.Generator().manual_seed(0)
-)  # (64, 4, 2): four points of each set
+starts = draw_starts(test_sets, 4, seed=0)  # (64, 4, 2)
 for temperature in (0.1, 0.3, 1.0):
     for name, axis in (("slots compete", 1), ("nobody competes", 0)):
-        ends = [
-            run_in_the_plane(p, s, temperature, axis)[0]
-            for p, s in zip(test_sets, starts, strict=True)
-        ]
-        found = np.array(
-            [sticks_with_a_slot(end, index) for index, end in enumerate(ends)]
-        )
+        found = []
+        for index, one_set in enumerate(test_sets):
+            ends, _ = run_in_the_plane(one_set, starts[index], temperature, axis)
+            found.append(sticks_with_a_slot(ends, index))
         print(
-            f"T = {temperature}, {name:15}: {found.mean():.1f} of 4 sticks have a slot, spread {found.std():.1f} (64 sets)"
+            f"T = {temperature}, {name:15}: {np.mean(found):.1f} of 4 sticks "
+            f"have a slot, spread {np.std(found):.1f} (64 sets)"
         )
 
 # %%
-panels = []
-for name, axis in (("start", None), ("slots compete", 1), ("nobody competes", 0)):
-    means, shares = (
-        (places, over_slots)
-        if axis is None
-        else run_in_the_plane(points, places, 0.3, axis)
-    )
+panels = [panel("start", points, places, over_slots)]
+for name, axis in (("slots compete", 1), ("nobody competes", 0)):
+    means, shares = run_in_the_plane(points, places, 0.3, axis)
     shares = shares / shares.sum(dim=1, keepdim=True)  # for the colours
-    panels.append((name, points.numpy(), SetStep(means.numpy(), shares.numpy())))
+    panels.append(panel(name, points, means, shares))
 show(
     point_sets_figure(panels),
-    alt="Three panels: at the start two slots are on one stick. With competition the four spread "
-    "over the set. Without, slots meet in the same place.",
+    alt="Three panels: at the start two slots are on one stick. With competition the "
+    "four spread over the set. Without, slots meet in the same place.",
 )
 
 # %% [markdown]
@@ -398,7 +411,10 @@ show(
 # %%
 @exercise("slots.weighted_mean")
 def weighted_mean(shares, values):
-    """shares (..., N, K), values (..., N, D) -> weighted means (..., K, D); a slot's weights sum to one."""
+    """Weighted means (..., K, D); a slot's weights sum to one.
+
+    shares (..., N, K), values (..., N, D)
+    """
     ...
 
 
@@ -406,11 +422,11 @@ def weighted_mean(shares, values):
 # **Predict first.** Give every input twice. What happens to the weighted means? What would happen to weighted *sums*?
 
 # %%
-shares = attend(start, points)
 twice = torch.cat([points, points])
-assert_close(weighted_mean(attend(start, twice), twice), weighted_mean(shares, points))
-sums, sums_of_twice = shares.T @ points, attend(start, twice).T @ twice
-assert_close(sums_of_twice, 2 * sums)
+shares = attend(start, points)
+shares_twice = attend(start, twice)
+assert_close(weighted_mean(shares_twice, twice), weighted_mean(shares, points))
+assert_close(shares_twice.T @ twice, 2 * shares.T @ points)
 print("every input twice: means stay, sums double")
 
 # %% [markdown]
@@ -431,48 +447,56 @@ print("every input twice: means stay, sums double")
 # %%
 from sklearn.metrics import adjusted_rand_score
 
-from smm_tutorial.datasets.point_sets import stick_map
+
+def agreement(labels, truth=groups):
+    """Adjusted Rand index of each set (B,); 1: the sticks, 0: chance.
+
+    labels (B, N) say which slot holds each point.
+    """
+    return np.array([adjusted_rand_score(truth, one) for one in labels])
+
+
+def soft_k_means_labels(sets, starts, metric, temperature):
+    """Sets (B, N, 2), starts (B, K, 2), metric W (2, 2) -> labels (B, N)."""
+    labels = []
+    for points, start in zip(sets @ metric.T, starts @ metric.T, strict=True):
+        _, shares = soft_k_means(points, start, temperature, 30)
+        labels.append(shares.argmax(dim=1).numpy())
+    return labels
+
+
+# %%
+from smm_tutorial.datasets import stick_map
 
 to_round = torch.tensor(np.linalg.inv(stick_map()))  # W (2, 2)
-
-
-def agreement(labels):
-    """Labels (B, N) of the slot that holds each point -> adjusted Rand index of each set (B,); 1: the sticks, 0: chance."""
-    return np.array([adjusted_rand_score(groups, one) for one in labels])
-
-
-for name, metric, temperature in (
-    ("as it is", torch.eye(2), 0.3),
-    ("sticks made round", to_round, 1.0),
-):
-    labels = [
-        soft_k_means(p @ metric.T, s @ metric.T, temperature, 30)[1]
-        .argmax(dim=1)
-        .numpy()
-        for p, s in zip(test_sets, starts, strict=True)
-    ]
-    scores = agreement(labels)
-    right = (scores > 0.9).sum()
+metrics = {"as it is": (torch.eye(2), 0.3), "sticks made round": (to_round, 1.0)}
+for name, (metric, temperature) in metrics.items():
+    scores = agreement(soft_k_means_labels(test_sets, starts, metric, temperature))
     print(
-        f"{name:18} mean {scores.mean():.2f}, spread {scores.std():.2f}; above 0.9 in {right} of 64 sets"
+        f"{name:18} mean {scores.mean():.2f}, spread {scores.std():.2f}; "
+        f"above 0.9 in {(scores > 0.9).sum()} of 64 sets"
     )
 
 # %%
-from smm_tutorial.figures.slots import territories_figure
+from smm_tutorial.figures import territories_figure
 
-slots = true_means[3]  # the middles of the sticks
-territories = {
-    "plain distance": lambda x: soft_k_means_step(torch.tensor(x), slots, 0.3)[
-        1
-    ].numpy(),
-    "sticks made round": lambda x: soft_k_means_step(
-        torch.tensor(x) @ to_round.T, slots @ to_round.T, 1.0
-    )[1].numpy(),
-}
+middles = true_means[3]  # of the sticks
+
+
+def share_by_distance(places):
+    return soft_k_means_step(torch.tensor(places), middles, 0.3)[1].numpy()
+
+
+def share_by_metric(places):
+    places = torch.tensor(places) @ to_round.T
+    return soft_k_means_step(places, middles @ to_round.T, 1.0)[1].numpy()
+
+
+sharings = {"plain distance": share_by_distance, "sticks made round": share_by_metric}
 show(
-    territories_figure(points.numpy(), slots.numpy(), territories),
-    alt="Territories of four slots in the middle of their sticks. Plain: borders cut sticks. With the metric: borders "
-    "run along the sticks.",
+    territories_figure(points.numpy(), middles.numpy(), sharings),
+    alt="Territories of four slots in the middle of their sticks. "
+    "Plain: borders cut sticks. With the metric: borders run along the sticks.",
 )
 
 # %% [markdown]
@@ -489,27 +513,27 @@ show(
 # **Predict first.** Does $z$ change where the slots end, or only when?
 
 # %%
-from smm_tutorial.figures.charts import curves_figure
-
-resting = soft_k_means(points, start, 0.3, 2000)[0]
+resting, _ = soft_k_means(points, start, 0.3, 2000)
 distances = {}
 for kept in (0.0, 0.5, 0.9):
-    means, far = start, []
+    means = start
+    far = []
     for _ in range(400):
         far.append((means - resting).norm().item())
-        means = kept * means + (1 - kept) * soft_k_means_step(points, means, 0.3)[0]
+        gathered = soft_k_means_step(points, means, 0.3)[0]
+        means = kept * means + (1 - kept) * gathered
     distances[f"keeps {kept:.0%} of the old place"] = np.log10(np.maximum(far, 1e-12))
-    print(
-        f"z = {kept}: {np.argmax(np.array(far) < 1e-3)} iterations to within 0.001 of the end"
-    )
+    needed = np.argmax(np.array(far) < 1e-3)
+    print(f"z = {kept}: {needed} iterations to within 0.001 of the end")
 
 # %%
-figure = curves_figure(
-    np.arange(400), distances, "iteration", "log10 of the distance to the end"
-)
+from smm_tutorial.figures import curves_figure
+
+label = "log10 of the distance to the end"
 show(
-    figure,
-    alt="Three falling lines: the more of the old place a step keeps, the slower the slots come to the same end.",
+    curves_figure(np.arange(400), distances, "iteration", label),
+    alt="Three falling lines: the more of the old place a step keeps, "
+    "the slower the slots come to the same end.",
 )
 
 # %% [markdown]
@@ -558,34 +582,38 @@ long_axis = axes[:, -1]
 
 
 def distance_of_two(offset, temperature, iterations=80):
-    """How far apart two slots are after each iteration, from the middle plus and minus an offset (2,)."""
-    means, apart = torch.stack([middle + offset, middle - offset]), []
+    """How far apart two slots are after each iteration.
+
+    They start in the middle, plus and minus an offset (2,).
+    """
+    means = torch.stack([middle + offset, middle - offset])
+    apart = []
     for _ in range(iterations):
         apart.append((means[0] - means[1]).norm().item())
         means, _ = soft_k_means_step(points, means, temperature)
     return np.array(apart)
 
 
+# %%
 assert (distance_of_two(0 * long_axis, 1.0) == 0).all()
 apart = distance_of_two(1e-8 * long_axis, 1.0)
 growth = apart[3] / apart[2]
 assert abs(growth / (variances[-1] / 1.0) - 1) < 1e-4
 print(
-    f"apart by a factor of {growth:.4f} more in each iteration; largest eigenvalue / temperature = {variances[-1]:.4f}"
+    f"apart by a factor of {growth:.4f} more in each iteration; "
+    f"largest eigenvalue / temperature = {variances[-1]:.4f}"
 )
 
 # %%
-curves = {
-    f"temperature {t}": np.log10(distance_of_two(1e-8 * long_axis, t))
-    for t in (1.0, 2.0, 4.0)
-}
-figure = curves_figure(
-    np.arange(80), curves, "iteration", "log10 of the distance of two slots"
-)
+curves = {}
+for temperature in (1.0, 2.0, 4.0):
+    apart = distance_of_two(1e-8 * long_axis, temperature)
+    curves[f"temperature {temperature}"] = np.log10(apart)
+label = "log10 of the distance of two slots"
 show(
-    figure,
-    alt="Distances of two slots that start 2e-8 apart: straight lines up on a log scale, then flat, the colder the "
-    "steeper.",
+    curves_figure(np.arange(80), curves, "iteration", label),
+    alt="Distances of two slots that start 2e-8 apart: straight lines up on a log "
+    "scale, then flat, the colder the steeper.",
 )
 
 # %% [markdown]
@@ -600,17 +628,18 @@ show(
 # to ask a sampler for the number instead:
 
 # %%
-for name in ("m + s * noise", "torch.normal(m, s)"):
-    m, s = torch.zeros(8, requires_grad=True), torch.ones(8, requires_grad=True)
-    noise = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
-    starting = (
-        m + s * noise
-        if name.startswith("m +")
-        else torch.normal(m.expand(4, 8), s.expand(4, 8))
-    )
-    starting.square().sum().backward()
+noise = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+ways_to_draw = {
+    "m + s * noise": lambda m, s: m + s * noise,
+    "torch.normal(m, s)": lambda m, s: torch.normal(m.expand(4, 8), s.expand(4, 8)),
+}
+for name, draw in ways_to_draw.items():
+    m = torch.zeros(8, requires_grad=True)
+    s = torch.ones(8, requires_grad=True)
+    draw(m, s).square().sum().backward()
     print(
-        f"{name:18}: size of the gradient of m {m.grad.norm():4.1f}, of s {s.grad.norm():4.1f}"
+        f"{name:18}: size of the gradient of m {m.grad.norm():4.1f}, "
+        f"of s {s.grad.norm():4.1f}"
     )
 
 # %% [markdown]
@@ -620,46 +649,44 @@ for name in ("m + s * noise", "torch.normal(m, s)"):
 
 
 # %%
-def normalised(x, w, name):
+def linear(x, w, name):
+    return x @ w[f"{name}.weight"].T + w.get(f"{name}.bias", 0)
+
+
+def normalise(x, w, name):
     return layer_norm(x, eps=1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
+# %% [markdown]
+# With these two helpers, a linear map and a LayerNorm, Slot Attention fits into one cell:
+
+
+# %%
 def slot_attention(inputs, slots, w, iterations):
-    """inputs (B, N, D_in), slots to start from (B, K, D) -> slots (B, K, D), shares (B, N, K)."""
-    inputs = normalised(inputs, w, "norm_inputs")
-    keys, values = (
-        inputs @ w["to_keys.weight"].T,
-        inputs @ w["to_values.weight"].T,
-    )  # (B, N, D)
-    gru = [
-        w[f"update.gru.{part}_{of}"]
-        for part in ("weight", "bias")
-        for of in ("ih", "hh")
-    ]
+    """inputs (B, N, D_in), slots at the start (B, K, D) -> slots, shares (B, N, K)."""
+    inputs = normalise(inputs, w, "norm_inputs")
+    keys = linear(inputs, w, "to_keys")  # (B, N, D)
+    values = linear(inputs, w, "to_values")  # (B, N, D)
+    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    gru = [w[f"update.gru.{part}"] for part in parts]
     for _ in range(iterations):
-        queries = (
-            normalised(slots, w, "norm_means") @ w["to_queries.weight"].T
-        )  # (B, K, D)
+        compared = normalise(slots, w, "norm_means")
+        queries = linear(compared, w, "to_queries")  # (B, K, D)
         shares = attend(queries, keys)  # (B, N, K)
-        slots = gru_step(
-            weighted_mean(shares, values), slots, *gru
-        )  # (B, K, D): the state is the slot before LayerNorm
-        hidden = (
-            normalised(slots, w, "update.norm") @ w["update.mlp.0.weight"].T
-            + w["update.mlp.0.bias"]
-        )
-        slots = (
-            slots + hidden.relu() @ w["update.mlp.2.weight"].T + w["update.mlp.2.bias"]
-        )
+        means = weighted_mean(shares, values)  # (B, K, D)
+        slots = gru_step(means, slots, *gru)  # the state is the slot before LayerNorm
+        hidden = linear(normalise(slots, w, "update.norm"), w, "update.mlp.0").relu()
+        slots = slots + linear(hidden, w, "update.mlp.2")  # (B, K, D)
     return slots, shares
 
 
 # %%
-from smm_tutorial.slots.attention import SlotAttention
+from smm_tutorial.slots import SlotAttention
 
 torch.manual_seed(0)
 module = SlotAttention(num_slots=5, input_dim=12, slot_dim=16, num_iterations=3)
-inputs, noise = torch.randn(2, 40, 12), torch.randn(2, 5, 16)
+inputs = torch.randn(2, 40, 12)
+noise = torch.randn(2, 5, 16)
 out = module(inputs, noise=noise, return_history=True)
 
 w = module.state_dict()
@@ -679,30 +706,30 @@ print("by hand = the library's SlotAttention, after each of 3 iterations")
 # Attention. (We set LayerNorm's `eps` to 0: with $10^{-5}$, lengths are $\sqrt D$ only nearly.)
 
 # %%
-from smm_tutorial.clustering import SoftKMeans
-
 bare = SlotAttention(5, 32, 32, projections="identity", update="none")
 bare.norm_inputs.eps = bare.norm_means.eps = 0.0
-inputs, noise = torch.randn(1, 200, 32), torch.randn(1, 5, 32)
-slots = bare.start(1, 5, noise)[0].detach()  # (5, 32)
-history = bare(inputs, num_iterations=6, noise=noise, return_history=True).history
+inputs = torch.randn(1, 200, 32)
+noise = torch.randn(1, 5, 32)
+with torch.no_grad():
+    slots = bare.start(1, 5, noise)[0]  # (5, 32)
+    history = bare(inputs, num_iterations=6, noise=noise, return_history=True).history
 
+# %%
+from smm_tutorial.clustering import SoftKMeans
+
+temperature = np.sqrt(32)
 points_32 = layer_norm(inputs[0]).numpy()
 for state in history:
-    model = SoftKMeans(
-        5,
-        temperature=np.sqrt(32),
-        means_init=layer_norm(slots).numpy(),
-        tol=0,
-        max_iter=1,
-    ).fit(points_32)
-    assert_close(
-        state.responsibilities[0], torch.tensor(model.history_[0].responsibilities)
-    )
-    assert_close(state.means[0].detach(), torch.tensor(model.means_))
+    begin = layer_norm(slots).numpy()
+    model = SoftKMeans(5, temperature=temperature, means_init=begin, tol=0, max_iter=1)
+    model.fit(points_32)
+    responsibilities = torch.tensor(model.history_[0].responsibilities)
     slots = torch.tensor(model.means_)
+    assert_close(state.responsibilities[0], responsibilities)
+    assert_close(state.means[0], slots)
 print(
-    f"temperature {np.sqrt(32):.3f}: SlotAttention = SoftKMeans on normalised features, in each of 6 iterations"
+    f"temperature {temperature:.3f}: SlotAttention = SoftKMeans "
+    "on normalised features, in each of 6 iterations"
 )
 
 # %% [markdown]
@@ -710,28 +737,28 @@ print(
 # soft k-means. With the missing biases put in it is again.
 
 # %%
-loose = SlotAttention(
-    5, 32, 32, projections="identity", update="none", normalisation="none"
-)
+options = {"projections": "identity", "update": "none", "normalisation": "none"}
+loose = SlotAttention(5, 32, 32, **options)
 far = 3 * torch.randn(1, 5, 32)
 with torch.no_grad():
-    (
-        loose.start.mean.zero_(),
-        loose.start.log_scale.zero_(),
-    )  # start exactly at the noise
-    attention = loose(inputs, num_iterations=1, noise=far).responsibilities[
-        0
-    ]  # (200, 5)
-clustering = SoftKMeans(
-    5, temperature=np.sqrt(32), means_init=far[0].numpy(), max_iter=0
-).fit(inputs[0].numpy())
+    loose.start.mean.zero_()  # start exactly at the noise
+    loose.start.log_scale.zero_()
+    out = loose(inputs, num_iterations=1, noise=far)
+attention = out.responsibilities[0]  # (200, 5)
+
+begin = far[0].numpy()
+clustering = SoftKMeans(5, temperature=temperature, means_init=begin, max_iter=0)
+clustering.fit(inputs[0].numpy())
 expected = torch.tensor(clustering.history_[0].responsibilities)
-biases = -far[0].square().sum(dim=1) / (2 * np.sqrt(32))
 assert (attention - expected).abs().max() > 0.5
+
+# %%
+biases = -far[0].square().sum(dim=1) / (2 * temperature)
 assert_close((attention.log() + biases).softmax(dim=1), expected)
 same = (attention.argmax(dim=1) == expected.argmax(dim=1)).sum()
 print(
-    f"bare dot product: {same} of 200 inputs have the same favourite slot; with biases: all shares are equal"
+    f"bare dot product: {same} of 200 inputs have the same favourite slot; "
+    "with biases: all shares are equal"
 )
 
 # %% [markdown]
@@ -749,8 +776,10 @@ print(
 # **Predict first.** Does this still hold after training?
 
 # %%
-inputs, noise = torch.randn(1, 12, 12), torch.randn(1, 5, 16)
-of_inputs, of_slots = torch.randperm(12), torch.tensor([3, 0, 4, 1, 2])
+inputs = torch.randn(1, 12, 12)
+noise = torch.randn(1, 5, 16)
+of_inputs = torch.randperm(12)
+of_slots = torch.tensor([3, 0, 4, 1, 2])
 with torch.no_grad():
     plain = module(inputs, noise=noise)
     inputs_shuffled = module(inputs[:, of_inputs], noise=noise)
@@ -759,17 +788,20 @@ assert_close(inputs_shuffled.slots, plain.slots)
 assert_close(inputs_shuffled.responsibilities, plain.responsibilities[:, of_inputs])
 assert_close(slots_shuffled.slots, plain.slots[:, of_slots])
 assert_close(slots_shuffled.responsibilities, plain.responsibilities[:, :, of_slots])
+
+# %% [markdown]
+# The shares of all three:
+
+# %%
 tables = {
-    "as they are": plain,
-    "inputs shuffled": inputs_shuffled,
-    "starts shuffled": slots_shuffled,
+    "as they are": plain.responsibilities[0].numpy(),
+    "inputs shuffled": inputs_shuffled.responsibilities[0].numpy(),
+    "starts shuffled": slots_shuffled.responsibilities[0].numpy(),
 }
 show(
-    shares_figure(
-        {name: one.responsibilities[0].numpy() for name, one in tables.items()}
-    ),
-    alt="Three tables of 12 inputs by 5 slots: the second has the rows of the first in another order, the third its "
-    "columns.",
+    shares_figure(tables),
+    alt="Three tables of 12 inputs by 5 slots: the second has the rows of the first in "
+    "another order, the third its columns.",
 )
 
 # %% [markdown]
@@ -790,58 +822,68 @@ show(
 # %%
 @exercise("slots.log_joint")
 def log_joint(points, means, factors, log_weights):
-    """points (..., N, 2), means (..., K, 2), factors (..., K, 2, 2), log weights (..., K) -> log p(x, k) (..., N, K)."""
+    """log p(x, k) (..., N, K) of points (..., N, 2).
+
+    means (..., K, 2), factors (..., K, 2, 2), log weights (..., K)
+    """
     ...
 
 
+# %% [markdown]
+# The decoder gives six numbers for each slot. They say a Gaussian and its weight:
+
+
 # %%
-class SetModel(torch.nn.Module):
+def to_gaussians(numbers):
+    """(B, K, 6) -> means (B, K, 2), factors (B, K, 2, 2), log weights (B, K)."""
+    mean, log_diagonal, lower, logit = numbers.split((2, 2, 1, 1), dim=-1)
+    below = torch.tensor([[0.0, 0.0], [1.0, 0.0]])  # the place below the diagonal
+    factors = torch.diag_embed(log_diagonal.exp()) + lower[..., None] * below
+    return mean, factors, logit[..., 0].log_softmax(dim=-1)
+
+
+# %%
+from torch import nn
+
+
+class SetModel(nn.Module):
     """Points (B, N, 2) and starts (B, K, 2) -> slots, and what they say."""
 
     def __init__(self, attention=SlotAttention, width=32):
         super().__init__()
-        self.embed = torch.nn.Sequential(
-            torch.nn.Linear(2, width), torch.nn.ReLU(), torch.nn.Linear(width, width)
-        )
-        self.attention = attention(
-            num_slots=4, input_dim=width, slot_dim=width, num_iterations=3
-        )
-        self.decode = torch.nn.Linear(width, 6)
+        layers = [nn.Linear(2, width), nn.ReLU(), nn.Linear(width, width)]
+        self.embed = nn.Sequential(*layers)
+        self.attention = attention(4, width, width, num_iterations=3)
+        self.decode = nn.Linear(width, 6)
 
     def forward(self, points, starts, iterations=None):
-        inputs, noise = self.embed(points), self.embed(starts)  # (B, N, D), (B, K, D)
-        return self.attention(
-            inputs, iterations, starts.shape[1], noise, return_history=True
-        )
+        inputs = self.embed(points)  # (B, N, D)
+        noise = self.embed(starts)  # (B, K, D)
+        slots = starts.shape[1]
+        return self.attention(inputs, iterations, slots, noise, return_history=True)
 
     def gaussians(self, slots):
-        """slots (B, K, D) -> means (B, K, 2), lower triangular factors (B, K, 2, 2), log weights (B, K)."""
-        mean, log_diagonal, lower, logit = self.decode(slots).split(
-            (2, 2, 1, 1), dim=-1
-        )
-        factors = torch.diag_embed(log_diagonal.exp()) + lower[
-            ..., None
-        ] * torch.tensor([[0.0, 0.0], [1.0, 0.0]])
-        return mean, factors, logit[..., 0].log_softmax(dim=-1)
+        return to_gaussians(self.decode(slots))
 
     def loss(self, points, slots):
         return -log_joint(points, *self.gaussians(slots)).logsumexp(dim=-1).mean()
 
 
 # %%
+from torch.optim.lr_scheduler import OneCycleLR
+
+
 def train(model, choose_starts, seed, steps=400, batch=16):
-    """Adam on fresh batches of training sets; `choose_starts(points, generator)` -> starts (B, K, 2)."""
+    """Adam on fresh batches; `choose_starts(points, generator)` -> starts (B, K, 2)."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=6e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 6e-3, total_steps=steps, pct_start=0.1
-    )
+    schedule = OneCycleLR(optimizer, 6e-3, total_steps=steps, pct_start=0.1)
     losses = []
     for _ in range(steps):
-        points = train_sets[
-            torch.randint(len(train_sets), (batch,), generator=generator)
-        ]
-        loss = model.loss(points, model(points, choose_starts(points, generator)).slots)
+        chosen = torch.randint(len(train_sets), (batch,), generator=generator)
+        points = train_sets[chosen]
+        out = model(points, choose_starts(points, generator))
+        loss = model.loss(points, out.slots)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -864,27 +906,30 @@ def train(model, choose_starts, seed, steps=400, batch=16):
 
 # %%
 def four_points(points, generator):
-    return drawn_points(points, 4, generator)
+    return draw_points(points, 4, generator)
 
 
-def seeded(seed, attention=SlotAttention):
+def seeded_model(seed, attention=SlotAttention):
     torch.manual_seed(seed)
     return SetModel(attention)
 
 
 seeds = range(3)
-untrained, trained = [seeded(seed) for seed in seeds], [seeded(seed) for seed in seeds]
+untrained = [seeded_model(seed) for seed in seeds]
+trained = [seeded_model(seed) for seed in seeds]
 losses = [train(model, four_points, seed) for seed, model in enumerate(trained)]
-curves = {
-    f"seed {seed}": run.reshape(-1, 10).mean(axis=1) for seed, run in enumerate(losses)
-}
-figure = curves_figure(
-    np.arange(5, 400, 10), curves, "training step", "nats a point, negative"
-)
+
+# %%
+curves = {f"seed {seed}": losses[seed].reshape(-1, 10).mean(axis=1) for seed in seeds}
+steps = np.arange(5, 400, 10)
 show(
-    figure,
-    alt="The loss of three seeds over 400 steps: it falls fast at first, then slowly, much alike in all three.",
+    curves_figure(steps, curves, "training step", "nats a point, negative"),
+    alt="The loss of three seeds over 400 steps: it falls fast at first, then slowly, "
+    "much alike in all three.",
 )
+
+# %% [markdown]
+# Labels say which cluster, or which slot, holds each point:
 
 # %%
 from smm_tutorial.clustering import KMeans
@@ -892,69 +937,66 @@ from smm_tutorial.clustering import KMeans
 
 def k_means_labels(sets, starts, metric):
     """Sets (B, N, 2), starts (B, K, 2), metric W (2, 2) -> labels (B, N)."""
-    pairs = zip((sets @ metric.T).numpy(), (starts @ metric.T).numpy(), strict=True)
-    return [
-        KMeans(len(start), init=start).fit(points).labels_ for points, start in pairs
-    ]
+    labels = []
+    for points, start in zip(sets @ metric.T, starts @ metric.T, strict=True):
+        model = KMeans(len(start), init=start.numpy()).fit(points.numpy())
+        labels.append(model.labels_)
+    return labels
 
 
+def best_of_ten_labels(points):
+    """Points (N, 2) -> labels (N,) of the tightest of ten clusterings by k-means."""
+    models = [KMeans(4, random_state=seed).fit(points) for seed in range(10)]
+    return min(models, key=lambda model: model.inertia_).labels_
+
+
+@torch.no_grad()
 def slot_labels(model, starts, sets=test_sets, iterations=None):
-    with torch.no_grad():
-        return (
-            model(sets, starts, iterations).responsibilities.argmax(dim=2).numpy()
-        )  # (B, N)
+    """Sets (B, N, 2), starts (B, K, 2) -> labels (B, N)."""
+    return model(sets, starts, iterations).responsibilities.argmax(dim=2).numpy()
 
 
-test_starts = [
-    drawn_points(test_sets, 4, torch.Generator().manual_seed(100 + seed))
-    for seed in seeds
-]
-best_of_ten = [
-    min(
-        (KMeans(4, random_state=r).fit(p.numpy()) for r in range(10)),
-        key=lambda m: m.inertia_,
-    ).labels_
-    for p in test_sets
-]
-results = {
-    "k-means": [
-        agreement(k_means_labels(test_sets, s, torch.eye(2))).mean()
-        for s in test_starts
-    ],
-    "k-means, sticks made round": [
-        agreement(k_means_labels(test_sets, s, to_round)).mean() for s in test_starts
-    ],
-    "Slot Attention, untrained": [
-        agreement(slot_labels(m, s)).mean()
-        for m, s in zip(untrained, test_starts, strict=True)
-    ],
-    "Slot Attention, trained": [
-        agreement(slot_labels(m, s)).mean()
-        for m, s in zip(trained, test_starts, strict=True)
-    ],
-}
+# %% [markdown]
+# For each seed, all methods start from the same points of the test sets:
+
+# %%
+test_starts = [draw_starts(test_sets, 4, 100 + seed) for seed in seeds]
+results = {}
+for seed, begin in enumerate(test_starts):
+    labels = {
+        "k-means": k_means_labels(test_sets, begin, torch.eye(2)),
+        "k-means, sticks made round": k_means_labels(test_sets, begin, to_round),
+        "Slot Attention, untrained": slot_labels(untrained[seed], begin),
+        "Slot Attention, trained": slot_labels(trained[seed], begin),
+    }
+    for name, found in labels.items():
+        results.setdefault(name, []).append(agreement(found).mean())
+best_of_ten = agreement([best_of_ten_labels(one.numpy()) for one in test_sets]).mean()
+
 
 # %% tags=["nbval-ignore-output"]
-from smm_tutorial.figures.charts import seeds_figure
+def mean_and_range(values):
+    return f"{np.mean(values):.2f}, from {min(values):.2f} to {max(values):.2f}"
+
 
 for name, values in results.items():
-    print(
-        f"{name:27} {np.mean(values):.2f}, from {min(values):.2f} to {max(values):.2f} (3 seeds)"
-    )
-print(f"{'k-means, best of ten starts':27} {agreement(best_of_ten).mean():.2f}")
-assert min(results["Slot Attention, trained"]) > max(
-    *results["k-means"], agreement(best_of_ten).mean()
-)
-assert (
-    np.mean(results["Slot Attention, trained"])
-    > np.mean(results["k-means, sticks made round"]) - 0.15
-)
+    print(f"{name:27} {mean_and_range(values)} (3 seeds)")
+print(f"{'k-means, best of ten starts':27} {best_of_ten:.2f}")
+
+ours = results["Slot Attention, trained"]
+assert min(ours) > max(*results["k-means"], best_of_ten)
+assert np.mean(ours) > np.mean(results["k-means, sticks made round"]) - 0.15
 assert max(results["Slot Attention, untrained"]) < min(results["k-means"])
-named = {name: np.array(values) for name, values in results.items()}
+
+# %%
+from smm_tutorial.figures import seeds_figure
+
+by_method = {name: np.array(values) for name, values in results.items()}
 show(
-    seeds_figure(named, "agreement with the true sticks (adjusted Rand index)"),
-    alt="One row a method, three dots each. Untrained Slot Attention is lowest, then k-means; trained Slot Attention is "
-    "far above both, near k-means with the hand-made metric.",
+    seeds_figure(by_method, "agreement with the true sticks (adjusted Rand index)"),
+    alt="One row a method, three dots each. Untrained Slot Attention is lowest, then "
+    "k-means; trained Slot Attention is far above both, near k-means with the "
+    "hand-made metric.",
 )
 
 # %% [markdown]
@@ -969,39 +1011,41 @@ show(
 
 
 # %%
-def learned_sharing(model, queries_from):
-    """The shares (M, K) of any places (M, 2), for slots (1, K, D)."""
+def learned_sharing(model, slots):
+    """A function from any places (M, 2) to their shares (M, K), for slots (1, K, D)."""
     module = model.attention
 
-    def sharing(places):
-        with torch.no_grad():
-            keys = module.to_keys(
-                module.norm_inputs(model.embed(torch.tensor(places)[None]))
-            )
-            queries = module.to_queries(module.norm_means(queries_from))
-            return attend(queries, keys)[0].numpy()
+    @torch.no_grad()
+    def share(places):
+        inputs = model.embed(torch.tensor(places)[None])
+        keys = module.to_keys(module.norm_inputs(inputs))
+        queries = module.to_queries(module.norm_means(slots))
+        return attend(queries, keys)[0].numpy()
 
-    return sharing
+    return share
 
 
+# %% [markdown]
+# One set, with the seed that agrees best with the sticks, beside k-means from the same start:
+
+# %%
 best_seed = int(np.argmax(results["Slot Attention, trained"]))
-watched, watched_start = trained[best_seed], start[None]
+watched = trained[best_seed]
 with torch.no_grad():
-    before_last = watched(points[None], watched_start).history[-2].means
+    before_last = watched(points[None], start[None]).history[-2].means
     said = watched.gaussians(before_last)[0][0]
 plain = KMeans(4, init=start.numpy()).fit(points.numpy())
-both = {
-    "k-means": lambda x: np.eye(4)[plain.predict(x)],
+sharings = {
+    "k-means": lambda places: np.eye(4)[plain.predict(places)],
     "Slot Attention, trained": learned_sharing(watched, before_last),
 }
-figure = territories_figure(points.numpy(), said.numpy(), both)
-figure.axes[0].collections[1].set_offsets(
-    plain.cluster_centers_
-)  # k-means has crosses of its own
+figure = territories_figure(points.numpy(), said.numpy(), sharings)
+crosses = figure.axes[0].collections[1]
+crosses.set_offsets(plain.cluster_centers_)  # k-means has crosses of its own
 show(
     figure,
-    alt="Territories for one set. k-means: borders halfway between means cut sticks. Trained Slot Attention: "
-    "borders run along the sticks.",
+    alt="Territories for one set. k-means: borders halfway between means cut sticks. "
+    "Trained Slot Attention: borders run along the sticks.",
 )
 
 # %% [markdown]
@@ -1012,36 +1056,29 @@ show(
 # And now the way there, one iteration after the other, from the start that misled soft k-means above. Ellipses are
 # what each slot says.
 
+
 # %%
-from smm_tutorial.figures.slots import slot_step_figure
-
-
+@torch.no_grad()
 def steps_of(model, points, start, iterations):
     """Each iteration of a model on one set (N, 2) from (K, 2), for drawing."""
-    with torch.no_grad():
-        history = model(points[None], start[None], iterations).history
-        steps = []
-        for state in history:
-            means, factors, _ = model.gaussians(state.means)
-            covariances = torch.linalg.inv(
-                factors.mT @ factors
-            )  # A^T A is the inverse covariance
-            steps.append(
-                SetStep(
-                    *(
-                        x[0].numpy()
-                        for x in (means, state.responsibilities, covariances)
-                    )
-                )
-            )
+    steps = []
+    for state in model(points[None], start[None], iterations).history:
+        means, factors, _ = model.gaussians(state.means)
+        covariances = torch.linalg.inv(factors.mT @ factors)  # A^T A is the inverse
+        parts = (means, state.responsibilities, covariances)
+        steps.append(SetStep(*(part[0].numpy() for part in parts)))
     return steps
 
+
+# %%
+from smm_tutorial.figures import slot_step_figure
 
 steps = steps_of(watched, points, start, iterations=6)
 for iteration in (1, 3):
     show(
         slot_step_figure(points.numpy(), steps, iteration),
-        alt=f"Iteration {iteration}: points in their slots' colours, an ellipse for each slot, and the table of shares.",
+        alt=f"Iteration {iteration}: points in their slots' colours, "
+        "an ellipse for each slot, and the table of shares.",
     )
 stepper = widgets.slot_stepper(points.numpy(), steps)
 stepper.show()
@@ -1053,16 +1090,16 @@ stepper.slider.value = 6
 # How much of the old slot does the gate keep?
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def kept_by_the_gate(model, starts):
-    """The gate z in each of three iterations on the test sets: three tensors (B K, D)."""
-    calls, gru = [], model.attention.update.gru
-    listening = gru.register_forward_hook(
-        lambda cell, arguments, result: calls.append(arguments)
-    )
+    """The gate z in each of three iterations on the test sets: each (B K, D)."""
+    gru = model.attention.update.gru
+    calls = []  # the GRU's input and state in each iteration
+    hook = gru.register_forward_hook(lambda gru, call, new_state: calls.append(call))
     slot_labels(model, starts)
-    listening.remove()
-    from_input, from_state = gru.weight_ih.chunk(3)[1], gru.weight_hh.chunk(3)[1]
+    hook.remove()
+    from_input = gru.weight_ih.chunk(3)[1]
+    from_state = gru.weight_hh.chunk(3)[1]
     bias = gru.bias_ih.chunk(3)[1] + gru.bias_hh.chunk(3)[1]
     return [
         (update @ from_input.T + state @ from_state.T + bias).sigmoid().detach()
@@ -1070,11 +1107,11 @@ def kept_by_the_gate(model, starts):
     ]
 
 
-for seed, (model, s) in enumerate(zip(trained, test_starts, strict=True)):
-    shown = (
-        f"{z.mean():.2f} ({z.quantile(0.1):.2f} to {z.quantile(0.9):.2f})"
-        for z in kept_by_the_gate(model, s)
-    )
+# %% tags=["nbval-ignore-output"]
+for seed, model in enumerate(trained):
+    shown = []
+    for z in kept_by_the_gate(model, test_starts[seed]):
+        shown.append(f"{z.mean():.2f} ({z.quantile(0.1):.2f} to {z.quantile(0.9):.2f})")
     print(f"seed {seed}: z in iterations 1, 2, 3:", ", ".join(shown))
 
 # %% [markdown]
@@ -1090,25 +1127,26 @@ for seed, (model, s) in enumerate(zip(trained, test_starts, strict=True)):
 
 
 # %% tags=["nbval-ignore-output"]
-def mean_of_seeds(sets, truth, slots, iterations=None):
-    """Agreement of the three trained models with the true groups, from starts of their own: mean over sets, by seed."""
+def agreement_of_seeds(sets, truth, slots, iterations=None):
+    """Agreement of the three trained models: mean over sets, by seed.
+
+    Each seed draws starts of its own.
+    """
     scores = []
     for seed, model in enumerate(trained):
-        s = drawn_points(sets, slots, torch.Generator().manual_seed(200 + seed))
-        labels = slot_labels(model, s, sets, iterations)
-        scores.append(np.mean([adjusted_rand_score(truth, one) for one in labels]))
-    return f"{np.mean(scores):.2f}, from {min(scores):.2f} to {max(scores):.2f}"
+        begin = draw_starts(sets, slots, 200 + seed)
+        labels = slot_labels(model, begin, sets, iterations)
+        scores.append(agreement(labels, truth).mean())
+    return mean_and_range(scores)
 
 
 for iterations in (1, 2, 3, 5, 10):
-    print(
-        f"4 sticks, 4 slots, {iterations:2} iterations: {mean_of_seeds(test_sets, groups, 4, iterations)}"
-    )
+    scores = agreement_of_seeds(test_sets, groups, 4, iterations)
+    print(f"4 sticks, 4 slots, {iterations:2} iterations: {scores}")
 for sticks, slots in ((3, 3), (5, 5), (4, 6)):
     sets, truth = stick_sets(np.random.default_rng(3), 64, groups=sticks)
-    print(
-        f"{sticks} sticks, {slots} slots,  3 iterations: {mean_of_seeds(sets, truth, slots)}"
-    )
+    scores = agreement_of_seeds(sets, truth, slots)
+    print(f"{sticks} sticks, {slots} slots,  3 iterations: {scores}")
 
 # %% [markdown]
 # One iteration is too few for this network; beyond the three of its training little changes, and it does not run away:
@@ -1116,28 +1154,31 @@ for sticks, slots in ((3, 3), (5, 5), (4, 6)):
 # three (the box is more crowded). And with two slots too many? Two halves of the agreement tell more: is a slot *pure*
 # (all its points from one stick: homogeneity), and is a stick *whole* (all its points in one slot: completeness)?
 
-# %% tags=["nbval-ignore-output"]
+# %%
 from sklearn.metrics import homogeneity_completeness_v_measure
 
-halves = {}
-for slots in (4, 6):
+
+def halves_of_agreement(slots):
+    """Slots that hold a point, their purity, how whole sticks are: means over sets."""
     found = []
     for seed, model in enumerate(trained):
-        labels = slot_labels(
-            model,
-            drawn_points(test_sets, slots, torch.Generator().manual_seed(200 + seed)),
-        )
-        both = [homogeneity_completeness_v_measure(groups, one)[:2] for one in labels]
-        found.append(
-            [np.mean([len(np.unique(one)) for one in labels]), *np.mean(both, axis=0)]
-        )
-    halves[slots] = held, pure, whole = np.mean(found, axis=0)
+        begin = draw_starts(test_sets, slots, 200 + seed)
+        for labels in slot_labels(model, begin):
+            pure, whole, _ = homogeneity_completeness_v_measure(groups, labels)
+            found.append([len(np.unique(labels)), pure, whole])
+    return np.mean(found, axis=0)
+
+
+# %% tags=["nbval-ignore-output"]
+halves = {slots: halves_of_agreement(slots) for slots in (4, 6)}
+for slots, (held, pure, whole) in halves.items():
     print(
-        f"{slots} slots: {held:.1f} hold a point; slots pure {pure:.2f}, sticks whole {whole:.2f} (means of 3 seeds)"
+        f"{slots} slots: {held:.1f} hold a point; slots pure {pure:.2f}, "
+        f"sticks whole {whole:.2f} (means of 3 seeds)"
     )
-assert (
-    halves[6][1] > halves[4][1] and halves[6][2] < halves[4][2] and halves[6][0] > 4.5
-)
+more_held, more_pure, more_whole = halves[6] - halves[4]
+assert more_pure > 0 and more_whole < 0
+assert halves[6][0] > 4.5
 
 # %% [markdown]
 # Spare slots do not stay empty. They make slots purer, since two sticks must share one less often, and they cut
@@ -1154,116 +1195,102 @@ import math
 
 
 class NoCompetition(SlotAttention):
-    """As in ordinary attention: each slot hands one unit out over the inputs, and slots ignore each other."""
+    """As in ordinary attention: each slot hands one unit out over the inputs."""
 
     def attend(self, queries, keys):
-        return (queries @ keys.mT / math.sqrt(self.slot_dim)).log_softmax(
-            dim=2
-        )  # (B, K, N), now over inputs
+        logits = queries @ keys.mT / math.sqrt(self.slot_dim)  # (B, K, N)
+        return logits.log_softmax(dim=2)  # now over inputs: slots ignore each other
 
 
 def one_point_for_all(points, generator):
     """Identical starts: one point of the set for all four slots."""
-    return drawn_points(points, 1, generator).expand(-1, 4, -1)
+    return draw_points(points, 1, generator).expand(-1, 4, -1)
 
 
 # %% [markdown]
 # **Predict first.** Which of the two harms more? How many of four sticks will have a slot, in each?
 
 # %%
+without_competition = [seeded_model(seed, NoCompetition) for seed in seeds]
+with_identical_starts = [seeded_model(seed) for seed in seeds]
 variants = {
     "as it is": (trained, four_points),
-    "no competition": ([seeded(seed, NoCompetition) for seed in seeds], four_points),
-    "identical starts": ([seeded(seed) for seed in seeds], one_point_for_all),
+    "no competition": (without_competition, four_points),
+    "identical starts": (with_identical_starts, one_point_for_all),
 }
 for name in ("no competition", "identical starts"):
     models, choose_starts = variants[name]
     for seed, model in enumerate(models):
         train(model, choose_starts, seed)
 
+# %% [markdown]
+# At how many inputs does a slot look? The *entropy* of its weights tells. Equal weights on $n$ inputs have the entropy
+# $\log n$, so $e$ to the entropy is a number of inputs.
+
 
 # %%
-def judged(model, choose_starts, seed):
-    """Four means over the test sets: see the titles below. A point belongs to the Gaussian that explains it best."""
-    with torch.no_grad():
-        out = model(
-            test_sets,
-            choose_starts(test_sets, torch.Generator().manual_seed(100 + seed)),
-        )
-        slots, weights = (
-            out.slots,
-            out.responsibilities / out.responsibilities.sum(dim=1, keepdim=True),
-        )
-        seen = (
-            torch.special.entr(weights).sum(dim=1).exp()
-        )  # (B, K): e to the entropy; equal weights on n inputs give n
-        means = model.gaussians(slots)[0]  # (B, K, 2)
-        best = (
-            log_joint(test_sets, *model.gaussians(slots)).argmax(dim=2).numpy()
-        )  # (B, N)
-        found = np.mean(
-            [sticks_with_a_slot(one, index) for index, one in enumerate(means)]
-        )
-        return (
-            model.loss(test_sets, slots).item(),
-            found,
-            agreement(best).mean(),
-            seen.mean().item(),
-        )
+def inputs_looked_at(responsibilities):
+    """At how many inputs each slot looks: (B, N, K) -> (B, K)."""
+    weights = responsibilities / responsibilities.sum(dim=1, keepdim=True)
+    return torch.special.entr(weights).sum(dim=1).exp()
+
+
+@torch.no_grad()
+def judge(model, choose_starts, seed):
+    """Four means over the test sets, by title."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    out = model(test_sets, choose_starts(test_sets, generator))
+    gaussians = model.gaussians(out.slots)
+    means = gaussians[0]  # (B, K, 2)
+    found = [sticks_with_a_slot(one, index) for index, one in enumerate(means)]
+    looked = inputs_looked_at(out.responsibilities)  # (B, K)
+    # A point belongs to the Gaussian that explains it best.
+    labels = log_joint(test_sets, *gaussians).argmax(dim=2).numpy()  # (B, N)
+    return {
+        "loss, nats": model.loss(test_sets, out.slots).item(),
+        "sticks with a slot": np.mean(found),
+        "agreement": agreement(labels).mean(),
+        "inputs that a slot looks at": looked.mean().item(),
+    }
 
 
 # %% tags=["nbval-ignore-output"]
-titles = (
-    "loss, nats",
-    "sticks with a slot",
-    "agreement",
-    "inputs that a slot looks at",
-)
 table = {}
 for name, (models, choose_starts) in variants.items():
-    table[name] = np.array(
-        [judged(model, choose_starts, seed) for seed, model in enumerate(models)]
-    )  # (3 seeds, 4)
+    judged = [judge(model, choose_starts, seed) for seed, model in enumerate(models)]
     print(name)
-    for title, values in zip(titles, table[name].T, strict=True):
-        print(
-            f"    {title:27} {values.mean():.2f}, from {values.min():.2f} to {values.max():.2f}"
-        )
-spread = torch.stack(
-    [p.T.cov(correction=0) for p in test_sets]
-)  # (64, 2, 2): one Gaussian for each set
-print(
-    f"one Gaussian for each set: loss {(1 + np.log(2 * np.pi) + 0.5 * torch.linalg.slogdet(spread)[1]).mean():.2f}"
-)
+    for title in judged[0]:
+        values = np.array([one[title] for one in judged])  # (3 seeds,)
+        table[name, title] = values
+        print(f"    {title:27} {mean_and_range(values)}")
+
+covariances = torch.stack([one.T.cov(correction=0) for one in test_sets])  # (64, 2, 2)
+of_one_gaussian = 1 + np.log(2 * np.pi) + 0.5 * covariances.logdet()
+print(f"one Gaussian for each set: loss {of_one_gaussian.mean():.2f}")
+
+# %%
+worst_loss = table["as it is", "loss, nats"].max()
 for harmed in ("no competition", "identical starts"):
-    assert (table[harmed][:, 0] > table["as it is"][:, 0].max() + 0.2).all() and (
-        table[harmed][:, 3] > 48
-    ).all()
-assert table["as it is"][:, 1].max() < 4
+    assert table[harmed, "loss, nats"].min() > worst_loss + 0.2
+    assert table[harmed, "inputs that a slot looks at"].min() > 48
+assert table["as it is", "sticks with a slot"].max() < 4
 
 # %%
 panels = []
 for name, (models, choose_starts) in variants.items():
     for seed, model in enumerate(models):
-        with torch.no_grad():
-            begin = choose_starts(
-                test_sets[3:4], torch.Generator().manual_seed(100 + seed)
-            )[0]
+        generator = torch.Generator().manual_seed(100 + seed)
+        begin = choose_starts(points[None], generator)[0]
         step = steps_of(model, points, begin, 3)[-1]
-        shares = step.responsibilities / step.responsibilities.sum(
-            axis=1, keepdims=True
-        )  # for the colours
-        panels.append(
-            (
-                f"{name}, seed {seed}",
-                points.numpy(),
-                SetStep(step.means, shares, step.covariances),
-            )
-        )
+        total = step.responsibilities.sum(axis=1, keepdims=True)
+        shares = step.responsibilities / total  # for the colours
+        step = SetStep(step.means, shares, step.covariances)
+        panels.append((f"{name}, seed {seed}", points.numpy(), step))
 show(
     point_sets_figure(panels, columns=3),
     alt="Three rows of three seeds. As it is: an ellipse on each stick, or nearly. "
-    "Without competition: wide ellipses lie over each other. Identical starts: all four ellipses are one.",
+    "Without competition: wide ellipses lie over each other. "
+    "Identical starts: all four ellipses are one.",
 )
 
 # %% [markdown]
@@ -1287,21 +1314,17 @@ show(
 # The four test sets with the lowest agreement, for the best seed.
 
 # %%
-labels = slot_labels(watched, test_starts[best_seed])
-worst = agreement(labels).argsort()[:4]
+begin = test_starts[best_seed]
+scores = agreement(slot_labels(watched, begin))
 panels = []
-for index in worst:
-    step = steps_of(watched, test_sets[index], test_starts[best_seed][index], 3)[-1]
-    panels.append(
-        (
-            f"set {index}: {agreement(labels[index : index + 1])[0]:.2f}",
-            test_sets[index].numpy(),
-            step,
-        )
-    )
+for index in scores.argsort()[:4]:
+    step = steps_of(watched, test_sets[index], begin[index], 3)[-1]
+    title = f"set {index}: {scores[index]:.2f}"
+    panels.append((title, test_sets[index].numpy(), step))
 show(
     point_sets_figure(panels),
-    alt="The four worst sets: one slot holds two sticks, and another stick is shared by two slots.",
+    alt="The four worst sets: one slot holds two sticks, "
+    "and another stick is shared by two slots.",
 )
 
 # %% [markdown]
@@ -1313,20 +1336,21 @@ show(
 # **Predict first.** Turn all sticks by 30, 60, 90 degrees. Where will k-means overtake?
 
 # %% tags=["nbval-ignore-output"]
-from smm_tutorial.datasets.point_sets import STICK_TILT
+from smm_tutorial.datasets import STICK_TILT
 
 for degrees in (0, 30, 60, 90):
-    sets, _ = stick_sets(
-        np.random.default_rng(4), 64, tilt=STICK_TILT + np.deg2rad(degrees)
-    )
-    ours, theirs = [], []
+    tilt = STICK_TILT + np.deg2rad(degrees)
+    sets, _ = stick_sets(np.random.default_rng(4), 64, tilt=tilt)
+    ours = []
+    theirs = []
     for seed, model in enumerate(trained):
-        s = drawn_points(sets, 4, torch.Generator().manual_seed(300 + seed))
-        ours.append(agreement(slot_labels(model, s, sets)).mean())
-        theirs.append(agreement(k_means_labels(sets, s, torch.eye(2))).mean())
+        begin = draw_starts(sets, 4, 300 + seed)
+        ours.append(agreement(slot_labels(model, begin, sets)).mean())
+        theirs.append(agreement(k_means_labels(sets, begin, torch.eye(2))).mean())
     print(
-        f"turned by {degrees:2}: Slot Attention {np.mean(ours):.2f} ± {np.std(ours):.2f}, k-means {np.mean(theirs):.2f} ± "
-        f"{np.std(theirs):.2f}"
+        f"turned by {degrees:2}: "
+        f"Slot Attention {np.mean(ours):.2f} ± {np.std(ours):.2f}, "
+        f"k-means {np.mean(theirs):.2f} ± {np.std(theirs):.2f}"
     )
     assert degrees not in (60, 90) or max(ours) < min(theirs)
 

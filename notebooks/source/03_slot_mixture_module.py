@@ -61,12 +61,12 @@ import math
 import numpy as np
 import torch
 
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.metrics.segmentation import adjusted_rand_index
 from smm_tutorial.datasets.point_sets import CLOUD_KINDS, two_clouds
-from smm_tutorial.figures.slot_mixture import clusterings_figure
-from smm_tutorial.slots.as_mixture import mixture_step
+from smm_tutorial.exercises import exercise, hint  # noqa: F401
 from smm_tutorial.figures import show
+from smm_tutorial.figures.slot_mixture import clusterings_figure
+from smm_tutorial.metrics.segmentation import adjusted_rand_index
+from smm_tutorial.slots.as_mixture import mixture_step
 from smm_tutorial.slots.attention import SlotAttention
 from smm_tutorial.slots.mixture import SlotMixture
 

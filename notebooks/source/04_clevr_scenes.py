@@ -70,13 +70,9 @@ import torch
 
 from smm_tutorial import datasets, figures
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.figures.palette import color_map
-from smm_tutorial.figures.pictures import displayable
-from smm_tutorial.figures import show
+from smm_tutorial.figures import color_map, show, to_picture
 from smm_tutorial.profiles import current_profile
-from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
-from smm_tutorial.scenes.masks import scene_masks
-from smm_tutorial.scenes.raytrace import render
+from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene, render, scene_masks
 
 test = datasets.load("clevr6", split="test")
 print(test)
@@ -89,12 +85,8 @@ print(test)
 # %%
 record = test.records[34]
 print(json.dumps(record["objects"][2], indent=1))
-print(
-    "the scene:",
-    {key: record[key] for key in ("image_filename", "camera")},
-    "and",
-    sorted(set(record) - {"objects"}),
-)
+some_fields = {key: record[key] for key in ("image_filename", "camera")}
+print("the scene:", some_fields, "and", sorted(set(record) - {"objects"}))
 
 # %% [markdown]
 # Shape, size, material and colour are words; `3d_coords` is the centre in world units, with the floor at height 0;
@@ -109,12 +101,12 @@ scene = Scene.from_record(record)
 assert scene.to_record() == record  # nothing is lost on the way
 whole = render([scene], 120, 160, samples=4)
 figure = figures.scene_figure(scene, whole.images[0], whole.masks[0])
-alt = "A scene of five objects three times: the rendered picture, with a number on each object; its mask, one colour an "
-show(
-    figure,
-    alt=alt
-    + "object on grey; and from above, as discs in a square that is turned, camera below.",
+alt = (
+    "A scene of five objects three times: the rendered picture, with a number on each "
+    "object; its mask, one colour an object on grey; and from above, as discs in a "
+    "square that is turned, camera below."
 )
+show(figure, alt=alt)
 
 # %% [markdown]
 # Colour means the same object in all three. The dotted circles on the right are the distance that CLEVR keeps between
@@ -129,14 +121,13 @@ show(
 
 
 # %%
-RIGHT, BEHIND = (
-    np.array([0.65631, 0.75449]),
-    np.array([-0.75449, 0.65631]),
-)  # on the floor, as the camera sees it
+# On the floor, as the camera sees it.
+RIGHT = np.array([0.65631, 0.75449])
+BEHIND = np.array([-0.75449, 0.65631])
 
 
 def keep_distance(places, radii):
-    """Places (S, K, 2) and radii (S, K) of S scenes -> (S,) whether all pairs keep gap and margin."""
+    """Places (S, K, 2), radii (S, K) -> (S,): do all pairs keep gap and margin?"""
     differences = places[:, :, None] - places[:, None]  # (S, K, K, 2)
     gaps = np.linalg.norm(differences, axis=3) - radii[:, :, None] - radii[:, None]
     margins = np.minimum(abs(differences @ RIGHT), abs(differences @ BEHIND))
@@ -149,15 +140,12 @@ def keep_distance(places, radii):
 
 # %%
 generator = np.random.default_rng(0)
+throws = 20_000
 for count in (3, 6, 10):
-    draws = 20_000
-    places, radii = (
-        generator.uniform(-3, 3, (draws, count, 2)),
-        generator.choice([0.35, 0.7], (draws, count)),
-    )
-    print(
-        f"{count:2} objects: {keep_distance(places, radii).mean():7.3%} of {draws:,} throws obey"
-    )
+    places = generator.uniform(-3, 3, (throws, count, 2))
+    radii = generator.choice([0.35, 0.7], (throws, count))
+    obeying = keep_distance(places, radii).mean()
+    print(f"{count:2} objects: {obeying:7.3%} of {throws:,} throws obey")
 
 # %% [markdown]
 # Throwing all at once and hoping is hopeless for ten. CLEVR's generator therefore places one object at a time, tries up to
@@ -166,46 +154,48 @@ for count in (3, 6, 10):
 #
 # `random_scene` does all of that, from a generator with a seed. Do its scenes obey?
 
+
 # %%
-mine = [
-    random_scene(np.random.default_rng(seed), min_objects=5, max_objects=10)
-    for seed in range(3)
-]
-again = random_scene(np.random.default_rng(0), min_objects=5, max_objects=10)
-assert again == mine[0]  # the seed says everything
+def draw_scene(seed, min_objects, max_objects):
+    """A random scene by CLEVR's rules."""
+    return random_scene(np.random.default_rng(seed), min_objects, max_objects)
+
+
+mine = [draw_scene(seed, 5, 10) for seed in range(3)]
+assert draw_scene(0, 5, 10) == mine[0]  # the seed says everything
 for drawn in mine:
     places = np.array([[item.position[:2] for item in drawn.objects]])
-    assert keep_distance(
-        places, np.array([[item.radius for item in drawn.objects]])
-    ).all()
+    radii = np.array([[item.radius for item in drawn.objects]])
+    assert keep_distance(places, radii).all()
 
+# %% [markdown]
+# They do. Here they are:
+
+# %%
 images = render(mine, 120, 160, samples=4).images
-named = [
-    (f"{len(one.objects)} objects", displayable(i))
-    for one, i in zip(mine, images, strict=True)
+pictures = [
+    (f"{len(drawn.objects)} objects", to_picture(image))
+    for drawn, image in zip(mine, images, strict=True)
 ]
-figure = figures.pictures_figure(named, columns=3)
-show(
-    figure,
-    alt="Three new random scenes of solids on a grey floor, each with its number of objects above it.",
+figure = figures.pictures_figure(pictures, columns=3)
+alt = (
+    "Three new random scenes of solids on a grey floor, each with its number of "
+    "objects above it."
 )
+show(figure, alt=alt)
 
 # %% [markdown]
 # Sizes are drawn with equal chances. **Predict first.** Are they still half and half in crowded scenes?
 
 # %%
-drawn = [
-    random_scene(np.random.default_rng(seed), *bounds)
-    for bounds in ((3, 4), (9, 10))
-    for seed in range(100)
-]
-for few_or_many in (drawn[:100], drawn[100:]):
-    small = np.array(
-        [item.size == "small" for one in few_or_many for item in one.objects]
-    )
-    error = np.sqrt(small.mean() * (1 - small.mean()) / len(small))
+for bounds in ((3, 4), (9, 10)):
+    drawn = [draw_scene(seed, *bounds) for seed in range(100)]
+    small = np.array([item.size == "small" for one in drawn for item in one.objects])
+    share = small.mean()
+    error = np.sqrt(share * (1 - share) / len(small))
     print(
-        f"{len(small):4} objects in 100 scenes: {small.mean():.0%} ± {error:.0%} small ones (standard error)"
+        f"{len(small):4} objects in 100 scenes: "
+        f"{share:.0%} ± {error:.0%} small ones (standard error)"
     )
 
 # %% [markdown]
@@ -238,7 +228,10 @@ print(axes.round(3))
 # %%
 @exercise("scenes.project")
 def project(points, position, axes, height, width):
-    """World points (N, 3) -> (N, 3): column and row in pixels from the top left corner, and the depth."""
+    """World points (N, 3) -> (N, 3): column, row and depth.
+
+    Column and row are in pixels from the top left corner.
+    """
     ...
 
 
@@ -247,19 +240,16 @@ def project(points, position, axes, height, width):
 # exactly?
 
 # %%
-from smm_tutorial.scenes import camera as camera_room
+from smm_tutorial.scenes import camera
 
 points = np.array([item.position for item in scene.objects])
+recorded = [item.pixel_coords for item in scene.objects]
 by_hand = project(points, position, axes, 320, 480)
-for found, noted in zip(
-    by_hand, [item.pixel_coords for item in scene.objects], strict=True
-):
-    print("by hand {:6.2f} {:6.2f} {:.6f}   record {} {} {}".format(*found, *noted))
-library = camera_room.project(points, position, aspect=480 / 320) * [
-    480,
-    320,
-    1,
-]  # it counts in shares of the frame
+for ours, theirs in zip(by_hand, recorded, strict=True):
+    print("by hand {:6.2f} {:6.2f} {:.6f}   record {} {} {}".format(*ours, *theirs))
+
+shares = camera.project(points, position, aspect=480 / 320)  # of the frame's sides
+library = shares * [480, 320, 1]
 torch.testing.assert_close(torch.tensor(by_hand), torch.tensor(library))
 
 # %% [markdown]
@@ -272,7 +262,7 @@ torch.testing.assert_close(torch.tensor(by_hand), torch.tensor(library))
 # %%
 for count in (1, 2, 3, 5):
     seen = replace(scene, camera=None, objects=scene.objects[:count])
-    error = np.linalg.norm(camera_room.camera_position(seen) - position)
+    error = np.linalg.norm(camera.camera_position(seen) - position)
     print(
         f"from {count} of the objects: the camera is found to {error:.4f} world units"
     )
@@ -289,32 +279,30 @@ assert error < 1e-3
 
 # %%
 HEIGHT, WIDTH = 120, 160
-columns, rows = np.meshgrid(
-    np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5
-)  # (H, W), centres of pixels
+columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)  # (H, W)
 focal = WIDTH * 35 / 32
-local = np.stack(
-    [(columns - WIDTH / 2) / focal, (HEIGHT / 2 - rows) / focal, -np.ones_like(rows)],
-    axis=2,
-)
+right = (columns - WIDTH / 2) / focal
+up = (HEIGHT / 2 - rows) / focal
+backward = -np.ones_like(rows)
+local = np.stack([right, up, backward], axis=2)  # (H, W, 3), along the camera's axes
 directions = local @ axes.T  # (H, W, 3), in the world
 directions /= np.linalg.norm(directions, axis=2, keepdims=True)
 
-frame, centres = (
-    camera_room.Frame.of_image(HEIGHT, WIDTH),
-    camera_room.subpixel_offsets(1),
-)
-library = (
-    camera_room.camera_rays(HEIGHT, WIDTH, frame, centres).squeeze(1)
-    @ torch.tensor(axes).T
-)
+# %% [markdown]
+# The library sends the same rays. And a point on a ray is projected to the pixel that the ray came from:
+
+# %%
+frame = camera.Frame.of_image(HEIGHT, WIDTH)
+centres = camera.subpixel_offsets(1)
+library = camera.camera_rays(HEIGHT, WIDTH, frame, centres).squeeze(1)
+library = library @ torch.tensor(axes).T  # in the world, too
 torch.testing.assert_close(torch.tensor(directions).flatten(0, 1), library)
-there_and_back = project(
-    position + 9 * directions[30, 100][None], position, axes, HEIGHT, WIDTH
-)
+
+point = position + 9 * directions[30, 100]
+there_and_back = project(point[None], position, axes, HEIGHT, WIDTH)[0]
 print(
     "pixel (row 30, column 100) sends a ray, which projects to column, row, depth:",
-    there_and_back[0].round(6),
+    there_and_back.round(6),
 )
 
 # %% [markdown]
@@ -326,26 +314,26 @@ print(
 # %%
 @exercise("scenes.ray_sphere")
 def ray_sphere(origin, directions, center, radius):
-    """Rays from origin (3,) along unit directions (N, 3) -> (N,) distances to the sphere, np.inf for a miss."""
+    """Rays from origin (3,) along unit directions (N, 3) -> (N,) distances.
+
+    The distance to where a ray meets the sphere, np.inf for a miss.
+    """
     ...
 
 
 # %%
-balls = replace(
-    scene, objects=tuple(replace(item, shape="sphere") for item in scene.objects)
-)
-distances = np.stack(
-    [
-        ray_sphere(
-            position, directions.reshape(-1, 3), np.array(item.position), item.radius
-        ).reshape(HEIGHT, WIDTH)
-        for item in balls.objects
-    ]
-)  # (K, H, W)
+as_balls = tuple(replace(item, shape="sphere") for item in scene.objects)
+balls = replace(scene, objects=as_balls)
+rays = directions.reshape(-1, 3)  # (H * W, 3)
+distances = [
+    ray_sphere(position, rays, np.array(ball.position), ball.radius)
+    for ball in balls.objects
+]
+distances = np.reshape(distances, (-1, HEIGHT, WIDTH))  # (K, H, W)
 print(
-    f"{np.isfinite(distances).mean():.1%} of all pairs of a ray and an object meet: most of the work is for nothing"
+    f"{np.isfinite(distances).mean():.1%} of all pairs of a ray and an object meet: "
+    "most of the work is for nothing"
 )
-
 
 # %% [markdown]
 # ### Your turn: a mask is a race
@@ -356,7 +344,10 @@ print(
 # %%
 @exercise("scenes.nearest_hit")
 def nearest_hit(distances):
-    """Distances (K, H, W), np.inf for a miss -> integer mask (H, W), 0 = ground, k = the k-th object."""
+    """Distances (K, H, W), np.inf for a miss -> integer mask (H, W).
+
+    0 = ground, k = the k-th object.
+    """
     ...
 
 
@@ -365,9 +356,8 @@ mask = nearest_hit(distances)
 library = scene_masks(balls, HEIGHT, WIDTH)
 different = (torch.tensor(mask) != library).sum().item()
 print(f"{different} of {mask.size:,} pixels differ from the library's mask")
-assert (
-    different <= 5
-)  # it counts in float32: a ray that just grazes a ball may fall on either side
+# The library counts in float32: a ray that grazes a ball may fall on either side.
+assert different <= 5
 
 # %% [markdown]
 # ### Your turn: light
@@ -379,7 +369,10 @@ assert (
 # %%
 @exercise("scenes.irradiance")
 def irradiance(points, normals, lamp, intensity):
-    """Points and unit normals (N, 3), a flat lamp at (3,) that faces the origin -> irradiance (N,), nothing in between."""
+    """Points and unit normals (N, 3), a flat lamp at (3,) -> irradiance (N,).
+
+    The lamp faces the origin, and nothing is in between.
+    """
     ...
 
 
@@ -394,64 +387,65 @@ centers = np.array([[0.0, 0.0, 0.0], *(item.position for item in balls.objects)]
 normals = np.where(mask[:, :, None] > 0, points - centers, [0.0, 0.0, 1.0])
 normals /= np.linalg.norm(normals, axis=2, keepdims=True)
 
+# %% [markdown]
+# A normal has three numbers between -1 and 1, so it can be shown as a colour:
+
+# %%
 panels = {
     "distance": nearest,
     "normals (as colours)": (normals + 1) / 2,
     "mask": color_map(torch.tensor(mask)),
 }
 figure = figures.pictures_figure(panels.items(), columns=3)
-show(
-    figure,
-    alt="Distance, brighter further away; normals as colours, smooth over each ball; and the mask of five balls.",
+alt = (
+    "Distance, brighter further away; normals as colours, smooth over each ball; and "
+    "the mask of five balls."
 )
+show(figure, alt=alt)
 
 # %% [markdown]
-# A matt surface throws back its colour's share of the light, alike to all sides (Lambert's law: colour / π). Four lamps add
-# up. At the end, light becomes the numbers of an image file: the sRGB curve spends more of them on the dark.
+# Four lamps add up. How much light do they throw on what each ray sees?
 
 # %%
-from smm_tutorial.scenes import lighting, materials
-from smm_tutorial.scenes.records import COLORS
+from smm_tutorial.scenes import COLORS, lighting, materials
 
-flat_points, flat_normals = points.reshape(-1, 3), normals.reshape(-1, 3)
+flat_points = points.reshape(-1, 3)  # (H * W, 3)
+flat_normals = normals.reshape(-1, 3)
 light = np.zeros((HEIGHT * WIDTH, 3))
 for name, color in lighting.LAMP_COLORS.items():
-    received = irradiance(
-        flat_points,
-        flat_normals,
-        np.array(scene.lamps[name]),
-        lighting.LAMP_INTENSITIES[name],
-    )
+    lamp = np.array(scene.lamps[name])
+    intensity = lighting.LAMP_INTENSITIES[name]
+    received = irradiance(flat_points, flat_normals, lamp, intensity)
     light += received[:, None] * color
-sun = lighting.SUN_DISTANCE * np.array(
-    lighting.SUN_DIRECTION
-)  # so far away that its rays are parallel
-light += irradiance(
-    flat_points, flat_normals, sun, lighting.SUN_IRRADIANCE * lighting.SUN_DISTANCE**2
-)[:, None]
 
-paint = (
-    np.array([[0.8 * 255] * 3, *(COLORS[item.color] for item in balls.objects)])[
-        mask.ravel()
-    ]
-    / 255
-)
+# The fourth lamp is a sun, so far away that its rays are parallel.
+sun = lighting.SUN_DISTANCE * np.array(lighting.SUN_DIRECTION)
+intensity = lighting.SUN_IRRADIANCE * lighting.SUN_DISTANCE**2
+light += irradiance(flat_points, flat_normals, sun, intensity)[:, None]
+
+# %% [markdown]
+# A matt surface throws back its colour's share of the light, alike to all sides (Lambert's law: colour / π). At the end,
+# light becomes the numbers of an image file: the sRGB curve spends more of them on the dark.
+
+# %%
+ground = [0.8 * 255] * 3
+colors = np.array([ground, *(COLORS[item.color] for item in balls.objects)])
+paint = colors[mask.ravel()] / 255  # (H * W, 3)
 matt = paint / np.pi * light
 
 
 def srgb(light):
     """Light (...), cut to 0..1, as an image file encodes it."""
     light = light.clip(0, 1)
-    return np.where(
-        light <= 0.0031308, 12.92 * light, 1.055 * light.clip(1e-4) ** (1 / 2.4) - 0.055
-    )
+    curve = 1.055 * light.clip(1e-4) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, 12.92 * light, curve)
 
 
 # %% [markdown]
 # The library with all effects switched off should give the same picture. **Predict first.** On the ground? On the balls?
 
 # %%
-from smm_tutorial.scenes.effects import Effects
+from smm_tutorial.scenes import Effects
 
 PLAIN = Effects(
     shadows="none",
@@ -462,12 +456,14 @@ PLAIN = Effects(
     edges="sharp",
 )
 library = render([balls], HEIGHT, WIDTH, effects=PLAIN)
-theirs = library.images[0].permute(1, 2, 0).double().numpy()
+theirs = to_picture(library.images[0])
+by_hand = srgb(matt).reshape(HEIGHT, WIDTH, 3)
 same = mask == library.masks[0].numpy()
-for what, place in (("ground", same & (mask == 0)), ("balls", same & (mask > 0))):
-    levels = 255 * abs(srgb(matt).reshape(HEIGHT, WIDTH, 3) - theirs)[place]
+for what, place in (("ground", mask == 0), ("balls", mask > 0)):
+    levels = 255 * abs(by_hand - theirs)[same & place]
     print(
-        f"{what:6}: by hand differs by {levels.mean():5.2f} of 255 levels in the mean, {levels.max():.2f} at most"
+        f"{what:6}: by hand differs by {levels.mean():5.2f} of 255 levels in the mean, "
+        f"{levels.max():.2f} at most"
     )
 
 # %% [markdown]
@@ -475,25 +471,21 @@ for what, place in (("ground", same & (mask == 0)), ("balls", same & (mask > 0))
 # light away, the more, the more you look along the surface. That share is one line of the library:
 
 # %%
-cosines = torch.tensor(
-    -(flat_normals * directions.reshape(-1, 3)).sum(axis=1)
-)  # between normal and line of sight
-share = np.where(mask.ravel() > 0, materials.rubber_body(cosines).numpy(), 1.0)
+cosines = -(flat_normals * rays).sum(axis=1)  # between normal and line of sight
+body = materials.rubber_body(torch.tensor(cosines)).numpy()
+share = np.where(mask.ravel() > 0, body, 1.0)
 by_hand = srgb(matt * share[:, None]).reshape(HEIGHT, WIDTH, 3)
-torch.testing.assert_close(
-    torch.tensor(by_hand[same]), torch.tensor(theirs[same]), atol=0.5 / 255, rtol=0
-)
-print(
-    f"now the largest difference anywhere is {255 * abs(by_hand - theirs)[same].max():.2f} of 255 levels"
-)
+largest = 255 * abs(by_hand - theirs)[same].max()
+print(f"now the largest difference anywhere is {largest:.2f} of 255 levels")
+assert largest <= 0.5
 
-figure = figures.pictures_figure(
-    [("by hand", by_hand), ("library, no effects", theirs)], columns=2, width=2.8
+pictures = [("by hand", by_hand), ("library, no effects", theirs)]
+figure = figures.pictures_figure(pictures, columns=2, width=2.8)
+alt = (
+    "The same five balls twice, by hand and by the library: matt, without any shadow, "
+    "on a grey floor."
 )
-show(
-    figure,
-    alt="The same five balls twice, by hand and by the library: matt, without any shadow, on a grey floor.",
-)
+show(figure, alt=alt)
 
 # %% [markdown]
 # A ray tracer, in a handful of cells. And it looks wrong: the balls float, for nothing shades anything.
@@ -516,34 +508,43 @@ STEPS = {
     "+ mirrors": {"reflections": "mirror", "bounces": 1},
     "+ rough mirrors": {"reflections": "glossy", "bounces": 2},
 }
+
+
+def draw_picture(effects, samples=1):
+    """The scene as a picture (120, 160, 3)."""
+    rendering = render([scene], 120, 160, samples=samples, effects=effects)
+    return to_picture(rendering.images[0])
+
+
+# %% [markdown]
+# Each picture keeps the effects of the one before:
+
+# %%
+colors = np.array([(110, 110, 110), *(COLORS[item.color] for item in scene.objects)])
 effects = PLAIN
-flat = (
-    np.array([(110, 110, 110), *(COLORS[item.color] for item in scene.objects)])[
-        scene_masks(scene, 120, 160)
-    ]
-    / 255
-)
 ladder = {
-    "flat colour": flat,
-    "+ lamps": displayable(render([scene], 120, 160, effects=effects).images[0]),
+    "flat colour": colors[scene_masks(scene, 120, 160)] / 255,
+    "+ lamps": draw_picture(effects),
 }
 for name, change in STEPS.items():
     effects = replace(effects, **change)
-    ladder[name] = displayable(render([scene], 120, 160, effects=effects).images[0])
+    ladder[name] = draw_picture(effects)
 assert effects == Effects()  # everything is on now
-ladder["+ 16 rays a pixel"] = displayable(
-    render([scene], 120, 160, samples=16).images[0]
-)
+ladder["+ 16 rays a pixel"] = draw_picture(effects, samples=16)
 
 # %%
-alt = "Ten pictures of one scene: flat colours; lamps; hard, then soft shadows; round edges; a brighter far floor; ambient "
-alt += "light that lifts every dark side; mirrors on the metal cube and ball; rough mirrors; smooth outlines."
+alt = (
+    "Ten pictures of one scene: flat colours; lamps; hard, then soft shadows; round "
+    "edges; a brighter far floor; ambient light that lifts every dark side; mirrors "
+    "on the metal cube and ball; rough mirrors; smooth outlines."
+)
 show(figures.pictures_figure(ladder.items(), columns=5, width=2.1), alt=alt)
 names = list(ladder)
 for before, after in zip(names[1:-1], names[2:], strict=True):
-    change = abs(ladder[after] - ladder[before]) * 255
+    change = 255 * abs(ladder[after] - ladder[before])
     print(
-        f"{after:18} changes a channel by {change.mean():5.2f} of 255 levels, by more than 10 in {(change > 10).mean():4.0%}"
+        f"{after:18} changes a channel by {change.mean():5.2f} of 255 levels, "
+        f"by more than 10 in {(change > 10).mean():4.0%}"
     )
 
 # %% [markdown]
@@ -565,18 +566,16 @@ for before, after in zip(names[1:-1], names[2:], strict=True):
 # the levels above?
 
 # %%
-from smm_tutorial import fidelity, paths
-from smm_tutorial.results import markdown_table
-from smm_tutorial.set_prediction.scores import THRESHOLDS
+from smm_tutorial import fidelity, paths, results
 
-judged = json.loads((paths.results_dir() / f"{fidelity.RECORD}.json").read_text())
-figure = figures.costs_figure(judged)
-alt = "Bars of dB lost against Blender: most without ambient light, reflections or shadows, or with lamps at their nominal "
-show(
-    figure,
-    alt=alt
-    + "places or a flat backdrop; least with one bounce, one rough ray or hard shadows.",
+judged = results.read_record(fidelity.RECORD)
+figure = figures.effect_costs_figure(judged)
+alt = (
+    "Bars of dB lost against Blender: most without ambient light, reflections or "
+    "shadows, or with lamps at their nominal places or a flat backdrop; least with "
+    "one bounce, one rough ray or hard shadows."
 )
+show(figure, alt=alt)
 
 # %%
 from IPython.display import Markdown
@@ -585,16 +584,18 @@ Markdown(fidelity.effects_table(judged))
 
 # %%
 complete = judged["scores"]["all effects"]
+others = complete["held out"]
+height, width = judged["size"]
 print(
-    f"compared: {judged['data']}; our images {judged['size'][1]} x {judged['size'][0]}, {judged['samples']} rays a pixel"
+    f"compared: {judged['data']}; "
+    f"our images {width} x {height}, {judged['samples']} rays a pixel"
 )
 print(
-    f"ambient light fitted on: {judged['fitted_on']}; the table's PSNR: the {complete['held out']['images']} others"
+    f"ambient light fitted on: {judged['fitted_on']}; "
+    f"the table's PSNR: the {others['images']} others"
 )
-print(
-    f"PSNR on the others {complete['held out']['image']}, on all scenes {complete['all']['image']}"
-)
-print(f"the worst of the others: {complete['held out']['worst_image']}")
+print(f"PSNR on the others {others['image']}, on all scenes {complete['all']['image']}")
+print(f"the worst of the others: {others['worst_image']}")
 print(f"made by: {judged['command']}")
 
 # %% [markdown]
@@ -624,11 +625,13 @@ print(f"made by: {judged['command']}")
 # **Predict first.** Take ambient light away, or set it by hand. Who minds more, you or the network?
 
 # %%
-rows = [["pictures", "images", *(f"AP at {name}" for name in THRESHOLDS)]]
-for pictures, scores in judged["recognition"].items():
-    values = [f"{scores[name]:.1%}" for name in THRESHOLDS]
-    rows.append([pictures, str(scores["images"]), *values])
-Markdown(markdown_table(rows))
+recognised = judged["recognition"]
+limits = [key for key in recognised["Blender's images"] if key != "images"]
+rows = [["pictures", "images", *(f"AP at {limit}" for limit in limits)]]
+for pictures, scores in recognised.items():
+    precisions = [f"{scores[limit]:.1%}" for limit in limits]
+    rows.append([pictures, str(scores["images"]), *precisions])
+Markdown(results.markdown_table(rows))
 
 # %% [markdown]
 # The network. Without ambient light the pictures still look like CLEVR to you and me, and the network is lost. With the
@@ -643,7 +646,7 @@ Markdown(markdown_table(rows))
 # %%
 import ipywidgets
 
-from smm_tutorial.widgets.controls import FigureSlider
+from smm_tutorial.widgets import FigureSlider
 
 slider = ipywidgets.IntSlider(
     0, 0, 345, step=15, description="turn", continuous_update=False
@@ -654,10 +657,11 @@ turner.show()
 
 # %%
 figure = figures.lamp_figure(scene, [0, 90, 180, 270])
-show(
-    figure,
-    alt="One scene under its brightest lamp, turned by 0, 90, 180 and 270 degrees: shadows and bright spots move.",
+alt = (
+    "One scene under its brightest lamp, turned by 0, 90, 180 and 270 degrees: "
+    "shadows and bright spots move."
 )
+show(figure, alt=alt)
 
 # %% [markdown]
 # ### Edit a scene
@@ -666,7 +670,7 @@ show(
 # what else changes: shadows, mirrors, and the colour that a bright object throws on the floor around it.
 
 # %%
-from smm_tutorial.widgets.scenes import SceneEditor
+from smm_tutorial.widgets import SceneEditor
 
 editor = SceneEditor(scene)
 editor.controls["color"].value = "yellow"  # code may edit too
@@ -674,20 +678,17 @@ editor.controls["material"].value = "metal"
 editor.show()
 
 # %%
-changed = figures.edited(scene, 1, color="yellow", material="metal", x=0.0)
-assert (
-    editor.scene.objects[0].color == "yellow" and scene.objects[0] != changed.objects[0]
-)  # the original stays as it was
-for one, what in (
-    (scene, "as recorded"),
-    (changed, "edited: yellow, of metal, and moved"),
-):
-    figure = figures.editor_figure(one, 1)
-    figure.suptitle(what, fontsize=10)
-    show(
-        figure,
-        alt=f"A scene of five objects, {what}: the picture with object 1 marked, and from above.",
-    )
+from smm_tutorial.scenes.editing import edit_object
+
+changed = edit_object(scene, 1, color="yellow", material="metal", x=0.0)
+assert editor.scene.objects[0].color == "yellow"
+assert scene.objects[0] != changed.objects[0]  # the original stays as it was
+versions = {"as recorded": scene, "edited: yellow, of metal, and moved": changed}
+for name, version in versions.items():
+    figure = figures.editor_figure(version, 1)
+    figure.suptitle(name, fontsize=10)
+    alt = f"A scene of five objects, {name}: the picture with object 1 marked, and "
+    show(figure, alt=alt + "from above.")
 
 # %% [markdown]
 # ## Masks from a record alone
@@ -695,41 +696,40 @@ for one, what in (
 # For masks none of the light matters. Here they are for cubes and cylinders as well, over the pictures of the pack, through
 # the pack's own window: `PAPER_CROP`, of which more below.
 
+
 # %%
-shown = {}
+def compute_mask(record):
+    """The mask (64, 64) of a record, through the window of the pack's pictures."""
+    return scene_masks(Scene.from_record(record), 64, 64, window=PAPER_CROP)
+
+
+pictures = []
 for index in (34, 17, 29, 55):
-    labels = scene_masks(
-        Scene.from_record(test.records[index]), 64, 64, window=PAPER_CROP
-    )
-    picture = displayable(test.images[index] / 255)
-    tinted = picture.mean(axis=2, keepdims=True) * 0.6 + color_map(labels) * 0.6
-    shown[f"scene {index}"] = picture
-    shown[f"scene {index}, masks"] = np.where(
-        labels[..., None] > 0, tinted.clip(0, 1), picture
-    )
-figure = figures.pictures_figure(shown.items(), columns=4, width=1.8)
-show(
-    figure,
-    alt="Four pictures of the pack, each beside itself with every object tinted: the tints end at the outlines.",
+    labels = compute_mask(test.records[index])
+    picture = to_picture(test.images[index] / 255)
+    gray = picture.mean(axis=2, keepdims=True)
+    tinted = (0.6 * gray + 0.6 * color_map(labels)).clip(0, 1)
+    tinted = np.where(labels[:, :, None] > 0, tinted, picture)
+    pictures += [(f"scene {index}", picture), (f"scene {index}, masks", tinted)]
+figure = figures.pictures_figure(pictures, columns=4, width=1.8)
+alt = (
+    "Four pictures of the pack, each beside itself with every object tinted: the "
+    "tints end at the outlines."
 )
+show(figure, alt=alt)
 
 # %%
 few = range(current_profile().shown_scenes)
-computed = torch.stack(
-    [
-        scene_masks(Scene.from_record(test.records[i]), 64, 64, window=PAPER_CROP)
-        for i in few
-    ]
-)
+computed = torch.stack([compute_mask(test.records[index]) for index in few])
 different = computed != test.masks[: len(few)]
 print(
-    f"{different.sum()} of {different.numel():,} pixels of {len(few)} scenes differ from the pack's masks"
+    f"{different.sum()} of {different.numel():,} pixels of {len(few)} scenes "
+    "differ from the pack's masks"
 )
 assert different.float().mean() < 1e-3
-overlaps = {
-    name: judged["scores"][name]["mask_overlap"]
-    for name in ("all effects", "sharp edges")
-}
+
+edges = ("all effects", "sharp edges")
+overlaps = {name: judged["scores"][name]["mask_overlap"] for name in edges}
 print(
     "overlap with Blender's masks (intersection over union), from the record:", overlaps
 )
@@ -742,31 +742,25 @@ print(
 
 
 # %%
-def real_pictures(count):
-    """Official pictures with masks from their records, or None where none has been fetched."""
+def load_real_pictures(count):
+    """Official pictures with masks from their records; None where none was fetched."""
+    options = {"crop": "paper", "masks": True, "limit": count}
     try:
-        return datasets.load(
-            "clevr", split="val", size=128, crop="paper", masks=True, limit=count
-        )
+        return datasets.load("clevr", split="val", size=128, **options)
     except datasets.DatasetError:
         return None
 
 
-if real := real_pictures(4):
-    shown = [
-        (name, displayable(image / 255))
-        for name, image in zip(real.filenames, real.images, strict=True)
-    ]
-    shown += [("its masks", color_map(labels.long())) for labels in real.masks]
-    figure = figures.pictures_figure(shown, columns=len(real))
-    show(
-        figure,
-        alt="Pictures of CLEVR v1.0 in the paper's crop, and below each the masks computed from its record.",
-    )
+if real := load_real_pictures(4):
+    named = zip(real.filenames, real.images, strict=True)
+    pictures = [(name, to_picture(image / 255)) for name, image in named]
+    pictures += [("its masks", color_map(labels.long())) for labels in real.masks]
+    figure = figures.pictures_figure(pictures, columns=len(real))
+    alt = "Pictures of CLEVR v1.0 in the paper's crop, and below each the masks "
+    show(figure, alt=alt + "computed from its record.")
 else:
-    print(
-        "no CLEVR v1.0 here yet: `smm-tutorial data download clevr --split val --count 4` fetches four pictures"
-    )
+    command = "smm-tutorial data download clevr --split val --count 4"
+    print(f"no CLEVR v1.0 here yet: `{command}` fetches four pictures")
 
 # %% [markdown]
 # ## What the pack holds
@@ -783,7 +777,8 @@ for split, entry in provenance["files"].items():
     digest = hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest()
     assert digest == entry["sha256"]
     print(
-        f"{split:5} {entry['count']:5,} scenes, {entry['bytes'] / 1e6:.1f} MB, sha256 {digest[:12]}... as stated"
+        f"{split:5} {entry['count']:5,} scenes, {entry['bytes'] / 1e6:.1f} MB, "
+        f"sha256 {digest[:12]}... as stated"
     )
 
 # %%
@@ -791,14 +786,19 @@ some = [Scene.from_record(record) for record in test.records[:4]]
 ours = render(some, 64, 64, samples=4, window=PAPER_CROP).images
 levels = 255 * (ours - test.batch(slice(0, 4)).images).abs()
 print(
-    f"rendered again from their records: {levels.mean():.2f} of 255 levels off in the mean, {levels.max():.0f} at most"
+    f"rendered again from their records: {levels.mean():.2f} of 255 levels off "
+    f"in the mean, {levels.max():.0f} at most"
 )
 assert levels.mean() < 0.5  # half a level is what whole numbers cost
+
+# %% [markdown]
+# How many scenes have how many objects?
+
+# %%
 for split in provenance["files"]:
-    counts = [
-        len(one["objects"]) for one in datasets.load("clevr6", split=split).records
-    ]
-    print(f"{split:5} scenes of 3, 4, 5, 6 objects:", np.bincount(counts)[3:])
+    records = datasets.load("clevr6", split=split).records
+    counts = np.bincount([len(record["objects"]) for record in records])
+    print(f"{split:5} scenes of 3, 4, 5, 6 objects:", counts[3:])
 
 # %% [markdown]
 # ### How large is an object?
@@ -807,20 +807,24 @@ for split in provenance["files"]:
 # [notebook 05](05_object_discovery.ipynb) trains on a laptop: what share of the objects has fewer than 16?
 
 # %%
+from smm_tutorial.scenes.visibility import count_object_pixels, measure_crop
+
 small = datasets.load("clevr6", split="test", size=32)
 sizes = {
-    "64 x 64": figures.object_pixels(test),
-    "32 x 32": figures.object_pixels(small),
+    "64 x 64": count_object_pixels(test.masks, test.records),
+    "32 x 32": count_object_pixels(small.masks, small.records),
 }
 figure = figures.sizes_figure(sizes)
-show(
-    figure,
-    alt="Shares of objects by pixels: at 64 x 64 most have 32 to 511, at 32 x 32 most 8 to 127; a few have none.",
+alt = (
+    "Shares of objects by pixels: at 64 x 64 most have 32 to 511, at 32 x 32 most 8 "
+    "to 127; a few have none."
 )
+show(figure, alt=alt)
 for name, pixels in sizes.items():
     fewer, none = (pixels < 16).mean(), (pixels == 0).mean()
     print(
-        f"{name}: median {np.median(pixels):.0f} pixels; below 16: {fewer:.0%}; none at all: {none:.1%}"
+        f"{name}: median {np.median(pixels):.0f} pixels; "
+        f"below 16: {fewer:.0%}; none at all: {none:.1%}"
     )
 
 # %% [markdown]
@@ -840,20 +844,17 @@ def shrink_mask(mask, factor):
 
 # %%
 mask = test.masks[34]
-torch.testing.assert_close(
-    torch.tensor(shrink_mask(mask.numpy(), 2)), small.masks[34]
-)  # as the library does
-means = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0].round().long()
+halved = torch.tensor(shrink_mask(mask.numpy(), 2))
+torch.testing.assert_close(halved, small.masks[34])  # as the library does
 nearest = torch.tensor(shrink_mask(mask.numpy(), 4))
-panels = {
-    "64 x 64": mask,
-    "nearest, 16 x 16": nearest,
-    "mean of labels, 16 x 16": means,
-}
-figure = figures.pictures_figure(
-    [(name, color_map(labels.long())) for name, labels in panels.items()], columns=3
+means = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0].round()
+masks = {"64 x 64": mask, "nearest, 16 x 16": nearest, "mean of labels, 16 x 16": means}
+pictures = [(name, color_map(labels.long())) for name, labels in masks.items()]
+figure = figures.pictures_figure(pictures, columns=3)
+alt = (
+    "One mask three times: whole; small by nearest neighbour; small by means, where "
+    "objects have rims in others' colours."
 )
-alt = "One mask three times: whole; small by nearest neighbour; small by means, where objects have rims in others' colours."
 show(figure, alt=alt)
 
 # %% [markdown]
@@ -867,22 +868,27 @@ show(figure, alt=alt)
 # **Predict first.** The crop keeps less than half of the picture. What share of the objects does it cut, or drop?
 
 # %%
-from smm_tutorial.datasets.own.rendered import OFFICIAL_WINDOW
+from smm_tutorial.scenes import OFFICIAL_WINDOW
 
 wide = Scene.from_record(test.records[17])
-figure = figures.crop_figure(
-    wide,
-    {"paper's crop": (PAPER_CROP, "-"), "CLEVR v1.0's images": (OFFICIAL_WINDOW, ":")},
+windows = {
+    "paper's crop": (PAPER_CROP, "-"),
+    "CLEVR v1.0's images": (OFFICIAL_WINDOW, ":"),
+}
+figure = figures.crop_figure(wide, windows)
+alt = (
+    "The whole frame with the crop drawn in; the crop, in which a large cube is cut "
+    "by the right edge; and its mask."
 )
-alt = "The whole frame with the crop drawn in; the crop, in which a large cube is cut by the right edge; and its mask."
 show(figure, alt=alt)
 
 # %%
-found = figures.cut_objects([Scene.from_record(test.records[i]) for i in few])
-kept = np.array([one.inside / one.whole for one in found])
+cropped = measure_crop([Scene.from_record(test.records[index]) for index in few])
+kept = np.array([one.inside / one.whole for one in cropped])
+whole, gone = (kept == 1).mean(), (kept == 0).mean()
 print(
-    f"{len(found)} objects of {len(few)} test scenes: {(kept == 1).mean():.0%} whole, "
-    f"{((kept > 0) & (kept < 1)).mean():.0%} cut, {(kept == 0).mean():.1%} gone"
+    f"{len(cropped)} objects of {len(few)} test scenes: {whole:.0%} whole, "
+    f"{1 - whole - gone:.0%} cut, {gone:.1%} gone"
 )
 top, left, bottom, right = PAPER_CROP
 print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area")
@@ -903,22 +909,12 @@ print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area
 # The library knows the addresses of other people's data sets, and fetches the *first* images of each instead of all.
 
 # %%
-from smm_tutorial.datasets.others.sources import SOURCES
-
-masks_of = {"clevr": "no; computed from the records"}
 rows = [["name", "whole", "masks", "licence", "cite"]]
-for name, source in SOURCES.items():
+for name, source in datasets.SOURCES.items():
     title = f"[{source.title}]({source.homepage}) `{name}`"
-    rows.append(
-        [
-            title,
-            source.whole,
-            masks_of.get(name, "yes"),
-            source.licence,
-            source.citation,
-        ]
-    )
-Markdown(markdown_table(rows))
+    masks = "no; computed from the records" if name == "clevr" else "yes"
+    rows.append([title, source.whole, masks, source.licence, source.citation])
+Markdown(results.markdown_table(rows))
 
 # %% [markdown]
 # Nothing in this notebook touches the network. When you want to, in a terminal:
@@ -941,25 +937,18 @@ Markdown(markdown_table(rows))
 # printed when a data set is first used. What comes back is a `SceneImages`, as the pack is. Its members:
 
 # %%
-print("a download of clevr brings", SOURCES["clevr"].fetches)
-batch = test.batch([0, 1, 2])
+print("a download of clevr brings", datasets.SOURCES["clevr"].fetches)
 print(test, "|", "licence", test.licence)
-print(
-    "images",
-    tuple(batch.images.shape),
-    batch.images.dtype,
-    "| masks",
-    tuple(batch.masks.shape),
-    batch.masks.dtype,
-)
-print(
-    "one of",
-    len(test.filenames),
-    "file names:",
-    test.filenames[0],
-    "| one record:",
-    sorted(test.records[0]),
-)
+images, masks = test.batch([0, 1, 2])
+print("images", tuple(images.shape), images.dtype)
+print("masks", tuple(masks.shape), masks.dtype)
+print(f"one of {len(test.filenames)} file names: {test.filenames[0]}")
+print("one record:", sorted(test.records[0]))
+
+# %% [markdown]
+# An option that does not exist is refused:
+
+# %%
 try:
     datasets.load("clevr6", split="train", max_object=3)
 except ValueError as error:
@@ -979,57 +968,44 @@ except ValueError as error:
 #   object wears the ground's pattern.
 
 # %%
-from smm_tutorial.scenes.variants import VARIANTS, cogent_scene
+from smm_tutorial.scenes import BEYOND_CLEVR, cogent_scene, textured_scene
 
 pictures = []
-for name, draw in VARIANTS.items():
+for name, draw in BEYOND_CLEVR.items():
     strange = [draw(np.random.default_rng(seed)) for seed in range(4)]
     images = render(strange, 90, 120, samples=4).images
-    pictures += [
-        (f"{name}: {len(s.objects)} objects", displayable(i))
-        for s, i in zip(strange, images, strict=True)
-    ]
+    for drawn, image in zip(strange, images, strict=True):
+        pictures.append((f"{name}: {len(drawn.objects)} objects", to_picture(image)))
 figure = figures.pictures_figure(pictures, columns=4)
-alt = "Four scenes each of five kinds: colours of CoGenT's condition B; 11 to 16 objects close together; towers; a framed "
-show(figure, alt=alt + "mirror behind the objects; patterns on objects and ground.")
+alt = (
+    "Four scenes each of five kinds: colours of CoGenT's condition B; 11 to 16 "
+    "objects close together; towers; a framed mirror behind the objects; patterns on "
+    "objects and ground."
+)
+show(figure, alt=alt)
 
 # %%
-from smm_tutorial.scenes.variants import textured_scene
-
 pictures = []
 for camouflage in ("none", "ground"):
-    one = textured_scene(np.random.default_rng(5), camouflage=camouflage)
-    drawn = render([one], 90, 120, samples=4)
-    name = f"camouflage: {camouflage}"
-    pictures += [
-        (name, displayable(drawn.images[0])),
-        ("its mask", color_map(drawn.masks[0])),
-    ]
+    drawn = textured_scene(np.random.default_rng(5), camouflage=camouflage)
+    images, masks = render([drawn], 90, 120, samples=4)
+    pictures.append((f"camouflage: {camouflage}", to_picture(images[0])))
+    pictures.append(("its mask", color_map(masks[0])))
 figure = figures.pictures_figure(pictures, columns=4)
-show(
-    figure,
-    alt="A textured scene and one in camouflage, each with its mask: without the mask the second is hard to read.",
+alt = (
+    "A textured scene and one in camouflage, each with its mask: without the mask the "
+    "second is hard to read."
 )
+show(figure, alt=alt)
 
 # %%
 for condition in "AB":
-    drawn = [
-        cogent_scene(np.random.default_rng(seed), condition=condition)
-        for seed in range(60)
-    ]
+    generators = [np.random.default_rng(seed) for seed in range(60)]
+    drawn = [cogent_scene(generator, condition=condition) for generator in generators]
+    objects = [item for one in drawn for item in one.objects]
     for shape in ("cube", "cylinder"):
-        print(
-            condition,
-            f"{shape:8}",
-            sorted(
-                {
-                    item.color
-                    for one in drawn
-                    for item in one.objects
-                    if item.shape == shape
-                }
-            ),
-        )
+        found = {item.color for item in objects if item.shape == shape}
+        print(condition, f"{shape:8}", sorted(found))
 
 # %% [markdown]
 # More scenes of CLEVR's own kind are rendered when you ask for them, and then kept:
@@ -1037,13 +1013,10 @@ for condition in "AB":
 # same goes for the strange ones:
 
 # %%
-from smm_tutorial.datasets.own.rendered import VARIANTS as RENDERED
-
-for name, look in RENDERED.items():
+for name, look in datasets.RENDERED_VARIANTS.items():
     objects = f"{look.min_objects:2} to {look.max_objects:2} objects"
-    print(
-        f"{name:26} {objects}, {look.height} x {look.width} pixels, {look.samples} rays for each"
-    )
+    pixels = f"{look.height} x {look.width} pixels"
+    print(f"{name:26} {objects}, {pixels}, {look.samples} rays for each")
 
 # %% [markdown]
 # What a trained model makes of them is measured in [notebook 05](05_object_discovery.ipynb).
@@ -1053,9 +1026,7 @@ for name, look in RENDERED.items():
 # What this library promises of its data, what was measured, and whether the promise holds (`smm-tutorial report data`):
 
 # %%
-from smm_tutorial import fidelity
-
-Markdown(fidelity.data_table())
+Markdown(fidelity.data_quality_table())
 
 # %% [markdown]
 # Rates are those of the machine that measured them (its record says which); everything else should be the same on yours.

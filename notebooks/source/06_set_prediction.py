@@ -56,28 +56,31 @@ install_missing()  # leaves torch and numpy as they are
 import numpy as np
 import torch
 
-from smm_tutorial import checkpoints, figures
-from smm_tutorial.datasets import SceneImages
-from smm_tutorial.datasets.named_sets import set_split
+from smm_tutorial import checkpoints, datasets, figures
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
 from smm_tutorial.figures import show
 from smm_tutorial.profiles import current_profile
-from smm_tutorial.set_prediction.targets import set_targets
+from smm_tutorial.set_prediction import set_targets
 
 TRAINED = "set-prediction-mixture-clevr6-whole-laptop-pretrained-seed0"
 profile = current_profile()
 trained, record = checkpoints.load(TRAINED)
 size, num_slots = trained.config.image_size, trained.config.num_slots
-test = set_split("clevr6-whole", "test", size, min(320, 4 * profile.shown_scenes))
+count = min(320, 4 * profile.shown_scenes)
+test = datasets.load("rendered", "test", size, variant="clevr6-whole", count=count)
 targets = set_targets(test.records, num_slots)  # (M, K, 19)
 print(
-    f"profile {profile.name}; {len(test)} test scenes of {size} x {size} pixels, targets {tuple(targets.shape)}"
+    f"profile {profile.name}; {len(test)} test scenes of {size} x {size} pixels, "
+    f"targets {tuple(targets.shape)}"
 )
+
+# %% [markdown]
+# Three of the scenes, with what their records say:
+
+# %%
 figure = figures.sets_figure(test.subset(range(3)), targets[:3])
-show(
-    figure,
-    alt="Three scenes with a box around each object, and its size, colour, material and shape beside the box.",
-)
+alt = "Three scenes with a box around each object, and its size, colour, material and "
+show(figure, alt=alt + "shape beside the box.")
 
 # %% [markdown]
 # The network sees each picture squeezed into a square; we draw it in its true proportions. A cross marks the centre of an
@@ -89,13 +92,10 @@ show(
 
 # %%
 few = int(targets[..., 18].sum(dim=1).argmin())
-figure = figures.vectors_figure(
-    {f"test scene {few}: its objects, and padding": targets[few]}
-)
-show(
-    figure,
-    alt="A table: a row an object, columns x, y, z, then sizes, materials, shapes, colours and real; last rows empty.",
-)
+title = f"test scene {few}: its objects, and padding"
+figure = figures.vectors_figure({title: targets[few]})
+alt = "A table: a row an object, columns x, y, z, then sizes, materials, shapes, "
+show(figure, alt=alt + "colours and real; last rows empty.")
 
 # %% [markdown]
 # ### A set has no order
@@ -106,13 +106,15 @@ show(
 # that compares row with row? What will a network learn to say that is trained by such an error?
 
 # %%
+from torch.nn.functional import smooth_l1_loss
+
 real = int(targets[few, :, 18].sum())
-said = targets[few, :real].roll(1, dims=0)
-by_row = torch.nn.functional.smooth_l1_loss(said, targets[few, :real])
-average = targets[few, :real].mean(dim=0).expand(real, -1)
-by_row_of_average = torch.nn.functional.smooth_l1_loss(average, targets[few, :real])
+true = targets[few, :real]
+by_row = smooth_l1_loss(true.roll(1, dims=0), true)
+by_row_of_average = smooth_l1_loss(true.mean(dim=0).expand(real, -1), true)
 print(
-    f"row by row: all right, in another order {by_row:.3f}; the average object, {real} times {by_row_of_average:.3f}"
+    f"row by row: all right, in another order {by_row:.3f}; "
+    f"the average object, {real} times {by_row_of_average:.3f}"
 )
 
 # %% [markdown]
@@ -126,7 +128,7 @@ print(
 
 # %%
 from smm_tutorial.scenes import random_scene
-from smm_tutorial.set_prediction.targets import PROPERTY_SLICES
+from smm_tutorial.set_prediction import PROPERTY_SLICES
 
 three = set_targets([random_scene(np.random.default_rng(7), 3, 3)], 3)[0]  # (3, 19)
 generator = torch.Generator().manual_seed(44)
@@ -134,24 +136,24 @@ guess = three[torch.randperm(3, generator=generator)].clone()
 guess[:, :3] += 0.25 * torch.randn(3, 3, generator=generator)
 guess[:, :2] = guess[:, :2].clamp(-1, 1)
 for group in PROPERTY_SLICES.values():
-    guess[:, group] = (
-        guess[:, group] + torch.randn(guess[:, group].shape, generator=generator)
-    ).softmax(dim=1)
+    noise = torch.randn(guess[:, group].shape, generator=generator)
+    guess[:, group] = (guess[:, group] + noise).softmax(dim=1)
 guess[:, 18] = (1 + torch.randn(3, generator=generator)).sigmoid()
-figure = figures.vectors_figure(
-    {"objects": three, "slots": guess}, rows={"objects": "123", "slots": "abc"}
-)
-show(
-    figure,
-    alt="Two tables of three rows and 19 columns: the objects 1 to 3, crisp, and what slots a to c say, blurred.",
-)
-for name, vector in zip(
-    ("object 1", "object 2", "object 3", "slot a", "slot b", "slot c"),
-    (*three, *guess),
-    strict=True,
-):
+
+# %% [markdown]
+# As tables, and in words (of each property, the likeliest value):
+
+# %%
+from smm_tutorial.set_prediction import describe_vector
+
+tables = {"objects": three, "slots": guess}
+figure = figures.vectors_figure(tables, rows={"objects": "123", "slots": "abc"})
+alt = "Two tables of three rows and 19 columns: the objects 1 to 3, crisp, and what "
+show(figure, alt=alt + "slots a to c say, blurred.")
+names = ["object 1", "object 2", "object 3", "slot a", "slot b", "slot c"]
+for name, vector in zip(names, [*three, *guess], strict=True):
     x, y, z = (3 * vector[:3]).tolist()
-    print(f"{name}: {figures.words(vector):26} at ({x:5.2f}, {y:5.2f}, {z:5.2f})")
+    print(f"{name}: {describe_vector(vector):26} at ({x:5.2f}, {y:5.2f}, {z:5.2f})")
 
 # %% [markdown]
 # Who is slot a? It stands where object 2 does, and looks like object 1. So let us put a price on every pair.
@@ -165,17 +167,14 @@ def pair_costs(predictions, targets, coordinate_weight):
 
 
 # %%
-from smm_tutorial import discovery
+from smm_tutorial import set_prediction
 
 costs = pair_costs(guess, three, 1.0)
-torch.testing.assert_close(
-    costs, sum(set_prediction.pair_costs(guess[None], three[None]))[0]
-)  # coordinates + properties
+coordinates, properties = set_prediction.pair_costs(guess[None], three[None])
+torch.testing.assert_close(costs, (coordinates + properties)[0])
 for letter, row in zip("abc", costs.tolist(), strict=True):
-    print(
-        f"slot {letter}:",
-        "  ".join(f"object {t}: {cost:.3f}" for t, cost in enumerate(row, start=1)),
-    )
+    cells = [f"object {t}: {cost:.3f}" for t, cost in enumerate(row, start=1)]
+    print(f"slot {letter}:", "  ".join(cells))
 
 # %% [markdown]
 # ## Who is whom
@@ -186,13 +185,9 @@ for letter, row in zip("abc", costs.tolist(), strict=True):
 # **Predict first.** Object 1 goes to a, which pays least for it; then c takes what is left. Is that the best sum?
 
 # %%
-alt = (
-    "Six ways to join slots a, b, c with objects 1, 2, 3, each with its sum of costs; "
-)
-show(
-    figures.permutations_figure(costs),
-    alt=alt + "the least, a with 2, b with 3 and c with 1, is framed.",
-)
+alt = "Six ways to join slots a, b, c with objects 1, 2, 3, each with its sum of "
+alt += "costs; the least, a with 2, b with 3 and c with 1, is framed."
+show(figures.permutations_figure(costs), alt=alt)
 
 # %% [markdown]
 # It is not: c pays far more for any other object than a does. Taking the best pair first is *greedy*, and the sum does
@@ -202,7 +197,7 @@ show(
 # %%
 @exercise("sets.best_matching")
 def best_matching(costs):
-    """costs (K, K) -> a tuple: the target of each slot, in the matching with the least sum."""
+    """costs (K, K) -> tuple: each slot's target in the matching with the least sum."""
     ...
 
 
@@ -225,8 +220,6 @@ print(f"greedy {greedy:.3f}, best {best:.3f}: {best_matching(costs)}")
 # in each row and each column? Is there a matching of zeros?
 
 # %%
-from smm_tutorial.figures.set_prediction import Reduction
-
 row_least = costs.min(dim=1, keepdim=True).values  # (K, 1)
 less_rows = costs - row_least
 column_least = less_rows.min(dim=0, keepdim=True).values  # (1, K)
@@ -238,25 +231,29 @@ assert (lines[less_columns == 0] > 0).all()  # two lines cover all zeros
 step = less_columns[lines == 0].min()  # the least number without a line
 last = less_columns - step * (lines == 0) + step * (lines == 2)
 chosen = (1, 2, 0)
-assert all(last[k, t] == 0 for k, t in enumerate(chosen)) and chosen == best_matching(
-    costs
-)
+assert all(last[k, t] == 0 for k, t in enumerate(chosen))
+assert chosen == best_matching(costs)
 
 # %%
-figure = figures.reductions_figure(
-    [
-        Reduction("costs", costs),
-        Reduction("less each row's least", less_rows),
-        Reduction("less each column's", less_columns, rows=(1,), columns=(0,)),
-        Reduction(f"{step:.3f} moved", last),
-        Reduction("the best matching", costs, chosen=chosen),
-    ]
-)
-show(
-    figure,
-    alt="Five tables of three rows and columns: costs; less each row's least; less each column's, with lines through "
-    "row b and column 1; the same after the last step, with zeros to match along; the costs with a2, b3, c1 ringed.",
-)
+from smm_tutorial.figures import Reduction
+
+tables = [
+    Reduction("costs", costs),
+    Reduction("less each row's least", less_rows),
+    Reduction("less each column's", less_columns, rows=(1,), columns=(0,)),
+    Reduction(f"{step:.3f} moved", last),
+    Reduction("the best matching", costs, chosen=chosen),
+]
+figure = figures.reductions_figure(tables)
+alt = "Five tables of three rows and columns: costs; less each row's least; less each "
+alt += "column's, with lines through row b and column 1; the same after the last step, "
+alt += "with zeros to match along; the costs with a2, b3, c1 ringed."
+show(figure, alt=alt)
+
+# %% [markdown]
+# What was taken away in all, and the best matching's sum:
+
+# %%
 taken = row_least.sum() + column_least.sum() + 2 * step - step
 print(f"taken away in all: {taken:.3f}; the least sum: {best:.3f}")
 torch.testing.assert_close(taken, best)
@@ -283,9 +280,11 @@ for count in (3, 5, 7, 8):
     tried = best_matching(table)
     between = time.perf_counter()
     found = tuple(linear_sum_assignment(table.numpy())[1].tolist())
+    ended = time.perf_counter()
     assert tried == found
     print(
-        f"{count} slots: all matchings {between - started:7.3f} s, Hungarian {time.perf_counter() - between:.5f} s"
+        f"{count} slots: all matchings {between - started:7.3f} s, "
+        f"Hungarian {ended - between:.5f} s"
     )
 print(f"10 slots have {math.factorial(10):,} matchings")
 
@@ -299,7 +298,7 @@ print(f"10 slots have {math.factorial(10):,} matchings")
 # %%
 @exercise("sets.set_loss")
 def set_loss(predictions, targets):
-    """predictions, targets (B, K, 19) -> the mean over images of the least sum of pair costs."""
+    """predictions, targets (B, K, 19) -> mean over images of the least sum of costs."""
     ...
 
 
@@ -307,23 +306,17 @@ def set_loss(predictions, targets):
 # **Predict first.** Shuffle the slots; shuffle the rows of the record. Which of the two changes the loss?
 
 # %%
-from smm_tutorial.set_prediction.scores import predict_sets
+from smm_tutorial.set_prediction import predict_sets
 
-said, true = (
-    predict_sets(trained, test.subset(range(2))),
-    targets[:2],
-)  # what a trained network says
+said = predict_sets(trained, test.subset(range(2)))  # by a trained network
+true = targets[:2]
 shuffled = torch.randperm(num_slots, generator=torch.Generator().manual_seed(0))
 loss = set_loss(said, true)
 torch.testing.assert_close(set_loss(said[:, shuffled], true), loss)
 torch.testing.assert_close(set_loss(said, true[:, shuffled]), loss)
 torch.testing.assert_close(set_prediction.matched_set_loss(said, true)["loss"], loss)
-in_order = (
-    torch.nn.functional.smooth_l1_loss(said, true, reduction="none")
-    .mean(dim=2)
-    .sum(dim=1)
-    .mean()
-)
+errors = smooth_l1_loss(said, true, reduction="none")  # (B, K, 19)
+in_order = errors.mean(dim=2).sum(dim=1).mean()
 print(f"set loss {loss:.3f}, in any order; row by row {in_order:.3f}")
 
 # %% [markdown]
@@ -338,30 +331,24 @@ print(f"set loss {loss:.3f}, in any order; row by row {in_order:.3f}")
 # %%
 from itertools import permutations
 
+orders = list(permutations(range(3)))
+
 
 def sums_on_the_way(way):
-    """The sum of each of the six matchings, when slot c has gone so far (0 to 1) from object 1 to object 2."""
+    """All matchings' sums, slot c being so far (0 to 1) from object 1 to object 2."""
     moved = torch.cat([guess[:2], torch.lerp(three[0], three[1], way)[None]])
     table = pair_costs(moved, three, 1.0)
-    return [
-        sum(table[k, order[k]].item() for k in range(3))
-        for order in permutations(range(3))
-    ]
+    return [sum(table[k, t].item() for k, t in enumerate(order)) for order in orders]
 
 
 ways = np.linspace(0, 1, 61)
 sums = np.array([sums_on_the_way(way) for way in ways]).T  # (6, 61)
-figure = figures.envelope_figure(ways, sums, "way of slot c from object 1 to object 2")
-show(
-    figure,
-    alt="Six curves, the sums of the six matchings; the set loss follows the lowest, first along one and then along "
-    "another, with a bend where they cross.",
-)
-orders = list(permutations(range(3)))
-print(
-    "matched, first and last:",
-    *(tuple("123"[t] for t in orders[sums[:, at].argmin()]) for at in (0, -1)),
-)
+label = "way of slot c from object 1 to object 2"
+alt = "Six curves, the sums of the six matchings; the set loss follows the lowest, "
+alt += "first along one and then along another, with a bend where they cross."
+show(figures.envelope_figure(ways, sums, label), alt=alt)
+matched = [tuple(t + 1 for t in orders[least]) for least in sums.argmin(axis=0)]
+print("matched, first and last:", matched[0], matched[-1])
 
 # %% [markdown]
 # Every matching's sum is a smooth curve, and the loss is the lowest of them: it bends where two cross, but it does not
@@ -373,7 +360,7 @@ print(
 # Move slot a over the floor, and make coordinates count more. (Elsewhere: two settings follow.)
 
 # %%
-from smm_tutorial.widgets.set_prediction import matching_explorer, with_place
+from smm_tutorial.widgets import matching_explorer
 
 explorer = matching_explorer(guess, three)
 explorer.slider.controls["coordinate_weight"].value = 8.0  # code may move it too
@@ -384,18 +371,18 @@ explorer.show()
 # times?
 
 # %%
+from smm_tutorial.set_prediction import move_vector
+
 x, y = (3 * three[2, :2]).tolist()
-on_three = with_place(guess, 0, x, y)
+on_three = move_vector(guess, 0, x, y)
 for weight in (1.0, 8.0):
-    show(
-        figures.matching_figure(on_three, three, weight),
-        alt=f"Slots and objects from above, slot a on object 3, and the "
-        f"table of pair costs with coordinates counted {weight:g} times; the best matching is ringed.",
+    alt = "Slots and objects from above, slot a on object 3, and the table of pair "
+    alt += (
+        f"costs with coordinates counted {weight:g} times; the best matching is ringed."
     )
-    print(
-        f"weight {weight:g}:",
-        [t + 1 for t in best_matching(pair_costs(on_three, three, weight))],
-    )
+    show(figures.matching_figure(on_three, three, weight), alt=alt)
+    matched = best_matching(pair_costs(on_three, three, weight))
+    print(f"weight {weight:g}:", [t + 1 for t in matched])
 
 # %% [markdown]
 # By properties a may keep object 3. Once coordinates count eight times it has to leave it, although it stands on it: b
@@ -409,24 +396,30 @@ for weight in (1.0, 8.0):
 
 # %%
 images = test.batch(range(4)).images
+noise = trained.start_noise(4, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    noise = trained.start_noise(4, torch.Generator().manual_seed(0))
     output = trained(images, noise=noise, return_history=True)
-    slots = output.slots.slots  # (B, K, D)
-    places, rest = trained.heads.coordinates(slots), trained.heads.properties(slots)
-said = output.predictions
+    slots = output.slot_output.slots  # (B, K, D)
+    places = trained.heads.coordinates(slots)  # (B, K, 3)
+    rest = trained.heads.properties(slots)  # (B, K, 16)
+said = output.predictions  # (B, K, 19)
 torch.testing.assert_close(said[..., :3], torch.tanh(places / 2))  # between -1 and 1
-torch.testing.assert_close(
-    said[..., 10:18], rest[..., 7:15].softmax(dim=2)
-)  # colours; the other groups likewise
+colours = rest[..., 7:15].softmax(dim=2)  # the other groups likewise
+torch.testing.assert_close(said[..., 10:18], colours)
 torch.testing.assert_close(said[..., 18], rest[..., 15].sigmoid())
+
+# %% [markdown]
+# All shapes, and how many parameters each part has:
+
+# %%
 parts = {"encoder": trained.encoder, "slots": trained.slots, "heads": trained.heads}
-sizes = ", ".join(
+counts = [
     f"{name} {sum(p.numel() for p in part.parameters()):,}"
     for name, part in parts.items()
-)
+]
 print(
-    f"images {tuple(images.shape)} -> slots {tuple(slots.shape)} -> sets {tuple(said.shape)}; parameters: {sizes}"
+    f"images {tuple(images.shape)} -> slots {tuple(slots.shape)} -> "
+    f"sets {tuple(said.shape)}; parameters: {', '.join(counts)}"
 )
 
 # %% [markdown]
@@ -443,12 +436,11 @@ print(
 
 # %%
 blind = targets.flatten(0, 1).mean(dim=0).expand_as(targets)
-print(
-    f"all slots say the average row: {set_prediction.matched_set_loss(blind, targets)['loss']:.3f}"
-)
-print(
-    f"the trained network:           {set_prediction.matched_set_loss(predict_sets(trained, test), targets)['loss']:.3f}"
-)
+of_network = predict_sets(trained, test)
+answers = {"all slots say the average row": blind, "the trained network": of_network}
+for name, sets in answers.items():
+    loss = set_prediction.matched_set_loss(sets, targets)["loss"]
+    print(f"{name + ':':30} {loss:.3f}")
 
 # %% [markdown]
 # Training begins near that answer, and it is slow to get away from it. As long as all slots say nearly the same, it is
@@ -463,73 +455,75 @@ print(
 # know? (One in eight colours is right by chance.)
 
 # %%
-from smm_tutorial import set_prediction
-from smm_tutorial.set_prediction.scores import set_scores
+DISCOVERED = "discovery-mixture-clevr6-laptop-48px-seed0"
+LIVE_SCENES = 1_024
+live_sizes = set_prediction.SIZES[profile.name]
 
-DISCOVERED, LIVE_SCENES = "discovery-mixture-clevr6-laptop-48px-seed0", 1_024
-scenes = set_split(
-    "clevr6-whole", "train", size, min(profile.set_prediction.scenes, LIVE_SCENES)
-)
+
+def live_run(begin_with=None, coordinate_weight=1.0):
+    """A short run of a network as large as the trained one."""
+    run = set_prediction.SetPredictionRun(
+        profile="ci" if profile.name == "ci" else "laptop",
+        steps=live_sizes.live_steps,
+        scenes=min(live_sizes.scenes, LIVE_SCENES),
+        begin_with=begin_with,
+        coordinate_weight=coordinate_weight,
+    )
+    assert run.config == trained.config
+    return run
+
+
+# %% [markdown]
+# While a run trains, we look five times at what it says of 32 test scenes.
+
+# %%
 watched = test.subset(range(32))
-plan = set_prediction.set_training_config(
-    profile, steps=profile.set_prediction.live_steps
-)
 
 
-def train(begin_with=None, coordinate_weight=1.0):
-    """Trains a network of the trained one's sizes -> its run, and what it said of the first two watched scenes meanwhile."""
-    live, said = set_prediction.set_prediction_model(trained.config, seed=0), []
-    if begin_with:
-        set_prediction.take_over(live, begin_with)
+def train_watched(run):
+    """Trains a run -> its result, and what it said of the watched scenes meanwhile."""
+    said = []
 
     def watch(model):
         said.append(predict_sets(model, watched))
-        scores = set_scores(watched, said[-1])
+        scores = set_prediction.score(watched, said[-1])
         return {
             "AP, any distance": scores["ap"]["inf"],
             "distance": scores["distance"],
-        } | scores["right"]
+            **scores["right"],
+        }
 
-    every = max(1, plan.steps // 5)
-    return set_prediction.train_set_prediction(
-        live,
-        scenes,
-        plan,
-        coordinate_weight=coordinate_weight,
-        evaluate=watch,
-        evaluate_every=every,
-    ), said
+    every = max(1, run.training.steps // 5)
+    _, result = set_prediction.train(run, evaluate=watch, evaluate_every=every)
+    return result, said
 
 
 # %%
-(scratch, _), (begun, said) = train(), train(DISCOVERED)
-for name, run in {
-    "from random weights": scratch,
-    "begun with object discovery": begun,
-}.items():
+def list_shares(shares):
+    """How much of each property is right, in words."""
+    return ", ".join(f"{part} {shares[part]:.0%}" for part in PROPERTY_SLICES)
+
+
+scratch, _ = train_watched(live_run())
+begun, said = train_watched(live_run(DISCOVERED))
+runs = {"from random weights": scratch, "begun with object discovery": begun}
+for name, run in runs.items():
     last = run.log[-1]
-    right_now = ", ".join(f"{part} {last[part]:.0%}" for part in PROPERTY_SLICES)
     print(
-        f"{name}: {run.step} steps in {run.seconds:.0f} s; AP {last['AP, any distance']:.3f}; right: {right_now}"
+        f"{name}: {run.step} steps in {run.seconds:.0f} s; "
+        f"AP {last['AP, any distance']:.3f}; right: {list_shares(last)}"
     )
 
 # %%
-from smm_tutorial.figures.charts import curve_figure
-
-entries = {
-    name: [entry for entry in run.log if "color" in entry]
-    for name, run in (
-        ("from random weights", scratch),
-        ("begun with object discovery", begun),
-    )
+logs = {
+    name: [entry for entry in run.log if "color" in entry] for name, run in runs.items()
 }
-steps_seen = [entry["step"] for entry in entries["from random weights"]]
-shown_parts = ("size", "color", "AP, any distance")
+steps_seen = [entry["step"] for entry in logs["from random weights"]]
 curves = {
-    part: {name: [entry[part] for entry in log] for name, log in entries.items()}
-    for part in shown_parts
+    part: {name: [entry[part] for entry in log] for name, log in logs.items()}
+    for part in ("size", "color", "AP, any distance")
 }
-figure = curve_figure(curves, steps_seen, "training step", mark=plan.steps)
+figure = figures.metrics_figure(curves, steps_seen, "training step", scratch.step)
 alt = "Shares of sizes and colours that are right, and AP, over the steps of two runs: "
 show(figure, alt=alt + "from random weights, and begun with object discovery.")
 
@@ -543,30 +537,23 @@ show(figure, alt=alt + "from random weights, and begun with object discovery.")
 # which object it takes is a matter of its random start.
 
 # %%
-from smm_tutorial.set_prediction.average_precision import right_predictions
+from smm_tutorial.set_prediction import right_predictions
 
 two = watched.subset(range(2))
-frames = [
-    figures.sets_figure(
-        two,
-        now[:2],
-        right_predictions(now[:2], targets[:2], 1),
-        titles=[f"step {step:,}"] * 2,
-    )
-    for step, now in zip(steps_seen, said, strict=True)
-]
-figures.show_film(
-    frames, alt="Two scenes with predicted boxes, step after step of training."
-)
-last_said = said[-1][:2]
-verdicts = right_predictions(last_said, targets[:2], 1)
-figure = figures.sets_figure(
-    two, last_said, verdicts, titles=[f"step {steps_seen[-1]:,}"] * 2
-)
-show(
-    figure,
-    alt="The last frame of the film: two scenes with predicted boxes, dashed where wrong.",
-)
+
+
+def draw_two(sets, step):
+    """What the slots say of two scenes after so many steps."""
+    verdicts = right_predictions(sets[:2], targets[:2], 1)
+    titles = [f"step {step:,}"] * 2
+    return figures.sets_figure(two, sets[:2], verdicts, titles=titles)
+
+
+frames = [draw_two(sets, step) for sets, step in zip(said, steps_seen, strict=True)]
+alt = "Two scenes with predicted boxes, step after step of training."
+figures.show_film(frames, alt=alt)
+alt = "The last frame of the film: two scenes with predicted boxes, dashed where wrong."
+show(draw_two(said[-1], steps_seen[-1]), alt=alt)
 
 # %% [markdown]
 # ## The trained one
@@ -575,34 +562,35 @@ show(
 # command.
 
 # %%
-minutes, hardware = record["minutes"], record["provenance"]["hardware"]
+from smm_tutorial import results
+
+took = f"{record['step']:,} steps, {record['minutes']:.0f} minutes"
+hardware = results.describe_hardware(record)
 print(record["command"])
-print(
-    f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}"
-)
-curves = {
+print(f"{took} on {hardware}, seed {record['training']['seed']}")
+titles = {
     "ap_inf": "AP, any distance",
     "ap_0.5": "AP at 0.5",
     "ap_0.125": "AP at 0.125",
 }
-figure = figures.log_figure(record["validation"], curves)
-show(
-    figure,
-    alt="AP on the validation scenes over the steps of the long run, at any distance, at 0.5 and at 0.125.",
-)
+figure = figures.log_figure(record["validation"], titles)
+alt = "AP on the validation scenes over the steps of the long run, at any distance, "
+show(figure, alt=alt + "at 0.5 and at 0.125.")
 
 # %%
 predictions = predict_sets(trained, test)  # (M, K, 19)
 right = right_predictions(predictions, targets, 1)  # (M, K)
 six = range(6)
 figure = figures.sets_figure(test.subset(six), predictions[six], right[six])
-alt = "Six test scenes; each prediction is a box with its properties and how sure it is, dashed and crossed where it is "
-show(
-    figure, alt=alt + "of another kind than the object or more than one world unit off."
+alt = "Six test scenes; each prediction is a box with its properties and how sure it "
+alt += (
+    "is, dashed and crossed where it is of another kind than the object or more than "
 )
-sure = predictions[..., 18] >= 0.5
+show(figure, alt=alt + "one world unit off.")
+sure = (predictions[..., 18] >= 0.5).numpy()
 print(
-    f"predictions that are at least half sure: {sure.sum()}; of them right within 1: {right[sure.numpy()].mean():.1%}"
+    f"predictions that are at least half sure: {sure.sum()}; "
+    f"of them right within 1: {right[sure].mean():.1%}"
 )
 
 # %% [markdown]
@@ -613,15 +601,12 @@ print(
 
 # %%
 said = output.predictions
-figure = figures.sets_figure(
-    test.subset(range(4)), said, right_predictions(said, targets[:4], 1), columns=4
-)
+verdicts = right_predictions(said, targets[:4], 1)
+figure = figures.sets_figure(test.subset(range(4)), said, verdicts, columns=4)
 show(figure, alt="Four test scenes with predicted boxes in their slots' colours.")
-figure = figures.iterations_figure(images, output.slots.history)
-show(
-    figure,
-    alt="Who holds each input of the same four scenes after each iteration, in the slots' colours.",
-)
+figure = figures.iterations_figure(images, output.slot_output.history)
+alt = "Who holds each input of the same four scenes after each iteration, "
+show(figure, alt=alt + "in the slots' colours.")
 
 # %% [markdown]
 # The ground has a slot to itself, as in notebook 05; it says "not real", so it has no box. Where a slot holds one object, its
@@ -634,26 +619,32 @@ show(
 # The most instructive predictions: those that are wrong and sure of themselves.
 
 # %%
-ranking = (
-    torch.where(torch.tensor(right), -1.0, predictions[..., 18])
-    .flatten()
-    .argsort(descending=True)[:6]
-)
+if_wrong = torch.where(torch.tensor(right), -1.0, predictions[..., 18])  # (M, K)
+ranking = if_wrong.flatten().argsort(descending=True)[:6]
 wrong, numbers = (ranking // num_slots).tolist(), (ranking % num_slots).tolist()
 shown = torch.nn.functional.one_hot(torch.tensor(numbers), num_slots).bool()
-figure = figures.sets_figure(
-    test.subset(wrong), predictions[wrong], right[wrong], shown=shown
-)
+chosen = test.subset(wrong)
+figure = figures.sets_figure(chosen, predictions[wrong], right[wrong], shown=shown)
 show(figure, alt="The six surest wrong predictions, each alone over its scene.")
+
+# %% [markdown]
+# For each of them, the nearest object of its scene:
+
+
+# %%
+def real_objects(scene):
+    """The rows of a scene's targets without padding, (T, 19)."""
+    return targets[scene][targets[scene, :, 18] == 1]
+
+
 for scene, number in zip(wrong, numbers, strict=True):
-    vector, there = (
-        predictions[scene, number],
-        targets[scene][targets[scene, :, 18] == 1],
-    )
-    distances = 3 * (there[:, :3] - vector[:3]).norm(dim=1)
+    vector = predictions[scene, number]
+    objects = real_objects(scene)
+    distances = 3 * (objects[:, :3] - vector[:3]).norm(dim=1)
     nearest = distances.argmin()
     print(
-        f"{vector[18]:.0%} sure: {figures.words(vector):27} nearest object: {figures.words(there[nearest]):27} "
+        f"{vector[18]:.0%} sure: {describe_vector(vector):27} "
+        f"nearest object: {describe_vector(objects[nearest]):27} "
         f"{distances[nearest]:.2f} away"
     )
 
@@ -663,11 +654,9 @@ for scene, number in zip(wrong, numbers, strict=True):
 # prediction that is at least half sure:
 
 # %%
-scores = set_scores(test, predictions)
-print(
-    "right:",
-    ", ".join(f"{name} {share:.1%}" for name, share in scores["right"].items()),
-)
+scores = set_prediction.score(test, predictions)
+shares = [f"{name} {share:.1%}" for name, share in scores["right"].items()]
+print("right:", ", ".join(shares))
 print(f"the nearest prediction lies {scores['distance']:.2f} world units off (median)")
 
 # %% [markdown]
@@ -680,7 +669,9 @@ print(f"the nearest prediction lies {scores['distance']:.2f} world units off (me
 # %%
 @exercise("sets.true_positives")
 def true_positives(alike, distances, threshold):
-    """alike (K, T) boolean, distances (K, T), both sorted by sureness, threshold -> which are right, boolean (K,)."""
+    """alike (K, T) boolean, distances (K, T), both sorted by sureness, and threshold
+    -> which predictions are right, boolean (K,).
+    """
     ...
 
 
@@ -690,31 +681,34 @@ def true_positives(alike, distances, threshold):
 
 # %%
 def kinds(vectors):
-    """vectors (·, 19) -> the place of the largest number in each of the four groups, (·, 4)."""
-    return torch.stack(
-        [vectors[:, group].argmax(dim=1) for group in PROPERTY_SLICES.values()], dim=1
-    )
+    """vectors (·, 19) -> the place of the largest number in each group, (·, 4)."""
+    groups = [vectors[:, group] for group in PROPERTY_SLICES.values()]
+    return torch.stack([group.argmax(dim=1) for group in groups], dim=1)
 
 
 def judge(vectors, objects, threshold):
-    """One image's predictions (K, 19) and real objects (T, 19) -> how sure, sorted, and which are right."""
+    """One image's sets (K, 19), (T, 19) -> how sure, sorted, and which are right."""
     vectors = vectors[vectors[:, 18].argsort(descending=True, stable=True)]
     alike = (kinds(vectors)[:, None] == kinds(objects)[None]).all(dim=2)  # (K, T)
-    distances = 3 * torch.cdist(
-        vectors[:, :3].double(), objects[:, :3].double()
-    )  # (K, T), world units
-    return vectors[:, 18], true_positives(alike, distances, threshold)
+    distances = torch.cdist(vectors[:, :3].double(), objects[:, :3].double())  # (K, T)
+    return vectors[:, 18], true_positives(alike, 3 * distances, threshold)
 
 
-pair = [judge(predictions[m], targets[m][targets[m, :, 18] == 1], 1) for m in range(2)]
+# %% [markdown]
+# Now all predictions of both scenes go into one list, the surest first.
+
+# %%
+pair = [judge(predictions[scene], real_objects(scene), 1) for scene in (0, 1)]
 sureness, verdicts = (torch.cat(parts) for parts in zip(*pair, strict=True))
 order = sureness.argsort(descending=True, stable=True)
 num_objects = int(targets[:2, :, 18].sum())
 found = verdicts[order].cumsum(dim=0)
 for rank, place in enumerate(order.tolist(), start=1):
+    verdict = "right" if verdicts[place] else "wrong"
+    precision, recall = found[rank - 1] / rank, found[rank - 1] / num_objects
     print(
-        f"rank {rank:2}: scene {place // num_slots}, {sureness[place]:6.1%} sure, {'right' if verdicts[place] else 'wrong'}, "
-        f"precision {found[rank - 1] / rank:.2f}, recall {found[rank - 1] / num_objects:.2f}"
+        f"rank {rank:2}: scene {place // num_slots}, {sureness[place]:6.1%} sure, "
+        f"{verdict}, precision {precision:.2f}, recall {recall:.2f}"
     )
 
 # %% [markdown]
@@ -726,21 +720,20 @@ for rank, place in enumerate(order.tolist(), start=1):
 # %%
 @exercise("sets.average_precision")
 def average_precision(right, num_targets):
-    """right (M,) boolean, the surest first, and how many objects there were -> AP (float)."""
+    """right (M,) boolean, the surest first, and the number of objects -> AP (float)."""
     ...
 
 
 # %%
-from smm_tutorial.set_prediction.average_precision import average_precision_clevr
+from smm_tutorial.set_prediction import average_precision_clevr
 
 ranked = verdicts[order]
 figure = figures.precision_recall_figure(ranked.numpy(), num_objects)
-alt = "Precision over recall of the two scenes in three steps: rank by rank, the largest precision to the right, "
-show(figure, alt=alt + "and the area below it.")
+alt = "Precision over recall of the two scenes in three steps: rank by rank, the "
+show(figure, alt=alt + "largest precision to the right, and the area below it.")
 by_hand = average_precision(ranked, num_objects)
-np.testing.assert_allclose(
-    by_hand, average_precision_clevr(predictions[:2], targets[:2], 1), atol=1e-6
-)
+by_library = average_precision_clevr(predictions[:2], targets[:2], 1)
+np.testing.assert_allclose(by_hand, by_library, atol=1e-6)
 print(f"AP of two scenes by hand: {by_hand:.3f}, as the library has it")
 
 # %% [markdown]
@@ -756,16 +749,15 @@ def ap(vectors, threshold=1):
 
 
 nonsense = torch.rand(len(test), 4, 19, generator=torch.Generator().manual_seed(0))
-nonsense[..., 18] = 0
-unsure, sure_of_it, equally = (
-    torch.cat([predictions, nonsense], 1),
-    torch.cat([predictions, nonsense], 1),
-    predictions.clone(),
-)
-sure_of_it[:, -4:, 18], equally[..., 18] = 1, 0.5
+unsure = torch.cat([predictions, nonsense], dim=1)  # (M, K + 4, 19)
+unsure[:, -4:, 18] = 0
+sure_of_it = unsure.clone()
+sure_of_it[:, -4:, 18] = 1
+equally = predictions.clone()
+equally[..., 18] = 0.5
 print(
-    f"as it is {ap(predictions):.3f}, with unsure nonsense {ap(unsure):.3f}, with sure nonsense {ap(sure_of_it):.3f}, "
-    f"all equally sure {ap(equally):.3f}"
+    f"as it is {ap(predictions):.3f}, with unsure nonsense {ap(unsure):.3f}, "
+    f"with sure nonsense {ap(sure_of_it):.3f}, all equally sure {ap(equally):.3f}"
 )
 
 # %% [markdown]
@@ -776,11 +768,12 @@ print(
 
 # %%
 alone = [
-    average_precision_clevr(predictions[m : m + 1], targets[m : m + 1], 1)
-    for m in range(len(test))
+    average_precision_clevr(said[None], true[None], 1)
+    for said, true in zip(predictions, targets, strict=True)
 ]
 print(
-    f"AP of all {len(test)} scenes in one ranking {ap(predictions):.3f}, mean of each scene's AP {np.mean(alone):.3f}"
+    f"AP of all {len(test)} scenes in one ranking {ap(predictions):.3f}, "
+    f"mean of each scene's AP {np.mean(alone):.3f}"
 )
 
 # %% [markdown]
@@ -789,26 +782,21 @@ print(
 # Every scene, every threshold. (Elsewhere: one scene at three thresholds follows.)
 
 # %%
-from smm_tutorial.set_prediction.scores import THRESHOLDS
-from smm_tutorial.widgets.set_prediction import threshold_explorer
+from smm_tutorial.set_prediction import THRESHOLDS
+from smm_tutorial.widgets import threshold_explorer
 
 shown_scenes = test.subset(range(profile.shown_scenes))
-judged = threshold_explorer(
-    shown_scenes, predictions[: profile.shown_scenes], THRESHOLDS
-)
+shown_sets = predictions[: profile.shown_scenes]
+judged = threshold_explorer(shown_scenes, shown_sets, THRESHOLDS)
 judged.slider.controls["threshold"].value = 0.25
 judged.show()
 
 # %%
 for threshold in (-1, 0.5, 0.125):
-    figure = figures.judged_figure(
-        shown_scenes, predictions[: profile.shown_scenes], 1, threshold
-    )
+    figure = figures.judged_scene_figure(shown_scenes, shown_sets, 1, threshold)
     limit = "any distance" if threshold == -1 else f"a distance below {threshold:g}"
-    show(
-        figure,
-        alt=f"One scene's predictions at {limit}, wrong ones dashed, and precision over recall of all scenes shown.",
-    )
+    alt = f"One scene's predictions at {limit}, wrong ones dashed, "
+    show(figure, alt=alt + "and precision over recall of all scenes shown.")
 
 # %% [markdown]
 # ## What strict thresholds measure
@@ -817,60 +805,58 @@ for threshold in (-1, 0.5, 0.125):
 # the picture that the network sees?
 
 # %%
-from smm_tutorial.scenes import Scene
-from smm_tutorial.scenes.camera import camera_axes, camera_position, project
+from smm_tutorial.scenes import Scene, camera
 
-camera = camera_position(Scene.from_record(test.records[0]))
-ends = np.stack(
-    [np.zeros(3), camera_axes(camera)[:, 0]]
-)  # the floor's middle, and one world unit to the right of it
-columns = size * project(ends, camera, figures.FRAME_ASPECT)[:, 0]
-for name, limit in list(THRESHOLDS.items())[1:]:
-    print(
-        f"{name:6} world units: {limit * (columns[1] - columns[0]):.2f} of {size} pixels"
-    )
+limits = {name: limit for name, limit in THRESHOLDS.items() if name != "inf"}
+position = camera.camera_position(Scene.from_record(test.records[0]))
+to_the_right = camera.camera_axes(position)[:, 0]  # one world unit long
+ends = np.stack([np.zeros(3), to_the_right])  # from the floor's middle
+columns = size * camera.project(ends, position, figures.FRAME_ASPECT)[:, 0]
+for name, limit in limits.items():
+    pixels = limit * (columns[1] - columns[0])
+    print(f"{name:6} world units: {pixels:.2f} of {size} pixels")
 
 # %% [markdown]
 # **Predict first.** Take the true sets and move every object by a random step. Nothing else is wrong. At which step does AP
 # at each threshold begin to fall?
 
 # %%
-from scipy.stats import chi
-
-from smm_tutorial.figures.charts import curves_figure
-
 noise = torch.randn(len(test), num_slots, 3, generator=torch.Generator().manual_seed(0))
 steps = np.geomspace(0.003, 1, 31)  # standard deviation along each axis, world units
 
 
 def moved(step):
+    """The true sets, every object moved by a random step."""
     return torch.cat([targets[..., :3] + step / 3 * noise, targets[..., 3:]], dim=2)
 
 
 by_threshold = {
     f"AP at {name}": np.array([ap(moved(step), limit) for step in steps])
-    for name, limit in list(THRESHOLDS.items())[1:]
+    for name, limit in limits.items()
 }
+
+# %% [markdown]
+# The figure also shows the trained network's median distance: a line stands at the step whose median length is that
+# distance.
+
+# %%
+from scipy.stats import chi
+
 median_length = chi(3).median()  # of a step with standard deviation 1 along three axes
-marker = (
-    f"median of the trained network, {scores['distance']:.2f}",
-    scores["distance"] / median_length,
-)
+distance = scores["distance"]
+marker = (f"median of the trained network, {distance:.2f}", distance / median_length)
+look = {"marker": marker, "log_x": True, "legend_beside": True}
 label = "random step along each axis, world units"
-figure = curves_figure(
-    steps, by_threshold, label, "AP", marker=marker, log_x=True, legend_beside=True
-)
-alt = "AP at five thresholds, falling from 1 to 0 as the random step grows, the strict ones first; "
-show(
-    figure,
-    alt=alt + "a line marks the step with the trained network's median distance.",
-)
+figure = figures.curves_figure(steps, by_threshold, label, "AP", **look)
+alt = "AP at five thresholds, falling from 1 to 0 as the random step grows, the strict "
+alt += "ones first; a line marks the step with the trained network's median distance."
+show(figure, alt=alt)
 print(
-    f"a step has a median length of {median_length:.2f} of its standard deviation along one axis: so the line stands there"
+    f"a step has a median length of {median_length:.2f} of its standard deviation "
+    "along one axis: so the line stands there"
 )
-print(
-    f"AP at 0.125 of a step of 0.03: {ap(moved(0.03), 0.125):.2f}, of 0.1: {ap(moved(0.1), 0.125):.2f}"
-)
+short, long = ap(moved(0.03), 0.125), ap(moved(0.1), 0.125)
+print(f"AP at 0.125 of a step of 0.03: {short:.2f}, of 0.1: {long:.2f}")
 
 # %% [markdown]
 # Each threshold is a switch. Well below it AP is 1, and with steps three times as large it is nearly gone. So strict APs say
@@ -880,25 +866,12 @@ print(
 # The same question to the trained network: give it true places, or true properties, and see which it was that it lacked.
 
 # %%
-matched = torch.stack(
-    [
-        torch.tensor(
-            linear_sum_assignment(
-                sum(set_prediction.pair_costs(predictions[[m]], targets[[m]]))[
-                    0
-                ].numpy()
-            )[1]
-        )
-        for m in range(len(test))
-    ]
-)  # (M, K)
-true = targets.gather(
-    1, matched[..., None].expand_as(predictions)
-)  # what each slot was matched with
-true_places = torch.cat([true[..., :3], predictions[..., 3:]], dim=2)
-true_properties = torch.cat(
-    [predictions[..., :3], true[..., 3:18], predictions[..., 18:]], dim=2
-)
+both_costs = set_prediction.pair_costs(predictions, targets)  # (M, K, K) each
+matched = set_prediction.match_slots(sum(both_costs))  # (M, K)
+true = targets.gather(1, matched[..., None].expand_as(predictions))  # (M, K, 19)
+true_places, true_properties = predictions.clone(), predictions.clone()
+true_places[..., :3] = true[..., :3]
+true_properties[..., 3:18] = true[..., 3:18]
 versions = {
     "as it is": predictions,
     "true places": true_places,
@@ -906,10 +879,8 @@ versions = {
 }
 print(" " * 16 + "".join(f"{f'AP at {name}':>14}" for name in THRESHOLDS))
 for version, vectors in versions.items():
-    print(
-        f"{version:16}"
-        + "".join(f"{ap(vectors, limit):14.3f}" for limit in THRESHOLDS.values())
-    )
+    row = [f"{ap(vectors, limit):14.3f}" for limit in THRESHOLDS.values()]
+    print(f"{version:16}" + "".join(row))
 
 # %% [markdown]
 # Read the columns. Without a limit, properties are all there is to gain. At the strictest thresholds they are hardly
@@ -928,11 +899,11 @@ right_one = three[:1]
 wrong_colour, off = right_one.clone(), right_one.clone()
 wrong_colour[0, 10:18] = wrong_colour[0, 10:18].roll(1)
 off[0, 0] += 0.25 / 3
-of_colour, of_place = (
-    pair_costs(wrong, right_one, 1.0).item() for wrong in (wrong_colour, off)
-)
+of_colour = pair_costs(wrong_colour, right_one, 1.0).item()
+of_place = pair_costs(off, right_one, 1.0).item()
 print(
-    f"wrong colour {of_colour:.4f}, off by 0.25: {of_place:.5f}; ratio {of_colour / of_place:.0f}"
+    f"wrong colour {of_colour:.4f}, off by 0.25: {of_place:.5f}; "
+    f"ratio {of_colour / of_place:.0f}"
 )
 
 # %% [markdown]
@@ -940,37 +911,36 @@ print(
 # colour is worth as much as hundreds of quarter-unit errors. One number changes that, the weight of the coordinates. It
 # is rarely reported. What share of the gradient that reaches the slots comes from coordinates?
 
+# %%
+from torch.autograd import grad
+
+
+def gradient_shares(model, weight, scenes=32):
+    """The coordinates' shares of the loss and of the gradient at the slots."""
+    noise = model.start_noise(scenes, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = model(test.batch(range(scenes)).images, noise=noise)
+    slots = output.slot_output.slots.requires_grad_()
+    said = model.heads(slots)
+    both_costs = set_prediction.pair_costs(said, targets[:scenes], weight)  # (B, K, K)
+    matched = set_prediction.match_slots(sum(both_costs))[..., None]  # (B, K, 1)
+    sums = [costs.gather(2, matched).sum() for costs in both_costs]
+    gradients = [grad(part, slots, retain_graph=True)[0] for part in sums]
+    norms = [gradient.norm() for gradient in gradients]
+    return (sums[0] / sum(sums)).item(), (norms[0] / sum(norms)).item()
+
+
+# %% [markdown]
+# Here are both shares, for an untrained network and for the trained one:
 
 # %%
-def gradient_shares(model, weight, scenes=32):
-    """Shares of the loss, and of the gradient at the slots, that coordinates have against properties."""
-    model_images, model_targets = test.batch(range(scenes)).images, targets[:scenes]
-    with torch.no_grad():
-        slots = model(
-            model_images,
-            noise=model.start_noise(scenes, torch.Generator().manual_seed(0)),
-        ).slots.slots
-    slots = slots.requires_grad_()
-    parts = set_prediction.pair_costs(
-        model.heads(slots), model_targets, weight
-    )  # coordinates, properties (B, K, K)
-    costs = sum(parts).detach().numpy()
-    rows = torch.tensor(np.array([linear_sum_assignment(cost)[1] for cost in costs]))[
-        ..., None
-    ]
-    sums = [part.gather(2, rows).sum() for part in parts]
-    sizes = [
-        torch.autograd.grad(part, slots, retain_graph=True)[0].norm() for part in sums
-    ]
-    return (sums[0] / sum(sums)).item(), (sizes[0] / sum(sizes)).item()
-
-
-start = set_prediction.set_prediction_model(trained.config, seed=0).eval()
+start = set_prediction.build_model(trained.config, seed=0).eval()
 for name, model in {"untrained": start, "trained": trained}.items():
     for weight in (1.0, 8.0):
         of_loss, of_gradient = gradient_shares(model, weight)
         print(
-            f"{name:9}, weight {weight:g}: coordinates are {of_loss:.0%} of the loss, {of_gradient:.0%} of the gradient"
+            f"{name:9}, weight {weight:g}: coordinates are {of_loss:.0%} of the loss, "
+            f"{of_gradient:.0%} of the gradient"
         )
 
 # %% [markdown]
@@ -980,12 +950,12 @@ for name, model in {"untrained": start, "trained": trained}.items():
 # **Predict first.** What will it know better, what worse?
 
 # %%
-heavy, _ = train(DISCOVERED, coordinate_weight=8.0)
+heavy, _ = train_watched(live_run(DISCOVERED, coordinate_weight=8.0))
 for name, run in {"weight 1": begun, "weight 8": heavy}.items():
     last = run.log[-1]
-    right_now = ", ".join(f"{part} {last[part]:.0%}" for part in PROPERTY_SLICES)
     print(
-        f"{name}: {last['distance']:.2f} world units off (median); right: {right_now}; AP {last['AP, any distance']:.3f}"
+        f"{name}: {last['distance']:.2f} world units off (median); "
+        f"right: {list_shares(last)}; AP {last['AP, any distance']:.3f}"
     )
 
 # %% [markdown]
@@ -994,20 +964,15 @@ for name, run in {"weight 1": begun, "weight 8": heavy}.items():
 # either weight, on the same beginning:
 
 # %%
-from smm_tutorial import discovery
-
-for name in (
-    TRAINED,
-    "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0",
-):
+WEIGHTED = "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0"
+for name in (TRAINED, WEIGHTED):
     kept = results.read_record(name)
-    of_test = kept["scores"]["clevr6-whole, test"]
-    right_now = ", ".join(
-        f"{part} {share:.0%}" for part, share in of_test["right"].items()
-    )
+    of_test = results.find_scores(kept, "clevr6-whole")
+    weight = kept["training"]["loss"]["coordinate_weight"]
+    precisions = [f"{limit} {value:.3f}" for limit, value in of_test["ap"].items()]
     print(
-        f"weight {kept['training']['loss']['coordinate_weight']:g}: {of_test['distance']:.2f} off; right: {right_now}; AP at",
-        ", ".join(f"{limit} {value:.3f}" for limit, value in of_test["ap"].items()),
+        f"weight {weight:g}: {of_test['distance']:.2f} off; "
+        f"right: {list_shares(of_test['right'])}; AP at {', '.join(precisions)}"
     )
 
 # %% [markdown]
@@ -1027,7 +992,7 @@ for name in (
 # %%
 @exercise("sets.scored_images")
 def scored_images(order, batch_size):
-    """The images' numbers in the order of evaluation -> the list of those that are really scored."""
+    """The images' numbers in the order of evaluation -> those really scored, a list."""
     ...
 
 
@@ -1039,39 +1004,53 @@ def scored_images(order, batch_size):
 # **Predict first.** By what factor will the scores spread more? And will any of the three means be off?
 
 # %%
-BATCH, DRAWS = 32, 200
-rng = np.random.default_rng(0)
+BATCH = 32
+DRAWS = 200
 object_counts = targets[..., 18].sum(dim=1).numpy()
-estimates = {"all images": [], "first of each batch": [], "first, batches sorted": []}
-for _ in range(DRAWS):
-    drawn = rng.integers(len(test), size=len(test))
-    batches = [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
-    in_order = np.concatenate(
-        [batch[object_counts[batch].argsort(kind="stable")] for batch in batches]
-    )
-    for name, scored in zip(
-        estimates,
-        (drawn, scored_images(drawn, BATCH), scored_images(in_order, BATCH)),
-        strict=True,
-    ):
-        estimates[name].append(
-            average_precision_clevr(predictions[scored], targets[scored], 1)
-        )
-estimates = {name: np.array(values) for name, values in estimates.items()}
+
+
+def sort_batches(order):
+    """The same images in the same batches, each batch sorted by number of objects."""
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    batches = [batch[object_counts[batch].argsort(kind="stable")] for batch in batches]
+    return np.concatenate(batches)
+
+
+def score_draw(drawn):
+    """The AP of a draw of images, computed in three ways."""
+    ways = {
+        "all images": drawn,
+        "first of each batch": scored_images(drawn, BATCH),
+        "first, batches sorted": scored_images(sort_batches(drawn), BATCH),
+    }
+    return {
+        name: average_precision_clevr(predictions[scored], targets[scored], 1)
+        for name, scored in ways.items()
+    }
+
+
+# %% [markdown]
+# Two hundred draws, each scored in the three ways:
 
 # %%
-from smm_tutorial.figures.charts import seeds_figure
+rng = np.random.default_rng(0)
+draws = [score_draw(rng.integers(len(test), size=len(test))) for _ in range(DRAWS)]
+estimates = {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
 
-figure = seeds_figure(estimates, f"AP at 1, {DRAWS} draws of {len(test)} scenes")
-alt = "Three rows of dots, one dot a draw: all images close together, the first of each batch spread widely, "
-show(figure, alt=alt + "and those of sorted batches shifted to higher AP.")
+# %%
+label = f"AP at 1, {DRAWS} draws of {len(test)} scenes"
+alt = "Three rows of dots, one dot a draw: all images close together, the first of "
+alt += "each batch spread widely, and those of sorted batches shifted to higher AP."
+show(figures.seeds_figure(estimates, label), alt=alt)
 for name, values in estimates.items():
     luckiest = values.reshape(-1, 20).max(axis=1).mean()
     print(
-        f"{name:22} {values.mean():.3f} ± {values.std():.3f}; the best of 20 draws, on average {luckiest:.3f}"
+        f"{name:22} {values.mean():.3f} ± {values.std():.3f}; "
+        f"the best of 20 draws, on average {luckiest:.3f}"
     )
+ratio = estimates["first of each batch"].std() / estimates["all images"].std()
 print(
-    f"the spread is {estimates['first of each batch'].std() / estimates['all images'].std():.1f} times as large; "
+    f"the spread is {ratio:.1f} times as large; "
     f"the square root of {BATCH} is {BATCH**0.5:.1f}"
 )
 
@@ -1088,48 +1067,45 @@ print(
 # *our* pictures, which it has never seen.
 
 # %%
-from smm_tutorial import paths, fidelity
-from smm_tutorial.set_prediction.released import load_official_set_predictor
+from smm_tutorial import fidelity, paths
+from smm_tutorial.datasets import SceneImages
 from smm_tutorial.scenes import random_scenes
 
 RELEASED = paths.downloads_dir() / "official_smm" / "e725.pth"
+
+
+def with_records(images, scenes):
+    """Pictures (M, 3, H, W) and the records of their scenes, as figures take them."""
+    pixels = (255 * images).round().byte()
+    names = [scene.filename for scene in scenes]
+    records = [scene.to_record() for scene in scenes]
+    return SceneImages(pixels, names, "new", "new", "CC BY 4.0", records=records)
+
+
+# %% [markdown]
+# Twelve new scenes, judged at a distance of 0.125:
+
+# %%
 if RELEASED.is_file():
-    released, new_scenes = (
-        load_official_set_predictor(RELEASED),
-        random_scenes(12, np.random.default_rng(6)),
-    )
+    released = set_prediction.load_released(RELEASED)
+    new_scenes = random_scenes(12, np.random.default_rng(6))
     new_images = fidelity.our_images(new_scenes)  # (12, 3, 128, 128)
-    new_targets = set_targets(new_scenes, 10)
-    start_noise = released.start_noise(
-        len(new_images), torch.Generator().manual_seed(0)
-    )
+    noise = released.start_noise(12, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        theirs = released(new_images, noise=start_noise)
+        theirs = released(new_images, noise=noise)  # (12, 10, 19)
+    new_targets = set_targets(new_scenes, 10)
     verdicts = right_predictions(theirs, new_targets, 0.125)
-    pixels, records = (
-        (255 * new_images).round().byte(),
-        [scene.to_record() for scene in new_scenes],
-    )
-    pictures = SceneImages(
-        pixels,
-        [scene.filename for scene in new_scenes],
-        "new",
-        "new",
-        "CC BY 4.0",
-        records=records,
-    )
-    figure = figures.sets_figure(pictures.subset(range(3)), theirs[:3], verdicts[:3])
-    show(
-        figure,
-        alt="Three new scenes with the released network's predictions; dashed where wrong at a distance of 0.125.",
-    )
-    print(
-        f"right at 0.125: {verdicts.sum()} of {int(new_targets[..., 18].sum())} objects in {len(pictures)} new scenes"
-    )
+    three_pictures = with_records(new_images[:3], new_scenes[:3])
+    figure = figures.sets_figure(three_pictures, theirs[:3], verdicts[:3])
+    alt = "Three new scenes with the released network's predictions; "
+    show(figure, alt=alt + "dashed where wrong at a distance of 0.125.")
+    count = int(new_targets[..., 18].sum())
+    print(f"right at 0.125: {verdicts.sum()} of {count} objects in 12 new scenes")
 else:
     print(
-        "skipped: the released weights are not here. Fetch e725.pth (2.6 MB) from github.com/AIRI-Institute/smm and save it "
-        "in the folder official_smm of the course's downloads, which is data/downloads in a checkout."
+        "skipped: the released weights are not here. Fetch e725.pth (2.6 MB) from "
+        "github.com/AIRI-Institute/smm and save it in the folder official_smm of the "
+        "course's downloads, which is data/downloads in a checkout."
     )
 
 # %% [markdown]
@@ -1139,12 +1115,9 @@ else:
 # %%
 recognised = results.read_record("raytracer-effects")["recognition"]
 for kind in ("Blender's images", "ours of the same scenes", "ours of 300 new scenes"):
-    print(
-        f"{kind:24}",
-        ", ".join(
-            f"AP at {limit} {recognised[kind][limit]:.3f}" for limit in THRESHOLDS
-        ),
-    )
+    ap_at = recognised[kind]
+    precisions = [f"AP at {limit} {ap_at[limit]:.3f}" for limit in THRESHOLDS]
+    print(f"{kind:24}", ", ".join(precisions))
 
 # %% [markdown]
 # This is what set prediction looks like at full length: nearly every object at any distance, and still a fall at the strictest
@@ -1158,40 +1131,31 @@ for kind in ("Blender's images", "ours of the same scenes", "ours of 300 new sce
 # %%
 from IPython.display import Markdown
 
-from smm_tutorial import report
-
-Markdown(report.set_prediction_table())
+Markdown(set_prediction.showcase_table())
 
 # %% [markdown]
 # **Predict first.** Now the comparison: three seeds of each module, everything else equal, each begun with what the same module
 # and seed learned from pixels in notebook 05, where SMM had the better masks. Who will be ahead? And at strict thresholds?
 
 # %%
-Markdown(report.set_comparison())
+Markdown(set_prediction.comparison_report())
 
 # %%
-from smm_tutorial import results
-
-groups = results.compared("set-comparison")
-on_test = {
-    group.title: [run["scores"][group.setting.test_label] for run in group.records]
-    for group in groups
-}
-figure = figures.compared_figure(
-    {title: [scores["ap"] for scores in seeds] for title, seeds in on_test.items()}
-)
-show(
-    figure,
-    alt="AP on test scenes over distance thresholds: for every slot module a line, and a dot for each seed.",
-)
+groups = results.read_groups("set-prediction")
+on_test = {}
+for group in groups:
+    protocol, seeds = group.setting.test_protocol, group.records
+    on_test[group.title] = [results.find_scores(seed, *protocol) for seed in seeds]
+precisions = {name: [scores["ap"] for scores in on_test[name]] for name in on_test}
+alt = "AP on test scenes over distance thresholds: for every slot module a line, "
+show(figures.thresholds_figure(precisions), alt=alt + "and a dot for each seed.")
 for title, seeds in on_test.items():
-    shares = ", ".join(
-        f"{part} {np.mean([scores['right'][part] for scores in seeds]):.0%}"
+    distance = np.mean([scores["distance"] for scores in seeds])
+    shares = {
+        part: np.mean([scores["right"][part] for scores in seeds])
         for part in PROPERTY_SLICES
-    )
-    print(
-        f"{title:36} {np.mean([scores['distance'] for scores in seeds]):.2f} off (median); right: {shares}"
-    )
+    }
+    print(f"{title:36} {distance:.2f} off (median); right: {list_shares(shares)}")
 
 # %% [markdown]
 # At this length SMM is not ahead. Slot Attention is, without a limit and at 0.5, by more than seeds differ, though not by much
@@ -1210,16 +1174,14 @@ three_scenes = test.subset(range(3))
 for group in groups:
     best_seed, _ = checkpoints.load(group.best["name"])
     said = predict_sets(best_seed, three_scenes)
-    verdicts = right_predictions(said, targets[:3], 1)
-    counted = [
+    verdicts = right_predictions(said, targets[:3], 1)  # (3, K)
+    titles = [
         f"{group.title}: {good.sum()} of {len(scene['objects'])}"
         for good, scene in zip(verdicts, three_scenes.records, strict=True)
     ]
-    figure = figures.sets_figure(three_scenes, said, verdicts, titles=counted)
-    show(
-        figure,
-        alt=f"Three test scenes with what the best seed of {group.title} predicts, dashed where wrong.",
-    )
+    figure = figures.sets_figure(three_scenes, said, verdicts, titles=titles)
+    alt = f"Three test scenes with what the best seed of {group.title} predicts, "
+    show(figure, alt=alt + "dashed where wrong.")
 
 # %% [markdown]
 # ### Is it the learning rate?
@@ -1228,9 +1190,7 @@ for group in groups:
 # of Slot Attention's rate; here all share one. So here is SMM at half of that, with the same seed and the same beginning:
 
 # %%
-from smm_tutorial import set_prediction
-
-Markdown(set_prediction.set_search_table())
+Markdown(set_prediction.search_table())
 
 # %% [markdown]
 # Half the rate makes no difference that one seed could show. What else the tables do not show: twice the rate, or another rate

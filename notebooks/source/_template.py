@@ -58,10 +58,7 @@ scores = np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 0.0]])
 figure, axes = plt.subplots(figsize=(4, 2))
 axes.imshow(scores, cmap="viridis")
 axes.set(xlabel="slot", ylabel="input", title="Scores")
-show(
-    figure,
-    alt="A table of two rows and three columns; the first value of row two is the largest.",
-)
+show(figure, alt="A table, 2 x 3; the first value of its second row is the largest.")
 
 # %% [markdown]
 # **Predict first.** What do the rows sum to, and the columns?

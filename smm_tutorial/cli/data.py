@@ -53,7 +53,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
     render = actions.add_parser("render", help="render scenes on this machine and keep them")
     render.set_defaults(run=render_data)
-    render.add_argument("variant", choices=list(rendered.LOOKS))
+    render.add_argument("variant", choices=list(rendered.RENDERED_VARIANTS))
     render.add_argument("--split", choices=rendered.SPLITS, default="train")
     render.add_argument("--count", type=int, default=64, help="how many scenes (default: 64)")
     render.add_argument("--seed", type=int, default=0)
@@ -93,7 +93,7 @@ def list_data(options: argparse.Namespace, command: str) -> None:
     packs = clevr6.read_provenance(clevr6.packs_folder())["files"]
     sizes = ", ".join(f"{pack['count']:,} {split}" for split, pack in packs.items())
     print(f"clevr6            embedded: scenes of 3 to 6 objects, 64 x 64, with masks: {sizes}")
-    print(f"rendered          made here on demand: {', '.join(rendered.LOOKS)}")
+    print(f"rendered          made here on demand: {', '.join(rendered.RENDERED_VARIANTS)}")
     for name, source in SOURCES.items():
         print(f"{name:17} {source.title}: {source.whole}. Licence: {source.licence}")
         print(f"{'':17} a download brings {source.fetches}; here: {_describe_downloads(name)}")

@@ -27,11 +27,36 @@ from smm_tutorial.datasets.others.clevr_with_masks import (
 from smm_tutorial.datasets.others.clevrtex import download_clevrtex, load_clevrtex
 from smm_tutorial.datasets.others.coco import download_coco, load_coco
 from smm_tutorial.datasets.others.shapestacks import download_shapestacks, load_shapestacks
+from smm_tutorial.datasets.others.sources import SOURCES
 from smm_tutorial.datasets.own.clevr6 import load_clevr6
-from smm_tutorial.datasets.own.rendered import load_rendered
+from smm_tutorial.datasets.own.rendered import RENDERED_VARIANTS, load_rendered
+from smm_tutorial.datasets.point_sets import (
+    CLOUD_KINDS,
+    STICK_TILT,
+    draw_points,
+    stick_map,
+    stick_sets,
+    two_clouds,
+)
 from smm_tutorial.datasets.scene_images import Batch, DatasetError, SceneImages
 
-__all__ = ["DOWNLOADS", "LOADERS", "Batch", "DatasetError", "SceneImages", "fetch", "load"]
+__all__ = [
+    "CLOUD_KINDS",
+    "DOWNLOADS",
+    "LOADERS",
+    "RENDERED_VARIANTS",
+    "SOURCES",
+    "STICK_TILT",
+    "Batch",
+    "DatasetError",
+    "SceneImages",
+    "draw_points",
+    "fetch",
+    "load",
+    "stick_map",
+    "stick_sets",
+    "two_clouds",
+]
 
 #: The data sets by name. Each loader's docstring tells its options.
 LOADERS = {

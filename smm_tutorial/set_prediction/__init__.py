@@ -47,6 +47,7 @@ from smm_tutorial.set_prediction.targets import (
     object_vector,
     set_targets,
 )
+from smm_tutorial.set_prediction.vectors import describe_vector, move_vector
 
 __all__ = [
     "COORDINATES",
@@ -70,12 +71,14 @@ __all__ = [
     "build_model",
     "comparison_report",
     "comparison_table",
+    "describe_vector",
     "evaluate",
     "evaluated_record",
     "load_released",
     "make_loss",
     "match_slots",
     "matched_set_loss",
+    "move_vector",
     "object_vector",
     "pair_costs",
     "predict_sets",

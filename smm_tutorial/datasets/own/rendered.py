@@ -47,7 +47,7 @@ SPLITS = ("train", "val", "test")
 FULL_SQUARE = (0.0, 1 / 8, 1.0, 7 / 8)
 #: What can be rendered, by variant. The random streams contain the variant's name: no two variants
 #: share a scene.
-LOOKS = {
+RENDERED_VARIANTS = {
     "clevr": Look(3, 10, 64, 64),
     # a half and a quarter of CLEVR's own 320 x 480 pixels
     "clevr-whole": Look(3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1),
@@ -95,7 +95,7 @@ def load_rendered(
         split: "train", "val" or "test": different random streams.
         size: height and width to resize to (images by area means, masks by nearest neighbour); None
             keeps the variant's.
-        variant: a key of `LOOKS`.
+        variant: a key of `RENDERED_VARIANTS`.
         count: how many scenes.
         min_objects, max_objects: of these, only scenes with so many objects in the *record*; the
             window may hide some.
@@ -109,8 +109,10 @@ def load_rendered(
     """
     if split not in SPLITS:
         raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(SPLITS)}")
-    if variant not in LOOKS:
-        raise ValueError(f"{NAME} has no variant {variant!r}: known are {', '.join(LOOKS)}")
+    if variant not in RENDERED_VARIANTS:
+        raise ValueError(
+            f"{NAME} has no variant {variant!r}: known are {', '.join(RENDERED_VARIANTS)}"
+        )
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     check_bounds(None, min_objects, max_objects)
@@ -136,7 +138,7 @@ def render_chunk(chunk: Chunk) -> RenderedScenes:
     """Draws and renders one chunk; the same wherever and whenever."""
     name_hash = zlib.crc32(chunk.variant.encode())
     stream = (chunk.seed, SPLITS.index(chunk.split), chunk.start, name_hash)
-    look, generator = LOOKS[chunk.variant], np.random.default_rng(stream)
+    look, generator = RENDERED_VARIANTS[chunk.variant], np.random.default_rng(stream)
     return draw_and_render(look, generator, chunk.split, chunk.start, chunk.start + CHUNK)
 
 
@@ -186,7 +188,7 @@ def _keep_chunk(place: Path, chunk: Chunk, scenes: RenderedScenes) -> SceneImage
         provenance={
             "variant": chunk.variant,
             "seed": chunk.seed,
-            "look": round_floats(asdict(LOOKS[chunk.variant])),
+            "look": round_floats(asdict(RENDERED_VARIANTS[chunk.variant])),
             "renderer_version": RENDERER_VERSION,
         },
         masks=scenes.masks,

@@ -122,7 +122,7 @@ def test_a_file_out_of_an_unpacked_archive_is_fetched_again(downloads, monkeypat
 
 
 def test_scenes_are_rendered_checked_and_shown(downloads, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(rendered.LOOKS, "clevr6", Look(3, 6, 16, 16, samples=1))
+    monkeypatch.setitem(rendered.RENDERED_VARIANTS, "clevr6", Look(3, 6, 16, 16, samples=1))
     monkeypatch.setattr(rendered, "CHUNK", 2)
     assert run("render", "clevr6", "--count", "2") == 0
     assert "rendered/train: 2 scenes" in capsys.readouterr().out

@@ -88,7 +88,7 @@ def test_official_images_are_val_before_train_as_many_as_are_there(calls):
 def test_scenes_are_rendered_and_kept_under_the_courses_downloads(tmp_path, monkeypatch):
     monkeypatch.setenv("SMM_DATA", str(tmp_path))
     monkeypatch.setattr(rendered, "CHUNK", 2)
-    monkeypatch.setitem(rendered.LOOKS, "stacks", Look(2, 4, 8, 8, samples=1))
+    monkeypatch.setitem(rendered.RENDERED_VARIANTS, "stacks", Look(2, 4, 8, 8, samples=1))
     monkeypatch.setitem(named_sets.RENDERED_COUNTS, "test", 3)
     data = EVALUATION_SETS["stacks"].load(16)
     assert len(data) == 3 and data.size == (16, 16)
@@ -127,9 +127,9 @@ def test_slots_are_enough_for_the_scenes():
     }
     for name, objects in most.items():
         assert EVALUATION_SETS[name].num_slots == objects + 1
-    look = rendered.LOOKS["clevr7-10"]
+    look = rendered.RENDERED_VARIANTS["clevr7-10"]
     assert (look.min_objects, look.max_objects) == (7, 10)
-    assert look.effects == rendered.LOOKS["clevr6"].effects
+    assert look.effects == rendered.RENDERED_VARIANTS["clevr6"].effects
 
 
 def test_folders_are_asked_for_where_they_are_needed_alone():

@@ -21,7 +21,9 @@ from smm_tutorial.scenes.masks import scene_masks
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Tiny pictures, two scenes a chunk."""
-    monkeypatch.setitem(rendered.LOOKS, "clevr", Look(3, 10, 12, 16, OFFICIAL_WINDOW, samples=1))
+    monkeypatch.setitem(
+        rendered.RENDERED_VARIANTS, "clevr", Look(3, 10, 12, 16, OFFICIAL_WINDOW, samples=1)
+    )
     monkeypatch.setattr(rendered, "CHUNK", 2)
 
 
@@ -138,10 +140,10 @@ PROMISES = {
 }
 
 
-@pytest.mark.parametrize("variant", rendered.LOOKS)
+@pytest.mark.parametrize("variant", rendered.RENDERED_VARIANTS)
 def test_every_variant_shows_its_records_and_keeps_its_promises(variant, tmp_path, monkeypatch):
-    look = replace(rendered.LOOKS[variant], height=24, width=24, samples=1)
-    monkeypatch.setitem(rendered.LOOKS, variant, look)
+    look = replace(rendered.RENDERED_VARIANTS[variant], height=24, width=24, samples=1)
+    monkeypatch.setitem(rendered.RENDERED_VARIANTS, variant, look)
     data = load(tmp_path, 4, variant=variant)
     fewest, most, marks = PROMISES[variant]
     for mask, record in zip(data.masks, data.records, strict=True):
@@ -157,8 +159,8 @@ def test_every_variant_shows_its_records_and_keeps_its_promises(variant, tmp_pat
 
 
 def test_the_variants_are_those_that_are_promised_and_seen_as_faithfully_as_can_be():
-    assert set(rendered.LOOKS) == set(PROMISES)
-    for look in rendered.LOOKS.values():
+    assert set(rendered.RENDERED_VARIANTS) == set(PROMISES)
+    for look in rendered.RENDERED_VARIANTS.values():
         assert look.effects == Effects() and json.loads(json.dumps(asdict(look)))
 
 
@@ -173,7 +175,9 @@ def test_training_and_testing_pairs_of_shape_and_colour_share_none(tmp_path, mon
     pairs = []
     for variant in ("cogent-a", "out-of-distribution-pairs"):
         monkeypatch.setitem(
-            rendered.LOOKS, variant, replace(rendered.LOOKS[variant], height=8, width=8, samples=1)
+            rendered.RENDERED_VARIANTS,
+            variant,
+            replace(rendered.RENDERED_VARIANTS[variant], height=8, width=8, samples=1),
         )
         items = [
             item
@@ -205,7 +209,7 @@ from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
-rendered.LOOKS["clevr"], rendered.CHUNK = Look(3, 4, 8, 8, samples=1), 2
+rendered.RENDERED_VARIANTS["clevr"], rendered.CHUNK = Look(3, 4, 8, 8, samples=1), 2
 real = rendered.render_chunk
 
 def noted(chunk):
