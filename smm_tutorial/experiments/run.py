@@ -10,7 +10,7 @@ from torch import nn
 
 from smm_tutorial import checkpoints, paths
 from smm_tutorial.results.records import VERSION, keep_record, write_record
-from smm_tutorial.training.config import TrainingConfig
+from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.logs import read_log
 from smm_tutorial.training.loop import TrainingResult
 
@@ -21,18 +21,29 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class Run(Protocol):
-    """The choices that decide a run, as a frozen dataclass; every task has its own."""
+    """The choices that decide a run, as a frozen dataclass; every task has its own.
+
+    `config` is the network's.
+    """
 
     module: str
     data: str
     profile: str
+    seed: int
+    steps: int | None
+    rate: float | None
     purpose: Purpose
+    precision: Precision | None
+    compile: Compile
 
     @property
     def name(self) -> str: ...
 
     @property
     def folder(self) -> Path: ...
+
+    @property
+    def config(self) -> Any: ...
 
     @property
     def training(self) -> TrainingConfig: ...
