@@ -67,11 +67,11 @@ from smm_tutorial.profiles import current_profile
 profile = current_profile()
 trained, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 size = trained.config.image_size
-train, test = (
-    datasets.load("clevr6", split=split, size=size) for split in ("train", "test")
-)
+train = datasets.load("clevr6", split="train", size=size)
+test = datasets.load("clevr6", split="test", size=size)
 print(
-    f"profile {profile.name}; {len(train)} training and {len(test)} test scenes of {size} x {size} pixels"
+    f"profile {profile.name}; {len(train)} training and {len(test)} test scenes "
+    f"of {size} x {size} pixels"
 )
 show(
     figures.architecture_figure(trained),
@@ -86,15 +86,16 @@ show(
 # place.
 
 # %%
-from smm_tutorial.networks.decoders import BroadcastDecoder
-from smm_tutorial.networks.encoders import ConvEncoder
+from smm_tutorial.networks import BroadcastDecoder, ConvEncoder
 
 images, masks = test.batch(slice(0, 6))
 torch.manual_seed(0)
 encoder = ConvEncoder(image_size=size, channels=32, stride=2)
 inputs = encoder(images)
+side = size // 2
 print(
-    f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: one of each cell of a {size // 2} x {size // 2} grid"
+    f"images {tuple(images.shape)} -> inputs {tuple(inputs.shape)}: "
+    f"one of each cell of a {side} x {side} grid"
 )
 
 # %% [markdown]
@@ -105,7 +106,7 @@ print(
 # twice as wide as a mean.
 
 # %%
-from smm_tutorial.slots.mixture import SlotMixture
+from smm_tutorial.slots import SlotMixture
 
 slots = SlotMixture(
     num_slots=7,
@@ -114,15 +115,12 @@ slots = SlotMixture(
     initialisation="clustering",
     normalisation="inputs",
 )
-out = slots(
-    inputs, noise=torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0))
-)
-print(
-    f"slots {tuple(out.slots.shape)}, responsibilities {tuple(out.responsibilities.shape)}"
-)
-torch.testing.assert_close(
-    out.responsibilities.sum(dim=2), torch.ones(inputs.shape[:2])
-)  # over slots
+noise = torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0))
+out = slots(inputs, noise=noise)
+shares = out.responsibilities
+print(f"slots {tuple(out.slots.shape)}, responsibilities {tuple(shares.shape)}")
+sums = shares.sum(dim=2)  # over slots
+torch.testing.assert_close(sums, torch.ones_like(sums))
 
 # %% [markdown]
 # ## Decoder: every slot paints alone
@@ -157,17 +155,16 @@ def compose(paintings, logits):
 # picture out:
 
 # %%
+noise = trained.start_noise(6, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    noise = trained.start_noise(6, torch.Generator().manual_seed(0))
     output = trained(images, noise=noise, return_history=True)
-    painted = trained.decoder(output.slots.slots.flatten(0, 1)).unflatten(0, (6, -1))
-shares = output.slots.weights  # (B, K), sum to 1
+    painted = trained.decoder(output.slot_output.slots.flatten(0, 1))
+painted = painted.unflatten(0, (6, -1))
+shares = output.slot_output.weights  # (B, K), sum to 1
 logits = painted[:, :, 3] + shares.log()[:, :, None, None]
 torch.testing.assert_close(compose(painted[:, :, :3], logits), output.reconstruction)
-print(
-    "shares of the first scene:",
-    " ".join(f"{share:.2f}" for share in shares[0].sort(descending=True).values),
-)
+largest_first = shares[0].sort(descending=True).values
+print("shares of the first scene:", " ".join(f"{share:.2f}" for share in largest_first))
 
 # %% [markdown]
 # ## What to minimise
@@ -178,20 +175,18 @@ print(
 # squared error? Has any slot understood the pixel?
 
 # %%
-pixel, paints, masks_half = (
-    torch.tensor(0.5),
-    torch.tensor([0.0, 1.0]),
-    torch.tensor([0.5, 0.5]),
-)
+from torch.distributions import Normal
+
+pixel = torch.tensor(0.5)
+paints = torch.tensor([0.0, 1.0])
+masks_half = torch.tensor([0.5, 0.5])
 scale = trained.config.pixel_scale
-print(
-    f"squared error of the mixture: {(pixel - (masks_half * paints).sum()).square():.2f}"
-)
-densities = torch.distributions.Normal(paints, scale).log_prob(pixel).exp()
+squared_error = (pixel - (masks_half * paints).sum()).square()
+print(f"squared error of the mixture: {squared_error:.2f}")
+densities = Normal(paints, scale).log_prob(pixel).exp()
 print(f"density of the pixel under the mixture: {(masks_half * densities).sum():.6f}")
-print(
-    f"density if one slot painted it grey:    {torch.distributions.Normal(0.5, scale).log_prob(pixel).exp():.6f}"
-)
+density_of_grey = Normal(0.5, scale).log_prob(pixel).exp()
+print(f"density if one slot painted it grey:    {density_of_grey:.6f}")
 
 # %% [markdown]
 # Squared error is content with blends: two slots that are both wrong can be right together. Read the decoder as what it
@@ -206,26 +201,31 @@ print(
 # pixel has a say.
 
 # %%
-from smm_tutorial.discovery.loss import ReconstructionLoss
-from smm_tutorial.training.loop import step_generator
-
 squares = (output.reconstructions - images[:, None]).square().sum(dim=2)  # (B, K, H, W)
 log_joint = output.masks.log() - squares / (2 * scale**2)
-torch.testing.assert_close(
-    output.responsibilities(images), log_joint.softmax(dim=1), atol=1e-4, rtol=1e-3
-)
+expected = output.responsibilities(images)
+torch.testing.assert_close(log_joint.softmax(dim=1), expected, atol=1e-4, rtol=1e-3)
 by_hand = -(2 * scale**2 / 3) * log_joint.logsumexp(dim=1).mean()
+squared_error = (output.reconstruction - images).square().mean()
 print(
-    f"the loss of these six scenes by hand: {by_hand:.5f}; their squared error: "
-    f"{(output.reconstruction - images).square().mean():.5f}"
+    f"the loss of these six scenes by hand: {by_hand:.5f}; "
+    f"their squared error: {squared_error:.5f}"
 )
-in_training = ReconstructionLoss(trained, train, batch_size=16)(
-    trained, step_generator(0, 0), step=0
-)
-print(
-    "sixteen training scenes:",
-    ", ".join(f"{name} {value:.5f}" for name, value in in_training.items()),
-)
+
+# %% [markdown]
+# A step of training needs no more than this. It draws a batch: random training scenes, half of them mirrored, and the noise
+# from which the slots start. `discovery.reconstruction_loss` is the loss that you have just computed by hand. Beside it stand
+# two numbers for the log: the squared error, and `owned`, the share of the picture outside its largest slot.
+
+# %%
+from smm_tutorial import training
+
+batches = training.Batches(train, 16, trained.start_noise, mirrored=0.5)
+batch = batches.draw(training.step_generator(seed=0, step=0))
+painted = trained(batch.images, noise=batch.noise)
+losses = discovery.reconstruction_loss(painted, batch.images)
+numbers = ", ".join(f"{name} {value:.5f}" for name, value in losses.items())
+print("sixteen training scenes:", numbers)
 
 # %% [markdown]
 # ## Before training: why the start matters
@@ -242,27 +242,19 @@ print(
 # %%
 def weights_over_iterations(initialisation, normalisation):
     torch.manual_seed(0)
-    module = SlotMixture(
-        7, 32, 48, initialisation=initialisation, normalisation=normalisation
-    )
+    options = {"initialisation": initialisation, "normalisation": normalisation}
+    module = SlotMixture(7, 32, 48, **options)
     noise = torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        history = module(
-            inputs, noise=noise, num_iterations=4, return_history=True
-        ).history
-    return torch.stack(
-        [
-            state.weights.sort(dim=1, descending=True).values.mean(dim=0)
-            for state in history
-        ]
-    )
+        out = module(inputs, noise=noise, num_iterations=4, return_history=True)
+    weights = torch.stack([state.weights for state in out.history])  # (4, B, K)
+    return weights.sort(dim=2, descending=True).values.mean(dim=1)
 
 
 for initialisation, normalisation in (("random", "layer"), ("clustering", "inputs")):
     print(f"start: {initialisation}")
-    for step, weights in enumerate(
-        weights_over_iterations(initialisation, normalisation), start=1
-    ):
+    by_iteration = weights_over_iterations(initialisation, normalisation)
+    for step, weights in enumerate(by_iteration, start=1):
         print(f"  iteration {step}:", " ".join(f"{weight:.2f}" for weight in weights))
 
 # %% [markdown]
@@ -272,22 +264,20 @@ for initialisation, normalisation in (("random", "layer"), ("clustering", "input
 #
 # ## Train it, live
 #
-# The loop knows nothing of slots. It asks the loss for a number, follows the gradient, and keeps its state on disk if
-# you give it a folder. On a laptop this run takes small pictures and a sixteenth of the full run's steps.
+# The loop knows nothing of slots. It draws a batch, asks the loss for a number, follows the gradient, and keeps its state
+# on disk if you give it a folder. `discovery.train` runs it with the recipe of this course. A `DiscoveryRun` says what may
+# differ from run to run. On a laptop this run takes small pictures and a sixteenth of the full run's steps.
 #
 # It trains with six slots and is tested with seven. With a slot to spare, the cheapest way to paint a big cube better is
 # to cut it in two; with one too few, a slot per object is the best that can be had.
+#
+# From a quarter of the run on, the loss has a second part: a small price on `owned`, the share of the picture outside its
+# largest slot. The next section says what it is for.
 
 # %%
-from smm_tutorial.training.config import TrainingConfig, fast_precision
-
-steps = profile.discovery.live_steps
-config = discovery.discovery_config("mixture", profile)
-live = discovery.discovery_model(config, seed=0)
-live_train, live_test = (
-    datasets.load("clevr6", split=split, size=config.image_size)
-    for split in ("train", "test")
-)
+steps = discovery.SIZES[profile.name].live_steps
+run = discovery.DiscoveryRun(profile=profile.name, steps=steps)
+live_test = datasets.load("clevr6", split="test", size=run.config.image_size)
 watched = live_test.subset(range(32))
 snapshots = []
 
@@ -298,48 +288,42 @@ def watch(model):
     return discovery.score(watched, owners)
 
 
-run = discovery.train_discovery(
-    live,
-    live_train,
-    TrainingConfig(
-        steps,
-        profile.discovery.batch_size,
-        profile.discovery.learning_rate,
-        min(300, steps // 4),
-        precision=fast_precision(),
-    ),
-    loss_options={"num_slots": profile.discovery.train_slots},
-    evaluate=watch,
-    evaluate_every=max(1, steps // 8),
-)
+live, result = discovery.train(run, evaluate=watch, evaluate_every=steps // 8)
+last_loss = result.log[-1]["loss"]
 print(
-    f"{run.step} steps in {run.seconds:.0f} s; the last loss was {run.log[-1]['loss']:.4f}"
+    f"{result.step} steps in {result.seconds:.0f} s; the last loss was {last_loss:.4f}"
 )
 
 # %%
-figure = figures.log_figure(
-    run.log, {"fg_ari": "FG-ARI, 32 test scenes", "mbo": "mBO, 32 test scenes"}
+titles = {"fg_ari": "FG-ARI, 32 test scenes", "mbo": "mBO, 32 test scenes"}
+show(
+    figures.log_figure(result.log, titles),
+    alt="FG-ARI and mBO on 32 test scenes over the steps of the live run.",
 )
-show(figure, alt="FG-ARI and mBO on 32 test scenes over the steps of the live run.")
 
 # %% [markdown]
 # And this is how the slots came to their objects: five of those scenes, first as a film, then frame by frame. Slots are
 # exchangeable, so an object may change its colour from frame to frame; what counts is whether it has one of its own.
 
 # %%
-steps_seen = [entry["step"] for entry in run.log if "fg_ari" in entry]
+steps_seen = [entry["step"] for entry in result.log if "fg_ari" in entry]
 frames = dict(zip(steps_seen, snapshots, strict=True))
-pictures = live_test.batch(range(5)).images
+live_images = live_test.batch(range(5)).images
 figures.show_film(
-    figures.training_frames(pictures, frames),
-    alt="Five scenes and the owners of their pixels, step after step of training: stains at first, then objects.",
+    figures.training_frames(live_images, frames),
+    alt="Five scenes and the owners of their pixels, step after step of training: "
+    "stains at first, then objects.",
 )
-figure = figures.comparison_figure(
-    pictures, {f"{step:,}": owners for step, owners in frames.items()}
-)
+
+# %% [markdown]
+# The same frames side by side:
+
+# %%
+columns = {f"{step:,}": owners for step, owners in frames.items()}
 show(
-    figure,
-    alt="The frames of the film side by side: five scenes, the owners of their pixels at each step shown.",
+    figures.comparison_figure(live_images, columns),
+    alt="The frames of the film side by side: five scenes, the owners of their pixels "
+    "at each step shown.",
 )
 
 # %% [markdown]
@@ -348,19 +332,20 @@ show(
 # The committed checkpoint is the same program, run longer. Its record says how long, on what, and by which command.
 
 # %%
-minutes, hardware = record["minutes"], record["provenance"]["hardware"]
+steps, minutes = record["step"], record["minutes"]
+hardware = results.describe_hardware(record)
+seed = record["training"]["seed"]
 print(record["command"])
-print(
-    f"{record['step']:,} steps, {minutes:.0f} minutes on {hardware['cpus']} CPU cores, seed {record['training']['seed']}"
-)
+print(f"{steps:,} steps, {minutes:.0f} minutes on {hardware}, seed {seed}")
 
 # %% [markdown]
 # ### Who paints the ground?
 #
 # The likelihood does not mind whether an object's slot also paints a strip of ground around it, and the object's shadow:
-# ground is easy, and any slot can do it. The cure used here is a *price*. The loss also counts, at a thousandth, the
-# share of the picture outside its largest slot. That is less than an object saves in squared error, and more than a piece
-# of ground does. The price grows from nothing over the second quarter of the run, when objects are found already.
+# ground is easy, and any slot can do it. The cure used here, in the live run too, is a *price*. The loss also counts, at a
+# thousandth, the share of the picture outside its largest slot. That is less than an object saves in squared error, and
+# more than a piece of ground does. The price grows from nothing over the second quarter of the run. In the committed run
+# objects are found by then.
 #
 # **Predict first.** The price never looks at objects. What will it do to FG-ARI, to mBO, to ARI with background?
 
@@ -371,29 +356,21 @@ curves = {
     "mbo": "mBO",
     "ari": "ARI with background",
 }
-figure = figures.log_figure(record["validation"], curves)
 show(
-    figure,
-    alt="Four curves over training, on the validation scenes: share outside the largest slot, FG-ARI, mBO and ARI.",
+    figures.log_figure(record["validation"], curves),
+    alt="Four curves over training, on the validation scenes: share outside the "
+    "largest slot, FG-ARI, mBO and ARI.",
 )
 
 # %%
-quarter = record["step"] // 4
+last = record["step"]
+milestones = [1000, *(part * last // 4000 * 1000 for part in (1, 2, 3)), last]
 for entry in record["validation"]:
-    if entry["step"] in (
-        1000,
-        quarter // 1000 * 1000,
-        2 * quarter,
-        3 * quarter // 1000 * 1000,
-        record["step"],
-    ):
-        print(
-            f"step {entry['step']:6,}:",
-            ", ".join(f"{title} {entry[name]:.2f}" for name, title in curves.items()),
-        )
-print(
-    f"share of true objects in the training scenes: {(train.masks > 0).float().mean():.2f}"
-)
+    if entry["step"] in milestones:
+        numbers = [f"{title} {entry[name]:.2f}" for name, title in curves.items()]
+        print(f"step {entry['step']:6,}:", ", ".join(numbers))
+share_of_objects = (train.masks > 0).float().mean()
+print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 
 # %% [markdown]
 # The price counts from a quarter of the run on. You do not see it in these curves: single readings swing more than it moves
@@ -413,9 +390,7 @@ print(
 # %%
 from IPython.display import Markdown
 
-from smm_tutorial import report
-
-Markdown(discovery.variants_table())
+Markdown(discovery.ablation_table())
 
 # %% [markdown]
 # A thousand steps are few: no run is finished, and these are the first differences to show. Without shares, or with a spare
@@ -427,10 +402,10 @@ Markdown(discovery.variants_table())
 # ## What each slot paints
 
 # %%
-figure = figures.decomposition_figure(images, output)
 show(
-    figure,
-    alt="Six test scenes: input, reconstruction, owner of each pixel, and what each slot paints through its mask.",
+    figures.decomposition_figure(images, output),
+    alt="Six test scenes: input, reconstruction, owner of each pixel, and what each "
+    "slot paints through its mask.",
 )
 
 # %% [markdown]
@@ -445,11 +420,11 @@ show(
 # change with the place of its pixels. No labels, no retraining.
 
 # %%
-from smm_tutorial import discovery
-
-directions, explained = discovery.position_directions(trained, train.subset(range(256)))
+some_scenes = train.subset(range(256))
+directions, explained = discovery.fit_position_directions(trained, some_scenes)
 print(
-    f"{explained:.0%} of what differs between objects' slots is where they are, and that along two straight lines"
+    f"{explained:.0%} of what differs between objects' slots is where they are, "
+    "and that along two straight lines"
 )
 
 # %% [markdown]
@@ -457,42 +432,49 @@ print(
 # as much as asked? What becomes of its neighbours?
 
 # %%
-from smm_tutorial.slots.base import SlotOutput
+from smm_tutorial.slots import SlotOutput
 
 few_images = test.batch(range(16)).images
+noise = trained.start_noise(16, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    few = trained(
-        few_images, noise=trained.start_noise(16, torch.Generator().manual_seed(0))
+    few = trained(few_images, noise=noise)
+centres = discovery.mask_centres(few.masks)  # (B, K, 2), down and right
+
+
+def move_right(scene, number):
+    found = few.slot_output
+    alone = SlotOutput(found.slots[[scene]], found.responsibilities[[scene]])
+    moved = discovery.move_slot(
+        alone, (0, number), down=0.0, right=0.1, directions=directions
     )
-held, _ = discovery.object_slots(few, few_images)
-before, travelled, others = discovery.mask_centres(few.masks), [], []
-for scene, number in held.nonzero().tolist():
-    alone = SlotOutput(few.slots.slots[[scene]], few.slots.responsibilities[[scene]])
     with torch.no_grad():
-        after = trained.decode(
-            discovery.moved(
-                alone, (0, number), down=0.0, right=0.1, directions=directions
-            )
-        )
-    travelled.append(
-        discovery.mask_centres(after.masks[0, number])[1] - before[scene, number, 1]
-    )
-    changes = (
-        (after.reconstructions[0] - few.reconstructions[scene])
-        .abs()
-        .amax(dim=(1, 2, 3))
-    )  # (K,)
-    others.append(changes[torch.arange(len(changes)) != number].max())
+        return trained.decode(moved)
+
+
+# %% [markdown]
+# This we do with every slot that holds an object, one at a time. How far does its mask travel, and how much do the paintings
+# of the other slots change?
+
+# %%
+travelled = []
+changes_of_others = []
+held, _ = discovery.find_object_slots(few, few_images)
+for scene, number in held.nonzero().tolist():
+    after = move_right(scene, number)
+    centre = discovery.mask_centres(after.masks[0, number])
+    travelled.append(centre[1] - centres[scene, number, 1])
+    changes = (after.reconstructions[0] - few.reconstructions[scene]).abs()
+    others = torch.arange(len(changes)) != number
+    changes_of_others.append(changes[others].max())
 travelled = torch.stack(travelled)
-low, middle, high = travelled[travelled.isfinite()].quantile(
-    torch.tensor([0.1, 0.5, 0.9])
-)
+marks = torch.tensor([0.1, 0.5, 0.9])
+low, middle, high = travelled[travelled.isfinite()].quantile(marks)
 print(
-    f"{len(travelled)} objects asked to move right by 0.10: the middle one moves {middle:.3f}, most {low:.3f} to {high:.3f}"
+    f"{len(travelled)} objects asked to move right by 0.10: "
+    f"the middle one moves {middle:.3f}, most {low:.3f} to {high:.3f}"
 )
-print(
-    f"the paintings of all other slots change by at most {torch.stack(others).max():.4f}"
-)
+most = max(changes_of_others)
+print(f"the paintings of all other slots change by at most {most:.4f}")
 
 # %% [markdown]
 # It moves by about what was asked. A slot's numbers are not made for this; that they are so orderly is a gift of the decoder,
@@ -500,35 +482,30 @@ print(
 # operations follow.)
 
 # %%
-from smm_tutorial.widgets.discovery import operating_table
+from smm_tutorial.widgets import operating_table
 
 pair = images[:2]
+noise = trained.start_noise(2, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    whole = trained(
-        pair, noise=trained.start_noise(2, torch.Generator().manual_seed(0))
-    )
-patient = (
-    discovery.object_slots(whole, pair)[0][0].nonzero()[0].item()
-)  # the first scene's first object
+    whole = trained(pair, noise=noise)
+held, _ = discovery.find_object_slots(whole, pair)
+patient = held[0].nonzero()[0].item()  # the first scene's first object
 table = operating_table(trained, pair, whole, directions, patient)
 table.slider.controls["operation"].value = "move"  # code may operate too
 table.slider.controls["right"].value = 0.15
 table.show()
 
 # %%
-for operation, shift in (
-    ("drop", {}),
-    ("swap", {}),
-    ("move", {"right": 0.2, "down": 0.1}),
-):
-    after, numbers = figures.operate(
+operations = {"drop": {}, "swap": {}, "move": {"right": 0.2, "down": 0.1}}
+for operation, shift in operations.items():
+    after, numbers = figures.operate_on_slot(
         trained, whole, operation, patient, directions, **shift
     )
     title = f"{operation} slot {patient} of the first scene"
-    figure = figures.surgery_figure(pair, whole, after, numbers, title)
     show(
-        figure,
-        alt=f"Two scenes, what their slots paint, and the same after the operation: {title}.",
+        figures.surgery_figure(pair, whole, after, numbers, title),
+        alt="Two scenes, what their slots paint, and the same after the operation: "
+        f"{title}.",
     )
 
 # %% [markdown]
@@ -544,47 +521,49 @@ for operation, shift in (
 # %%
 @exercise("discovery.attention_map")
 def attention_map(responsibilities, size):
-    """responsibilities (B, N, K) of a square grid -> integer map (B, size, size) of the slot that holds each pixel."""
+    """Which slot holds each pixel.
+
+    responsibilities (B, N, K) of a square grid -> integer map (B, size, size).
+    """
     ...
 
 
 # %%
-figure = figures.iterations_figure(images, output.slots.history)
 show(
-    figure,
-    alt="Owner of each feature cell after each iteration, mixed by responsibility, for six scenes.",
+    figures.iterations_figure(images, output.slot_output.history),
+    alt="Owner of each feature cell after each iteration, mixed by responsibility, "
+    "for six scenes.",
 )
 
 # %%
-from smm_tutorial.metrics.segmentation import (
-    adjusted_rand_index,
-    foreground_ari,
-    mean_best_overlap,
-)
+from smm_tutorial.metrics import adjusted_rand_index, foreground_ari, mean_best_overlap
 
-for step, state in enumerate(output.slots.history, start=1):
+
+def describe_scores(owners):
+    fg_ari = foreground_ari(masks, owners).mean()
+    mbo = mean_best_overlap(masks, owners).mean()
+    return f"FG-ARI {fg_ari:.2f}, mBO {mbo:.2f}"
+
+
+for step, state in enumerate(output.slot_output.history, start=1):
     cells = attention_map(state.responsibilities, size)
-    fg_ari, mbo = (
-        foreground_ari(masks, cells).mean(),
-        mean_best_overlap(masks, cells).mean(),
-    )
-    print(
-        f"iteration {step}: responsibilities score FG-ARI {fg_ari:.2f}, mBO {mbo:.2f} on these six scenes"
-    )
-ground = torch.stack(
-    [cell[mask == 0].mode().values for cell, mask in zip(cells, masks, strict=True)]
-)
-print(
-    f"object pixels that lie in the ground's cells: {(cells == ground[:, None, None])[masks > 0].float().mean():.0%}"
-)
-owners = {
-    "decoder's masks": output.segmentation,
-    "pixels' E-step": output.responsibilities(images).argmax(dim=1),
-}
-for name, owner in owners.items():
-    print(
-        f"{name}: FG-ARI {foreground_ari(masks, owner).mean():.2f}, mBO {mean_best_overlap(masks, owner).mean():.2f}"
-    )
+    scores = describe_scores(cells)
+    print(f"iteration {step}: responsibilities score {scores} on these six scenes")
+
+# %% [markdown]
+# How many pixels of objects lie in cells that the slot of the ground holds? And how do the masks of the decoder score, and the
+# pixels' E-step?
+
+# %%
+grounds = []
+for owners, mask in zip(cells, masks, strict=True):
+    grounds.append(owners[mask == 0].mode().values)  # the slot of this scene's ground
+in_ground = cells == torch.stack(grounds)[:, None, None]
+lost = in_ground[masks > 0].float().mean()
+print(f"object pixels that lie in the ground's cells: {lost:.0%}")
+print(f"decoder's masks: {describe_scores(output.segmentation)}")
+owners = output.responsibilities(images).argmax(dim=1)
+print(f"pixels' E-step: {describe_scores(owners)}")
 
 # %% [markdown]
 # Each round still gains, the third most. The grid is coarse, a cell is two pixels wide, and many pixels of objects lie in
@@ -599,22 +578,18 @@ for name, owner in owners.items():
 
 # %%
 true = torch.zeros(1, 12, 12, dtype=torch.long)
-true[0, 4:8, 1:5], true[0, 4:8, 7:11] = 1, 2
+true[0, 4:8, 1:5] = 1
+true[0, 4:8, 7:11] = 2
 halves = (torch.arange(12) >= 6).long().expand(1, 12, 12)
-
-figure = figures.panels(
-    [[figures.color_map(true[0]), figures.color_map(halves[0])]], ["true", "halves"]
-)
+pictures = [figures.color_map(true[0]), figures.color_map(halves[0])]
 show(
-    figure,
-    alt="Left: two small squares on grey. Right: the picture cut into two halves, each containing a square.",
+    figures.picture_rows_figure([pictures], ["true", "halves"]),
+    alt="Left: two small squares on grey. Right: the picture cut into two halves, "
+    "each containing a square.",
 )
-for name, metric in (
-    ("FG-ARI", foreground_ari),
-    ("ARI", adjusted_rand_index),
-    ("mBO", mean_best_overlap),
-):
-    print(f"{name:6} {metric(true, halves).item():.2f}")
+print(f"FG-ARI {foreground_ari(true, halves).item():.2f}")
+print(f"ARI    {adjusted_rand_index(true, halves).item():.2f}")
+print(f"mBO    {mean_best_overlap(true, halves).item():.2f}")
 assert foreground_ari(true, halves) == 1
 
 # %% [markdown]
@@ -625,20 +600,20 @@ assert foreground_ari(true, halves) == 1
 # %%
 @exercise("discovery.best_overlap")
 def best_overlap(true, predicted):
-    """Integer maps (H, W), 0 = background in `true` -> mean over objects of the best IoU of any segment (float)."""
+    """The mean over objects of the best IoU of any segment (float).
+
+    true, predicted: integer maps (H, W), 0 = background in `true`.
+    """
     ...
 
 
 # %%
 segmentation = discovery.segment(trained, test.subset(range(16)))
 truth = test.masks[:16].long()
-by_hand = torch.tensor(
-    [best_overlap(t, s) for t, s in zip(truth, segmentation, strict=True)],
-    dtype=torch.float64,
-)
-torch.testing.assert_close(
-    by_hand, mean_best_overlap(truth, segmentation), atol=1e-5, rtol=0
-)
+overlaps = [best_overlap(t, s) for t, s in zip(truth, segmentation, strict=True)]
+by_hand = torch.tensor(overlaps, dtype=torch.float64)
+by_library = mean_best_overlap(truth, segmentation)
+torch.testing.assert_close(by_hand, by_library, atol=1e-5, rtol=0)
 print("sixteen scenes: by hand equals the library")
 
 # %% [markdown]
@@ -648,7 +623,7 @@ print("sixteen scenes: by hand equals the library")
 # clustering does without learning; untrained slots show what the architecture gives for free.
 
 # %%
-Markdown(report.discovery_table())
+Markdown(discovery.showcase_table())
 
 # %% [markdown]
 # The trained model is ahead of the mixture on raw pixels on every metric. And the renders of another program (Blender, with
@@ -657,11 +632,11 @@ Markdown(report.discovery_table())
 
 # %%
 record_of_results = results.read_record(record["name"])
-for label, scores in record_of_results["scores"].items():
+for scores in record_of_results["scores"]:
+    label = results.Protocol.of(scores).title("discovery")
     alone = scores["decoder_masks"]
-    print(
-        f"{label}: FG-ARI {alone['fg_ari']:.3f}, mBO {alone['mbo']:.3f} by the decoder's masks alone"
-    )
+    numbers = f"FG-ARI {alone['fg_ari']:.3f}, mBO {alone['mbo']:.3f}"
+    print(f"{label}: {numbers} by the decoder's masks alone")
 
 # %% [markdown]
 # And this model, scored now, on as many scenes as the profile allows. One seed is one sample: the table of a
@@ -669,13 +644,10 @@ for label, scores in record_of_results["scores"].items():
 
 # %%
 shown = test.subset(range(profile.shown_scenes))
-scores = discovery.score(shown, segmentation := discovery.segment(trained, shown))
-print(
-    ", ".join(
-        f"{discovery.SCORE_TITLES[name]} {scores[name]:.3f}"
-        for name in discovery.SCORE_TITLES
-    )
-)
+segmentation = discovery.segment(trained, shown)
+scores = discovery.score(shown, segmentation)
+titles = discovery.SCORE_TITLES
+print(", ".join(f"{title} {scores[name]:.3f}" for name, title in titles.items()))
 
 # %% [markdown]
 # ### Several starts
@@ -686,9 +658,14 @@ print(
 #
 # **Predict first.** Is the most likely of several starts also the best one, by the true masks?
 
+
 # %%
+def score_shown(**options):
+    return discovery.score(shown, discovery.segment(trained, shown, **options))
+
+
 for starts in (1, 2, 4, 8):
-    several = discovery.score(shown, discovery.segment(trained, shown, starts=starts))
+    several = score_shown(starts=starts)
     print(f"best of {starts}: FG-ARI {several['fg_ari']:.3f}, mBO {several['mbo']:.3f}")
 
 # %% [markdown]
@@ -703,35 +680,33 @@ for starts in (1, 2, 4, 8):
 # pixels. How many numbers does a slot choose? A decoder has no such count; we say five, two for where and three for the colour.
 
 # %%
-from smm_tutorial.discovery.slot_selection import price_of_a_slot, slots_by_bic
-
-print(
-    f"price of a slot at {trained.config.image_size} pixels a side: {price_of_a_slot(*shown.size):.1f} nats"
-)
-scene = shown.batch(slice(0, 6)).images
+price = discovery.slot_penalty(*shown.size)
+print(f"price of a slot at {size} pixels a side: {price:.1f} nats")
+six = shown.batch(slice(0, 6)).images
 noise = trained.start_noise(6, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    painted = trained(scene, noise=noise)
-log_joint = painted.log_joint(scene)
-for slot in range(log_joint.shape[1]):
-    others = [k for k in range(log_joint.shape[1]) if k != slot]
-    masks = painted.log_masks[:, others].log_softmax(
-        dim=1
-    )  # what is left of the masks is shared out anew
-    without = masks + (log_joint - painted.log_masks)[:, others]
-    loss = (log_joint.logsumexp(1) - without.logsumexp(1)).sum(
-        (1, 2)
-    )  # nats of each picture
+    painted = trained(six, noise=noise)
+log_joint = painted.log_joint(six)  # (B, K, H, W)
+log_densities = log_joint - painted.log_masks
+
+# %% [markdown]
+# How much does each of six pictures lose, in nats, without a slot? What is left of the masks is shared out anew.
+
+# %%
+num_slots = log_joint.shape[1]
+for slot in range(num_slots):
+    others = torch.arange(num_slots) != slot
+    log_masks = painted.log_masks[:, others].log_softmax(dim=1)
+    without = log_masks + log_densities[:, others]
+    loss = (log_joint.logsumexp(dim=1) - without.logsumexp(dim=1)).sum(dim=(1, 2))
     print(f"without slot {slot}:", " ".join(f"{value:9.1f}" for value in loss))
-print(
-    "slots left:    ",
-    " ".join(f"{count:9d}" for count in slots_by_bic(painted, scene).kept.sum(1)),
-)
+left = discovery.select_slots_by_bic(painted, six).kept.sum(dim=1)
+print("slots left:    ", " ".join(f"{count:9d}" for count in left))
 
 # %% [markdown]
 # Each column is a picture. The ground costs tens of thousands of nats to lose, an object a hundred or some hundreds. A slot
 # that paints nothing costs about nothing, and may even be a gain: the others' masks were a little smaller for it.
-# `slots_by_bic` takes away the cheapest, computes the rest again, and stops when the next would cost more than its price.
+# `select_slots_by_bic` takes away the cheapest, computes the rest again, and stops when the next would cost more than its price.
 # It uses no label.
 #
 # **Predict first.** Halves of objects vanish. FG-ARI must rise. Can mBO?
@@ -739,12 +714,9 @@ print(
 # %%
 for starts in (1, 8):
     for selection in ("all", "bic"):
-        chosen = discovery.score(
-            shown, discovery.segment(trained, shown, starts=starts, selection=selection)
-        )
-        print(
-            f"{starts} starts, {selection}: FG-ARI {chosen['fg_ari']:.3f}, mBO {chosen['mbo']:.3f}, ARI {chosen['ari']:.3f}"
-        )
+        chosen = score_shown(starts=starts, selection=selection)
+        numbers = f"FG-ARI {chosen['fg_ari']:.3f}, mBO {chosen['mbo']:.3f}"
+        print(f"{starts} starts, {selection}: {numbers}, ARI {chosen['ari']:.3f}")
 
 # %% [markdown]
 # Both rise. With both remedies of notebook 01, several starts and a price, the same network finds clearly more objects whole;
@@ -761,12 +733,9 @@ for starts in (1, 8):
 
 # %%
 for count in (4, 5, 6, 7, 8, 10):
-    by_count = discovery.score(
-        shown, discovery.segment(trained, shown, num_slots=count)
-    )
-    print(
-        f"{count:2} slots: FG-ARI {by_count['fg_ari']:.3f}, mBO {by_count['mbo']:.3f}"
-    )
+    by_count = score_shown(num_slots=count)
+    numbers = f"FG-ARI {by_count['fg_ari']:.3f}, mBO {by_count['mbo']:.3f}"
+    print(f"{count:2} slots: {numbers}")
 
 # %% [markdown]
 # With too few, objects have to share a slot, and both metrics fall. With one more, mBO still rises, since the best
@@ -781,13 +750,11 @@ for count in (4, 5, 6, 7, 8, 10):
 # %%
 overlap = mean_best_overlap(shown.masks.long(), segmentation)
 worst = overlap.argsort()[:4]
-figure = figures.comparison_figure(
-    shown.batch(worst).images,
-    {"true": shown.masks[worst].long(), "slots": segmentation[worst]},
-)
+maps = {"true": shown.masks[worst].long(), "slots": segmentation[worst]}
 show(
-    figure,
-    alt="The four test scenes with the lowest mBO: input, true masks, and the slots' masks.",
+    figures.comparison_figure(shown.batch(worst).images, maps),
+    alt="The four test scenes with the lowest mBO: input, true masks, and the slots' "
+    "masks.",
 )
 print("their mBO:", " ".join(f"{value:.2f}" for value in overlap[worst]))
 
@@ -796,16 +763,21 @@ print("their mBO:", " ".join(f"{value:.2f}" for value in overlap[worst]))
 # pixels.
 
 # %%
-sizes, overlaps = [], []
-for t, s in zip(shown.masks.long(), segmentation, strict=True):
-    for label in (label for label in t.unique() if label != 0):
-        sizes.append((t == label).sum().item())
-        overlaps.append(best_overlap((t == label).long(), s))
-sizes, overlaps = torch.tensor(sizes), torch.tensor(overlaps)
+sizes = []
+overlaps = []
+for true_map, found in zip(shown.masks.long(), segmentation, strict=True):
+    for label in true_map[true_map > 0].unique():
+        own = (true_map == label).long()
+        sizes.append(own.sum())
+        overlaps.append(best_overlap(own, found))
+sizes = torch.stack(sizes)
+overlaps = torch.tensor(overlaps)
 for group in sizes.argsort().chunk(4):
     low, high = sizes[group].min(), sizes[group].max()
+    mean = overlaps[group].mean()
     print(
-        f"{low:4d} to {high:4d} pixels: mean best overlap {overlaps[group].mean():.2f} ({len(group)} objects)"
+        f"{low:4d} to {high:4d} pixels: mean best overlap {mean:.2f} "
+        f"({len(group)} objects)"
     )
 
 # %% [markdown]
@@ -817,20 +789,21 @@ for group in sizes.argsort().chunk(4):
 # %%
 FAILURES = ("random-start", "bare", "bare-one-pixel")
 gallery = datasets.load("clevr6", split="test", size=32).subset(range(5))
-owners, notes = {}, {}
+gallery_images = gallery.batch(slice(None)).images
+maps = {"true": gallery.masks.long()}
+notes = {}
 for name in FAILURES:
-    failed, its_record = checkpoints.load(f"variant-{name}-mixture-clevr6-laptop-seed0")
-    owners[name] = discovery.segment(failed, gallery)
-    scores = next(iter(its_record["scores"].values()))
+    run_name = f"variant-{name}-mixture-clevr6-laptop-seed0"
+    maps[name] = discovery.segment(checkpoints.load(run_name).model, gallery)
+    its_record = results.read_record(run_name)
+    scores = results.find_scores(its_record, "clevr6")
     notes[name] = f"{scores['fg_ari']:.2f} / {scores['mbo']:.2f}"
     print(its_record["command"])
-figure = figures.gallery_figure(
-    gallery.batch(slice(None)).images, gallery.masks.long(), owners, notes
-)
 show(
-    figure,
-    alt="Five scenes and their true masks; three columns of failures, with FG-ARI and mBO on all test scenes: a few "
-    "slots that take all, ground cut into regions, and masks like noise.",
+    figures.comparison_figure(gallery_images, maps, notes),
+    alt="Five scenes and their true masks; three columns of failures, with FG-ARI and "
+    "mBO on all test scenes: a few slots that take all, ground cut into regions, and "
+    "masks like noise.",
 )
 
 # %% [markdown]
@@ -856,29 +829,35 @@ show(
 # %%
 from dataclasses import replace
 
-pictures = gallery.batch(slice(None)).images
-cells, alike = {}, {}
-for contrast in (4.0, 0.04):
-    loud = replace(
-        discovery.discovery_config("mixture", profile, image_size=32), contrast=contrast
-    )
-    untrained = discovery.discovery_model(loud, seed=0)
-    noise = untrained.start_noise(1, torch.Generator().manual_seed(0)).expand(
-        len(pictures), -1, -1
-    )
+usual = discovery.DiscoveryRun(profile=profile.name, size=32).config
+
+
+def untrained_owners(contrast):
+    untrained = discovery.build_model(replace(usual, contrast=contrast), seed=0)
+    start = untrained.start_noise(1, torch.Generator().manual_seed(0))
+    noise = start.expand(len(gallery), -1, -1)  # the same start for all pictures
     with torch.no_grad():
-        found = untrained.find_slots(pictures, noise=noise).responsibilities.argmax(
-            dim=2
-        )
+        found = untrained.find_slots(gallery_images, noise=noise)
+    return discovery.enlarge_owners(found.responsibilities.argmax(dim=2), gallery.size)
+
+
+# %% [markdown]
+# With the usual contrast, and with a hundredth of it:
+
+# %%
+maps = {"true": gallery.masks.long()}
+notes = {}
+alike = {}
+for contrast in (4.0, 0.04):
     name = f"contrast {contrast:g}"
-    cells[name] = discovery.enlarged(found, gallery.size)
-    alike[name] = adjusted_rand_index(cells[name][1:], cells[name][:-1]).mean().item()
-notes = {name: f"alike: {value:.2f}" for name, value in alike.items()}
-figure = figures.gallery_figure(pictures, gallery.masks.long(), cells, notes)
+    maps[name] = untrained_owners(contrast)
+    alike[name] = adjusted_rand_index(maps[name][1:], maps[name][:-1]).mean()
+    notes[name] = f"alike: {alike[name]:.2f}"
 show(
-    figure,
-    alt="Five scenes, their true masks, and the owners of cells before training. With the usual contrast maps differ "
-    "from picture to picture, with little contrast all are the same cells.",
+    figures.comparison_figure(gallery_images, maps, notes),
+    alt="Five scenes, their true masks, and the owners of cells before training. With "
+    "the usual contrast maps differ from picture to picture, with little contrast all "
+    "are the same cells.",
 )
 assert alike["contrast 0.04"] > alike["contrast 4"] + 0.3
 
@@ -892,33 +871,32 @@ assert alike["contrast 0.04"] > alike["contrast 4"] + 0.3
 # **Predict first.** The model trained with four. What happens at one? At sixteen?
 
 # %%
-counts, by_iterations = (1, 2, 3, 4, 6, 8, 12, 16), {"FG-ARI": [], "mBO": []}
+counts = (1, 2, 3, 4, 6, 8, 12, 16)
 small_set = test.subset(range(32))
+small_images = small_set.batch(slice(None)).images
+noise = trained.start_noise(32, torch.Generator().manual_seed(0))
+by_iterations = {"FG-ARI": [], "mBO": []}
 for count in counts:
-    noise = trained.start_noise(32, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        one = trained(
-            small_set.batch(slice(None)).images, noise=noise, num_iterations=count
-        )
-    scores = discovery.score(
-        small_set,
-        one.responsibilities(small_set.batch(slice(None)).images).argmax(dim=1),
-    )
+        one = trained(small_images, noise=noise, num_iterations=count)
+    owners = one.responsibilities(small_images).argmax(dim=1)
+    scores = discovery.score(small_set, owners)
     by_iterations["FG-ARI"].append(scores["fg_ari"])
     by_iterations["mBO"].append(scores["mbo"])
+
+# %% [markdown]
+# As curves, then as numbers:
+
+# %%
 curves = {metric: {"SMM": values} for metric, values in by_iterations.items()}
-figure = figures.curve_figure(curves, counts, "iterations", mark=4)
 show(
-    figure,
-    alt="FG-ARI and mBO of 32 test scenes by the number of iterations, with a mark at the four that it trained with.",
+    figures.metrics_figure(curves, counts, "iterations", mark=4),
+    alt="FG-ARI and mBO of 32 test scenes by the number of iterations, with a mark at "
+    "the four that it trained with.",
 )
 for metric, values in by_iterations.items():
-    print(
-        metric,
-        ", ".join(
-            f"{count}: {value:.2f}" for count, value in zip(counts, values, strict=True)
-        ),
-    )
+    pairs = zip(counts, values, strict=True)
+    print(metric, ", ".join(f"{count}: {value:.2f}" for count, value in pairs))
 
 # %% [markdown]
 # One round is far too few, and so are two. From four on nothing much changes: this model has found a place to rest, and far
@@ -933,35 +911,14 @@ for metric, values in by_iterations.items():
 # **Predict first.** Which will be hardest? More objects than it ever saw, or textures?
 
 # %%
-Markdown(
-    results.markdown_table(
-        [
-            [
-                "scenes",
-                "images",
-                "slots",
-                "FG-ARI",
-                "mBO",
-                "ARI with background",
-                "merged",
-                "split",
-                "missed",
-            ]
-        ]
-        + [
-            [
-                label,
-                str(scores["images"]),
-                str(scores["num_slots"]),
-                *(
-                    f"{scores[name]:.2f}"
-                    for name in ("fg_ari", "mbo", "ari", "merged", "split", "missed")
-                ),
-            ]
-            for label, scores in record_of_results["scores"].items()
-        ]
-    )
-)
+columns = {"fg_ari": "FG-ARI", "mbo": "mBO", "ari": "ARI with background"}
+columns |= {"merged": "merged", "split": "split", "missed": "missed"}
+rows = [["scenes", "images", "slots", *columns.values()]]
+for scores in record_of_results["scores"]:
+    scenes = results.Protocol.of(scores).title("discovery")
+    numbers = [f"{scores[name]:.2f}" for name in columns]
+    rows.append([scenes, str(scores["images"]), str(scores["num_slots"]), *numbers])
+Markdown(results.markdown_table(rows))
 
 # %% [markdown]
 # - The pairs of colour and shape of CoGenT's condition B score as the test split does. That had to be: this model trained on
@@ -980,7 +937,7 @@ Markdown(
 # records of such runs:
 
 # %%
-Markdown(report.full_comparison())
+Markdown(discovery.full_comparison_report())
 
 # %% [markdown]
 # Read the first table aloud. SMM as the paper has it, with means *and* variances in its slots, is ahead of Slot Attention in
