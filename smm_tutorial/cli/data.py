@@ -157,7 +157,8 @@ def _describe_downloads(name: str) -> str:
     if name == clevr_with_masks.NAME:
         path = _records_file()
         return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "nothing"
-    manifests = [read_manifest(paths.downloads_dir() / folder) for folder in FOLDERS[name]]
+    folders = [paths.downloads_dir() / folder for folder in FOLDERS.get(name, [])]
+    manifests = [read_manifest(folder) for folder in folders]
     sizes = [size for manifest in manifests for size, _ in manifest.values()]
     return f"{len(sizes):,} files, {sum(sizes) / 1e6:.1f} MB" if sizes else "nothing"
 

@@ -6,6 +6,8 @@ import torch
 from smm_tutorial.slots import SlotAttention, SlotMixture
 
 MODULES = [SlotAttention, SlotMixture]
+#: In these a softmax over slots of dot products cancels what is added to every query.
+CANCELS_QUERY_BIAS = [SlotAttention]
 STARTS = ["shared", "per_slot", "background"]
 #: Options that leave nothing neural.
 PLAIN = {"projections": "identity", "normalisation": "none", "update": "none"}
