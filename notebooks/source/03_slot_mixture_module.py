@@ -61,27 +61,24 @@ import math
 import numpy as np
 import torch
 
-from smm_tutorial.datasets.point_sets import CLOUD_KINDS, two_clouds
+from smm_tutorial.datasets import CLOUD_KINDS, two_clouds
 from smm_tutorial.exercises import exercise, hint  # noqa: F401
-from smm_tutorial.figures import show
-from smm_tutorial.figures.slot_mixture import clusterings_figure
-from smm_tutorial.metrics.segmentation import adjusted_rand_index
-from smm_tutorial.slots.as_mixture import mixture_step
-from smm_tutorial.slots.attention import SlotAttention
-from smm_tutorial.slots.mixture import SlotMixture
+from smm_tutorial.figures import clusterings_figure, show
+from smm_tutorial.metrics import adjusted_rand_index
+from smm_tutorial.slots import SlotAttention, SlotMixture, as_mixture_step
 
-PLAIN = {
-    "projections": "identity",
-    "normalisation": "none",
-    "update": "none",
-}  # nothing neural is left
+# %% [markdown]
+# The library's module with its neural parts switched off *is* the clustering (you will prove that below). With variances
+# and weights held `fixed` it is soft k-means.
+
+# %%
+PLAIN = {"projections": "identity", "normalisation": "none", "update": "none"}
 
 
 def plain_mixture(variance, **options):
-    """A SlotMixture of two slots in the plane without neural parts: it clusters, from exactly the noise it is given."""
-    module = SlotMixture(
-        2, 2, 2, num_iterations=50, variance_floor=1e-4, **PLAIN, **options
-    ).double()
+    """Two slots in the plane without neural parts, which start at exactly the noise."""
+    settings = {"num_iterations": 50, "variance_floor": 1e-4} | PLAIN | options
+    module = SlotMixture(2, 2, 2, **settings).double()
     with torch.no_grad():
         module.start.mean.zero_()
         module.start.log_scale.zero_()
@@ -90,58 +87,55 @@ def plain_mixture(variance, **options):
 
 
 # %% [markdown]
-# The library's module with its neural parts switched off *is* the clustering (you will prove that below). With variances
-# and weights held `fixed` it is soft k-means. Ten sets of each kind, scored by the adjusted Rand index (ARI): 1 is
-# perfect, 0 is chance.
-#
-# **Predict first.** Four kinds: two groups apart; a core inside a halo; a cross of a lying and a standing stick; the same
-# cross, tilted by 45 degrees. Which method finds the groups in which?
+# Both methods cluster one set. The score is the adjusted Rand index (ARI): 1 is perfect, 0 is chance.
 
 
 # %%
 def ari(groups, responsibilities):
-    """True groups (N,), responsibilities (1, N, K) -> the ARI of the hard assignment."""
-    return adjusted_rand_index(
-        torch.tensor(groups)[None, None], responsibilities.argmax(2)[:, None]
-    ).item()
+    """True groups (N,), responsibilities (1, N, K) -> ARI of the hard assignment."""
+    true = torch.tensor(groups)[None, None]  # (1, 1, N), a map of one row
+    found = responsibilities.argmax(dim=2)[:, None]  # (1, 1, N)
+    return adjusted_rand_index(true, found).item()
 
 
+def cluster(inputs, groups):
+    """Inputs (1, N, 2), their true groups (N,) -> each method's output, by name."""
+    start = inputs[:, [0, 1]]  # one point of each group
+    how = {"noise": start, "return_history": True}
+    fixed = {"variances": "fixed", "weights": "fixed"}
+    temperatures = np.geomspace(0.02, 2, 7)
+    soft = [plain_mixture(t, **fixed)(inputs, **how) for t in temperatures]
+    best = max(soft, key=lambda out: ari(groups, out.responsibilities))
+    return {"soft k-means": best, "mixture": plain_mixture(1.0)(inputs, **how)}
+
+
+# %% [markdown]
+# Now ten sets of each kind.
+#
+# **Predict first.** Four kinds: two groups apart; a core inside a halo; a cross of a lying and a standing stick; the same
+# cross, tilted by 45 degrees. Which method finds the groups in which?
+
+# %%
 scores = {kind: {"soft k-means": [], "mixture": []} for kind in CLOUD_KINDS}
-shown = {}
+shown = {}  # the first set of each kind
 for seed in range(10):
     for kind in CLOUD_KINDS:
         points, groups = two_clouds(kind, np.random.default_rng(seed))
-        inputs, start = (
-            torch.tensor(points)[None],
-            torch.tensor(points[[0, 1]])[None],
-        )  # one point of each group
-        fixed = {"variances": "fixed", "weights": "fixed"}
-        soft = [
-            plain_mixture(t, **fixed)(inputs, noise=start, return_history=True)
-            for t in np.geomspace(0.02, 2, 7)
-        ]
-        soft = max(soft, key=lambda out: ari(groups, out.responsibilities))
-        mixture = plain_mixture(1.0)(inputs, noise=start, return_history=True)
-        scores[kind]["soft k-means"].append(ari(groups, soft.responsibilities))
-        scores[kind]["mixture"].append(ari(groups, mixture.responsibilities))
-        steps = {
-            name: mixture_step(inputs, out.history[-1])
-            for name, out in (("soft k-means", soft), ("mixture", mixture))
-        }
+        inputs = torch.tensor(points)[None]  # (1, N, 2)
+        steps = {}
+        for name, out in cluster(inputs, groups).items():
+            scores[kind][name].append(ari(groups, out.responsibilities))
+            steps[name] = as_mixture_step(inputs, out.history[-1])
         shown.setdefault(kind, (points, groups, steps))
 
 # %%
-alt = "Four sets by three panels. Groups apart: both right. Core and halo, upright cross: soft k-means cuts off a side or "
-alt += "sees one group, the mixture finds both. Tilted cross: neither finds the sticks."
+alt = """Four sets by three panels. Groups apart: both right. Core and halo, upright
+cross: soft k-means cuts off a side or sees one group, the mixture finds both. Tilted
+cross: neither finds the sticks."""
 show(clusterings_figure(shown), alt=alt)
 for kind, both in scores.items():
-    print(
-        f"{kind:12}",
-        *(
-            f"  {name} {np.mean(values):5.2f} ± {np.std(values):.2f}"
-            for name, values in both.items()
-        ),
-    )
+    each = [f"{name} {np.mean(v):5.2f} ± {np.std(v):.2f}" for name, v in both.items()]
+    print(f"{kind:12}", *each, sep="   ")
 
 # %% [markdown]
 # Read it row by row; the numbers are ten sets each.
@@ -175,21 +169,24 @@ def sets(question, count, generator, points=48):
         centres = 3 * uniform - 1.5
     if question == "how wide, concentric":
         centres = 0.25 * normal[:, :1].expand(-1, 2, -1)
-        spreads = torch.stack(
-            [0.05 + 0.2 * uniform[:, 0, :1], 0.4 + 0.4 * uniform[:, 1, :1]], dim=1
-        )
+        core = 0.05 + 0.2 * uniform[:, 0, :1]  # (count, 1)
+        halo = 0.4 + 0.4 * uniform[:, 1, :1]  # (count, 1)
+        spreads = torch.stack([core, halo], dim=1)
     group = torch.arange(points) % 2
-    inputs = centres[:, group] + spreads[:, group] * torch.randn(
-        count, points, 2, generator=generator
-    )
+    noise = torch.randn(count, points, 2, generator=generator)
+    inputs = centres[:, group] + spreads[:, group] * noise
     return inputs, centres if question.startswith("where") else spreads
 
 
+# %% [markdown]
+# Slots have no order. Two answers can be matched with two groups in two ways, and the better way counts.
+
+
+# %%
 def matched_error(said, true):
-    """Mean square error (count,) under the better of the two ways to match two answers with two groups."""
-    straight, crossed = (
-        (said - other).square().mean(dim=(1, 2)) for other in (true, true.flip(1))
-    )
+    """Mean square errors (count,) of answers (count, 2, ·), matched the better way."""
+    straight = (said - true).square().mean(dim=(1, 2))
+    crossed = (said - true.flip(1)).square().mean(dim=(1, 2))
     return torch.minimum(straight, crossed)
 
 
@@ -200,6 +197,21 @@ def matched_error(said, true):
 
 
 # %%
+def build(module_class, input_dim, answer_dim, **options):
+    """A module with two slots of width 8, and the head that reads them."""
+    how = {"start": "per_slot", "normalisation": "none", "initialisation": "clustering"}
+    module = module_class(2, input_dim, 8, 3, **(how | options))
+    head = torch.nn.Sequential(
+        torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, answer_dim)
+    )
+    return module, head
+
+
+# %% [markdown]
+# One training, from a fresh module to its error:
+
+
+# %%
 def train(
     module_class, question, seed, prepare=lambda inputs: inputs, steps=200, **options
 ):
@@ -207,36 +219,34 @@ def train(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     inputs, true = sets(question, 1000, torch.Generator().manual_seed(1000))
-    how = {
-        "start": "per_slot",
-        "normalisation": "none",
-        "initialisation": "clustering",
-    } | options
-    slots = module_class(2, prepare(inputs).shape[2], 8, 3, **how)
-    head = torch.nn.Sequential(
-        torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, true.shape[2])
-    )
-    parameters = [*slots.parameters(), *head.parameters()]
+    dims = prepare(inputs).shape[2], true.shape[2]
+    module, head = build(module_class, *dims, **options)
+    parameters = [*module.parameters(), *head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps)
     for _ in range(steps):
         batch, target = sets(question, 32, generator)
-        matched_error(head(slots(prepare(batch)).slots), target).mean().backward()
+        said = head(module(prepare(batch)).slots)
+        matched_error(said, target).mean().backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad()
         schedule.step()
     with torch.no_grad():
-        return (
-            matched_error(head(slots(prepare(inputs)).slots), true).mean().sqrt().item()
-        )
+        said = head(module(prepare(inputs)).slots)
+    return matched_error(said, true).mean().sqrt().item()
+
+
+# %% [markdown]
+# To compare with, an answer that does not look at the set:
 
 
 # %%
 def error_of_a_constant(question):
     """The same error for an answer that does not look at the set: the mean answer."""
     _, true = sets(question, 1000, torch.Generator().manual_seed(1000))
-    return matched_error(true.mean(dim=0).expand_as(true), true).mean().sqrt().item()
+    said = true.mean(dim=0).expand_as(true)
+    return matched_error(said, true).mean().sqrt().item()
 
 
 # %% [markdown]
@@ -244,45 +254,39 @@ def error_of_a_constant(question):
 # The figure shows error relative to that constant: 1 means that nothing about the set was learned, 0 is perfect.
 
 # %% tags=["nbval-ignore-output"]
-QUESTIONS = (
-    "where, anywhere",
-    "where, nearly known",
-    "how wide",
-    "how wide, concentric",
-)
 MODULES = {
     "Slot Attention": (SlotAttention, {}),
     "SMM": (SlotMixture, {"content": "reduced", "variance_floor": 1e-4}),
 }
-relative = {question: {} for question in QUESTIONS}
-for question in QUESTIONS:
+relative = {
+    "where, anywhere": {},
+    "where, nearly known": {},
+    "how wide": {},
+    "how wide, concentric": {},
+}
+for question, both in relative.items():
     for name, (module_class, options) in MODULES.items():
-        errors = np.array(
-            [train(module_class, question, seed, **options) for seed in range(5)]
-        )
-        relative[question][name] = values = errors / error_of_a_constant(question)
+        errors = [train(module_class, question, seed, **options) for seed in range(5)]
+        both[name] = values = np.array(errors) / error_of_a_constant(question)
+        spread = f"{values.mean():.2f} ± {values.std():.2f}"
         each = " ".join(f"{value:.2f}" for value in np.sort(values))
-        print(
-            f"{question:21} {name:15} {values.mean():.2f} ± {values.std():.2f}   seeds: {each}"
-        )
+        print(f"{question:21} {name:15} {spread}   seeds: {each}")
 
 # %%
-from smm_tutorial.figures.slot_mixture import modules_figure
+from smm_tutorial.figures import modules_figure
 
-figure = modules_figure(
-    relative, "error relative to the constant answer, one dot a seed"
-)
-alt = "Error of five seeds by question and module: for spreads the SMM is lower, for places anywhere both are alike; "
-show(figure, alt=alt + "for nearly known places some seeds of the SMM stay near 1.")
+label = "error relative to the constant answer, one dot a seed"
+alt = """Error of five seeds by question and module: for spreads the SMM is lower, for
+places anywhere both are alike; for nearly known places some seeds of the SMM stay near
+1."""
+show(modules_figure(relative, label), alt=alt)
 
 means = {
     question: {name: values.mean() for name, values in both.items()}
     for question, both in relative.items()
 }
-assert (
-    abs(means["where, anywhere"]["SMM"] - means["where, anywhere"]["Slot Attention"])
-    < 0.1
-)  # as good
+anywhere = means["where, anywhere"]
+assert abs(anywhere["SMM"] - anywhere["Slot Attention"]) < 0.1  # as good
 for question in ("how wide", "how wide, concentric"):
     assert means[question]["SMM"] < means[question]["Slot Attention"] - 0.05
 
@@ -311,19 +315,12 @@ def with_squares(inputs):
     return torch.cat([inputs, inputs.square()], dim=2)  # (B, N, 2) -> (B, N, 4)
 
 
-wide = error_of_a_constant("how wide")
-with_help = (
-    np.array(
-        [
-            train(SlotAttention, "how wide", seed, prepare=with_squares)
-            for seed in range(5)
-        ]
-    )
-    / wide
-)
-print(
-    f"Slot Attention that is also given the squares: {with_help.mean():.2f} ± {with_help.std():.2f}"
-)
+errors = [
+    train(SlotAttention, "how wide", seed, prepare=with_squares) for seed in range(5)
+]
+with_help = np.array(errors) / error_of_a_constant("how wide")
+spread = f"{with_help.mean():.2f} ± {with_help.std():.2f}"
+print("Slot Attention that is also given the squares:", spread)
 assert with_help.mean() < means["how wide"]["Slot Attention"] - 0.05
 
 # %% [markdown]
@@ -358,12 +355,11 @@ assert with_help.mean() < means["how wide"]["Slot Attention"] - 0.05
 # **Predict first.** Who owns a key at the common mean? Who owns one at 4?
 
 # %%
-from smm_tutorial.figures.slot_mixture import density_figure
+from smm_tutorial.figures import density_figure
 
-show(
-    density_figure(),
-    alt="Two bell curves at 0: the narrow slot is higher and owns the middle, the wide one owns both sides.",
-)
+alt = """Two bell curves at 0: the narrow slot is higher and owns the middle, the wide
+one owns both sides."""
+show(density_figure(), alt=alt)
 
 # %% [markdown]
 # Above, weight times density; below, the responsibilities: at each key the two heights, divided by their sum. A narrow
@@ -383,11 +379,9 @@ explorer.slider.controls["distance"].value = 1.0  # code may move the sliders to
 explorer.show()
 
 # %%
-figure = density_figure(log_determinant=False)
-show(
-    figure,
-    alt="Without the log-determinant both curves peak alike: the wide slot lies above everywhere and owns every key.",
-)
+alt = """Without the log-determinant both curves peak alike: the wide slot lies above
+everywhere and owns every key."""
+show(density_figure(log_determinant=False), alt=alt)
 
 # %% [markdown]
 # Without it, a wide slot beats a narrow one on *every* key but the mean itself: nothing pays for being wide. Cores
@@ -397,7 +391,10 @@ show(
 # %%
 @exercise("smm.border_radius")
 def border_radius(narrow, wide, weight, dim):
-    """Two slots of one mean: variances, the first one's weight, number of features -> the distance of equal shares."""
+    """Where two slots of one mean share equally: the distance from the mean.
+
+    Given: both variances, the narrow slot's weight, the number of features.
+    """
     ...
 
 
@@ -405,19 +402,17 @@ def border_radius(narrow, wide, weight, dim):
 # Check against the densities themselves, for a core of weight 0.3: on the border both weighted densities are equal.
 
 # %%
+core = torch.distributions.Normal(0.0, 1.0)
+halo = torch.distributions.Normal(0.0, 3.0)
 for dim in (1, 2, 8, 32):
     radius = border_radius(1.0, 9.0, 0.3, dim)
-    on_border = torch.full((dim,), radius / math.sqrt(dim), dtype=torch.float64)
-    log_densities = [
-        torch.distributions.Normal(0.0, s).log_prob(on_border).sum().item()
-        for s in (1.0, 3.0)
-    ]
-    np.testing.assert_allclose(
-        math.log(0.3) + log_densities[0], math.log(0.7) + log_densities[1]
-    )
-    print(
-        f"{dim:2d} features: the core ends at {radius:.2f}, that is {radius / math.sqrt(dim):.2f} in each feature"
-    )
+    each = radius / math.sqrt(dim)  # in each feature
+    on_border = torch.full((dim,), each, dtype=torch.float64)
+    log_core = math.log(0.3) + core.log_prob(on_border).sum().item()
+    log_halo = math.log(0.7) + halo.log_prob(on_border).sum().item()
+    np.testing.assert_allclose(log_core, log_halo)
+    print(f"{dim:2d} features: the core ends at {radius:.2f},", end=" ")
+    print(f"that is {each:.2f} in each feature")
 
 # %% [markdown]
 # A weight is heard once, the log-variance once *a feature*: in many features the core's small weight hardly matters any
@@ -436,29 +431,24 @@ for dim in (1, 2, 8, 32):
 # %%
 @exercise("smm.log_responsibilities")
 def log_responsibilities(queries, keys, variances, log_weights):
-    """queries, variances (B, K, D), keys (B, N, D), log_weights (B, K) -> log gamma (B, N, K), normalised over slots."""
+    """-> log gamma (B, N, K), normalised over slots.
+
+    queries, variances (B, K, D), keys (B, N, D), log_weights (B, K).
+    """
     ...
 
 
 # %%
 generator = torch.Generator().manual_seed(0)
-queries, keys = (
-    torch.randn(1, 2, 3, generator=generator),
-    torch.randn(1, 5, 3, generator=generator),
-)
+queries = torch.randn(1, 2, 3, generator=generator)
+keys = torch.randn(1, 5, 3, generator=generator)
+variances = torch.ones(1, 2, 3)
 log_weights = torch.tensor([[0.3, 0.7]]).log()
-gamma = log_responsibilities(
-    queries, keys, torch.ones(1, 2, 3), log_weights
-).exp()  # (1, 5, 2)
-print(
-    "an input's responsibilities sum to",
-    *(f"{total:.3f}" for total in gamma.sum(dim=2)[0]),
-)
-print(
-    "a slot's add up to               ",
-    *(f"{total:.3f}" for total in gamma.sum(dim=1)[0]),
-    " of 5 inputs",
-)
+gamma = log_responsibilities(queries, keys, variances, log_weights).exp()  # (1, 5, 2)
+of_inputs = [f"{total:.3f}" for total in gamma.sum(dim=2)[0]]
+of_slots = [f"{total:.3f}" for total in gamma.sum(dim=1)[0]]
+print("an input's responsibilities sum to", *of_inputs)
+print("a slot's add up to               ", *of_slots, " of 5 inputs")
 
 # %% [markdown]
 # Inputs are shared out; a slot may get many or hardly any. What a slot got *is* its weight:
@@ -469,7 +459,7 @@ print(
 # %%
 @exercise("smm.weights_and_means")
 def weights_and_means(gamma, values):
-    """gamma (B, N, K), values (B, N, D) -> mixture weights (B, K), weighted means (B, K, D)."""
+    """gamma (B, N, K), values (B, N, D) -> weights (B, K), weighted means (B, K, D)."""
     ...
 
 
@@ -481,19 +471,16 @@ def weights_and_means(gamma, values):
 
 # %%
 rng = np.random.default_rng(3)
-two_groups = np.concatenate(
-    [rng.normal([-2, 0], 0.3, (150, 2)), rng.normal([2, 0], 0.3, (50, 2))]
-)
-inputs = torch.tensor(two_groups)[None]
-start = torch.tensor(two_groups[[0, 160]])[None]
-five_starts = torch.cat(
-    [start, torch.tensor([[[0.0, 9.0], [0.0, -9.0], [9.0, 9.0]]])], dim=1
-)  # three far from any point
-five = plain_mixture(0.2)(inputs, num_iterations=60, num_slots=5, noise=five_starts)
-print("weights:", *(f"{weight:.3f}" for weight in five.weights[0]))
-assert five.weights[0, 2:].max() < 0.01 and torch.allclose(
-    five.weights[0, :2], torch.tensor([0.75, 0.25]).double(), atol=0.01
-)
+many = rng.normal([-2, 0], 0.3, (150, 2))
+few = rng.normal([2, 0], 0.3, (50, 2))
+two_groups = torch.tensor(np.concatenate([many, few]))[None]  # (1, 200, 2)
+far = torch.tensor([[[0.0, 9.0], [0.0, -9.0], [9.0, 9.0]]])  # three far from any point
+start = torch.cat([two_groups[:, [0, 160]], far], dim=1)  # (1, 5, 2)
+five = plain_mixture(0.2)(two_groups, num_iterations=60, num_slots=5, noise=start)
+weights = five.weights[0]
+print("weights:", *(f"{weight:.3f}" for weight in weights))
+assert weights[2:].max() < 0.01
+np.testing.assert_allclose(weights[:2].detach(), [0.75, 0.25], atol=0.01)
 
 # %% [markdown]
 # Two weights are about the groups' sizes. The three spare slots hold one point each, 1/200: the collapse of notebook 01,
@@ -508,16 +495,15 @@ assert five.weights[0, 2:].max() < 0.01 and torch.allclose(
 # %%
 torch.manual_seed(0)
 module = SlotMixture(4, 6, 8).double()
-old, proposed = torch.randn(1, 4, 8).double(), torch.randn(1, 4, 8).double()
-gated = module.update.gru(proposed[0], old[0])[
-    None
-]  # (1, 4, 8); its state is the old mean, its input the weighted mean
+old = torch.randn(1, 4, 8).double()
+proposed = torch.randn(1, 4, 8).double()
+# The GRU's input is the weighted mean, its state the old mean.
+gated = module.update.gru(proposed[0], old[0])[None]  # (1, 4, 8)
 by_hand = gated + module.update.mlp(module.update.norm(gated))
 torch.testing.assert_close(module.update(proposed, old), by_hand)
+ratio = (by_hand - proposed).norm() / (old - proposed).norm()
 print("update by hand = the library; untrained, it ends", end=" ")
-print(
-    f"{(by_hand - proposed).norm() / (old - proposed).norm():.1f} times as far from the weighted mean as it began"
-)
+print(f"{ratio:.1f} times as far from the weighted mean as it began")
 
 # %% [markdown]
 # So the mean is *not* where EM would put it, and before training not even near. That raises a question which the paper's
@@ -529,17 +515,15 @@ print(
 # shares; the update has moved the mean.
 
 # %%
-from smm_tutorial.figures.slot_mixture import two_variances_figure
+from smm_tutorial.figures import two_variances_figure
 
 values = np.random.default_rng(0).normal(1.0, 0.6, 40)
 shares = np.random.default_rng(1).dirichlet(np.full(40, 3.0))
 figure = two_variances_figure(values, shares, updated_mean=2.2)
-alt = "Left: values around 1, the slot's mean at 2.2; about the weighted mean the Gaussian there is too narrow to reach them, "
-show(
-    figure,
-    alt=alt
-    + "about the updated mean it covers them. Right: the mean square about a place is a parabola.",
-)
+alt = """Left: values around 1, the slot's mean at 2.2; about the weighted mean the
+Gaussian there is too narrow to reach them, about the updated mean it covers them.
+Right: the mean square about a place is a parabola."""
+show(figure, alt=alt)
 
 # %% [markdown]
 # Both Gaussians sit on the slot's mean. The one with the variance about the *weighted* mean (solid) leaves most
@@ -555,34 +539,38 @@ show(
 # %%
 @exercise("smm.variance_about")
 def variance_about(gamma, values, means):
-    """gamma (B, N, K), values (B, N, D), updated means (B, K, D) -> variances (B, K, D) about these means."""
+    """-> variances (B, K, D) about the updated means.
+
+    gamma (B, N, K), values (B, N, D), updated means (B, K, D).
+    """
     ...
 
 
 # %%
-gamma, data = (
-    torch.tensor(shares)[None, :, None],
-    torch.tensor(values)[None, :, None],
-)  # (1, 40, 1) each
-_, weighted_mean = weights_and_means(gamma, data)
+gamma = torch.tensor(shares)[None, :, None]  # (1, 40, 1)
+data = torch.tensor(values)[None, :, None]  # (1, 40, 1)
+_, weighted_mean = weights_and_means(gamma, data)  # (1, 1, 1)
+updated_mean = torch.full_like(weighted_mean, 2.2)
 about_weighted = variance_about(gamma, data, weighted_mean).item()
-about_updated = variance_about(gamma, data, torch.full((1, 1, 1), 2.2).double()).item()
-np.testing.assert_allclose(
-    about_updated, about_weighted + (weighted_mean.item() - 2.2) ** 2
-)
+about_updated = variance_about(gamma, data, updated_mean).item()
+distance = (weighted_mean - updated_mean).item()
+np.testing.assert_allclose(about_updated, about_weighted + distance**2)
+print(f"about the weighted mean {about_weighted:.2f}, the updated {about_updated:.2f}")
+
+# %% [markdown]
+# The identity holds. Now the slot's expected log density with its mean held at 2.2, for many variances:
+
+
+# %%
+def expected_log_density(variance):
+    return -0.5 * (about_updated / variance + np.log(2 * np.pi * variance))
+
 
 candidates = np.geomspace(0.05, 20, 2001)
-expected_log_density = [
-    -0.5 * (about_updated / s + np.log(2 * np.pi * s)) for s in candidates
-]
-best = candidates[np.argmax(expected_log_density)]
+best = candidates[expected_log_density(candidates).argmax()]
 np.testing.assert_allclose(best, about_updated, rtol=0.004)  # the grid's step
-lost = max(expected_log_density) + 0.5 * (
-    about_updated / about_weighted + np.log(2 * np.pi * about_weighted)
-)
-print(
-    f"about the weighted mean {about_weighted:.2f}, about the updated {about_updated:.2f}; the best of a grid {best:.2f}"
-)
+lost = expected_log_density(best) - expected_log_density(about_weighted)
+print(f"the best of a grid is {best:.2f}")
 print(f"the variance about the weighted mean would cost {lost:.2f} nats a value")
 
 # %% [markdown]
@@ -596,45 +584,46 @@ print(f"the variance about the weighted mean would cost {lost:.2f} nats a value"
 
 # %%
 def slot_mixture_by_hand(module, inputs, noise, iterations=3):
-    """The paper's steps with the parameters of `module`: inputs (B, N, D_in), noise (B, K, D) -> slots (B, K, 2 D), ..."""
+    """The paper's steps with the parameters of `module` -> slots, gamma and weights.
+
+    inputs (B, N, D_in), noise (B, K, D) -> (B, K, 2 D), (B, N, K), (B, K).
+    """
     inputs = module.norm_inputs(inputs)
-    keys, values = module.to_keys(inputs), module.to_values(inputs)  # (B, N, D)
+    keys = module.to_keys(inputs)  # (B, N, D)
+    values = module.to_values(inputs)  # (B, N, D)
     means = module.start.mean + module.start.log_scale.exp() * noise  # (B, K, D)
     variances = module.start_log_variance.exp().expand_as(means)  # (B, K, D)
-    log_weights = torch.full_like(
-        means[..., 0], -math.log(means.shape[1])
-    )  # (B, K), all 1 / K
+    weights = torch.full_like(means[..., 0], 1 / means.shape[1])  # (B, K)
     for _ in range(iterations):
+        # E-step -> (B, N, K)
         queries = module.to_queries(module.norm_means(means))
-        gamma = log_responsibilities(
-            queries, keys, variances, log_weights
-        ).exp()  # E-step, (B, N, K)
-        weights, weighted_means = weights_and_means(gamma, values)  # M-step
-        means = module.update(weighted_means, means)  # GRU and MLP
-        variances = variance_about(gamma, values, means).clamp_min(
-            module.variance_floor
-        )  # equation 7
-        log_weights = weights.log()
+        gamma = log_responsibilities(queries, keys, variances, weights.log()).exp()
+        # M-step, then GRU and MLP
+        weights, weighted_means = weights_and_means(gamma, values)
+        means = module.update(weighted_means, means)
+        # Equation 7
+        variances = variance_about(gamma, values, means)
+        variances = variances.clamp_min(module.variance_floor)
     return torch.cat([means, variances], dim=2), gamma, weights
 
 
-inputs, noise = torch.randn(2, 30, 6).double(), torch.randn(2, 4, 8).double()
+# %% [markdown]
+# The library's module must give the same.
+
+# %%
+inputs = torch.randn(2, 30, 6).double()
+noise = torch.randn(2, 4, 8).double()
 slots, gamma, weights = slot_mixture_by_hand(module, inputs, noise)
 out = module(inputs, noise=noise)
 torch.testing.assert_close(slots, out.slots)
 torch.testing.assert_close(gamma, out.responsibilities)
 torch.testing.assert_close(weights, out.weights)
-print(
-    "by hand = smm_tutorial.slots.mixture.SlotMixture:",
-    tuple(out.slots.shape),
-    "slots,",
-    tuple(gamma.shape),
-    "responsibilities",
-)
+print("by hand = smm_tutorial.slots.SlotMixture:", end=" ")
+print(tuple(slots.shape), "slots,", tuple(gamma.shape), "responsibilities")
 
 # %% [markdown]
-# Two lines in it are practice rather than paper. The *floor* under the variances stops components from collapsing, as
-# `reg_covar` did in notebook 01. And the parameters of the start are learned: mean, scale of the noise, and variance.
+# Two lines of the module by hand are practice rather than paper. The *floor* under the variances stops components from
+# collapsing, as `reg_covar` did in notebook 01. And the parameters of the start are learned: mean, scale of the noise, and variance.
 #
 # ### A look inside
 #
@@ -644,28 +633,36 @@ print(
 # two halves, or find the core at once?
 
 # %%
-from smm_tutorial.figures.slot_mixture import mixture_slots_figure
-from smm_tutorial.slots.base import SlotState
+from smm_tutorial.slots import SlotState
 
 points, _ = two_clouds("concentric", np.random.default_rng(0))
-inputs, start = torch.tensor(points)[None], torch.tensor(points[[0, 1]])[None]
+inputs = torch.tensor(points)[None]  # (1, N, 2)
+start = inputs[:, [0, 1]]
 mixture = plain_mixture(1.0)
-history = mixture(inputs, noise=start, num_iterations=30, return_history=True).history
+out = mixture(inputs, noise=start, num_iterations=30, return_history=True)
+
 at_start = SlotState(
-    start, history[0].responsibilities, torch.ones_like(start), torch.full((1, 2), 0.5)
+    means=start,
+    responsibilities=out.history[0].responsibilities,
+    variances=torch.ones_like(start),
+    weights=torch.full((1, 2), 0.5),
 )
-steps = [mixture_step(inputs, state) for state in (at_start, *history)]
-for iteration in (0, 30):
-    name = f"After {iteration} iterations"
-    seen = (
-        "one slot is the core, the other the halo."
-        if iteration
-        else "two slots side by side, both of variance 1."
-    )
-    show(
-        mixture_slots_figure(steps, iteration),
-        alt=f"{name}: {seen} Beside it the curves of weights and of standard deviations.",
-    )
+steps = [as_mixture_step(inputs, state) for state in (at_start, *out.history)]
+
+# %% [markdown]
+# The start, and the slots after 30 iterations:
+
+# %%
+from smm_tutorial.figures import mixture_slots_figure
+
+seen = {
+    0: "two slots side by side, both of variance 1",
+    30: "one slot is the core, the other the halo",
+}
+for iteration, words in seen.items():
+    alt = f"""After {iteration} iterations: {words}.
+    Beside it the curves of weights and of standard deviations."""
+    show(mixture_slots_figure(steps, iteration), alt=alt)
 
 # %%
 stepper = widgets.mixture_slot_stepper(steps)
@@ -687,27 +684,23 @@ stepper.show()
 # %%
 from smm_tutorial.clustering import GaussianMixtureEM
 
-equal_start = dict(
-    weights_init=[0.5, 0.5], means_init=points[[0, 1]], precisions_init=np.ones((2, 2))
-)
-em = GaussianMixtureEM(
-    2, covariance_type="diag", tol=0, reg_covar=0, max_iter=30, **equal_start
-).fit(points)
-for state, theirs in zip([at_start, *history], em.history_, strict=True):
-    np.testing.assert_allclose(state.means[0].detach(), theirs.means, atol=1e-10)
-    np.testing.assert_allclose(
-        state.variances[0].detach(), theirs.covariances, atol=1e-10
-    )
-    np.testing.assert_allclose(state.weights[0].detach(), theirs.weights, atol=1e-10)
-print(
-    f"SlotMixture = GaussianMixtureEM, at the start and after each of {len(history)} iterations"
-)
+equal_start = {"weights_init": [0.5, 0.5], "precisions_init": np.ones((2, 2))}
+options = {"covariance_type": "diag", "tol": 0, "reg_covar": 0, "max_iter": 30}
+em = GaussianMixtureEM(2, means_init=points[[0, 1]], **equal_start, **options)
+em.fit(points)
+for ours, theirs in zip(steps, em.history_, strict=True):
+    np.testing.assert_allclose(ours.means, theirs.means, atol=1e-10)
+    np.testing.assert_allclose(ours.covariances, theirs.covariances, atol=1e-10)
+    np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-10)
+print("SlotMixture = GaussianMixtureEM, at the start and after", end=" ")
+print(f"each of {len(steps) - 1} iterations")
+
+# %%
 bounds = [step.lower_bound for step in steps]
-np.testing.assert_allclose(bounds, [entry.lower_bound for entry in em.history_])
+np.testing.assert_allclose(bounds, [step.lower_bound for step in em.history_])
 assert (np.diff(bounds) > -1e-12).all()
-print(
-    f"and so the log-likelihood of a point never falls: from {bounds[0]:.3f} to {bounds[-1]:.3f} nats"
-)
+print("and so the log-likelihood of a point never falls:", end=" ")
+print(f"from {bounds[0]:.3f} to {bounds[-1]:.3f} nats")
 
 # %% [markdown]
 # With the neural parts *on*, nothing climbs for sure: the update may go anywhere, and keys and values differ. What
@@ -726,48 +719,46 @@ print(
 
 
 # %%
-def gradient_norms(module, loss):
-    """The gradient's norm of the start's parameters and of some others, by name."""
-    module.zero_grad()
-    loss.backward()
-    names = (
-        "start.mean",
-        "start.log_scale",
-        "start_log_variance",
-        "to_keys.weight",
-        "update.gru.weight_ih",
-    )
-    parameters = dict(module.named_parameters())
-    return {
-        name: 0.0
-        if parameters[name].grad is None
-        else parameters[name].grad.norm().item()
-        for name in names
-    }
-
-
-torch.manual_seed(0)
-module = SlotMixture(4, 6, 8, gradient="last").double()
-inputs, noise = torch.randn(16, 30, 6).double(), torch.randn(16, 4, 8).double()
-target = torch.randn(16, 4, 16).double()
-
-
 def last_step_after_detach(module, inputs, noise):
-    """Two iterations without gradient, then one more from the detached means and variances -> slots (B, K, 2 D)."""
+    """Two iterations without gradient, then one more with -> slots (B, K, 2 D)."""
     with torch.no_grad():
         before = module(inputs, num_iterations=2, noise=noise)
-    means, variances = before.means.detach(), before.variances.detach()
-    keys, values = (
-        module.to_keys(module.norm_inputs(inputs)),
-        module.to_values(module.norm_inputs(inputs)),
-    )
+    means = before.means.detach()
+    variances = before.variances.detach()
+    inputs = module.norm_inputs(inputs)
+    keys = module.to_keys(inputs)
+    values = module.to_values(inputs)
     queries = module.to_queries(module.norm_means(means))
-    gamma = log_responsibilities(queries, keys, variances, before.weights.log()).exp()
-    means = module.update(weights_and_means(gamma, values)[1], means)
-    return torch.cat(
-        [means, variance_about(gamma, values, means).clamp_min(module.variance_floor)],
-        dim=2,
-    )
+    log_weights = before.weights.log()
+    gamma = log_responsibilities(queries, keys, variances, log_weights).exp()
+    _, weighted_means = weights_and_means(gamma, values)
+    means = module.update(weighted_means, means)
+    variances = variance_about(gamma, values, means).clamp_min(module.variance_floor)
+    return torch.cat([means, variances], dim=2)
+
+
+# %% [markdown]
+# We shall look at the gradients of all parameters of the start, and of two others.
+
+# %%
+PARAMETERS = (
+    "start.mean",
+    "start.log_scale",
+    "start_log_variance",
+    "to_keys.weight",
+    "update.gru.weight_ih",
+)
+
+
+def gradient_norms(module, loss):
+    """The norm of the loss's gradient in each of `PARAMETERS`."""
+    module.zero_grad()
+    loss.backward()
+    gradients = {name: module.get_parameter(name).grad for name in PARAMETERS}
+    return {
+        name: 0.0 if gradient is None else gradient.norm().item()
+        for name, gradient in gradients.items()
+    }
 
 
 # %% [markdown]
@@ -778,7 +769,10 @@ def last_step_after_detach(module, inputs, noise):
 # %%
 @exercise("smm.refine")
 def refine(step, start, iterations):
-    """A function of a tensor, applied `iterations` times -> the result, and d sum(result) / d start of the last step."""
+    """-> the result, and the gradient of its sum by `start`, through the last step.
+
+    step: a function of a tensor, to be applied `iterations` times.
+    """
     ...
 
 
@@ -786,37 +780,40 @@ def refine(step, start, iterations):
 # The library does this for `gradient="last"`. Three ways, one loss:
 
 # %%
+torch.manual_seed(0)
+module = SlotMixture(4, 6, 8, gradient="last").double()
+inputs = torch.randn(16, 30, 6).double()
+noise = torch.randn(16, 4, 8).double()
+target = torch.randn(16, 4, 16).double()
 everything = SlotMixture(4, 6, 8, gradient="all").double()
 everything.load_state_dict(module.state_dict())
+
 detached = last_step_after_detach(module, inputs, noise)
 straight_through = module(inputs, noise=noise).slots
 through_all = everything(inputs, noise=noise).slots
-torch.testing.assert_close(
-    detached, straight_through
-)  # forward, all three are the same
+torch.testing.assert_close(detached, straight_through)
 torch.testing.assert_close(through_all, straight_through)
 
-norms = {
-    "plain detach": gradient_norms(module, (detached - target).square().mean()),
-    "straight-through": gradient_norms(
-        module, (straight_through - target).square().mean()
-    ),
-    "all steps": gradient_norms(everything, (through_all - target).square().mean()),
+# %% [markdown]
+# Forward, all three are the same. Backward they are not.
+
+# %%
+ways = {
+    "plain detach": (module, detached),
+    "straight-through": (module, straight_through),
+    "all steps": (everything, through_all),
 }
-print(
-    f"{'':17}", *(f"{name.removesuffix('.weight'):>20}" for name in norms["all steps"])
-)
-for name, values in norms.items():
-    print(f"{name:17}", *(f"{value:20.4f}" for value in values.values()))
-assert (
-    norms["plain detach"]["start.mean"]
-    == norms["plain detach"]["start_log_variance"]
-    == 0
-)
-assert (
-    norms["straight-through"]["start.mean"] > 0
-    and norms["straight-through"]["start_log_variance"] > 0
-)
+norms = {}
+for way, (its_module, slots) in ways.items():
+    loss = (slots - target).square().mean()
+    norms[way] = gradient_norms(its_module, loss)
+
+titles = [name.removesuffix(".weight") for name in PARAMETERS]
+print(f"{'':17}", *(f"{title:>20}" for title in titles))
+for way, its_norms in norms.items():
+    print(f"{way:17}", *(f"{norm:20.4f}" for norm in its_norms.values()))
+for name in ("start.mean", "start_log_variance"):
+    assert norms["plain detach"][name] == 0 < norms["straight-through"][name]
 
 # %% [markdown]
 # With the plain detach nothing of the start learns: mean, noise scale and variance stay where they were initialised.
@@ -824,42 +821,40 @@ assert (
 # differs.) What does the shortcut cost, and save? Compare directions with the full gradient, and count what is kept.
 
 # %%
-from smm_tutorial.training.memory import bytes_kept_for_backward
+from smm_tutorial.training import bytes_kept_for_backward
 
 
-def flat_gradient(module, iterations, names):
+def flat_gradient(module, iterations, part):
+    """The gradient of all parameters whose names contain `part`, as one vector."""
     module.zero_grad()
-    (
-        module(inputs, noise=noise, num_iterations=iterations).slots - target
-    ).square().mean().backward()
-    return torch.cat(
-        [
-            parameter.grad.flatten()
-            for name, parameter in module.named_parameters()
-            if names in name
-        ]
-    )
+    slots = module(inputs, noise=noise, num_iterations=iterations).slots
+    (slots - target).square().mean().backward()
+    parameters = module.named_parameters()
+    return torch.cat([p.grad.flatten() for name, p in parameters if part in name])
 
 
 def kilobytes_kept(module, iterations):
-    return (
-        bytes_kept_for_backward(
-            lambda: module(inputs, noise=noise, num_iterations=iterations)
-        )
-        / 1000
-    )
+    """What autograd keeps of a forward pass."""
+    how = {"noise": noise, "num_iterations": iterations}
+    return bytes_kept_for_backward(lambda: module(inputs, **how)) / 1000
 
 
+# %% [markdown]
+# One row per number of iterations:
+
+# %%
+parts = {"keys, values, queries": "to_", "update": "update.", "start": "start"}
 print("cosine of last-step and full gradient | kB kept for backward")
 for iterations in (1, 3, 7):
     cosines = []
-    for names in ("to_", "update.", "start"):
-        last, full = (flat_gradient(m, iterations, names) for m in (module, everything))
-        cosines.append(torch.cosine_similarity(last, full, dim=0).item())
-    print(
-        f"{iterations} iterations: keys, values, queries {cosines[0]:.2f}, update {cosines[1]:.2f}, start {cosines[2]:.2f} |"
-        f" last step {kilobytes_kept(module, iterations):.0f}, all {kilobytes_kept(everything, iterations):.0f}"
-    )
+    for title, part in parts.items():
+        last = flat_gradient(module, iterations, part)
+        full = flat_gradient(everything, iterations, part)
+        cosine = torch.cosine_similarity(last, full, dim=0)
+        cosines.append(f"{title} {cosine:.2f}")
+    print(f"{iterations} iterations:", ", ".join(cosines), end=" | ")
+    print(f"last step {kilobytes_kept(module, iterations):.0f},", end=" ")
+    print(f"all {kilobytes_kept(everything, iterations):.0f}")
 
 # %% [markdown]
 # One iteration: the same thing. Three: roughly the same direction. Seven: for keys, values and queries the shortcut points
@@ -877,25 +872,26 @@ for iterations in (1, 3, 7):
 
 # %%
 B, N, K, D = 16, 32 * 32, 7, 64
-print(
-    f"one tensor of B N K D numbers: {4 * B * N * K * D / 1e6:.0f} MB; one of B N K: {4 * B * N * K / 1e6:.1f} MB"
-)
+BYTES = 4  # of a float32
+print(f"one tensor of B N K D numbers: {BYTES * B * N * K * D / 1e6:.0f} MB;", end=" ")
+print(f"one of B N K: {BYTES * B * N * K / 1e6:.1f} MB")
 
+# %% [markdown]
+# The whole module by hand keeps several. The library's module computes in another form, which comes next.
+
+# %%
 torch.manual_seed(0)
 large = SlotMixture(K, D, D)
-picture_features, picture_noise = torch.randn(B, N, D), torch.randn(B, K, D)
-bill = {
-    "broadcast": bytes_kept_for_backward(
-        lambda: slot_mixture_by_hand(large, picture_features, picture_noise)
-    ),
-    "matrix form": bytes_kept_for_backward(
-        lambda: large(picture_features, noise=picture_noise)
-    ),
+picture_features = torch.randn(B, N, D)
+picture_noise = torch.randn(B, K, D)
+forms = {
+    "broadcast": lambda: slot_mixture_by_hand(large, picture_features, picture_noise),
+    "matrix form": lambda: large(picture_features, noise=picture_noise),
 }
-for name, count in bill.items():
-    print(
-        f"{name:12} keeps {count / 1e6:6.0f} MB for the backward pass of three iterations"
-    )
+bill = {name: bytes_kept_for_backward(forward) for name, forward in forms.items()}
+for name, kept in bill.items():
+    print(f"{name:12} keeps {kept / 1e6:6.0f} MB", end=" ")
+    print("for the backward pass of three iterations")
 
 # %% [markdown]
 # The cure is algebra. Expand the square and sort by who depends on what:
@@ -909,7 +905,10 @@ for name, count in bill.items():
 # %%
 @exercise("smm.expand_square")
 def expand_square(queries, keys, variances):
-    """-> the term quadratic in keys (B, N, K), the cross term (B, N, K), and the constant (B, K), log variances included."""
+    """-> the term quadratic in keys, the cross term, (B, N, K) each, and the constant.
+
+    The constant (B, K) includes the log variances.
+    """
     ...
 
 
@@ -927,30 +926,31 @@ def variance_by_products(gamma, values, means):
 
 
 generator = torch.Generator().manual_seed(1)
-queries, keys = (
-    torch.randn(2, count, 16, generator=generator).double() for count in (5, 50)
-)
-variances, log_weights = (
-    torch.rand(2, 5, 16, generator=generator).double() + 0.5,
-    torch.zeros(2, 5).double(),
-)
+queries = torch.randn(2, 5, 16, generator=generator).double()
+keys = torch.randn(2, 50, 16, generator=generator).double()
+variances = torch.rand(2, 5, 16, generator=generator).double() + 0.5
+log_weights = torch.zeros(2, 5).double()
+
 quadratic, cross, constant = expand_square(queries, keys, variances)
 fast = (quadratic + cross + (constant + log_weights)[:, None]).log_softmax(dim=2)
 slow = log_responsibilities(queries, keys, variances, log_weights)
 torch.testing.assert_close(fast, slow, atol=1e-10, rtol=0)
-torch.testing.assert_close(
-    variance_by_products(slow.exp(), keys, queries),
-    variance_about(slow.exp(), keys, queries),
-    atol=1e-10,
-    rtol=0,
-)
 
+gamma = slow.exp()
+fast = variance_by_products(gamma, values=keys, means=queries)
+slow = variance_about(gamma, keys, queries)
+torch.testing.assert_close(fast, slow, atol=1e-10, rtol=0)
+
+# %% [markdown]
+# Then the whole module, in float64 as well.
+
+# %%
 in_float64 = SlotMixture(K, D, D).double()
-features, start = torch.randn(2, 256, D).double(), torch.randn(2, K, D).double()
-slots, *_ = slot_mixture_by_hand(in_float64, features, start)
-torch.testing.assert_close(
-    slots, in_float64(features, noise=start).slots, atol=1e-10, rtol=0
-)
+features = torch.randn(2, 256, D).double()
+start = torch.randn(2, K, D).double()
+slow, *_ = slot_mixture_by_hand(in_float64, features, start)
+fast = in_float64(features, noise=start).slots
+torch.testing.assert_close(fast, slow, atol=1e-10, rtol=0)
 print("E-step, variance and the whole module: matrix form = broadcast form to 1e-10")
 
 # %% [markdown]
@@ -968,16 +968,15 @@ def seconds(forward):
     return time.perf_counter() - started
 
 
+features = picture_features[:4]
+start = picture_noise[:4]
 forms = {
-    "broadcast": lambda: slot_mixture_by_hand(
-        large, picture_features[:4], picture_noise[:4]
-    )[0],
-    "matrix form": lambda: large(picture_features[:4], noise=picture_noise[:4]).slots,
+    "broadcast": lambda: slot_mixture_by_hand(large, features, start)[0],
+    "matrix form": lambda: large(features, noise=start).slots,
 }
 rounds = [{name: seconds(forward) for name, forward in forms.items()} for _ in range(3)]
-ratio = min(one["broadcast"] for one in rounds) / min(
-    one["matrix form"] for one in rounds
-)
+fastest = {name: min(times[name] for times in rounds) for name in forms}
+ratio = fastest["broadcast"] / fastest["matrix form"]
 print(f"the matrix form is {ratio:.0f} times as fast here")
 
 # %%
@@ -994,10 +993,8 @@ print("at least 2 times as fast, and at most a fifth of the memory")
 # **Predict first.** Data of spread 1 around 300, $s = 1$. How large is the error of a log density, and so of a
 # responsibility? And if you first subtract the inputs' mean?
 
+
 # %%
-from smm_tutorial.figures.slot_mixture import errors_figure
-
-
 def by_products(queries, keys, variances):
     quadratic, cross, constant = expand_square(queries, keys, variances)
     return (quadratic + cross + constant[:, None]).softmax(dim=2)
@@ -1009,10 +1006,12 @@ def centred(queries, keys, variances):
 
 
 def broadcast(queries, keys, variances):
-    return log_responsibilities(
-        queries, keys, variances, torch.zeros(variances.shape[:2])
-    ).exp()
+    log_weights = torch.zeros(variances.shape[:2])
+    return log_responsibilities(queries, keys, variances, log_weights).exp()
 
+
+# %% [markdown]
+# The errors of all three in float32, against float64, at ever larger distances from zero:
 
 # %%
 offsets = [0.1, 1, 3, 10, 30, 100, 300, 1000, 3000]
@@ -1024,28 +1023,26 @@ methods = {
 errors = {name: [] for name in methods}
 for offset in offsets:
     generator = torch.Generator().manual_seed(0)
-    queries, keys = (
-        torch.randn(1, count, 8, generator=generator) + offset for count in (4, 200)
-    )  # float32
+    queries = torch.randn(1, 4, 8, generator=generator) + offset  # float32
+    keys = torch.randn(1, 200, 8, generator=generator) + offset
     variances = torch.ones(1, 4, 8)
     exact = broadcast(queries.double(), keys.double(), variances.double())
     for name, method in methods.items():
-        errors[name].append(
-            (method(queries, keys, variances) - exact).abs().max().item()
-        )
+        error = (method(queries, keys, variances) - exact).abs().max()
+        errors[name].append(error.item())
 
 # %%
+from smm_tutorial.figures import errors_figure
+
 epsilon = torch.finfo(torch.float32).eps
-figure = errors_figure(
-    offsets, errors, [epsilon * max(offset, 1) ** 2 for offset in offsets]
-)
-alt = "Error against distance from zero: the expanded square's grows with its square until it is 1, "
-show(figure, alt=alt + "the centred one and the broadcast form stay near 1e-6.")
+expected = [epsilon * max(offset, 1) ** 2 for offset in offsets]
+alt = """Error against distance from zero: the expanded square's grows with its square
+until it is 1, the centred one and the broadcast form stay near 1e-6."""
+show(errors_figure(offsets, errors, expected), alt=alt)
 assert errors["expanded square"][-1] > 0.1  # responsibilities that mean nothing
 assert max(errors["expanded square, centred first"]) < 1e-4
-print(
-    "at 3000 the expanded square is useless in float32; centred first, every error is below 1e-4"
-)
+print("at 3000 the expanded square is useless in float32;", end=" ")
+print("centred first, every error is below 1e-4")
 
 # %% [markdown]
 # Around 300 the expanded square is wrong in the second digit of a responsibility; around 3000 it is noise. Subtracting the
@@ -1066,26 +1063,18 @@ print(
 # weights. **Predict first.** What is then the sum for each slot?
 
 # %%
-rng = np.random.default_rng(3)
-data = torch.tensor(
-    np.concatenate(
-        [rng.normal([-2, 0], 0.3, (150, 2)), rng.normal([2, 0], 0.3, (50, 2))]
-    )
-)[None]
-means, ones = (
-    torch.tensor([[[-2.0, 0.0], [2.0, 0.0]]]).double(),
-    torch.ones(1, 2, 2).double(),
-)
-gamma = log_responsibilities(means, data, ones, torch.zeros(1, 2).double()).exp()
+centres = torch.tensor([[[-2.0, 0.0], [2.0, 0.0]]]).double()
+ones = torch.ones(1, 2, 2).double()
+log_weights = torch.zeros(1, 2).double()
+# `two_groups` are the 150 points and the 50 from above.
+gamma = log_responsibilities(centres, two_groups, ones, log_weights).exp()
+in_paper = gamma.mean(dim=1)[0]
 normalised_first = gamma / gamma.sum(dim=1, keepdim=True)
-print("paper:   weights", *(f"{weight:.2f}" for weight in gamma.mean(dim=1)[0]))
 as_released = normalised_first.sum(dim=1)[0] / 2  # 1 for each slot; over 2 slots
 torch.testing.assert_close(as_released, torch.full((2,), 0.5).double())
-print(
-    "release: weights",
-    *(f"{weight:.2f}" for weight in as_released),
-    "whatever the data",
-)
+print("paper:   weights", *(f"{weight:.2f}" for weight in in_paper))
+print("release: weights", *(f"{weight:.2f}" for weight in as_released), end=" ")
+print("whatever the data")
 
 # %% [markdown]
 # 150 points and 50, and both weigh one half. (A second class in the release sums the right thing, but the weights were not
@@ -1100,24 +1089,29 @@ print(
 
 # %%
 def released_responsibilities(queries, keys, variances):
-    """(B, K, D), (B, N, D), (B, K, D) -> (B, N, K): exp(-d) + 1e-8 with d = sum of squares over variance, by sqrt(D)."""
-    distance = ((keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]).sum(
-        dim=3
-    ) / math.sqrt(keys.shape[2])
-    likeness = torch.exp(-distance) + 1e-8
-    return likeness / likeness.sum(dim=2, keepdim=True)
+    """exp(-d) + 1e-8, normalised over slots -> (B, N, K).
+
+    d = sum of squares over variances, divided by sqrt(D).
+    queries, variances (B, K, D), keys (B, N, D).
+    """
+    squares = (keys[:, :, None] - queries[:, None]) ** 2  # (B, N, K, D)
+    distance = (squares / variances[:, None]).sum(dim=3) / math.sqrt(keys.shape[2])
+    closeness = torch.exp(-distance) + 1e-8
+    return closeness / closeness.sum(dim=2, keepdim=True)
 
 
-same_mean, equal_weights = torch.zeros(1, 2, 2).double(), torch.zeros(1, 2).double()
-core_and_halo = torch.tensor([[[1.0, 1.0], [9.0, 9.0]]]).double()
-along = torch.tensor(
-    [[[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [2.0, 0.0], [5.0, 0.0], [20.0, 0.0]]]
-).double()
-paper = log_responsibilities(same_mean, along, core_and_halo, equal_weights).exp()[
-    0, :, 0
-]
-released = released_responsibilities(same_mean, along, core_and_halo)[0, :, 0]
-print("distance from the mean ", *(f"{place:6.1f}" for place in along[0, :, 0]))
+# %% [markdown]
+# A core and a halo with the same mean, and inputs ever farther from it:
+
+# %%
+same_mean = torch.zeros(1, 2, 2).double()
+variances = torch.tensor([[[1.0, 1.0], [9.0, 9.0]]]).double()  # of core and halo
+places = torch.tensor([0.0, 0.5, 1.0, 2.0, 5.0, 20.0]).double()
+along = torch.stack([places, torch.zeros(6)], dim=1)[None]  # (1, 6, 2)
+log_weights = torch.zeros(1, 2).double()
+paper = log_responsibilities(same_mean, along, variances, log_weights).exp()[0, :, 0]
+released = released_responsibilities(same_mean, along, variances)[0, :, 0]
+print("distance from the mean ", *(f"{place:6.1f}" for place in places))
 print("core's share, paper    ", *(f"{share:6.2f}" for share in paper))
 print("core's share, release  ", *(f"{share:6.2f}" for share in released))
 assert released.max() <= 0.5 < paper.max()
@@ -1132,21 +1126,29 @@ assert released.max() <= 0.5 < paper.max()
 # %%
 D = 64
 generator = torch.Generator().manual_seed(0)
-queries, keys = (
-    0.5 * torch.randn(1, count, D, generator=generator).double() for count in (5, 20)
-)
+queries = 0.5 * torch.randn(1, 5, D, generator=generator).double()
+keys = 0.5 * torch.randn(1, 20, D, generator=generator).double()
 ones = torch.ones(1, 5, D).double()
-scaled = released_responsibilities(queries, keys, ones)
-temperature = torch.full(
-    (1, 5, D), math.sqrt(D) / 2
-).double()  # -d / sqrt(D) = -d / (2 s)
-ours = log_responsibilities(
-    queries, keys, temperature, torch.zeros(1, 5).double()
-).exp()
-torch.testing.assert_close(scaled, ours, atol=1e-3, rtol=0)  # up to the 1e-8
-print(
-    f"the release's scale at D = {D}: as if all variances were {math.sqrt(D) / 2:.0f} times as large"
-)
+released = released_responsibilities(queries, keys, ones)
+
+log_weights = torch.zeros(1, 5).double()
+temperature = math.sqrt(D) / 2  # a variance s with -d / sqrt(D) = -d / (2 s)
+paper = log_responsibilities(queries, keys, temperature * ones, log_weights).exp()
+torch.testing.assert_close(released, paper, atol=1e-3, rtol=0)  # up to the 1e-8
+print(f"the release's scale at D = {D}: as if all variances were", end=" ")
+print(f"{temperature:.0f} times as large")
+
+# %% [markdown]
+# The library has a module with the release's density and query, `ReleasedSlotMixture`. It stands beside the released
+# weights. With its neural parts switched off, its responsibilities must be those of the function above.
+
+# %%
+from smm_tutorial.set_prediction import ReleasedSlotMixture
+
+released_module = ReleasedSlotMixture(5, D, D, **PLAIN).double()
+out = released_module(keys, num_iterations=1, start=(queries, ones))
+torch.testing.assert_close(out.responsibilities, released, atol=1e-10, rtol=0)
+print("by hand = smm_tutorial.set_prediction.ReleasedSlotMixture, to 1e-10")
 
 # %% [markdown]
 # ### 3. Mean and variance share a LayerNorm
@@ -1156,28 +1158,25 @@ print(
 
 # %%
 torch.manual_seed(0)
-shared_norm, own_norm, project = (
-    torch.nn.LayerNorm(16),
-    torch.nn.LayerNorm(8),
-    torch.nn.Linear(8, 8, bias=False),
-)
-mean, log_sigma = torch.randn(8), torch.zeros(8)
+shared_norm = torch.nn.LayerNorm(16)
+own_norm = torch.nn.LayerNorm(8)
+project = torch.nn.Linear(8, 8, bias=False)
+mean = torch.randn(8)
 
 
 def mean_query(log_sigma, shared):
-    normalised = (
-        shared_norm(torch.cat([mean, log_sigma]))[:8] if shared else own_norm(mean)
-    )
-    return project(normalised)
+    """The query (8,) of the mean, beside log sigmas (8,)."""
+    if shared:
+        return project(shared_norm(torch.cat([mean, log_sigma]))[:8])
+    return project(own_norm(mean))
 
 
 for shared in (True, False):
-    moved = (
-        mean_query(log_sigma - 2, shared) - mean_query(log_sigma, shared)
-    ).norm() / mean_query(log_sigma, shared).norm()
-    print(
-        f"sigma shrinks to {math.exp(-2):.2f} of itself, shared LayerNorm {shared}: the mean's query moves by {moved:.0%}"
-    )
+    wide = mean_query(torch.zeros(8), shared)
+    narrow = mean_query(torch.full((8,), -2.0), shared)
+    moved = (narrow - wide).norm() / wide.norm()
+    print(f"sigma shrinks to {math.exp(-2):.2f} of itself, shared LayerNorm", end=" ")
+    print(f"{shared}: the mean's query moves by {moved:.0%}")
 
 # %% [markdown]
 # ### 4. One step more, and a start that does not learn
@@ -1187,12 +1186,9 @@ for shared in (True, False):
 # more change? On the core and halo:
 
 # %%
-inputs = torch.tensor(points)[None]
 for T in (3, 7, 15):
-    change = steps[T + 1].responsibilities - steps[T].responsibilities
-    print(
-        f"T = {T:2d}: one more step changes a responsibility by {np.abs(change).max():.2f} at most"
-    )
+    change = np.abs(steps[T + 1].responsibilities - steps[T].responsibilities).max()
+    print(f"T = {T:2d}: one more step changes a responsibility by {change:.2f} at most")
 
 # %% [markdown]
 # Early on a lot: when you compare results, count the release's setting of $T$ as $T + 1$.
@@ -1205,15 +1201,16 @@ for T in (3, 7, 15):
 
 # %%
 torch.manual_seed(0)
-layer = torch.nn.TransformerEncoderLayer(
-    d_model=8, nhead=2, dim_feedforward=16, dropout=0.0, batch_first=True
-)
-tokens, sets_of_inputs = torch.randn(1, 2, 8), torch.randn(2, 30, 8)
+sizes = {"d_model": 8, "nhead": 2, "dim_feedforward": 16}
+layer = torch.nn.TransformerEncoderLayer(**sizes, dropout=0.0, batch_first=True)
+tokens = torch.randn(1, 2, 8)
+sets_of_inputs = torch.randn(2, 30, 8)
 
 
 def start_from_inputs(inputs):
     """inputs (B, N, D) -> mean and log-sigma of the start, (B, 2, D)."""
-    return layer(torch.cat([tokens.expand(len(inputs), -1, -1), inputs], dim=1))[:, :2]
+    joint = torch.cat([tokens.expand(len(inputs), -1, -1), inputs], dim=1)
+    return layer(joint)[:, :2]
 
 
 with torch.no_grad():
@@ -1229,19 +1226,15 @@ print("one set in another order: the same start")
 # with equal variances, what if one is 10% larger?
 
 # %%
+same_means = {"weights_init": [0.5, 0.5], "means_init": np.zeros((2, 2))}
+options = {"covariance_type": "diag", "tol": 0, "max_iter": 100}
 for factor in (1.0, 1.1):
-    same_means = dict(
-        weights_init=[0.5, 0.5],
-        means_init=np.zeros((2, 2)),
-        precisions_init=[[1, 1], [1 / factor, 1 / factor]],
-    )
-    twins = GaussianMixtureEM(
-        2, covariance_type="diag", tol=0, max_iter=100, **same_means
-    ).fit(points)
+    precisions = [[1, 1], [1 / factor, 1 / factor]]
+    twins = GaussianMixtureEM(2, precisions_init=precisions, **same_means, **options)
+    twins.fit(points)
     first, second = np.sqrt(twins.covariances_.mean(axis=1))
-    print(
-        f"variances 1 and {factor}  ->  standard deviations {first:.2f} and {second:.2f}"
-    )
+    print(f"variances 1 and {factor}  ->  standard deviations", end=" ")
+    print(f"{first:.2f} and {second:.2f}")
 
 # %% [markdown]
 # Means cannot break this tie, widths can.
@@ -1252,15 +1245,14 @@ for factor in (1.0, 1.1):
 # distances by 3. Forget the factor and a threshold means something else:
 
 # %%
-true, said = (
-    torch.tensor([1.5, -0.6, 0.7]) / 3,
-    torch.tensor([1.8, -0.6, 0.7]) / 3,
-)  # in the network's units
+true = torch.tensor([1.5, -0.6, 0.7]) / 3  # in the network's units
+said = torch.tensor([1.8, -0.6, 0.7]) / 3
 distance = (true - said).norm().item()
 for threshold in (0.5, 0.25, 0.125):
-    print(
-        f"threshold {threshold:5.3f}: with the factor {3 * distance < threshold!s:5}  without it {distance < threshold}"
-    )
+    with_factor = 3 * distance < threshold
+    without = distance < threshold
+    print(f"threshold {threshold:5.3f}: with the factor {with_factor!s:5}", end="  ")
+    print(f"without it {without}")
 
 # %% [markdown]
 # ### 7. and 8. What runs, and on how much
@@ -1272,11 +1264,10 @@ for threshold in (0.5, 0.25, 0.125):
 # %%
 from smm_tutorial import checkpoints, datasets, discovery
 
-model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
-scenes = datasets.load("clevr6", split="test", size=model.config.image_size).subset(
-    range(16)
-)
-owners = discovery.segment(model, scenes)  # the slot that owns each pixel, (16, 32, 32)
+model, _ = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
+test_set = datasets.load("clevr6", split="test", size=model.config.image_size)
+scenes = test_set.subset(range(16))
+owners = discovery.segment(model, scenes)  # the slot that owns each pixel, (16, 48, 48)
 assert discovery.score(scenes, owners)["fg_ari"] > 0.6
 print(f"it runs: owners of pixels {tuple(owners.shape)}, FG-ARI on these above 0.6")
 
@@ -1288,19 +1279,21 @@ print(f"it runs: owners of pixels {tuple(owners.shape)}, FG-ARI on these above 0
 rng = np.random.default_rng(0)
 for pictures in (192, 15_000):
     draws = rng.binomial(pictures, 0.5, size=1000) / pictures
-    low, high = np.quantile(draws, [0.025, 0.975])
-    print(
-        f"{pictures:6d} pictures: 95% of evaluations lie between {100 * low:.1f}% and {100 * high:.1f}%"
-    )
+    low, high = 100 * np.quantile(draws, [0.025, 0.975])
+    print(f"{pictures:6d} pictures: 95% of evaluations lie between", end=" ")
+    print(f"{low:.1f}% and {high:.1f}%")
 
 # %% [markdown]
 # CLEVR's validation split has 15,000 pictures. With 192, differences of a few points between methods say nothing.
 #
+# In the table, `ReleasedSlotMixture` (of `smm_tutorial.set_prediction`) is the module with the release's density and
+# query. It takes the sizes and options of `SlotMixture`.
+#
 # | | paper | release | here |
 # | --- | --- | --- | --- |
 # | weights | mean responsibility | 1/K | paper; `weights="fixed"` |
-# | density | Gaussian, log space | no determinant, $D^{-1/2}$, $+10^{-8}$ | paper; `density="scaled_distance"` |
-# | norm before the query | means | means and log-sigmas together | means; `query="mean_and_scale"` |
+# | density | Gaussian, log space | no determinant, $D^{-1/2}$, $+10^{-8}$ | paper; `ReleasedSlotMixture` |
+# | norm before the query | means | means and log-sigmas together | means; `ReleasedSlotMixture` |
 # | steps, gradient of the start | $T$ and a last one | $T + 1$, no useful gradient | `gradient="last"`: $T$, straight-through |
 # | start | learned | from the inputs | learned |
 
