@@ -76,7 +76,7 @@ def test_pins_fit_any_machine():
 def test_the_first_cell_fetches_this_repository_at_this_version():
     text = TEMPLATE.read_text(encoding="utf-8")
 
-    assert f'"SMM_REPOSITORY", "{REPOSITORY}"' in text
+    assert f'ADDRESS = "{REPOSITORY}"' in text and '"SMM_REPOSITORY", ADDRESS' in text
     assert f'"--branch=v{VERSION}"' in text
 
 
