@@ -528,9 +528,9 @@ alt = "Shares of sizes and colours that are right, and AP, over the steps of two
 show(figure, alt=alt + "from random weights, and begun with object discovery.")
 
 # %% [markdown]
-# A thousand steps are few for either. From random weights the network says the likely sizes and materials, and colours
-# hardly better than by chance; begun with object discovery it has begun to see colours, and AP is several times as high,
-# though still low. Shapes neither knows. One seed each.
+# A thousand steps are few for either. Both networks say the likely sizes and materials, and neither knows shapes. The one
+# that was begun with object discovery is ahead in AP, though both are low. Which of the two sees more colours after so few
+# steps has come out either way, on machines that round differently. One seed each.
 #
 # Two of the scenes as the slots of the second run came to them, first as a film. Boxes are predictions that are at least half
 # sure; they are dashed where wrong (in one of the properties, or by more than one world unit). A slot keeps its colour;
