@@ -198,7 +198,7 @@ def start_fabric(precision: Precision) -> Fabric:
             "use fast_precision(), or '32-true'"
         )
     processes = {"devices": 1}
-    if torch.distributed.is_torchelastic_launched():
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # set by torchrun
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         processes = {
             "devices": local,
