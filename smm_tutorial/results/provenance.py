@@ -18,7 +18,8 @@ def provenance() -> dict:
         "hardware": {
             "machine": platform.machine(),
             "cpus": os.cpu_count(),
-            "threads": torch.get_num_threads(),
+            "threads": torch.get_num_threads(),  # of each process
+            "processes": int(os.environ.get("WORLD_SIZE", 1)),  # set by torchrun
             "gpu": gpu,
         },
         "versions": {

@@ -32,7 +32,8 @@ A baseline has no fields from `contestant` on but `config`, `scores` and `proven
     command      that made this entry, where the run's own did not
     ...          the scores, as `evaluate` of the task's room gives them
 
-`Protocol` tells entries apart. `provenance.hardware.threads` is missing in the oldest records.
+`Protocol` tells entries apart. `provenance.hardware` lacks `threads` in the oldest records, and
+`processes` in those from before several of them were counted.
 Benchmarks and the ray tracer's effects are records too: they have a version, a name, a command and
 a provenance, no task, and scores of a form of their own.
 """

@@ -150,10 +150,12 @@ def mean_training_cell(group: Group) -> str:
 
 
 def describe_hardware(record: dict) -> str:
-    """What a run used: the GPU, or threads of the CPU; the oldest records tell the cores alone."""
+    """What a run used: GPUs, or threads of the CPU; the oldest records tell the cores alone."""
     hardware = record["provenance"]["hardware"]
+    processes = hardware.get("processes", 1)
     if hardware["gpu"]:
-        return hardware["gpu"]
+        return hardware["gpu"] if processes == 1 else f"{processes} x {hardware['gpu']}"
     if (threads := hardware.get("threads")) is None:
         return f"{hardware['cpus']} CPU cores"
+    threads *= processes
     return f"{threads} CPU thread{'' if threads == 1 else 's'}"

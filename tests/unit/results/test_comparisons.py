@@ -275,6 +275,8 @@ def test_committed_records_of_comparisons_are_alike(task):
 @pytest.mark.parametrize(
     ("hardware", "text"),
     [
+        ({"cpus": 8, "threads": 2, "processes": 3, "gpu": None}, "6 CPU threads"),
+        ({"cpus": 8, "threads": 2, "processes": 2, "gpu": "T4"}, "2 x T4"),
         ({"cpus": 8, "threads": 1, "gpu": None}, "1 CPU thread"),
         ({"cpus": 8, "threads": 4, "gpu": None}, "4 CPU threads"),
         ({"cpus": 8, "threads": 4, "gpu": "H100"}, "H100"),
