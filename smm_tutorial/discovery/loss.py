@@ -1,10 +1,11 @@
 """The loss of object discovery: how badly slots explain the images that they were read from."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
 from smm_tutorial.discovery.model import DiscoveryOutput
+from smm_tutorial.slots.base import check_choice
 
 Objective = Literal["mixture", "squared_error"]
 
@@ -29,15 +30,13 @@ def reconstruction_loss(
     Raises:
         ValueError: there is no such objective.
     """
+    check_choice("objective", objective, Objective)
     squared_error = nn.functional.mse_loss(output.reconstruction, images)
     if objective == "mixture":
         unit = 2 * output.pixel_scale**2 / images.shape[1]  # squared error per log-likelihood
         misfit = -unit * output.log_joint(images).logsumexp(dim=1).mean()
-    elif objective == "squared_error":
-        misfit = squared_error
     else:
-        known = ", ".join(map(repr, get_args(Objective)))
-        raise ValueError(f"objective must be one of {known}, got {objective!r}")
+        misfit = squared_error
     owned = 1 - output.masks.mean(dim=(2, 3)).amax(dim=1).mean()
     loss = misfit + price * owned
     return {"loss": loss, "squared_error": squared_error.detach(), "owned": owned.detach()}

@@ -112,21 +112,6 @@ class ObjectDiscovery(SlotModel):
             self.slots.output_dim, config.image_size, config.decoder_channels, **grid
         )
 
-    def forward(
-        self,
-        images: Tensor,
-        num_iterations: int | None = None,
-        num_slots: int | None = None,
-        noise: Tensor | None = None,
-        *,
-        return_history: bool = False,
-    ) -> DiscoveryOutput:
-        """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
-        slot_output = self.find_slots(
-            images, num_iterations, num_slots, noise, return_history=return_history
-        )
-        return self.decode(slot_output)
-
     def decode(self, slot_output: SlotOutput) -> DiscoveryOutput:
         """Paints each slot, and shares the pixels out by masks."""
         slots = slot_output.slots  # (B, K, D)

@@ -1,7 +1,7 @@
 """How object discovery is built and trained: the sizes of each profile, network, loss, schedule."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smm_tutorial.discovery.loss import Objective, price_of_step, reconstruction_loss
@@ -45,30 +45,27 @@ class DiscoverySizes:
     clip_norm: float = 0.15
 
 
+_GPU = DiscoverySizes(
+    image_size=64,
+    channels=64,
+    decoder_channels=64,
+    slot_dim=64,
+    batch_size=64,
+    learning_rate=4e-4,
+    steps=60_000,
+    live_steps=3_000,
+)
 #: By profile. `paper`: SMM's object discovery (arXiv 2311.04640), batch 128 at 128 pixels, with the
 #: networks of Slot Attention at full resolution.
 SIZES = {
     "ci": DiscoverySizes(batch_size=8, steps=20, live_steps=20),
     "laptop": DiscoverySizes(),
-    "gpu": DiscoverySizes(
-        image_size=64,
-        channels=64,
-        decoder_channels=64,
-        slot_dim=64,
-        batch_size=64,
-        learning_rate=4e-4,
-        steps=60_000,
-        live_steps=3_000,
-    ),
-    "paper": DiscoverySizes(
+    "gpu": _GPU,
+    "paper": replace(
+        _GPU,
         image_size=128,
-        channels=64,
-        decoder_channels=64,
-        slot_dim=64,
         batch_size=128,
-        learning_rate=4e-4,
         steps=250_000,
-        live_steps=3_000,
         parts="paper",
         schedule="half_life",
         warmup_steps=5_000,

@@ -19,15 +19,10 @@ from smm_tutorial.discovery.recipe import (
 )
 from smm_tutorial.discovery.scores import evaluate, score
 from smm_tutorial.discovery.segmentation import segment
-from smm_tutorial.experiments.run import (
-    Purpose,
-    build_seeded,
-    check_choice,
-    describe_run,
-    run_folder,
-)
+from smm_tutorial.experiments.run import Purpose, build_seeded, describe_run, run_folder
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
+from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
@@ -159,7 +154,9 @@ def train_and_record(
     scenes = EVALUATION_SETS[run.data]
     test = scenes.load(size)
     scores = evaluate(model, test, num_slots=scenes.num_slots)
-    record = describe_run(run, "discovery", command, model, result, "fg_ari", made_by)
+    record = describe_run(
+        run, model, result, task="discovery", command=command, validated="fg_ari", made_by=made_by
+    )
     record["training"]["loss"] = asdict(run.loss)
     record["ablation"] = run.ablation
     record["scores"] = [{"set": run.data} | scores]

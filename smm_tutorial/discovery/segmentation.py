@@ -13,6 +13,7 @@ from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.slot_selection import select_all_slots, select_slots_by_bic
+from smm_tutorial.slots.base import check_choice
 
 #: Whose a pixel is: by the slots' responsibilities for the pixel itself | by the decoder's masks
 #: alone | by the slot module's responsibilities for its inputs, enlarged.
@@ -61,10 +62,7 @@ def segment_by_all_masks(
     """
     if starts < 1:
         raise ValueError(f"starts must be at least 1, got {starts}")
-    if selection not in SELECTIONS:
-        raise ValueError(
-            f"selection must be one of {', '.join(map(repr, SELECTIONS))}, got {selection!r}"
-        )
+    check_choice("selection", selection, SELECTIONS)
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     maps: dict[Masks, list[Tensor]] = {"responsibilities": [], "decoder": [], "slots": []}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -49,13 +49,6 @@ class Run(Protocol):
     def training(self) -> TrainingConfig: ...
 
 
-def check_choice(name: str, value: str, known: Any) -> None:
-    """Raises `ValueError` where `value` is none of the known ones: names, or a `Literal`."""
-    known = list(get_args(known) or known)
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-
-
 def build_seeded(make: Callable[[], Model], seed: int) -> Model:
     """What `make` builds from random numbers of a seed. The global random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -70,10 +63,11 @@ def run_folder(name: str) -> Path:
 
 def describe_run(
     run: Run,
-    task: str,
-    command: str,
     model: nn.Module,
     result: TrainingResult,
+    *,
+    task: str,
+    command: str,
     validated: str,
     made_by: dict,
 ) -> dict:

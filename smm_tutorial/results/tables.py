@@ -63,28 +63,23 @@ def comparison_section(task: str, table: str) -> str:
     parts = [table, "\n".join(f"- {sentence}" for sentence in describe_differences(groups))]
     if any(len(record["scores"]) > 1 for group in groups for record in group.records):
         parts += [
-            f"{title} on data of other kinds:\n\n{shift_table(task, place)}"
+            f"{title} on data of other kinds:\n\n{shift_table(groups, place)}"
             for place, title in CRITERIA[task].decisive.items()
         ]
     return "\n\n".join(part for part in parts if part)
 
 
-def shift_table(task: str, place: Place) -> str:
+def shift_table(groups: list[Group], place: Place) -> str:
     """One line for each protocol that compared models were scored by, one column for each
     contestant.
     """
-    groups = read_groups(task)
     lines = dict.fromkeys(
-        (group.setting, Protocol.of(scores))
+        (group.setting, protocol := Protocol.of(scores), place, protocol.title(record["task"]))
         for group in groups
         for record in group.records
         for scores in record["scores"]
     )
-    return contestant_table(
-        groups,
-        "scored on",
-        [(setting, protocol, place, protocol.title(task)) for setting, protocol in lines],
-    )
+    return contestant_table(groups, "scored on", list(lines))
 
 
 def contestant_table(

@@ -88,17 +88,6 @@ class SetPredictor(SlotModel):
         super().__init__(config, encoder)
         self.heads = SetHeads(self.slots.output_dim, config.head_dim)
 
-    def forward(
-        self,
-        images: Tensor,
-        num_iterations: int | None = None,
-        num_slots: int | None = None,
-        noise: Tensor | None = None,
-        *,
-        return_history: bool = False,
-    ) -> SetPrediction:
-        """noise `(B, K, D)` fixes the start of the slots; drawn where it is None."""
-        slot_output = self.find_slots(
-            images, num_iterations, num_slots, noise, return_history=return_history
-        )
+    def decode(self, slot_output: SlotOutput) -> SetPrediction:
+        """Reads each slot as an object."""
         return SetPrediction(self.heads(slot_output.slots), slot_output)

@@ -5,13 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
-from smm_tutorial.experiments.run import (
-    Purpose,
-    build_seeded,
-    check_choice,
-    describe_run,
-    run_folder,
-)
+from smm_tutorial.experiments.run import Purpose, build_seeded, describe_run, run_folder
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
@@ -25,6 +19,7 @@ from smm_tutorial.set_prediction.recipe import (
 )
 from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.set_prediction.targets import set_targets
+from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
@@ -154,7 +149,15 @@ def train_and_record(
     if not is_first_process():
         return model, None
     scores = evaluate(model, SET_EVALUATION_SETS[run.data].load(size))
-    record = describe_run(run, "set-prediction", command, model, result, "ap_inf", made_by)
+    record = describe_run(
+        run,
+        model,
+        result,
+        task="set-prediction",
+        command=command,
+        validated="ap_inf",
+        made_by=made_by,
+    )
     record["training"]["loss"] = {"coordinate_weight": run.coordinate_weight}
     record["training"]["pretrained"] = run.begin_with is not None
     record["scenes"] = run.scenes or SIZES[run.profile].scenes

@@ -3,7 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -254,11 +254,11 @@ def widen(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def check_choice(name: str, value: str, choices: type) -> str:
-    """`value` if the `Literal` `choices` has it, else `ValueError`."""
-    if value not in get_args(choices):
-        known = ", ".join(map(repr, get_args(choices)))
-        raise ValueError(f"{name} must be one of {known}, got {value!r}")
+def check_choice(name: str, value: str, choices: Any) -> str:
+    """`value` if it is one of the choices, a `Literal` or names; else `ValueError`."""
+    known = list(get_args(choices) or choices)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     return value
 
 

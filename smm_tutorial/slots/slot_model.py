@@ -1,5 +1,7 @@
 """What the models of all tasks begin with: an encoder, and a slot module on its output."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,10 @@ class SlotModel(nn.Module):
             **config.slot_options,
         )
 
+    def forward(self, *arguments, **options) -> Any:
+        """What `decode` makes of the slots. The arguments are those of `find_slots`."""
+        return self.decode(self.find_slots(*arguments, **options))
+
     def find_slots(
         self,
         images: Tensor,
@@ -40,7 +46,10 @@ class SlotModel(nn.Module):
         *,
         return_history: bool = False,
     ) -> SlotOutput:
-        """The slots of images `(B, 3, S, S)` in [0, 1]; arguments as of the slot module.
+        """The slots of images `(B, 3, S, S)` in [0, 1].
+
+        noise: `(B, K, D)`, fixes the start of the slots; drawn if not given. Other arguments as of
+        the slot module.
 
         Raises:
             ValueError: images of another shape.
@@ -53,6 +62,10 @@ class SlotModel(nn.Module):
             )
         inputs = self.encoder(images)  # (B, N, encoder_channels)
         return self.slots(inputs, num_iterations, num_slots, noise, return_history=return_history)
+
+    def decode(self, slot_output: SlotOutput) -> Any:
+        """What this model makes of slots; every subclass says it."""
+        raise NotImplementedError
 
     def start_noise(
         self, batch: int, generator: torch.Generator, num_slots: int | None = None

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from smm_tutorial import checkpoints, discovery, results
-from smm_tutorial.experiments.run import build_seeded, check_choice, save_run
+from smm_tutorial.experiments.run import build_seeded, save_run
 from smm_tutorial.results.provenance import provenance
+from smm_tutorial.slots.base import check_choice
 
 FIELDS = {
     "version",

@@ -205,14 +205,14 @@ def test_shifts_have_a_line_for_each_data_set_and_a_gap_where_nothing_was_scored
     records += [record_of("mixture-reduced", seed, 0.8, **{CROWD: 0.3}) for seed in (0, 1)]
     records += [record_of("mixture-reduced", 2, 0.8)]
     keep(records)
-    head, _, *rows = cells(shift_table("discovery", ("fg_ari",)))
+    head, _, *rows = cells(shift_table(results.read_groups("discovery"), ("fg_ari",)))
     assert head == ["trained on", "scored on", "Slot Attention", "SMM, slots reduced", "SMM"]
     assert rows == [
         ["clevr6, ci, 32 px", "clevr6, test", "0.750 ± 0.071", "0.800 ± 0.000", "0.850 ± 0.071"],
         ["clevr6, ci, 32 px", "stacks", "0.200 (one seed)", "–", "–"],
         ["clevr6, ci, 32 px", CROWD, "–", "0.300 ± 0.000 (2 of 3 seeds)", "0.450 ± 0.071"],
     ]
-    assert cells(shift_table("discovery", ("mbo",)))[-1][-1] == "0.250 ± 0.071"
+    assert cells(shift_table(results.read_groups("discovery"), ("mbo",)))[-1][-1] == "0.250 ± 0.071"
 
 
 def test_scores_by_number_and_by_size_of_objects(keep):
@@ -260,7 +260,7 @@ def test_the_whole_report_from_the_command_line(keep, capsys):
     out = capsys.readouterr().out
     for part in (
         discovery.comparison_report(),
-        shift_table("discovery", ("mbo",)),
+        shift_table(results.read_groups("discovery"), ("mbo",)),
         discovery.by_objects_table(),
         discovery.by_size_table(),
     ):

@@ -219,7 +219,7 @@ def test_results_are_read_and_tabled_without_torch():
 import sys
 from smm_tutorial import results
 groups = results.read_groups("discovery")
-assert results.describe_differences(groups) and results.shift_table("discovery", ("mbo",))
+assert results.describe_differences(groups) and results.shift_table(groups, ("mbo",))
 print(sorted({"torch", "numpy", "scipy", "matplotlib", "smm_tutorial.datasets"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
