@@ -185,16 +185,3 @@ def tarred(members: dict[str, bytes]) -> bytes:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
-
-
-class FullDisk(io.FileIO):
-    """A file on a disk with room for `room` more bytes; what fits is written, as on a real one."""
-
-    room = 0
-
-    def write(self, content) -> int:
-        fits = bytes(content)[: type(self).room]
-        if not fits and len(content):
-            raise OSError(28, "No space left on device")
-        type(self).room -= len(fits)
-        return super().write(fits)

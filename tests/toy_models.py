@@ -5,7 +5,18 @@ from torch import Tensor
 
 from smm_tutorial.discovery.model import DiscoveryConfig, DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.discovery.runs import build_model
+from smm_tutorial.set_prediction.model import SetPredictionConfig
 from tests.toys import toy_scenes
+
+SMALL_SET_PREDICTION = SetPredictionConfig(
+    image_size=16,
+    num_slots=4,
+    slot_dim=8,
+    num_iterations=2,
+    encoder_channels=8,
+    head_dim=8,
+    convolutions="light",
+)
 
 
 def toy_discovery() -> tuple[ObjectDiscovery, Tensor, DiscoveryOutput]:

@@ -1,6 +1,5 @@
 """Checkpoints: whole or absent, refused when they do not fit, harmless when they are hostile."""
 
-import errno
 import json
 import os
 import pickle
@@ -14,6 +13,7 @@ from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.results.provenance import provenance
+from tests.full_disk import fill_disk_after
 
 SMALL = {
     "image_size": 16,
@@ -115,10 +115,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_rest(saved, monkeypatch):
     model, path = saved
     before = path.read_bytes()
 
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    fill_disk_after(0, monkeypatch)
     with pytest.raises(OSError, match="No space left"):
         checkpoints.write(path, model.state_dict(), {"step": 4})
     assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]

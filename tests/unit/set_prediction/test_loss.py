@@ -16,22 +16,13 @@ from smm_tutorial.datasets import SceneImages
 from smm_tutorial.scenes import random_scene
 from smm_tutorial.set_prediction.loss import matched_set_loss
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
-from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.recipe import make_loss
 from smm_tutorial.set_prediction.targets import set_targets
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
-
-CONFIG = SetPredictionConfig(
-    image_size=16,
-    num_slots=4,
-    slot_dim=8,
-    num_iterations=2,
-    encoder_channels=8,
-    head_dim=8,
-    convolutions="light",
-)
+from tests.toy_models import SMALL_SET_PREDICTION
 
 
 def scenes(count=8, size=16, most=4):
@@ -46,11 +37,11 @@ def scenes(count=8, size=16, most=4):
 
 def network(seed=0):
     torch.manual_seed(seed)
-    return SetPredictor(CONFIG)
+    return SetPredictor(SMALL_SET_PREDICTION)
 
 
 def batches(model, data, size=4):
-    targets = set_targets(data.records, CONFIG.num_slots)
+    targets = set_targets(data.records, SMALL_SET_PREDICTION.num_slots)
     return Batches(data, size, model.start_noise, targets=targets)
 
 
@@ -147,7 +138,7 @@ def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their
 
 def test_a_network_learns_a_few_scenes_from_it():
     torch.manual_seed(0)
-    model = SetPredictor(replace(CONFIG, slot_options={"start": "per_slot"}))
+    model = SetPredictor(replace(SMALL_SET_PREDICTION, slot_options={"start": "per_slot"}))
     schedule = TrainingConfig(200, 4, 5e-3, warmup_steps=10, clip_norm=1.0)
     log = fit(
         model,

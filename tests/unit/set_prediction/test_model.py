@@ -22,23 +22,18 @@ from smm_tutorial.set_prediction.targets import (
     set_targets,
 )
 from tests.shared import SHARED
+from tests.toy_models import SMALL_SET_PREDICTION
 
 SCENES = [random_scene(np.random.default_rng(seed), 3, 6) for seed in range(4)]
 SHARED_SCENES = SHARED / "data" / "CLEVR_v1.0" / "scenes" / "CLEVR_val_scenes.json"
-SMALL = SetPredictionConfig(
-    image_size=16,
-    num_slots=4,
-    slot_dim=8,
-    num_iterations=2,
-    encoder_channels=8,
-    head_dim=8,
-    convolutions="light",
-)
 CONFIGS = [
-    SMALL,
-    replace(SMALL, slots="attention"),
-    replace(SMALL, convolutions="paper"),
-    replace(SMALL, slot_options={"content": "mean", "gradient": "last", "start": "background"}),
+    SMALL_SET_PREDICTION,
+    replace(SMALL_SET_PREDICTION, slots="attention"),
+    replace(SMALL_SET_PREDICTION, convolutions="paper"),
+    replace(
+        SMALL_SET_PREDICTION,
+        slot_options={"content": "mean", "gradient": "last", "start": "background"},
+    ),
 ]
 
 
@@ -144,7 +139,10 @@ def test_heads_are_the_papers_functions_of_two_mlps():
 
 
 def test_slots_carry_their_predictions_with_them():
-    model, images = network(SMALL).double(), torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    model, images = (
+        network(SMALL_SET_PREDICTION).double(),
+        torch.rand(2, 3, 16, 16, dtype=torch.float64),
+    )
     noise, order = (
         model.start_noise(2, torch.Generator().manual_seed(0)),
         torch.tensor([2, 0, 3, 1]),
@@ -159,7 +157,7 @@ def test_slots_carry_their_predictions_with_them():
 
 
 def test_every_parameter_is_trained():
-    model = network(SMALL)
+    model = network(SMALL_SET_PREDICTION)
     (model(torch.rand(2, 3, 16, 16)).predictions * torch.randn(2, 4, 19)).sum().backward()
     still = [
         name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
@@ -202,11 +200,11 @@ def test_a_checkpoint_gives_the_same_network_back(tmp_path):
     ("make", "message"),
     [
         (
-            lambda: SetPredictor(replace(SMALL, slots="k-means")),
+            lambda: SetPredictor(replace(SMALL_SET_PREDICTION, slots="k-means")),
             r"slots must be one of \['attention', .*got 'k-means'",
         ),
         (
-            lambda: SetPredictor(replace(SMALL, convolutions="deep")),
+            lambda: SetPredictor(replace(SMALL_SET_PREDICTION, convolutions="deep")),
             "convolutions must be one of 'light', 'paper', got 'deep'",
         ),
         (
@@ -214,10 +212,10 @@ def test_a_checkpoint_gives_the_same_network_back(tmp_path):
             "stride = 16 needs at least 5 paper layers, got 4",
         ),
         (
-            lambda: network(SMALL)(torch.rand(2, 3, 32, 32)),
+            lambda: network(SMALL_SET_PREDICTION)(torch.rand(2, 3, 32, 32)),
             r"images must be \(batch, 3, 16, 16\).*load the data with size=16",
         ),
-        (lambda: network(SMALL)(torch.rand(3, 16, 16)), r"got \(3, 16, 16\)"),
+        (lambda: network(SMALL_SET_PREDICTION)(torch.rand(3, 16, 16)), r"got \(3, 16, 16\)"),
     ],
 )
 def test_wrong_use_is_told_what_was_expected(make, message):

@@ -31,6 +31,11 @@ def assert_same_weights(a, b):
         assert torch.equal(x, y), name
 
 
+def interrupt_by(loss, folder):
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), RandomImages(), loss, CONFIG, folder, progress=False, save_every=100)
+
+
 def test_two_runs_of_one_seed_are_bit_equal_and_leave_the_global_randomness_alone():
     before = torch.get_rng_state()
     a, b, other = tiny_model(), tiny_model(), tiny_model()
@@ -167,16 +172,7 @@ def test_an_interrupt_saves_the_last_finished_step_and_says_how_to_go_on(tmp_pat
             raise KeyboardInterrupt
         return {"loss": wrapped(images).reconstruction.mean()}
 
-    with pytest.raises(KeyboardInterrupt):
-        fit(
-            tiny_model(),
-            RandomImages(),
-            interrupted,
-            CONFIG,
-            tmp_path,
-            progress=False,
-            save_every=100,
-        )
+    interrupt_by(interrupted, tmp_path)
     assert "holds step 5: the same call goes on from there" in capsys.readouterr().out
     assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 5
 
@@ -224,16 +220,7 @@ def test_a_second_interrupt_waits_until_the_state_is_saved(tmp_path, monkeypatch
             raise KeyboardInterrupt
         return {"loss": wrapped(images).reconstruction.mean()}
 
-    with pytest.raises(KeyboardInterrupt):
-        fit(
-            tiny_model(),
-            RandomImages(),
-            interrupted,
-            CONFIG,
-            tmp_path,
-            progress=False,
-            save_every=100,
-        )
+    interrupt_by(interrupted, tmp_path)
     assert checkpoints.read(tmp_path / "state.safetensors")[1]["step"] == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

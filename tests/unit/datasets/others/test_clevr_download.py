@@ -6,11 +6,12 @@ import warnings
 
 import pytest
 
-from smm_tutorial import datasets, paths
+from smm_tutorial import datasets
 from smm_tutorial.datasets.others.clevr_download import download_clevr, parse_first_records
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.datasets.transfer import manifests, remote_zip
 from smm_tutorial.datasets.transfer.remote_file import DownloadError
+from tests.full_disk import fill_disk_after
 from tests.official import CLEVR_COUNT, CLEVR_IMAGES, CLEVR_SCENES, clevr_archive, noise_png
 from tests.servers import IMPATIENT, Fault, FileServer, zipped
 from tests.shared import SHARED
@@ -103,16 +104,8 @@ def test_a_fault_leaves_what_was_there_usable_and_is_taken_up(server, tmp_path):
 
 def test_a_full_disk_leaves_what_was_there_usable(server, tmp_path, monkeypatch):
     get(server, tmp_path, 2)
-    real, written = paths.os.fsync, []
-
-    def nearly_full(descriptor):
-        written.append(descriptor)
-        if len(written) > 3:
-            raise OSError(28, "No space left on device")
-        real(descriptor)
-
     with monkeypatch.context() as patch:
-        patch.setattr(paths.os, "fsync", nearly_full)
+        fill_disk_after(3, patch)
         with pytest.raises(DatasetError, match="No space left on device.*free some space"):
             get(server, tmp_path, CLEVR_COUNT)
     assert len(load(tmp_path)) == 2 and not list(tmp_path.rglob("*.part"))

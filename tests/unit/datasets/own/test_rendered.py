@@ -9,13 +9,14 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from smm_tutorial import datasets, paths
+from smm_tutorial import datasets
 from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.scenes import OFFICIAL_WINDOW, Scene
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.masks import scene_masks
+from tests.full_disk import fill_disk_after
 
 
 @pytest.fixture(autouse=True)
@@ -92,16 +93,8 @@ def test_a_changed_renderer_starts_afresh(tmp_path, work, monkeypatch):
 
 
 def test_a_full_disk_keeps_the_chunks_that_were_whole(tmp_path, work, monkeypatch):
-    real, written = paths.os.fsync, []
-
-    def nearly_full(descriptor):
-        written.append(descriptor)
-        if len(written) > 1:
-            raise OSError(28, "No space left on device")
-        real(descriptor)
-
     with monkeypatch.context() as patch:
-        patch.setattr(paths.os, "fsync", nearly_full)
+        fill_disk_after(1, patch)
         with pytest.raises(DatasetError, match="No space left on device"):
             load(tmp_path, 4)
     load(tmp_path, 4)

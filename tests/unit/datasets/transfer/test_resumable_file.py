@@ -9,7 +9,8 @@ import pytest
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.datasets.transfer.remote_file import ChangedError, DownloadError, Remote
 from smm_tutorial.datasets.transfer.resumable_file import ResumableFile
-from tests.servers import IMPATIENT, Fault, FileServer, FullDisk, noise
+from tests.full_disk import FullDisk
+from tests.servers import IMPATIENT, Fault, FileServer, noise
 
 CONTENT = noise(1_000_000)
 
