@@ -154,8 +154,8 @@ print(f"scored now on {len(shown)} test scenes: FG-ARI {fg_ari:.3f}, mBO {mbo:.3
 assert mbo > 0.5
 
 # %% [markdown]
-# Read the table with care. The model trained for little more than an hour on a CPU, at 48 pixels, with one seed; nothing here
-# compares it with another slot module yet. But it is well ahead of a mixture on raw pixels, which learned nothing, and it
+# Read the table with care. All its lines of the trained model are one run with one seed: the last column says how long it
+# took, and on what. Nothing here compares it with another slot module yet. But it is well ahead of a mixture on raw pixels, which learned nothing, and it
 # takes the scenes of another renderer apart as well as ours. What it still gets wrong, notebook 05 shows.
 #
 # ## Where to go from here

@@ -299,7 +299,7 @@ print("equal weights, variance T: responsibilities = shares of soft k-means")
 #
 # ## The bound
 #
-# The trick, as a picture. One feature, two groups of variance 1, everything known but one mean $\mu$. The thick curve
+# The trick, as a picture (it follows below). One feature, two groups of variance 1, everything known but one mean $\mu$. The thick curve
 # is $\ell(\mu)$. Each dashed one is a parabola that lies *below* it and *touches* it at a dot. Climb to the top of the
 # parabola, draw a new one there, climb again.
 

@@ -618,9 +618,9 @@ show(
 
 # %% [markdown]
 # This is the melting point of notebook 01 again: near the middle a difference $\delta$ becomes $S \delta / T$ in each
-# iteration, with $S$ the covariance of the points. Below the melting point competition makes *any* difference grow,
-# exponentially, until each slot has its own part. But from a hundred-millionth that takes ten iterations, or fifty
-# near the melting point; Slot Attention makes three; and from zero it never happens. Hence noise, and not too little
+# iteration, with $S$ the covariance of the points. Below the melting point competition makes a difference along the
+# widest axis grow, exponentially, until each slot has its own part. But from a hundred-millionth that takes ten iterations
+# or more, the more the nearer to the melting point; Slot Attention makes three; and from zero it never happens. Hence noise, and not too little
 # of it.
 #
 # In Slot Attention all slots draw from one Gaussian with learned mean and scale, $\mu_k = m + s \odot \varepsilon_k$
@@ -1355,7 +1355,7 @@ for degrees in (0, 30, 60, 90):
     assert degrees not in (60, 90) or max(ours) < min(theirs)
 
 # %% [markdown]
-# Turned by 30 degrees the advantage is gone; at 60 and 90 degrees the network is far below k-means. It cuts sticks
+# Turned by 30 degrees k-means is ahead; at 60 and 90 degrees the network is far below k-means. It cuts sticks
 # along the tilt that it knows. A learned metric is knowledge about the training sets; k-means has none, so none of it
 # can be wrong.
 

@@ -622,8 +622,9 @@ print("by hand = smm_tutorial.slots.SlotMixture:", end=" ")
 print(tuple(slots.shape), "slots,", tuple(gamma.shape), "responsibilities")
 
 # %% [markdown]
-# Two lines of the module by hand are practice rather than paper. The *floor* under the variances stops components from
-# collapsing, as `reg_covar` did in notebook 01. And the parameters of the start are learned: mean, scale of the noise, and variance.
+# One line of the module by hand is practice rather than paper. The *floor* under the variances stops components from
+# collapsing, as `reg_covar` did in notebook 01. The parameters of the start (mean, scale of the noise, and variance) are
+# learned, as in the paper.
 #
 # ### A look inside
 #
@@ -1304,7 +1305,7 @@ for pictures in (192, 15_000):
 #   Where means suffice, Slot Attention is as good, and it trains more steadily. Given squares as features, it also catches up.
 # - An SMM iteration: shares by weight times density, weights, weighted means, the neural update, variances about the
 #   *updated* means. A slot is mean and variance.
-# - Without its neural parts it is EM with diagonal Gaussians, to the last digit.
+# - Without its neural parts it is EM with diagonal Gaussians, to ten decimals.
 # - The log-determinant lets a narrow slot win its core. Diagonal means diagonal: a tilted cross needs learned features.
 # - Last-step gradients leave the start untrained unless they go straight through.
 # - Expand the square and two matrix products replace a tensor of $B N K D$ numbers; centre first, or float32 cancels.

@@ -253,7 +253,7 @@ library = shares * [480, 320, 1]
 torch.testing.assert_close(torch.tensor(by_hand), torch.tensor(library))
 
 # %% [markdown]
-# The depth agrees to the record's last digit, column and row to half a pixel: records round those. That is good news. CLEVR
+# The depth agrees to one unit in the record's last digit, column and row to half a pixel: records round those. That is good news. CLEVR
 # never says where a picture's camera stood, yet the depths give it away: an object at $p$, seen from $C$, has the depth
 # $\lVert C\rVert - p\cdot C/\lVert C\rVert$. Three unknowns, one equation an object, and the rounded pixels help.
 #

@@ -811,9 +811,8 @@ show(
 #   many dimensions a cluster that starts a little better wins, and the losers get no gradient to learn from. *Cure:* start as
 #   clustering, and look at the slots' weights before the first step.
 # - **The background splits** (`bare`). Objects are found by half, and here and there the ground is cut into regions by place
-#     (the fourth scene; not in every run). Nothing says that ground is one thing, and spare slots are free. *Cure:* shares in
-#   the masks, a slot less in training, a price; and report
-#   more than FG-ARI, which cannot see it.
+#   (the fourth scene; not in every run). Nothing says that ground is one thing, and spare slots are free. *Cure:* shares in
+#   the masks, a slot less in training, a price; and report more than FG-ARI, which cannot see it.
 # - **Collapse** (`bare-one-pixel`). All slots paint the same grey average, and the masks are noise. Equal slots get equal
 #   gradients, and a blend of equals is as good as one that is right. *Cure:* the likelihood, shares, a decoder that sees its
 #   surroundings; and patience: some such runs wake up late.
@@ -922,14 +921,13 @@ Markdown(results.markdown_table(rows))
 
 # %% [markdown]
 # - The pairs of colour and shape of CoGenT's condition B score as the test split does. That had to be: this model trained on
-#   all
-#   pairs. They are new only to one that trained on condition A (`--data cogent-a`), and no such run is here yet.
+#   all pairs. They are new only to one that trained on condition A (`--data cogent-a`), and no such run is here yet.
 # - More objects cost little, as long as there are slots for them; in a crowd, where objects hide each other, mBO falls.
 # - Blender's renders and the official pictures, five of them, are no harder than our own.
 # - Towers: FG-ARI falls. Objects that stand on each other are merged a little more often, and split twice as often.
 # - A mirror is an object to this model, or several: see the ARI with background.
 # - Textures are the end of it. The model explains colour by place; a checked floor is many colours. FG-ARI of 0.6 sounds
-#   fair: mBO says that the masks are worth nothing. The last section has models that trained on textures.
+#   fair: mBO says that the masks are worth nothing. Further down are models that trained on textures.
 #
 # ## SMM against Slot Attention
 #

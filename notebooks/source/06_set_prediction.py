@@ -424,7 +424,7 @@ print(
 
 # %% [markdown]
 # All slots start from one learned distribution, so none of them is "the first". That is why a loss in the order of
-# the record could not even be minimised here, and why slots and set losses belong together. There are as many slots as a scene
+# the record could not even be minimised here, and why slots and set losses belong together. There are more slots than a scene
 # can have objects.
 #
 # ## Train it, live
@@ -959,7 +959,7 @@ for name, run in {"weight 1": begun, "weight 8": heavy}.items():
     )
 
 # %% [markdown]
-# With eight times the weight every property is worse, and AP without a limit falls with them. Are places nearer in return? A
+# With eight times the weight most properties are worse, and AP without a limit falls with them. Are places nearer in return? A
 # thousand steps are too few to say: it has come out either way, on machines that round differently. Here are whole runs with
 # either weight, on the same beginning:
 
@@ -1158,8 +1158,8 @@ for title, seeds in on_test.items():
     print(f"{title:36} {distance:.2f} off (median); right: {list_shares(shares)}")
 
 # %% [markdown]
-# At this length SMM is not ahead. Slot Attention is, without a limit and at 0.5, by more than seeds differ, though not by much
-# more: SMM's best seed beats Slot Attention's worst. At 0.25 that comparison is within the spread; against Slot Attention with
+# At this length SMM is not ahead. Slot Attention is. At 1 and at 0.5 its worst seed beats SMM's best; without a limit SMM's
+# best seed passes Slot Attention's worst, and no other does. At 0.25 that comparison is within the spread; against Slot Attention with
 # as many numbers in a slot SMM is behind there, too. On Blender's pictures and the released ones, which no network has
 # seen, SMM is behind likewise. About the strictest thresholds, the paper's claim, these runs say nothing, for there nobody
 # scores. And SMM lacks nothing in particular: each property is right less often, and places are farther off.
