@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from smm_tutorial import paths
+from smm_tutorial import files, paths
 
 #: Where the class of a record's `model` lies, and that of its config. It is imported when a
 #: checkpoint asks for it.
@@ -38,7 +38,7 @@ class Checkpoint(NamedTuple):
 def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
     """Writes tensors and record to one safetensors file, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    paths.write_atomically(Path(path), to_bytes(tensors, metadata={"record": json.dumps(record)}))
+    files.write_atomically(Path(path), to_bytes(tensors, metadata={"record": json.dumps(record)}))
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:

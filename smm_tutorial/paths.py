@@ -76,20 +76,3 @@ def downloads_dir() -> Path:
 def runs_dir() -> Path:
     """The folder of training runs that are not finished, beside the downloads; it may not exist."""
     return downloads_dir().parent / "runs"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`; after a kill or on a full disk, `path` is as it was before.
-
-    Raises `OSError` (disk full, no permission), after it removed what was written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import torch
 
 from smm_tutorial import checkpoints, datasets, figures, paths
 from smm_tutorial.discovery import tables as discovery_tables
+from smm_tutorial.files import write_atomically
 from smm_tutorial.set_prediction import tables as set_prediction_tables
 
 #: What `smm-tutorial report` prints, by name.
@@ -46,7 +47,7 @@ def keep(experiment: str) -> list[Path]:
     checkpoint -> the files written.
     """
     readme = paths.repository_root() / "README.md"
-    paths.write_atomically(readme, fill_readme(readme.read_text(encoding="utf-8")).encode())
+    write_atomically(readme, fill_readme(readme.read_text(encoding="utf-8")).encode())
     return [readme, keep_picture()] if experiment == "discovery" else [readme]
 
 
@@ -62,5 +63,5 @@ def keep_picture() -> Path:
     figure = figures.decomposition_figure(images, output)
     figure.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
     picture = paths.results_dir() / "discovery.png"
-    paths.write_atomically(picture, buffer.getvalue())
+    write_atomically(picture, buffer.getvalue())
     return picture

@@ -18,7 +18,8 @@ from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from smm_tutorial.paths import repository_root, write_atomically
+from smm_tutorial.files import write_atomically
+from smm_tutorial.paths import repository_root
 
 SOURCES = "[0-9][0-9]_*.py"
 CELL_TIMEOUT = 3600  # seconds; a cell that trains on a laptop may need many minutes

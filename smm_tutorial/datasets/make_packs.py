@@ -20,7 +20,6 @@ import torch
 from PIL import features
 from tqdm import tqdm
 
-from smm_tutorial import paths
 from smm_tutorial.datasets.own.clevr6 import NAME, PROVENANCE_FILE, packs_folder
 from smm_tutorial.datasets.own.packs import pack_bytes, sha256_hex
 from smm_tutorial.datasets.own.rendering import (
@@ -31,6 +30,7 @@ from smm_tutorial.datasets.own.rendering import (
     map_in_processes,
 )
 from smm_tutorial.datasets.scene_images import SceneImages
+from smm_tutorial.files import write_atomically
 from smm_tutorial.scenes import PAPER_CROP
 from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
@@ -93,9 +93,9 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
         }
     provenance = {"name": NAME, "licence": LICENCE, **origin, "files": files}
     for split, pack in packs.items():
-        paths.write_atomically(folder / files[split]["file"], pack)
+        write_atomically(folder / files[split]["file"], pack)
     content = json.dumps(provenance, indent=2) + "\n"
-    paths.write_atomically(folder / PROVENANCE_FILE, content.encode())
+    write_atomically(folder / PROVENANCE_FILE, content.encode())
     return provenance
 
 

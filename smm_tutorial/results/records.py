@@ -45,7 +45,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from smm_tutorial import paths
+from smm_tutorial import files, paths
 from smm_tutorial.results.titles import SET_TITLES
 
 VERSION = 2
@@ -146,7 +146,7 @@ def write_record(record: dict, folder: Path | None = None) -> Path:
     """Writes `NAME.json`, as version 2, to `folder` (`data/results` if not given), atomically."""
     path = (folder or paths.results_dir()) / f"{record['name']}.json"
     content = json.dumps(upgrade_record(record), indent=2) + "\n"
-    paths.write_atomically(path, content.encode())
+    files.write_atomically(path, content.encode())
     return path
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smm_tutorial import checkpoints, paths
+from smm_tutorial import checkpoints, files
 from smm_tutorial.training.logs import read_log
 
 
@@ -123,7 +123,7 @@ class RunState:
     def cut_log(self, step: int) -> None:
         """Leaves out of the log what came after `step`, for the run goes on from there."""
         kept = [entry for entry in read_log(self.folder) if entry["step"] <= step]
-        paths.write_atomically(
+        files.write_atomically(
             self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept).encode()
         )
 

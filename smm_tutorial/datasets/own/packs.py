@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from smm_tutorial import paths
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages
+from smm_tutorial.files import write_atomically
 
 FORMAT = "smm-tutorial-pack"
 VERSION = 1
@@ -88,7 +88,7 @@ def pack_bytes(data: SceneImages) -> bytes:
 
 def write_pack(path: str | Path, data: SceneImages) -> None:
     """Writes the pack of `data` to `path`, atomically."""
-    paths.write_atomically(Path(path), pack_bytes(data))
+    write_atomically(Path(path), pack_bytes(data))
 
 
 def read_pack(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from smm_tutorial import paths
+from smm_tutorial import files, paths
 from smm_tutorial.datasets.scene_images import DatasetError
 
-LOCK_NAME = ".lock"
+PATIENCE = 3600.0  # seconds to wait for another process that fetches into the same folder
 SPARE_ROOM = 50_000_000  # bytes that a download leaves free
 
 
@@ -25,7 +23,7 @@ def folder_or_downloads(folder: str | Path | None, name: str = "") -> Path:
 def write_file(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all; raises `DatasetError` where the disk refuses."""
     try:
-        paths.write_atomically(path, content)
+        files.write_atomically(path, content)
     except OSError as error:
         raise write_error(error, path) from error
 
@@ -53,15 +51,13 @@ def check_free_space(folder: Path, needed: int) -> None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Lets one process at a time work in `folder`; the others wait. A killed process lets go."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_NAME)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"another process is fetching into {folder}: waiting for it")
-        lock.acquire()
-    try:
+    """Lets one process at a time work in `folder`; the others wait. A killed process lets go.
+
+    Raises `DatasetError` where another one goes on for longer than `PATIENCE`.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.lock_folder(folder, "fetching into", PATIENCE))
+        except files.FolderBusyError as error:
+            raise DatasetError(str(error)) from error
         yield
-    finally:
-        lock.release()

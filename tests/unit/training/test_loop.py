@@ -14,7 +14,7 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 
-from smm_tutorial import checkpoints, paths
+from smm_tutorial import checkpoints
 from smm_tutorial.discovery.recipe import make_loss
 from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
 from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
@@ -207,7 +207,7 @@ def test_a_run_that_is_interrupted_anywhere_goes_on_bit_equal(tmp_path, monkeypa
 
 
 def test_a_second_interrupt_waits_until_the_state_is_saved(tmp_path, monkeypatch):
-    write = paths.write_atomically
+    write = files.write_atomically
 
     def interrupted_write(path, content):
         os.kill(os.getpid(), signal.SIGINT)
@@ -216,7 +216,7 @@ def test_a_second_interrupt_waits_until_the_state_is_saved(tmp_path, monkeypatch
 
     def interrupted(wrapped, images, step):
         if step == 2:
-            monkeypatch.setattr(paths, "write_atomically", interrupted_write)
+            monkeypatch.setattr(files, "write_atomically", interrupted_write)
             raise KeyboardInterrupt
         return {"loss": wrapped(images).reconstruction.mean()}
 

@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_what_was_there_usable(server, tmp_path, monkeypatch)
         fill_disk_after(3, patch)
         with pytest.raises(DatasetError, match="No space left on device.*free some space"):
             get(server, tmp_path, CLEVR_COUNT)
-    assert len(load(tmp_path)) == 2 and not list(tmp_path.rglob("*.part"))
+    assert len(load(tmp_path)) == 2 and not list(tmp_path.rglob("*.smm-part"))
     get(server, tmp_path, CLEVR_COUNT)
     assert len(load(tmp_path)) == CLEVR_COUNT
 

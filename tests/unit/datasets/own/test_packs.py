@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smm_tutorial import datasets, paths
+from smm_tutorial import datasets, files, paths
 from smm_tutorial.datasets import make_packs
 from smm_tutorial.datasets.own import packs
 from smm_tutorial.datasets.own.clevr6 import packs_folder, read_provenance
@@ -96,7 +96,7 @@ def test_a_pack_is_an_ordinary_zip_file(tmp_path):
 
 def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "val.zip"
-    paths.write_atomically(path, b"old")
+    files.write_atomically(path, b"old")
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -104,7 +104,7 @@ def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path, monkeypatch):
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(os, step, killed)
-            paths.write_atomically(path, b"new and longer")
+            files.write_atomically(path, b"new and longer")
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]  # no draft stays behind
 
