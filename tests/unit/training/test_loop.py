@@ -14,7 +14,7 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 
-from smm_tutorial import checkpoints
+from smm_tutorial import checkpoints, files
 from smm_tutorial.discovery.recipe import make_loss
 from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
 from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
