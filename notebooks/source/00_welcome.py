@@ -27,17 +27,21 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ADDRESS = "https://github.com/smm-tutorial/smm-tutorial"
 if importlib.util.find_spec("smm_tutorial") is None:
     places = [Path.cwd() / "smm-tutorial", Path.cwd(), *Path.cwd().parents]
-    found = [place for place in places if (place / "smm_tutorial/paths.py").is_file()]
+    found = [p for p in places if (p / "smm_tutorial/widgets/slots.py").is_file()]
     if not found:
         found = places[:1]
+        assert not found[0].exists(), f"delete {found[0]}: half a copy of the course"
         clone = ["git", "clone", "--quiet", "--depth=1", "--branch=v0.1.0"]
         address = os.environ.get("SMM_REPOSITORY", ADDRESS)
-        subprocess.run([*clone, address, found[0]], check=True)
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            subprocess.run([*clone, address, f"{folder}/course"], check=True)
+            Path(folder, "course").rename(found[0])  # whole, or not there at all
     sys.path.insert(0, str(found[0]))
 
 from smm_tutorial.course.dependencies import install_missing

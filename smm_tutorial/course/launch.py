@@ -17,14 +17,11 @@ def options(
     """JupyterLab's options to serve the checkout in `folder`, opened on the first notebook.
 
     Without a display, on Linux, JupyterLab prints its address and opens no browser. As the
-    superuser, JupyterLab serves only if it is told to. Jupytext's server extension is disabled: it
-    would write a learner's answers into the notebook's source, and it refuses to open a notebook
-    that is newer than its source.
+    superuser, JupyterLab serves only if it is told to.
     """
     chosen = [
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/{WELCOME}",
-        "--ServerApp.jpserver_extensions={'jupyterlab_jupytext': False}",
         "--log-level=WARN",
     ]
     has_display = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")

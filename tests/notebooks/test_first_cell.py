@@ -1,7 +1,9 @@
 """The first cell of every notebook, on a machine with Python and packages but not this course."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -77,14 +79,16 @@ def first_cell():
     return code_cells(jupytext.read(TEMPLATE))[0][1].source
 
 
-def run(python, code, folder, repository, package_index):
-    """Run code in `folder` with no way to any network."""
+def run(python, code, folder, repository, package_index, programs=None):
+    """Run code in `folder` with no way to any network, with these programs before the machine's."""
     ours = ("PIP_", "PYTHON")
     env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     env["SMM_REPOSITORY"] = repository.as_uri()
     env["PIP_CONFIG_FILE"] = os.devnull
     env["PIP_NO_INDEX"] = "1"
     env["PIP_FIND_LINKS"] = str(package_index)
+    if programs:
+        env["PATH"] = f"{programs}{os.pathsep}{env['PATH']}"
     command = [python, "-c", code]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
 
@@ -147,3 +151,49 @@ def test_without_a_way_to_the_repository_the_failure_says_so(machine, package_in
     assert done.returncode != 0
     for words in ("git", "clone", (tmp_path / "nowhere").as_uri()):
         assert words in done.stderr
+
+
+KILLED_GIT = """#!/bin/sh
+for folder; do :; done
+mkdir -p "$folder/smm_tutorial"
+touch "$folder/smm_tutorial/__init__.py" "$folder/smm_tutorial/paths.py"
+kill -9 $PPID
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for git")
+def test_a_clone_that_was_killed_half_way_is_made_afresh(
+    machine, repository, package_index, tmp_path
+):
+    alone, programs = tmp_path / "alone", tmp_path / "programs"
+    alone.mkdir()
+    programs.mkdir()
+    (programs / "git").write_text(KILLED_GIT)
+    (programs / "git").chmod(0o755)
+    killed = run(machine, first_cell(), alone, repository, package_index, programs)
+    assert killed.returncode == -signal.SIGKILL
+
+    done = run(machine, first_cell() + WHAT_CAME, alone, repository, package_index)
+
+    assert done.returncode == 0, done.stderr
+    assert str(alone / "smm-tutorial" / "smm_tutorial" / "__init__.py") in done.stdout
+
+
+def test_half_a_copy_is_not_taken_for_whole(machine, repository, package_index, tmp_path):
+    half = tmp_path / "smm-tutorial" / "smm_tutorial"
+    half.mkdir(parents=True)
+    for name in ("__init__.py", "paths.py"):
+        shutil.copy(ROOT / "smm_tutorial" / name, half)
+
+    done = run(machine, first_cell(), tmp_path, repository, package_index)
+
+    assert done.returncode != 0
+    assert f"delete {half.parent}: half a copy of the course" in done.stderr
+
+
+def test_the_file_that_tells_a_whole_copy_is_the_one_that_git_writes_last():
+    (last,) = re.findall(r'\(p / "(.*)"\)', first_cell())
+    files = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "smm_tutorial"], capture_output=True, text=True, check=True
+    )
+    assert files.stdout.splitlines()[-1] == last
