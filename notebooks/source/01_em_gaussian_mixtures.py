@@ -57,7 +57,7 @@ install_missing()  # leaves torch and numpy as they are
 # %%
 import numpy as np
 
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.exercises import exercise, hint, solution
 from smm_tutorial.figures import points_figure, show
 
 

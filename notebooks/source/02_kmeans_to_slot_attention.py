@@ -61,7 +61,7 @@ import numpy as np
 import torch
 
 from smm_tutorial.datasets import stick_sets
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.exercises import exercise, hint, solution
 
 # Sixteen digits, to compare by hand and library closely.
 torch.set_default_dtype(torch.float64)

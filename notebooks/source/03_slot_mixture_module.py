@@ -66,7 +66,7 @@ import numpy as np
 import torch
 
 from smm_tutorial.datasets import CLOUD_KINDS, two_clouds
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.exercises import exercise, hint, solution
 from smm_tutorial.figures import clusterings_figure, show
 from smm_tutorial.metrics import adjusted_rand_index
 from smm_tutorial.slots import SlotAttention, SlotMixture, as_mixture_step

@@ -73,7 +73,7 @@ import numpy as np
 import torch
 
 from smm_tutorial import datasets, figures
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.exercises import exercise, hint, solution
 from smm_tutorial.figures import color_map, show, to_picture
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene, render, scene_masks

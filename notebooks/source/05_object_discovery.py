@@ -64,7 +64,7 @@ install_missing()  # leaves torch and numpy as they are
 import torch
 
 from smm_tutorial import checkpoints, datasets, discovery, figures, results
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.exercises import exercise, hint, solution
 from smm_tutorial.figures import show
 from smm_tutorial.profiles import current_profile
 

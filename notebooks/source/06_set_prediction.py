@@ -61,7 +61,7 @@ import numpy as np
 import torch
 
 from smm_tutorial import checkpoints, datasets, figures
-from smm_tutorial.exercises import exercise, hint  # noqa: F401
+from smm_tutorial.exercises import exercise, hint, solution
 from smm_tutorial.figures import show
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.set_prediction import set_targets

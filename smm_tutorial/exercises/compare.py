@@ -80,6 +80,8 @@ def _difference_of_sequences(
         return (
             f"{where}: expected {len(expected)} values, `return a, b, ...`, got {describe(actual)}"
         )
+    if isinstance(expected, tuple) != isinstance(actual, tuple):
+        return f"{where}: expected a {_type_name(expected)}, got a {describe(actual)}"
     if len(expected) != len(actual):
         return f"{where}: expected {len(expected)} values, got {len(actual)}"
     parts = (
@@ -102,6 +104,11 @@ def _difference_of_arrays(
     if expected_kind != actual_kind:
         expectation = f"expected {expected_kind} numbers ({expected.dtype})"
         return f"{where}: {expectation}, got {actual_kind} ({actual.dtype})"
+    if expected_kind == KINDS["f"] and expected.dtype != actual.dtype:
+        return (
+            f"{where}: expected {expected.dtype}, got {actual.dtype}: keep the type of the "
+            "arguments"
+        )
     return _difference_of_values(expected_values, actual_values, rtol, atol, where)
 
 

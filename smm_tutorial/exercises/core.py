@@ -12,6 +12,7 @@ Tasks are found by their file's name, `nbNN_subject.py` for notebook NN, beside 
 
 import ast
 import difflib
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -24,6 +25,7 @@ from typing import Any
 from IPython.display import display
 
 from smm_tutorial.exercises.compare import describe, difference
+from smm_tutorial.exercises.conduct import Method, find_fault
 from smm_tutorial.exercises.render import Card
 
 TASK_FILE = re.compile(r"nb\d\d_\w+")
@@ -58,6 +60,7 @@ class Task:
             makes new arguments, so an answer that changes its arguments spoils nothing.
         mistakes: typical wrong answers; each fails with its own hint.
         rtol, atol: an answer is right when `|actual - expected| <= atol + rtol * |expected|`.
+        method: how the task asks to be solved, where the result alone does not show it.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Task:
     mistakes: tuple[Mistake, ...]
     rtol: float = 1e-5
     atol: float = 1e-7
+    method: Method | None = None
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,12 @@ def judge(task: Task, answer: Callable) -> Verdict:
             return Verdict("pending", message)
         message = f"Not yet. On the case “{case}”, {problem}."
         return Verdict("wrong", message, _recognise(task, outcomes))
+    for case in task.cases():
+        make_arguments = functools.partial(_make_arguments, task, case)
+        fault = find_fault(answer, task.solution, make_arguments, task.method)
+        if fault is not None:
+            message = f"Not yet. The numbers are right, but on the case “{case}” {fault.problem}."
+            return Verdict("wrong", message, fault.hint)
     return Verdict("right", "Right: your function agrees with the reference on every case.")
 
 
@@ -195,8 +205,12 @@ def task_card(task: Task, verdict: Verdict) -> Card:
     return Card(status=verdict.status, title=f"{task.title} · {effort}", lines=tuple(lines))
 
 
+def _make_arguments(task: Task, case: str) -> tuple:
+    return task.cases()[case]
+
+
 def _outcomes(answer: Callable, task: Task) -> list[_Outcome]:
-    return [_call(answer, arguments) for arguments in task.cases().values()]
+    return [_call(answer, _make_arguments(task, case)) for case in task.cases()]
 
 
 def _call(answer: Callable, arguments: tuple) -> _Outcome:

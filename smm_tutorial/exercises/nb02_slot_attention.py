@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from smm_tutorial.exercises.core import Task, mistake, register
+from smm_tutorial.exercises.core import Method, Task, mistake, register
 from smm_tutorial.exercises.samples import normal
 
 
@@ -68,6 +68,14 @@ register(
             ),
         },
         mistakes=(_bare_dot_product, _bias_upside_down, _product_halved_too, _bias_not_halved),
+        method=Method(
+            banned=("cdist", "pdist", "dist"),
+            most_values=lambda points, means, temperature: max(
+                points.numel(), means.numel(), len(points) * len(means)
+            ),
+            hint="Compute no distance, neither by `cdist` nor from all differences (N, K, D): "
+            "expand the square, and let one matrix product `points @ means.T` do the work.",
+        ),
     )
 )
 
@@ -152,6 +160,16 @@ def _softmax_once_more(shares, values):
     return shares.softmax(dim=-2).mT @ values
 
 
+@mistake("A constant in the denominator shrinks what a slot holds that holds little: leave it out.")
+def _mean_with_constant(shares, values):
+    return (shares / (shares.sum(dim=-2, keepdim=True) + 1e-8)).mT @ values
+
+
+@mistake("A constant on the shares gives every input a say: a slot that holds little drowns in it.")
+def _mean_of_lifted_shares(shares, values):
+    return weighted_mean(shares + 1e-8, values)
+
+
 @mistake("The shares enter twice: once they are weights, leave them out of the product.")
 def _squared_shares(shares, values):
     weights = shares / shares.sum(dim=-2, keepdim=True)
@@ -179,8 +197,19 @@ register(
                 _shares(10, 5, 2),
                 normal(11, 5, 3) - 1,
             ),
+            "a slot that holds next to nothing": (
+                _shares(38, 1, 6, 2) * torch.tensor([1.0, 1e-9], dtype=torch.float64),
+                normal(39, 1, 6, 3) + 1,
+            ),
         },
-        mistakes=(_weighted_sum, _mean_over_all_inputs, _softmax_once_more, _squared_shares),
+        mistakes=(
+            _weighted_sum,
+            _mean_over_all_inputs,
+            _softmax_once_more,
+            _mean_with_constant,
+            _mean_of_lifted_shares,
+            _squared_shares,
+        ),
     )
 )
 
@@ -191,7 +220,7 @@ register(
 def gru_step(
     update: Tensor, state: Tensor, w_in: Tensor, w_state: Tensor, b_in: Tensor, b_state: Tensor
 ) -> Tensor:
-    from_input = (update @ w_in.T + b_in).chunk(3, dim=-1)  # reset, keep, new: (K, D) each
+    from_input = (update @ w_in.T + b_in).chunk(3, dim=-1)  # reset, keep, new: (..., K, D) each
     from_state = (state @ w_state.T + b_state).chunk(3, dim=-1)
     reset = (from_input[0] + from_state[0]).sigmoid()
     keep = (from_input[1] + from_state[1]).sigmoid()
@@ -248,6 +277,7 @@ def _gru_cases() -> dict[str, tuple]:
     return {
         "three slots of four": (normal(12, 3, 4), normal(13, 3, 4), *weights(14, 4)),
         "two slots of three": (normal(20, 2, 3), normal(21, 2, 3), *weights(22, 3)),
+        "a batch of two sets": (normal(40, 2, 3, 4), normal(41, 2, 3, 4), *weights(42, 4)),
     }
 
 
@@ -255,9 +285,9 @@ register(
     Task(
         name="slots.gru_step",
         title="A gated recurrent unit",
-        text="""Return the new `state` (K, D) of torch's GRU cell for the input `update` (K, D).
-        `w_in` and `w_state` (3 D, D), `b_in` and `b_state` (3 D) hold the parts for reset gate,
-        update gate (here: keep) and new state, in this order.""",
+        text="""Return the new `state` (..., K, D) of torch's GRU cell for the input `update` (...,
+        K, D). `w_in` and `w_state` (3 D, D), `b_in` and `b_state` (3 D) hold the parts for reset
+        gate, update gate (here: keep) and new state, in this order.""",
         minutes=12,
         difficulty=2,
         hints=(
@@ -318,6 +348,12 @@ def _joint_without_constant(points, means, factors, log_weights):
     return log_joint(points, means, factors, log_weights) + math.log(2 * math.pi)
 
 
+@mistake("A is the factor of the *inverse* covariance: multiply by it, do not divide.")
+def _joint_with_factor_of_covariance(points, means, factors, log_weights):
+    inverse = torch.linalg.inv(factors)
+    return log_joint(points, means, inverse, log_weights)
+
+
 def _joint_cases() -> dict[str, tuple]:
     def factors(seed: int, *shape: int) -> Tensor:
         raw = normal(seed, *shape, 2, 2)
@@ -363,6 +399,7 @@ register(
             _joint_without_weights,
             _joint_with_transposed_factor,
             _joint_without_constant,
+            _joint_with_factor_of_covariance,
         ),
     )
 )

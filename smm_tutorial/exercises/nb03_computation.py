@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from smm_tutorial.exercises.core import Task, mistake, register
+from smm_tutorial.exercises.core import Method, Task, mistake, register
 from smm_tutorial.exercises.samples import normal, positive
 
 # gradient of a start
@@ -160,6 +160,14 @@ register(
             _expand_with_negative_cross,
             _expand_without_precision,
             _expand_without_determinant,
+        ),
+        method=Method(
+            banned=("cdist",),
+            most_values=lambda queries, keys, variances: max(
+                queries.numel(), keys.numel(), keys.shape[0] * keys.shape[1] * queries.shape[1]
+            ),
+            hint="Both terms with keys are matrix products, `@`, which make (B, N, K) at once. A "
+            "product (B, N, K, D) that is summed afterwards is what this task avoids.",
         ),
     )
 )

@@ -296,6 +296,15 @@ def _irradiance_not_tilted(points, normals, lamp, intensity):
     return intensity * cos_lamp / distance**2
 
 
+@mistake("Cut each cosine off at 0 by itself: two negative ones multiply to light.")
+def _irradiance_of_cut_product(points, normals, lamp, intensity):
+    to_lamp = lamp - points
+    distance = np.linalg.norm(to_lamp, axis=1)
+    towards = to_lamp / distance[:, None]
+    cosines = (normals * towards).sum(axis=1) * (towards @ (lamp / np.linalg.norm(lamp)))
+    return intensity * np.maximum(cosines, 0) / distance**2
+
+
 def _irradiance_cases() -> dict[str, tuple]:
     generator = default_rng(6)
     normals = generator.normal(size=(12, 3))
@@ -307,6 +316,7 @@ def _irradiance_cases() -> dict[str, tuple]:
     return {
         "twelve points, some turned away": (points, normals, key_lamp, 25.0),
         "the floor below a lamp": (floor, up, floor[0] + 5 * up[0], 9.0),
+        "behind the lamp and turned away from it": (2 * key_lamp[None], up, key_lamp, 25.0),
     }
 
 
@@ -334,6 +344,7 @@ register(
             _irradiance_from_below,
             _irradiance_of_a_bulb,
             _irradiance_not_tilted,
+            _irradiance_of_cut_product,
         ),
     )
 )

@@ -147,6 +147,15 @@ def _overlap_by_segment(true, predicted):
     return best_overlap(predicted + 1, torch.where(true == 0, -1, true))
 
 
+@mistake(
+    "A label that owns no pixel is no object: loop over the labels that occur, `true.unique()`."
+)
+def _overlap_with_absent_labels(true, predicted):
+    absent = int(true.max()) - len(true[true != 0].unique())
+    present = len(true[true != 0].unique())
+    return best_overlap(true, predicted) * present / (present + absent)
+
+
 def _overlap_cases() -> dict[str, tuple]:
     squares = torch.zeros(6, 6, dtype=torch.long)
     squares[:3, :3] = 1
@@ -156,6 +165,7 @@ def _overlap_cases() -> dict[str, tuple]:
         "two squares, cut into four cells": (squares, cells),
         "two squares, found exactly": (squares, squares + 3),
         "two squares in one segment": (squares, torch.zeros_like(squares)),
+        "objects 1 and 4, no others": (torch.where(squares == 2, 4, squares), cells),
     }
 
 
@@ -176,6 +186,11 @@ register(
         ),
         solution=best_overlap,
         cases=_overlap_cases,
-        mistakes=(_overlap_with_background, _overlap_of_intersections, _overlap_by_segment),
+        mistakes=(
+            _overlap_with_background,
+            _overlap_of_intersections,
+            _overlap_by_segment,
+            _overlap_with_absent_labels,
+        ),
     )
 )

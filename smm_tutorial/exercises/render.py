@@ -46,4 +46,8 @@ class Card:
 
 
 def _marked_up(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(" ".join(text.split())))
+    """HTML of text in which backticks mark code, and asterisks outside code mark stress."""
+    parts = re.split(r"`([^`]+)`", html.escape(" ".join(text.split())))
+    parts[0::2] = [re.sub(r"\*(\w[^*]*)\*", r"<em>\1</em>", part) for part in parts[0::2]]
+    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
+    return "".join(parts)

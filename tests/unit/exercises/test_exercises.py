@@ -1,5 +1,6 @@
 """How exercises work, on a toy task that exists only here, and the proof of every real task."""
 
+import inspect
 import re
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from IPython.core.formatters import DisplayFormatter
 
 from smm_tutorial.exercises import core, exercise, hint, solution
 from smm_tutorial.exercises.compare import difference
+from smm_tutorial.exercises.conduct import Method
 from smm_tutorial.exercises.core import (
     Mistake,
     Task,
@@ -234,6 +236,173 @@ def test_a_line_break_in_a_tasks_text_is_a_space():
     assert "Divide by `scores .sum()`." in bundle["text/plain"]
 
 
+# conduct
+
+
+def pull(points, target):
+    return (points - target).square().sum(dim=1)
+
+
+PULL = Task(
+    name="toy.pull",
+    title="Squared distances",
+    text="Return the squared distance (N,) of `points` (N, D) from `target` (D,).",
+    minutes=2,
+    difficulty=1,
+    hints=("Subtract.", "Square and sum."),
+    solution=pull,
+    cases=lambda: {
+        "four points": (torch.arange(8.0).view(4, 2), torch.tensor([1.0, 2.0])),
+        "one point": (torch.ones(1, 3), torch.zeros(3)),
+    },
+    mistakes=(Mistake(lambda points, target: pull(points, target).sqrt(), "Leave the squares."),),
+    method=Method(("cdist",), lambda points, target: points.numel(), "Subtract and square."),
+)
+
+
+def pull_in_place(points, target):
+    points -= target
+    return points.square().sum(dim=1)
+
+
+def pull_one_at_the_end(points, target):
+    result = pull(points, target)
+    target[-1] = 7.0
+    return result
+
+
+def pull_detached(points, target):
+    return pull(points, target).detach()
+
+
+def pull_from_a_constant(points, target):
+    return pull(points, target.detach())
+
+
+def pull_by_numpy(points, target):
+    return torch.from_numpy(((points.numpy() - target.numpy()) ** 2).sum(1))
+
+
+def pull_by_cdist(points, target):
+    return torch.cdist(points, target[None])[:, 0].square()
+
+
+def pull_by_all_pairs(points, target):
+    return (points[:, None] - target[None, None].repeat(1, 5, 1)).square().sum(dim=2)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem", "hint"),
+    [
+        (pull_in_place, "your function changes its argument `points`", "`x = x - y`"),
+        (pull_one_at_the_end, "your function changes its argument `target`", "on a copy"),
+        (pull_detached, "your result passes no gradient on to `points`", "`detach`"),
+        (pull_from_a_constant, "your result passes no gradient on to `target`", "`detach`"),
+        (pull_by_numpy, "fails when its arguments require gradients", "numpy"),
+        (pull_by_cdist, "your function calls `cdist`, which the task rules out", "Subtract"),
+        (pull_by_all_pairs, "makes a tensor of 40 values on the way, and the task", "Subtract"),
+    ],
+)
+def test_right_numbers_that_fail_later_are_refused(answer, problem, hint):
+    verdict = judge(PULL, answer)
+
+    assert verdict.status == "wrong"
+    assert "The numbers are right, but on the case “four points”" in verdict.message
+    assert problem in verdict.message
+    assert hint in verdict.hint
+
+
+def test_a_view_is_no_large_tensor():
+    def by_a_view(points, target):
+        return pull(points, target.expand(50, *points.shape)[0])
+
+    assert judge(PULL, by_a_view).status == "right"
+
+
+every_task = pytest.mark.parametrize("task", all_tasks().values(), ids=lambda task: task.name)
+
+
+@every_task
+def test_whoever_changes_an_argument_is_refused(task):
+    def answer(*arguments):
+        result = task.solution(*arguments)
+        for argument in arguments:
+            if isinstance(argument, np.ndarray | torch.Tensor | list):
+                if not getattr(argument, "requires_grad", False):
+                    argument[0] = argument[0] + 1
+        return result
+
+    changeable = [
+        argument
+        for argument in next(iter(task.cases().values()))
+        if isinstance(argument, np.ndarray | torch.Tensor | list)
+        and not getattr(argument, "requires_grad", False)
+    ]
+    verdict = judge(task, answer)
+    assert verdict.status == ("wrong" if changeable else "right")
+    assert not changeable or "changes its argument" in verdict.message
+
+
+@every_task
+def test_whoever_cuts_the_gradient_off_is_refused(task):
+    def detached(*arguments):
+        result = task.solution(*arguments)
+        parts = result if isinstance(result, tuple) else (result,)
+        parts = [part.detach() if isinstance(part, torch.Tensor) else part for part in parts]
+        return tuple(parts) if isinstance(result, tuple) else parts[0]
+
+    arguments = [
+        argument.detach().requires_grad_()
+        if isinstance(argument, torch.Tensor) and argument.is_floating_point()
+        else argument
+        for argument in next(iter(task.cases().values()))
+    ]
+    result = task.solution(*arguments)
+    parts = result if isinstance(result, tuple) else (result,)
+    trains = any(isinstance(part, torch.Tensor) and part.requires_grad for part in parts)
+    assert judge(task, detached).status == ("wrong" if trains else "right")
+
+
+def first_result(task):
+    return task.solution(*next(iter(task.cases().values())))
+
+
+SEVERAL = [task for task in all_tasks().values() if isinstance(first_result(task), tuple | list)]
+
+
+@pytest.mark.parametrize("task", SEVERAL, ids=lambda task: task.name)
+def test_a_list_is_no_tuple_and_a_tuple_no_list(task):
+    other = list if isinstance(first_result(task), tuple) else tuple
+    assert judge(task, lambda *arguments: other(task.solution(*arguments))).status == "wrong"
+
+
+@every_task
+def test_a_task_that_allows_a_batch_has_a_case_with_and_one_without(task):
+    names = re.findall(r"`(\w+)` \(\.\.\.", " ".join(task.text.split()))
+    parameters = list(inspect.signature(task.solution).parameters)
+    for name in set(names) & set(parameters):
+        shapes = {len(case[parameters.index(name)].shape) for case in task.cases().values()}
+        assert len(shapes) > 1, f"{name} has {shapes} dimensions in every case"
+
+
+@every_task
+def test_a_solution_keeps_the_type_of_its_arguments(task):
+    for arguments in task.cases().values():
+        single = [
+            argument.float()
+            if isinstance(argument, torch.Tensor) and argument.dtype is torch.float64
+            else argument
+            for argument in arguments
+        ]
+        if all(one is other for one, other in zip(single, arguments, strict=True)):
+            continue
+        if any(getattr(argument, "requires_grad", False) for argument in arguments):
+            continue
+        result = task.solution(*single)
+        for part in result if isinstance(result, tuple) else (result,):
+            assert not isinstance(part, torch.Tensor) or part.dtype is not torch.float64
+
+
 # the proof
 
 
@@ -274,14 +443,13 @@ def test_a_solution_that_fails_is_the_courses_fault_and_not_the_learners():
 
 EQUAL = [
     (np.array([1.0, np.nan]), np.array([1.0, np.nan])),
-    (np.array([1.0]), np.array([1.0], dtype=np.float32)),
-    (torch.ones(2, 3), torch.ones(2, 3, dtype=torch.float64)),
-    (torch.ones(2, dtype=torch.bfloat16), torch.ones(2)),
+    (torch.ones(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.bfloat16)),
+    (np.array([1]), np.array([1], dtype=np.int32)),
     (np.array([True, False]), np.array([True, False])),
     (1.5, np.float64(1.5)),
     (1.5, torch.tensor(1.5)),
     (3, np.array(3)),
-    ((1.0, np.zeros(2)), [1.0, np.zeros(2)]),
+    ((1.0, np.zeros(2)), (1.0, np.zeros(2))),
     ({"a": 1.0, "b": (2, 3)}, {"b": (2, 3), "a": 1.0}),
     ("k-means", "k-means"),
     (float("inf"), float("inf")),
@@ -315,6 +483,13 @@ DIFFERENT = [
         torch.tensor([1, 3]),
         "the result[1]: expected 2, got 3 (1 of 2 values differ)",
     ),
+    (
+        torch.ones(2, 3),
+        torch.ones(2, 3, dtype=torch.float64),
+        "expected torch.float32, got torch.float64: keep the type of the arguments",
+    ),
+    ((1, 2), [1, 2], "expected a tuple, got a list of 2: (1, 2)"),
+    ([1, 2], (1, 2), "expected a list, got a tuple of 2: (1, 2)"),
     ((1.0, 2.0), 1.0, "expected 2 values, `return a, b, ...`, got 1.0"),
     ((1.0, 2.0), (1.0, 2.0, 3.0), "expected 2 values, got 3"),
     ((1.0, 2.0), (1.0, 2.5), "the result[1]: expected 2, got 2.5"),
