@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,12 +70,13 @@ LICENCE = "CC BY 4.0"
 
 
 class Chunk(NamedTuple):
-    """Scenes `start` to `start + CHUNK` of a variant's split."""
+    """Scenes `start` to `stop` of a variant's split."""
 
     variant: str
     split: str
     seed: int
     start: int
+    stop: int
 
 
 def load_rendered(
@@ -116,14 +119,17 @@ def load_rendered(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     check_bounds(None, min_objects, max_objects)
-    chunks = [Chunk(variant, split, seed, start) for start in range(0, count, CHUNK)]
+    chunks = [Chunk(variant, split, seed, start, start + CHUNK) for start in range(0, count, CHUNK)]
+    work = partial(render_chunk, RENDERED_VARIANTS[variant])
     place = renders_folder(folder, variant)
     with lock_folder(place):
         parts = {chunk: _read_chunk(place, chunk) for chunk in chunks}
         missing = [chunk for chunk, part in parts.items() if part is None]
-        results = map_in_processes(render_chunk, missing, workers)
         title, total = f"rendering {variant}", len(missing) * CHUNK
-        with tqdm(desc=title, total=total, unit="scene", delay=PROGRESS_AFTER) as bar:
+        with (
+            tqdm(desc=title, total=total, unit="scene", delay=PROGRESS_AFTER) as bar,
+            closing(map_in_processes(work, missing, workers)) as results,
+        ):
             for chunk, scenes in zip(missing, results, strict=True):
                 parts[chunk] = _keep_chunk(place, chunk, scenes)
                 bar.update(CHUNK)
@@ -134,12 +140,12 @@ def load_rendered(
     return data if size is None else resize_scenes(data, size)
 
 
-def render_chunk(chunk: Chunk) -> RenderedScenes:
+def render_chunk(look: Look, chunk: Chunk) -> RenderedScenes:
     """Draws and renders one chunk; the same wherever and whenever."""
     name_hash = zlib.crc32(chunk.variant.encode())
     stream = (chunk.seed, SPLITS.index(chunk.split), chunk.start, name_hash)
-    look, generator = RENDERED_VARIANTS[chunk.variant], np.random.default_rng(stream)
-    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.start + CHUNK)
+    generator = np.random.default_rng(stream)
+    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.stop)
 
 
 def renders_folder(folder: str | Path | None, variant: str) -> Path:

@@ -33,7 +33,7 @@ def work(monkeypatch):
     """The chunks that were really rendered."""
     done, real = [], rendered.render_chunk
     monkeypatch.setattr(
-        rendered, "render_chunk", lambda chunk: done.append(chunk.start) or real(chunk)
+        rendered, "render_chunk", lambda look, chunk: done.append(chunk.start) or real(look, chunk)
     )
     return done
 
@@ -205,11 +205,11 @@ folder, name = Path(sys.argv[1]), sys.argv[2]
 rendered.RENDERED_VARIANTS["clevr"], rendered.CHUNK = Look(3, 4, 8, 8, samples=1), 2
 real = rendered.render_chunk
 
-def noted(chunk):
+def noted(look, chunk):
     with open(folder / "work.txt", "a") as file:
         file.write(f"{chunk.start}\\n")
     time.sleep(0.5)  # long enough for the other one to begin as well, if nothing keeps it
-    return real(chunk)
+    return real(look, chunk)
 
 rendered.render_chunk = noted
 (folder / f"ready-{name}").touch()
