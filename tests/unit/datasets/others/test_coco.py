@@ -194,7 +194,7 @@ def test_faults_of_files_are_named(folder):
     (folder / "val2017" / name_of(1)).write_bytes(jpeg(1))
     damaged = [
         {**ANNOTATIONS["annotations"][0], "segmentation": outline}
-        for outline in ([], "?", [[1, 2]], {"size": [1, 1]})
+        for outline in ({}, "?", [[1, 2]], {"size": [1, 1]})
     ]
     for change in (
         {"images": 3},
