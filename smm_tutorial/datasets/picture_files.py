@@ -129,7 +129,9 @@ def _convert_to_labels(image: Image.Image) -> np.ndarray:
     if image.mode == "1":
         return values.astype(np.uint8)
     if image.mode in ("L", "I", *GREY_16):
-        return values // STRETCH.get(raw_mode, 1)
+        if raw_mode.startswith("L;") and "I" in raw_mode:
+            raise _KindError("0 is white in it, so that its values are no labels")
+        return values // STRETCH.get(raw_mode[:3], 1)
     if image.mode not in ("LA", "RGB", "RGBA") or ";16" in raw_mode:
         raise _KindError(f"a mask has values of 8 or 16 bits in one channel, not mode {image.mode}")
     channels = values[..., :1] if image.mode == "LA" else values[..., :3]
@@ -152,7 +154,7 @@ def _convert_indices_to_labels(indices: np.ndarray, palette: np.ndarray) -> np.n
     if (palette != greys[:, None]).any():
         return indices
     steps = np.unique(greys)
-    if np.array_equal(steps, np.linspace(0, 255, len(steps)).round()):
+    if (abs(steps - np.linspace(0, 255, len(steps))) < 1).all():  # rounded up or down
         return np.searchsorted(steps, greys)[indices]
     return greys[indices]
 

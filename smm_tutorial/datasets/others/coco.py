@@ -193,7 +193,7 @@ def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[_Outl
     try:
         return _arrange_annotations(content)
     except ValueError as error:
-        raise DatasetError(f"{path}: {error}") from error
+        raise DatasetError(f"{path}: {error}; mend the file, or fetch COCO's again") from error
 
 
 def _arrange_annotations(content: Any) -> tuple[list[dict[str, Any]], list[list[_Outline]]]:
@@ -214,12 +214,12 @@ def _arrange_annotations(content: Any) -> tuple[list[dict[str, Any]], list[list[
             "image_id": key,
             "height": _read_side(image, "height", where),
             "width": _read_side(image, "width", where),
-            "licence": UNKNOWN,
+            "licence": (licences or {}).get(_read_key(image, "license"), UNKNOWN),
             "objects": [],
         }
-        if licences is not None and image.get("license") is not None:
-            records[key]["licence"] = _look_up(licences, "licenses", image, "license", where)
         outlines[key] = []
+    if not records:
+        raise ValueError("images lists none")
     for number, annotation in enumerate(_read_entries(content, "annotations")):
         where = f"annotations[{number}] (id {annotation.get('id')!r:.40})"
         key = _read_field(annotation, "image_id", (int, str), where)
@@ -227,14 +227,19 @@ def _arrange_annotations(content: Any) -> tuple[list[dict[str, Any]], list[list[
             raise ValueError(
                 f"{where}: image_id is {key!r}, which no entry of images has as its id"
             )
-        crowd = annotation.get("iscrowd", 0)
-        if crowd not in (0, 1):
+        crowd = annotation.get("iscrowd")
+        if crowd not in (None, 0, 1):
             raise ValueError(f"{where}: iscrowd is {crowd!r:.40}, must be 0 or 1")
         if crowd:
             continue
         category = UNKNOWN
         if categories is not None and annotation.get("category_id") is not None:
-            category = _look_up(categories, "categories", annotation, "category_id", where)
+            category = categories.get(_read_key(annotation, "category_id"))
+        if category is None:
+            raise ValueError(
+                f"{where}: category_id is {annotation['category_id']!r:.40}, which no entry of "
+                "categories has as its id"
+            )
         thing = {
             "category": category,
             "bbox": annotation.get("bbox"),
@@ -261,22 +266,20 @@ def _read_names(content: dict[str, Any], name: str) -> dict[int | str, str] | No
     if content.get(name) is None:
         return None
     names = {}
-    for number, entry in enumerate(_read_entries(content, name)):
-        key = _read_field(entry, "id", (int, str), f"{name}[{number}]")
+    for entry in _read_entries(content, name):
+        key = _read_key(entry, "id")
+        if key is None:
+            continue
         names[key] = str(entry.get("name", UNKNOWN))
-        if "url" in entry:  # of a licence; some files escape slashes
+        if name == "licenses" and "url" in entry:  # some files escape slashes
             names[key] += f" ({str(entry['url']).replace(chr(92), '')})"
     return names
 
 
-def _look_up(
-    names: dict[int | str, str], what: str, entry: dict[str, Any], field: str, where: str
-) -> str:
-    """The category or licence that an entry names by its id; raises ValueError."""
-    key = _read_field(entry, field, (int, str), where)
-    if key not in names:
-        raise ValueError(f"{where}: {field} is {key!r:.40}, which no entry of {what} has as its id")
-    return names[key]
+def _read_key(entry: dict[str, Any], name: str) -> int | str | None:
+    """The id by which an entry names a category or licence; None where it is no id."""
+    key = entry.get(name)
+    return key if type(key) in (int, str) else None
 
 
 def _read_field(entry: dict[str, Any], name: str, types: tuple[type, ...], where: str) -> Any:
