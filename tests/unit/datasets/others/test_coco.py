@@ -216,12 +216,16 @@ def own(root, suffix=".jpg", images=({},), annotations=({},), **content):
     path = root / "val2017" / f"a{suffix}"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (40, 30)).save(path)
-    content = merge(ANNOTATIONS | {
-        "images": [merge(image, changes) for changes in images],
-        "annotations": [
-            merge(annotation(1, rectangle(1, 1, 9, 9)), changes) for changes in annotations
-        ],
-    }, content)  # fmt: skip
+    content = merge(
+        ANNOTATIONS
+        | {
+            "images": [merge(image, changes) for changes in images],
+            "annotations": [
+                merge(annotation(1, rectangle(1, 1, 9, 9)), changes) for changes in annotations
+            ],
+        },
+        content,
+    )
     (root / "instances_val2017.json").write_text(json.dumps(content))
     return root
 
@@ -264,8 +268,11 @@ def test_objects_without_an_outline_are_in_the_records_and_a_warning_tells(tmp_p
 
 
 def test_pictures_may_lie_in_folders_and_have_text_as_id(tmp_path):
-    root = own(tmp_path, images=[{"id": "a", "file_name": "x/y/a.jpg"}, {"id": "b"}],
-               annotations=[{"image_id": "a"}])  # fmt: skip
+    root = own(
+        tmp_path,
+        images=[{"id": "a", "file_name": "x/y/a.jpg"}, {"id": "b"}],
+        annotations=[{"image_id": "a"}],
+    )
     (root / "val2017/x/y").mkdir(parents=True)
     Image.new("RGB", (40, 30)).save(root / "val2017/x/y/a.jpg")
     data = load(root)
