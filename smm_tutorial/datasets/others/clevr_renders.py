@@ -59,7 +59,9 @@ def load_clevr_renders(
 
     filenames = [record["image_filename"] for record in records]
     find_box = partial(crop_box, crop=crop)
-    masks = read_masks([folder / "masks" / name for name in filenames], find_box, size)
+    images = [folder / "images" / name for name in filenames]
+    masks = [folder / "masks" / name for name in filenames]
+    masks = read_masks(masks, find_box, size, images=images)
     for record, highest in zip(records, masks.amax(dim=(1, 2)).tolist(), strict=True):
         if highest > len(record["objects"]):
             raise DatasetError(
@@ -67,9 +69,10 @@ def load_clevr_renders(
                 f"record in {scenes_file} has {len(record['objects'])} objects: the files do not "
                 "belong together; render them again"
             )
-    info = content.get("info", {})
+    info = content.get("info")
+    info = info if isinstance(info, dict) else {}
     return SceneImages(
-        images=read_images([folder / "images" / name for name in filenames], find_box, size),
+        images=read_images(images, find_box, size),
         filenames=filenames,
         name="clevr-renders",
         split=split,

@@ -7,7 +7,6 @@ second val, the rest train.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
 from smm_tutorial.datasets.transfer.remote_file import Patience
 from smm_tutorial.datasets.transfer.remote_tar import unpack_tar
+from smm_tutorial.files import read_json
 
 NAME = "clevrtex"
 SOURCE = SOURCES[NAME]
@@ -82,7 +82,7 @@ def load_clevrtex(
         split=split,
         licence=SOURCE.licence,
         provenance={"source": SOURCE.homepage, "variant": variant, "crop": crop, "size": size},
-        masks=read_masks(masks, find_box, size),
+        masks=read_masks(masks, find_box, size, images=images),
         records=records,
     )
 
@@ -210,7 +210,7 @@ def _list_images(folder: Path, variant: str, indices: range, split: str) -> list
 def _read_record(image: Path) -> dict[str, Any]:
     path = image.with_suffix(".json")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if not isinstance(record, dict) or not isinstance(record.get("objects"), list):
             raise ValueError('it lacks the list "objects"')
     except OSError as error:

@@ -82,7 +82,7 @@ def load_shapestacks(
         split=split,
         licence=SOURCE.licence,
         provenance={"source": SOURCE.homepage, "crop": crop, "size": size},
-        masks=read_masks(masks, find_box, size, _find_labels),
+        masks=read_masks(masks, find_box, size, _find_labels, images),
         records=[records[index] for index in chosen],
     )
 
@@ -234,4 +234,4 @@ def _find_labels(pixels: np.ndarray) -> np.ndarray:
     if (pixels != grey[..., None]).any() or (grey % GREY_PER_LABEL).any():
         raise ValueError(f"a .map has grey values that are multiples of {GREY_PER_LABEL}")
     labels = grey // GREY_PER_LABEL
-    return np.where(labels == UNASSIGNED, 0, labels).astype(np.uint8)
+    return np.where(labels == UNASSIGNED, 0, labels)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.datasets.scene_images import DatasetError, labels_as_bytes
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.beyond_clevr import BEYOND_CLEVR
 from smm_tutorial.scenes.camera import Window
@@ -100,7 +100,7 @@ def draw_and_render(
             effects=look.effects,
         )
         images.append((rendering.images * 255).round().byte())
-        masks.append(rendering.masks.byte())
+        masks.append(torch.from_numpy(labels_as_bytes(rendering.masks.numpy())))
     records = [scene.to_record() for scene in scenes]
     return RenderedScenes(torch.cat(images), torch.cat(masks), records)
 
