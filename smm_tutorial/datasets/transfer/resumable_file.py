@@ -86,7 +86,8 @@ class ResumableFile(io.RawIOBase):
         try:
             if begun is None:
                 note = {"url": self.remote.url, **self.remote.version()._asdict()}
-                write_file(note_path(self.path), (json.dumps(note, indent=2) + "\n").encode())
+                content = (json.dumps(note, indent=2) + "\n").encode()
+                write_file(self.path.parent, note_path(self.path).name, content)
             else:
                 self.remote.expect(begun)
             with self.path.open("ab", buffering=0) as growing:
