@@ -30,7 +30,7 @@ from smm_tutorial.datasets.scene_images import (
 )
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import extend_manifest, is_whole, read_manifest
-from smm_tutorial.datasets.transfer.names import FileNames, check_file_name
+from smm_tutorial.datasets.transfer.names import FileNames
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
 
@@ -86,10 +86,7 @@ def load_coco(
     chosen = choose_scenes(counts, len(present), limit, min_objects, max_objects)
     records = [records[present[index]] for index in chosen]
     outlines = [outlines[present[index]] for index in chosen]
-    files = [
-        folder / f"{split}2017" / check_file_name(record["image_filename"], file)
-        for record in records
-    ]
+    files = [folder / f"{split}2017" / record["image_filename"] for record in records]
     images = read_images(files, find_box, size)
     _check_sizes(files, records, file)
     return SceneImages(

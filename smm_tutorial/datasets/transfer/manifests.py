@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
     except OSError as error:
         raise DatasetError(f"cannot read {path} ({error.strerror}): {remedy}") from error
     except JsonError as error:
-        raise DatasetError(f"{error}: {remedy}") from error
+        raise DatasetError(f"{path} is damaged ({error.__cause__}): {remedy}") from error
     entries = content.get("files") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise DatasetError(f'{path} is damaged (it has no table "files"): {remedy}')
