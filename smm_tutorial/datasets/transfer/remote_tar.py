@@ -22,6 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
+from smm_tutorial.datasets.transfer.addresses import show_address
 from smm_tutorial.datasets.transfer.disk import join_name, write_file
 from smm_tutorial.datasets.transfer.manifests import (
     UNPACKED_SUFFIX,
@@ -95,11 +96,12 @@ def unpack_tar(
     if (path.parent / done).is_file():
         delete_download(path)  # where that was interrupted
         return False
+    remote = Remote(url, patience)
     known = read_manifest(target)
-    names = FileNames(url, known)
+    names = FileNames(remote.url, known)
     added: dict[str, Entry] = {}
     with (
-        ResumableFile(Remote(url, patience), path) as packed,
+        ResumableFile(remote, path) as packed,
         closing(_read_members(packed)) as members,
         tqdm(desc=path.name, delay=PROGRESS_AFTER, unit="file") as bar,
     ):
@@ -120,7 +122,7 @@ def unpack_tar(
         except DAMAGE as error:
             packed.discard()
             raise DownloadError(
-                f"{url} arrived damaged ({error}): its beginning was deleted; fetch it again"
+                f"{remote.url} arrived damaged ({error}): its beginning was deleted; fetch it again"
             ) from error
         except UntrustedError:
             packed.discard()
@@ -140,7 +142,7 @@ def was_interrupted(url: str, target: Path) -> bool:
 def _archive_path(url: str, target: Path) -> Path:
     """Where the beginning of an archive is kept."""
     name = urlsplit(url).path.rsplit("/", 1)[-1]
-    return join_name(target, f"{ARCHIVES}/{check_file_name(name, url)}")
+    return join_name(target, f"{ARCHIVES}/{check_file_name(name, show_address(url))}")
 
 
 def _read_members(packed: ResumableFile) -> Iterator[_Member]:
