@@ -23,6 +23,7 @@ from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, crop_and_res
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.others.sources import SOURCES, announce
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_bounds, check_split
+from smm_tutorial.datasets.transfer.addresses import show_address
 from smm_tutorial.datasets.transfer.disk import check_free_space, folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.remote_file import Patience, Remote
 from smm_tutorial.datasets.transfer.resumable_file import ResumableFile, is_beginning, note_path
@@ -173,7 +174,7 @@ def download_clevr_with_masks(
                 raise
     if found < needed:
         raise DatasetError(
-            f"{url} holds {found:,} examples, expected {needed:,}: check the address"
+            f"{show_address(url)} holds {found:,} examples, expected {needed:,}: check the address"
         )
     return path
 

@@ -23,6 +23,7 @@ from smm_tutorial.datasets.scene_images import (
     check_split,
     choose_scenes,
 )
+from smm_tutorial.datasets.transfer.addresses import show_address
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
 from smm_tutorial.datasets.transfer.remote_file import Patience
@@ -141,11 +142,12 @@ def download_shapestacks(
             unpack_tar(urls["iseg"], target, _place_member, mask_arrived, patience)
     if missing:
         raise DatasetError(
-            f"{urls['iseg']} lacks {len(missing)} masks, e.g. {min(missing)}: fetch again, or fewer"
+            f"{show_address(urls['iseg'])} lacks {len(missing)} masks, e.g. {min(missing)}: "
+            "fetch again, or fewer"
         )
     if len(wanted) < count:
         raise DatasetError(
-            f"{urls['rgb']} holds {len(wanted)} images of {split}, expected {count}: "
+            f"{show_address(urls['rgb'])} holds {len(wanted)} images of {split}, expected {count}: "
             "ask for no more"
         )
     return target
