@@ -16,6 +16,7 @@ import numpy as np
 from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_folders import find_pictures
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
@@ -194,7 +195,8 @@ def _list_images(folder: Path, split: str) -> list[Path]:
     if not fetched:
         for scenario in sorted(scenarios):
             place = folder / "recordings" / scenario
-            here = sorted(path for path in place.glob("rgb-*.png") if IMAGE.fullmatch(path.name))
+            pictures = find_pictures(place, "rgb-*.png")
+            here = [path for path in pictures if IMAGE.fullmatch(path.name)]
             if not here:
                 raise DatasetError(f"{place} holds no images: {again}")
             found += here
