@@ -21,7 +21,8 @@ LOCK_NAME = ".lock"
 DRAFT_SUFFIX = ".smm-part"  # of a file that is being written; a killed process leaves it behind
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, half characters
+LONGEST_PART = 255  # bytes of a file's or a folder's name that file systems take
 
 
 class ForeignNameError(ValueError):
@@ -43,14 +44,14 @@ def check_name(name: str) -> str:
 
     Raises:
         ForeignNameError: the name is no text or empty, absolute, has a drive letter, backslashes or
-            control characters, or has a part that is empty, "." or "..".
+            control characters, or has a part that is empty, too long, "." or "..".
     """
     if not isinstance(name, str):
         raise ForeignNameError(f"a file's name must be text, got {name!r}")
     parts = name.split("/")
     # Windows ignores dots and blanks at a part's end, so ".. " is ".." there.
-    wrong = any(not part.rstrip(" .") for part in parts) or ":" in parts[0]
-    if wrong or "\\" in name or CONTROL_CHARACTERS.search(name):
+    wrong = any(not part.rstrip(" .") for part in parts) or ":" in parts[0] or "\\" in name
+    if wrong or UNPRINTABLE.search(name) or any(len(p.encode()) > LONGEST_PART for p in parts):
         raise ForeignNameError(
             f"{name[:200]!r} is refused as a file's name: it must stay below its folder, as "
             "'images/1.png' does"

@@ -25,6 +25,7 @@ from smm_tutorial.datasets.image_files import (
     read_scene_file,
 )
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_folders import find_pictures
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
@@ -133,7 +134,7 @@ def _list_split(
             f"the folder {image_folder} is missing: run `smm-tutorial data download clevr --split "
             f"{split}`, or unpack it from CLEVR_v1.0.zip"
         )
-    present = {path.name for path in image_folder.glob("*.png")}
+    present = {path.name for path in find_pictures(image_folder)}
     if not present:
         raise DatasetError(
             f"the folder {image_folder} holds no PNG images: unpack CLEVR_v1.0.zip again"

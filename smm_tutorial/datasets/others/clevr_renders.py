@@ -13,6 +13,7 @@ from pathlib import Path
 from smm_tutorial.datasets.cropping import Size, crop_box
 from smm_tutorial.datasets.image_files import parse_scene, read_images, read_masks, read_scene_file
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.datasets.transfer.names import check_file_name
 from smm_tutorial.scenes.camera import Window
 
 
@@ -57,7 +58,7 @@ def load_clevr_renders(
     for record in records:
         parse_scene(record, scenes_file)  # for its checks
 
-    filenames = [record["image_filename"] for record in records]
+    filenames = [check_file_name(record["image_filename"], scenes_file) for record in records]
     find_box = partial(crop_box, crop=crop)
     images = [folder / "images" / name for name in filenames]
     masks = [folder / "masks" / name for name in filenames]

@@ -14,6 +14,7 @@ from typing import Any
 from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_folders import find_pictures
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split, choose_scenes
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
@@ -125,13 +126,13 @@ def download_clevrtex(
 
     def place(member: str) -> str | None:
         match = member_name.fullmatch(member)
-        return match[1] if match and ".." not in member else None
+        return match and match[1]
 
     parts: dict[int, set[str]] = {}
     complete: set[int] = set()
 
     def arrived(name: str) -> bool:
-        index = int(INDEX.search(name)[1])
+        index = _index_of(name)
         if index in indices:
             parts.setdefault(index, set()).add(name)
             if len(parts[index]) == len(SUFFIXES):
@@ -150,6 +151,12 @@ def download_clevrtex(
             "ask for no more"
         )
     return target
+
+
+def _index_of(name: str) -> int:
+    """The number of the image that a file belongs to; -1 for a file of another kind."""
+    match = INDEX.search(name)
+    return int(match[1]) if match else -1
 
 
 def _find_indices(variant: str, split: str) -> range:
@@ -184,8 +191,8 @@ def _list_images(folder: Path, variant: str, indices: range, split: str) -> list
         folder / name for name in fetched if {name[:-4] + suffix for suffix in SUFFIXES} <= fetched
     ]
     found: dict[int, Path] = {}
-    for path in listed if fetched else folder.glob(f"**/CLEVRTEX_{variant}_??????.png"):
-        index = int(INDEX.search(path.name)[1])
+    for path in listed if fetched else find_pictures(folder, f"**/CLEVRTEX_{variant}_??????.png"):
+        index = _index_of(path.name)
         if index not in indices:
             continue
         if index in found:

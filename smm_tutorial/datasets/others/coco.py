@@ -33,6 +33,7 @@ from smm_tutorial.datasets.scene_images import (
 )
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import extend_manifest, is_whole, read_manifest
+from smm_tutorial.datasets.transfer.names import FileNames
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
 from smm_tutorial.files import JsonError, check_name, read_json
@@ -142,7 +143,10 @@ def download_coco(
         records, _ = _read_annotations(target / file)
         if count > len(records):
             raise ValueError(f"{split} has {len(records):,} images, fewer than count, {count:,}")
-        names = [f"{split}2017/{record['image_filename']}" for record in records[:count]]
+        listed = FileNames(target / file)
+        names = [
+            listed.check(f"{split}2017/{record['image_filename']}") for record in records[:count]
+        ]
         known = read_manifest(target)
         if any(name not in known or not (target / name).is_file() for name in names):
             _fetch(target, names, RemoteZip(Remote(urls[split], patience)))

@@ -8,6 +8,7 @@ variant and the renderer's version, so a changed renderer starts afresh.
 
 from __future__ import annotations
 
+import re
 import warnings
 import zlib
 from contextlib import closing
@@ -38,7 +39,7 @@ from smm_tutorial.datasets.scene_images import (
     choose_scenes,
     join_scenes,
 )
-from smm_tutorial.datasets.transfer.disk import lock_folder, write_file
+from smm_tutorial.datasets.transfer.disk import delete_file, lock_folder, write_file
 from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
@@ -66,6 +67,7 @@ RENDERED_VARIANTS = {
 }
 CHUNK = 16  # scenes
 CHECKSUM_LENGTH = 16  # hexadecimal digits of the sha256 in a file's name
+CHUNK_NAME = re.compile(r"[\w-]+-v\d+/\w+-seed\d+-\d{6,}-[0-9a-f]{16}\.zip")
 LICENCE = "CC BY 4.0"
 
 
@@ -156,8 +158,9 @@ def renders_folder(folder: str | Path | None, variant: str) -> Path:
 
 def find_damaged_renders(folder: Path) -> list[str]:
     """The chunks below a folder whose content does not match the checksum in their names."""
-    files = sorted(folder.rglob("*-*.zip"))
-    return [path.relative_to(folder).as_posix() for path in files if not _is_whole(path)]
+    found = [(path.relative_to(folder).as_posix(), path) for path in folder.glob("*/*.zip")]
+    chunks = sorted((name, path) for name, path in found if CHUNK_NAME.fullmatch(name))
+    return [name for name, path in chunks if not _is_whole(path)]
 
 
 def _chunk_name(chunk: Chunk, checksum: str) -> str:
@@ -170,7 +173,7 @@ def _read_chunk(place: Path, chunk: Chunk) -> SceneImages | None:
         if _is_whole(path):
             return read_pack(path, remedy=f"delete {path}, it is rendered again")
         warnings.warn(f"{path} is damaged: its scenes are rendered again", stacklevel=4)
-        path.unlink()
+        delete_file(place, path.name)
     return None
 
 
@@ -201,7 +204,7 @@ def _keep_chunk(place: Path, chunk: Chunk, scenes: RenderedScenes) -> SceneImage
         records=scenes.records,
     )
     content = pack_bytes(data)
-    write_file(place / _chunk_name(chunk, _short_checksum(content)), content)
+    write_file(place, _chunk_name(chunk, _short_checksum(content)), content)
     return data
 
 
