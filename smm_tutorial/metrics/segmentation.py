@@ -40,8 +40,8 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
         one cluster on both sides, or one cluster per pixel on both sides.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
-        negative labels.
+        ValueError: maps that are not (B, H, W), differ in shape or device, hold floats, masked or
+            negative labels, or hold so many labels that no table of them fits into memory.
     """
     return _rand_index(count_table(true, predicted))
 

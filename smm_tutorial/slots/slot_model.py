@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smm_tutorial.networks.encoders import ConvEncoder
+from smm_tutorial.networks.image_range import check_unit_range
 from smm_tutorial.slots.attention import SlotAttention
 from smm_tutorial.slots.base import SlotModule, SlotOutput
 from smm_tutorial.slots.mixture import SlotMixture
@@ -52,7 +53,7 @@ class SlotModel(nn.Module):
         the slot module.
 
         Raises:
-            ValueError: images of another shape.
+            ValueError: images of another shape, or images beyond [0, 1].
         """
         side = self.config.image_size
         if images.ndim != 4 or images.shape[1:] != (3, side, side):
@@ -61,6 +62,7 @@ class SlotModel(nn.Module):
                 f"load the data with size={side}"
             )
         inputs = self.encoder(images)  # (B, N, encoder_channels)
+        check_unit_range(images)
         return self.slots(inputs, num_iterations, num_slots, noise, return_history=return_history)
 
     def decode(self, slot_output: SlotOutput) -> Any:
