@@ -547,7 +547,8 @@ def test_no_message_tells_a_password_or_a_query(answer, caplog):
     [
         "http://me:sekret@127.0.0.1:1/file?sekret",
         "http://me:sekret@host:port/file",
-        "http://me:sek/sekret@host/file",
+        "http://me:sekret/sekret@host/file",
+        "http://?sekret",
         "http://me:sekret@[::1/file",
         "http://me:sekret@" + "a" * 70 + ".invalid/file",
         "http://me:sekr\u00e9t\u20ac sekret@127.0.0.1:1/file",
