@@ -161,9 +161,14 @@ def test_a_mask_is_set_upright_too(tmp_path):
     assert np.array_equal(read_labels(tmp_path / "x.png"), np.rot90(LABELS, -1))
 
 
-def test_damaged_notes_do_not_make_a_picture_damaged(tmp_path):
-    Image.fromarray(COLOURS).save(tmp_path / "x.jpg", exif=b"Exif\0\0 this is no directory")
-    assert read_pixels(tmp_path / "x.jpg").shape == (6, 9, 3)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "notes", [b"this is no directory", b"II*\0", b"MM\0*\0\0\0\x08\0\x05\x01\x12"]
+)
+def test_damaged_notes_do_not_make_a_picture_damaged(tmp_path, suffix, notes):
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(COLOURS).save(path, exif=b"Exif\0\0" + notes)
+    assert read_pixels(path).shape == (6, 9, 3) and read_size(path) == (6, 9)
 
 
 BOMB = zlib.compress(bytes(8_000_000), 9)
