@@ -76,8 +76,10 @@ def draw_masks(
 
 def is_size(height: Any, width: Any) -> bool:
     """Whether these are the whole numbers of pixels of a picture that fits into memory."""
-    whole = all(type(side) is int and side >= 1 for side in (height, width))
-    return whole and height * width <= MOST_PIXELS
+    sides = (height, width)
+    if any(isinstance(side, bool) or not isinstance(side, int | np.integer) for side in sides):
+        return False
+    return min(sides) >= 1 and int(height) * int(width) <= MOST_PIXELS
 
 
 def _check_outline(outline: Any, height: int, width: int) -> list[list[float]] | dict[str, Any]:

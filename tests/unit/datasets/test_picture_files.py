@@ -161,9 +161,14 @@ def test_a_mask_is_set_upright_too(tmp_path):
     assert np.array_equal(read_labels(tmp_path / "x.png"), np.rot90(LABELS, -1))
 
 
-def test_damaged_notes_do_not_make_a_picture_damaged(tmp_path):
-    Image.fromarray(COLOURS).save(tmp_path / "x.jpg", exif=b"Exif\0\0 this is no directory")
-    assert read_pixels(tmp_path / "x.jpg").shape == (6, 9, 3)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "notes", [b"this is no directory", b"II*\0", b"MM\0*\0\0\0\x08\0\x05\x01\x12"]
+)
+def test_damaged_notes_do_not_make_a_picture_damaged(tmp_path, suffix, notes):
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(COLOURS).save(path, exif=b"Exif\0\0" + notes)
+    assert read_pixels(path).shape == (6, 9, 3) and read_size(path) == (6, 9)
 
 
 BOMB = zlib.compress(bytes(8_000_000), 9)
@@ -183,7 +188,6 @@ ROWS = [row.tobytes() for row in COLOURS]
         png(6, 9, 8, 2, ROWS, chunk(b"zTXt", b"k\0\0" + BOMB)),
         png(6, 9, 8, 2, ROWS, chunk(b"iTXt", b"k\0\1\0\0\0" + BOMB)),
         png(6, 9, 8, 2, ROWS, chunk(b"iCCP", b"k\0\0" + BOMB)),
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 6\n%%EndComments\nshowpage\n%%EOF\n",
         b"II*\0\x08\0\0\0\xff\xff" + bytes(30),
         b"BM" + bytes(60),
         b"GIF89a" + bytes(5),
@@ -197,6 +201,14 @@ def test_what_is_no_whole_picture_is_one_kind_of_error(tmp_path, content):
     for read in (read_pixels, read_labels):
         with pytest.raises(DatasetError, match=r"x\.png is damaged"):
             read(path)
+
+
+def test_a_program_that_draws_a_picture_is_not_run(tmp_path):
+    path = tmp_path / "x.png"
+    lines = ["%!PS-Adobe-3.0 EPSF-3.0", "%%BoundingBox: 0 0 9 6", "%%EndComments", "showpage"]
+    path.write_text("\n".join([*lines, "%%EOF", ""]))
+    with pytest.raises(DatasetError, match=r"x\.png .*EPS is a program"):
+        read_pixels(path)
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path):

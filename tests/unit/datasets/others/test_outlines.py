@@ -142,6 +142,11 @@ def test_a_picture_of_an_impossible_size_is_refused(size):
         draw_masks([triangle()], *size)
 
 
+def test_numpys_whole_numbers_are_sizes():
+    drawn = draw_masks([triangle()], np.int32(HEIGHT), np.uint8(WIDTH))
+    assert np.array_equal(drawn, draw(triangle()))
+
+
 def test_more_objects_than_a_byte_can_count_are_refused():
     assert draw(*[triangle()] * 255).max() == 255
     with pytest.raises(ValueError, match="256 objects, a mask holds at most 255: max_objects=255"):
