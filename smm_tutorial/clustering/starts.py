@@ -49,7 +49,8 @@ def check_weights(values: ArrayLike, num_components: int) -> np.ndarray:
     """
     weights = check_start("weights_init", values, (num_components,))
     rounding = find_rounding(values)
-    total = weights.sum()
+    with np.errstate(over="ignore"):
+        total = weights.sum()
     if (weights < 0).any() or not abs(total - 1) <= max(SUM_TOLERANCE, 10 * rounding):
         raise ValueError(
             f"weights_init must be >= 0 and sum to 1, got the smallest {weights.min():g} and "

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone
 
@@ -30,8 +31,10 @@ def test_a_seed_repeats_a_fit_and_the_global_generator_is_left_alone(model):
     global_state = np.random.get_state()[1].copy()
     np.testing.assert_array_equal(start_means(3), start_means(3))
     np.testing.assert_array_equal(start_means(3), start_means(np.random.default_rng(3)))
-    generator = np.random.default_rng(3)
-    assert not np.array_equal(start_means(generator), start_means(generator))
+    older = np.random.RandomState
+    np.testing.assert_array_equal(start_means(older(3)), start_means(older(3)))
+    for generator in (np.random.default_rng(3), older(3)):
+        assert not np.array_equal(start_means(generator), start_means(generator))
     np.testing.assert_array_equal(np.random.get_state()[1], global_state)
 
 
@@ -217,9 +220,106 @@ def test_starts_that_cannot_be_used(model, message):
         model.fit(GOOD)
 
 
-def test_points_may_be_lists_integers_or_single_precision():
-    expected = KMeans(2, init=GOOD[:2]).fit(GOOD).cluster_centers_
-    for points in (GOOD.tolist(), GOOD.astype(int), GOOD.astype(np.float32)):
-        np.testing.assert_array_equal(
-            KMeans(2, init=GOOD[:2]).fit(points).cluster_centers_, expected
-        )
+def masked(values):
+    values = np.ma.masked_array(values, mask=np.zeros(np.shape(values), bool))
+    values[(1,) * values.ndim] = np.ma.masked
+    return values
+
+
+def with_object(values, thing):
+    values = np.asarray(values).astype(object)
+    values[(1,) * values.ndim] = thing
+    return values
+
+
+def in_rows(values):
+    return [row for row in values]
+
+
+LOSSY = [
+    (masked, "is masked, and its mask would be lost.*compress_rows.*filled"),
+    (lambda values: in_rows(masked(values)), "is masked, and its mask would be lost"),
+    (lambda values: scipy.sparse.csr_matrix(np.atleast_2d(values)), "is sparse.*toarray"),
+    (lambda values: scipy.sparse.coo_array(np.atleast_2d(values)), "is sparse.*toarray"),
+    (lambda values: torch.tensor(values, requires_grad=True), "cannot be read.*detach"),
+    (lambda values: torch.tensor(values).to_sparse(), "cannot be read.*to_dense"),
+    (lambda values: torch.tensor(values).bfloat16(), "cannot be read.*BFloat16"),
+    (lambda values: [in_rows(values), [1.0]], "cannot be read.*inhomogeneous"),
+    (lambda values: np.asarray(values).astype(complex), "real numbers.*Complex data not supported"),
+    (lambda values: np.asarray(values).astype(str), "real numbers, got dtype <U"),
+    (lambda values: np.asarray(values).astype("M8[s]"), "real numbers, got dtype datetime64"),
+    (lambda values: with_object(values, "2"), "real numbers, got text"),
+    (lambda values: with_object(values, 10**400), "real numbers that float64 holds"),
+    (lambda values: with_object(values, None), "finite.*(nan|NaN)"),
+]
+all_lossy = pytest.mark.parametrize(("change", "message"), LOSSY, ids=[m for _, m in LOSSY])
+
+
+@every_model
+@all_lossy
+def test_points_that_would_lose_something_are_refused_to_fit_and_to_predict(model, change, message):
+    fitted = clone(model).fit(GOOD)
+    for ask in (clone(model).fit, fitted.predict, fitted.score):
+        with pytest.raises(ValueError, match=f"^X .*{message}"):
+            ask(change(GOOD))
+
+
+STARTS = {
+    "init": (KMeans(2), GOOD[:2]),
+    "means_init": (SoftKMeans(2), GOOD[:2]),
+    "weights_init": (GaussianMixtureEM(2), np.array([0.5, 0.5])),
+    "precisions_init": (GaussianMixtureEM(2, covariance_type="tied"), np.eye(2)),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+@all_lossy
+def test_starts_that_would_lose_something_are_refused_by_their_name(name, change, message):
+    model, values = STARTS[name]
+    with pytest.raises(ValueError, match=f"^{name} .*{message}"):
+        clone(model).set_params(**{name: change(values)}).fit(GOOD)
+
+
+@every_model
+@pytest.mark.parametrize("thing", [{}, 2j, object()], ids=type)
+def test_things_that_are_no_numbers_are_a_type_error(model, thing):
+    with pytest.raises(TypeError, match="^X must be real numbers: float"):
+        model.fit(with_object(GOOD, thing))
+
+
+def mapped_to_disk(values, folder):
+    path = folder / "points.npy"
+    np.save(path, values)
+    return np.load(path, mmap_mode="r")
+
+
+@every_model
+def test_points_may_be_in_any_container(model, tmp_path):
+    read_only = GOOD.copy()
+    read_only.flags.writeable = False
+    containers = [
+        *(GOOD.tolist(), tuple(map(tuple, GOOD)), in_rows(GOOD), GOOD.astype(int)),
+        *(GOOD.astype(np.float32), GOOD.astype(object), np.asfortranarray(GOOD), read_only),
+        *(GOOD[::-1][::-1], GOOD.astype(">f8"), mapped_to_disk(GOOD, tmp_path), memoryview(GOOD)),
+        *(torch.tensor(GOOD), torch.tensor(GOOD).half(), np.ma.masked_array(GOOD)),
+    ]
+    model = clone(model).set_params(random_state=0)
+    expected = model.fit(GOOD).history_[-1].means
+    before = GOOD.copy()
+    for points in containers:
+        means = model.fit(points).history_[-1].means
+        assert type(means) is np.ndarray and means.flags.writeable
+        np.testing.assert_array_equal(means, expected)
+        assert type(model.predict(points)) is np.ndarray
+    np.testing.assert_array_equal(GOOD, before)
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_starts_may_be_in_any_container(name):
+    model, values = STARTS[name]
+
+    def means(start):
+        return clone(model).set_params(**{name: start}, random_state=0).fit(GOOD).history_[-1].means
+
+    for start in (values.tolist(), tuple(values), torch.tensor(values), values.astype(np.float32)):
+        np.testing.assert_array_equal(means(start), means(values))
