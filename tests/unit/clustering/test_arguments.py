@@ -96,6 +96,7 @@ def test_predicting_before_fit_or_for_other_features(model):
         ),
         (GaussianMixtureEM(2, covariance_type=np.zeros(2)), "covariance_type .* got array"),
         (GaussianMixtureEM(0), "n_components must be a whole number of at least 1, got 0"),
+        (GaussianMixtureEM(2, tol=10**400), "tol must be a finite number .* an integer of"),
         (GaussianMixtureEM(2, tol=-1), "tol must be a finite number of at least 0, got -1"),
         (GaussianMixtureEM(2, reg_covar=np.nan), "reg_covar must be a finite number from 0 .* nan"),
         (GaussianMixtureEM(2, reg_covar=1e300), r"reg_covar must be .* to 1e\+200, got 1e\+300"),

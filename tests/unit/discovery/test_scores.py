@@ -173,11 +173,13 @@ def test_a_mixture_on_raw_pixels_finds_plain_squares():
 
 
 def test_a_mixture_on_raw_pixels_has_its_iterations_and_does_not_warn():
-    noise = torch.randint(256, (1, 3, 16, 16), generator=torch.Generator().manual_seed(0))
-    data = SceneImages(noise.to(torch.uint8), ["0.png"], "noise", "test", "CC0")
+    # Rings of grey: here EM needs more than 50 iterations.
+    y, x = torch.meshgrid(torch.arange(-12.0, 12), torch.arange(-12.0, 12), indexing="ij")
+    rings = (14 * torch.hypot(x, y)).to(torch.uint8).expand(1, 3, 24, 24)
+    data = SceneImages(rings, ["0.png"], "rings", "test", "CC0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert discovery.segment_pixels(data, num_clusters=8).shape == (1, 16, 16)
+        assert discovery.segment_pixels(data, num_clusters=8).shape == (1, 24, 24)
 
 
 def test_masks_are_needed_to_score():
