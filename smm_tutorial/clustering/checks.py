@@ -16,15 +16,13 @@ LARGEST_VARIANCE = LARGEST_VALUE**2
 SMALLEST_SPREAD = 1e-150  # float64 holds the square of a smaller number with fewer digits, or as 0
 
 
-def check_training_points(model: BaseEstimator, X: ArrayLike, num_components: int) -> np.ndarray:
-    """A float64 copy (N, D) of the points that `model` is fitted on; the model notes its features.
+def check_training_points(X: ArrayLike, num_components: int) -> np.ndarray:
+    """A float64 copy (N, D) of the points that a model is fitted on.
 
     ValueError unless they are finite, of moderate size, and N >= `num_components`. TypeError if
     they hold things that are no numbers.
     """
-    validate_data(model, X, skip_check_array=True, ensure_2d=False)  # notes feature_names_in_
     points = read_points(X)
-    model.n_features_in_ = points.shape[1]
     most = len(points)
     if most < num_components:
         raise ValueError(
@@ -32,6 +30,15 @@ def check_training_points(model: BaseEstimator, X: ArrayLike, num_components: in
             f"n_samples = {most}: ask for at most {most} components, or pass more points"
         )
     return points
+
+
+def note_features(model: BaseEstimator, X: ArrayLike, points: np.ndarray) -> None:
+    """Set `n_features_in_`, and `feature_names_in_` if X names its columns.
+
+    Done once a fit has succeeded, so that one that fails leaves an earlier model as it was.
+    """
+    validate_data(model, X, skip_check_array=True, ensure_2d=False)  # notes the names
+    model.n_features_in_ = points.shape[1]
 
 
 def check_new_points(model: BaseEstimator, X: ArrayLike) -> np.ndarray:
@@ -68,7 +75,8 @@ def read_points(X: ArrayLike) -> np.ndarray:
         if len(points) == 0:
             count, noun = len(points), "sample(s)"
         raise ValueError(
-            f"X is empty, {count} {noun} (shape={points.shape}) while a minimum of 1 is required."
+            f"X is empty, {count} {noun} (shape={points.shape}) while a minimum of 1 is required. "
+            "Pass at least one point with one feature"
         )
     # Always a copy: history_ keeps it, and the caller may change the original.
     points = to_float64("X", points)

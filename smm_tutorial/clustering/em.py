@@ -16,6 +16,7 @@ from smm_tutorial.clustering.checks import (
     check_real,
     check_training_points,
     make_generator,
+    note_features,
 )
 from smm_tutorial.clustering.em_steps import COVARIANCE_TYPES, Parameters, e_step, m_step, normalise
 from smm_tutorial.clustering.kmeans import k_means_plus_plus, run_lloyd, squared_distances
@@ -66,7 +67,7 @@ class _Mixture(DensityMixin, BaseEstimator):
         max_iter = check_whole("max_iter", self.max_iter, least=0)
         tol = check_real("tol", self.tol)
         generator = make_generator(self.random_state)
-        points = check_training_points(self, X, num_components)
+        points = check_training_points(X, num_components)
         parameters = self._choose_start(points, num_components, generator)
         history = []
         previous_bound = -np.inf
@@ -82,6 +83,7 @@ class _Mixture(DensityMixin, BaseEstimator):
         final_bound, _ = self._bounded_e_step(points, parameters)
         history.append(MixtureStep(*parameters, self.covariance_type, final_bound, points))
 
+        note_features(self, X, points)
         self.weights_, self.means_, self.covariances_ = parameters
         self.history_ = history
         self.converged_ = converged

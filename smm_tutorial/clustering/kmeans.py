@@ -21,6 +21,7 @@ from smm_tutorial.clustering.checks import (
     check_real,
     check_training_points,
     make_generator,
+    note_features,
 )
 from smm_tutorial.clustering.starts import check_means
 
@@ -169,10 +170,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         max_iter = check_whole("max_iter", self.max_iter, least=0)
         tol = check_real("tol", self.tol)
         generator = make_generator(self.random_state)
-        points = check_training_points(self, X, num_clusters)
+        points = check_training_points(X, num_clusters)
         means = self._choose_start(points, num_clusters, generator)
-        history, self.converged_ = run_lloyd(points, means, max_iter, tol)
+        history, converged = run_lloyd(points, means, max_iter, tol)
+        note_features(self, X, points)
         self.history_ = history
+        self.converged_ = converged
         self.n_iter_ = len(history) - 1
         self.cluster_centers_ = history[-1].means
         self.labels_ = history[-1].labels

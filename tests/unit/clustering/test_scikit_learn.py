@@ -117,6 +117,20 @@ def test_a_fitted_model_is_not_moved_by_new_settings(fitted, changed):
         assert model.bic(POINTS) == criterion
 
 
+@every_class
+def test_a_fit_that_fails_leaves_the_earlier_model_as_it_was(kind, frames):
+    model = kind(2, random_state=0).fit(Frame(POINTS, ["x", "y", "z"]))
+    before = dict(vars(model))
+    for points in (
+        POINTS[:1, :1],
+        Frame(POINTS[:, :1] * np.nan, ["w"]),
+        Frame(POINTS, [1, "y", 2]),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            model.fit(points)
+        assert vars(model) == before
+
+
 class Frame:
     """As much of a pandas DataFrame as scikit-learn reads of any: names of columns, and values."""
 
@@ -128,12 +142,18 @@ class Frame:
         return np.array(self.values, dtype=dtype)
 
 
+def read_columns(frame):
+    if not all(isinstance(name, str) for name in frame.columns):
+        raise TypeError("Feature names are only supported if all are strings")
+    return np.asarray(frame.columns, dtype=object)
+
+
 @pytest.fixture
 def frames(monkeypatch):
     """scikit-learn asks our frames for their names, whatever library of frames is installed."""
     monkeypatch.setattr(
         "sklearn.utils.validation._get_feature_names",
-        lambda X: np.asarray(X.columns, dtype=object) if isinstance(X, Frame) else None,
+        lambda X: read_columns(X) if isinstance(X, Frame) else None,
     )
 
 
