@@ -3,10 +3,12 @@
 Maps of owners are argmaxes; where one is enlarged, it is by nearest neighbour.
 """
 
+import warnings
 from typing import Literal
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from smm_tutorial.clustering import GaussianMixtureEM
@@ -103,7 +105,8 @@ def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tenso
     """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integers
     `(M, H, W)`.
 
-    What clustering does without learning: the first row of every table.
+    What clustering does without learning: the first row of every table. Each mixture has 50
+    iterations, whether EM has converged by then or not.
     """
     height, width = data.size
     y, x = np.mgrid[:height, :width].reshape(2, -1)
@@ -116,5 +119,7 @@ def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tenso
         mixture = GaussianMixtureEM(
             num_clusters, covariance_type="full", reg_covar=1e-4, random_state=seed, max_iter=50
         )
-        maps.append(mixture.fit(points).predict(points).reshape(height, width))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            maps.append(mixture.fit_predict(points).reshape(height, width))
     return torch.from_numpy(np.stack(maps))

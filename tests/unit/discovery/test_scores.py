@@ -172,6 +172,16 @@ def test_a_mixture_on_raw_pixels_finds_plain_squares():
     assert discovery.score(data, discovery.segment_pixels(data, num_clusters=3))["mbo"] > 0.7
 
 
+def test_a_mixture_on_raw_pixels_has_its_iterations_and_does_not_warn():
+    # Rings of grey: here EM needs more than 50 iterations.
+    y, x = torch.meshgrid(torch.arange(-12.0, 12), torch.arange(-12.0, 12), indexing="ij")
+    rings = (14 * torch.hypot(x, y)).to(torch.uint8).expand(1, 3, 24, 24)
+    data = SceneImages(rings, ["0.png"], "rings", "test", "CC0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert discovery.segment_pixels(data, num_clusters=8).shape == (1, 24, 24)
+
+
 def test_masks_are_needed_to_score():
     data = SceneImages(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), ["0.png"], "bare", "test", "CC0")
     for score in (discovery.score, discovery.score_with_errors, discovery.score_in_detail):
