@@ -1,7 +1,8 @@
 """Checks of arguments: a `ValueError` says what was given and what was expected."""
 
+import math
 import reprlib
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 SHOWN_LENGTH = 100  # characters of a value in a message
@@ -42,3 +43,21 @@ def check_whole(name: str, value: Any, least: int = 1, most: int | None = None) 
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} must be a whole number {bounds}, got {show_value(value)}")
     return int(value)
+
+
+def check_above_zero(name: str, value: Any) -> float:
+    """`value` as a `float`, where it is a finite number above 0, of Python or numpy; no boolean.
+
+    Raises `ValueError` otherwise.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a number above 0, got {show_value(value)}")
+    return float(value)
+
+
+def check_sizes(**sizes: Any) -> list[int]:
+    """Each argument as an `int` of at least 1, in their order. Raises `ValueError`, as
+    `check_whole`.
+    """
+    return [check_whole(name, size) for name, size in sizes.items()]

@@ -11,6 +11,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
@@ -60,10 +61,9 @@ def segment_by_all_masks(
             penalised likelihood.
 
     Raises:
-        ValueError: fewer than one start, or another selection.
+        ValueError: starts or slots that are no whole number of at least 1, or another selection.
     """
-    if starts < 1:
-        raise ValueError(f"starts must be at least 1, got {starts}")
+    starts = check_whole("starts", starts)
     check_choice("selection", selection, SELECTIONS)
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
@@ -97,7 +97,7 @@ def enlarge_owners(owners: Tensor, size: tuple[int, int]) -> Tensor:
     neighbour.
     """
     side = round(owners.shape[1] ** 0.5)
-    cells = owners.unflatten(1, (1, side, side)).double()  # slots' numbers are exact as floats
+    cells = owners.unflatten(1, (1, side, side)).float()  # slots' numbers are exact as floats
     return nn.functional.interpolate(cells, size, mode="nearest-exact").squeeze(1).long()
 
 

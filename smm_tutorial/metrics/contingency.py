@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.tensors import as_double
+
 #: Labels above this are renumbered first: sparse labels, such as packed colours, need small tables.
 LARGEST_PLAIN_LABEL = 255
 MOST_COUNTS = 2**27  # in a table: 1 GiB, of which the metrics make a few copies
@@ -17,9 +19,10 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
         predicted: integer map (B, H, W).
 
     Returns:
-        Counts (B, T, P), float64. Row 0 is the background, and row k is object k, even if no pixel
-        has that label. If a label exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label above 0
-        that occurs in the image. Columns likewise.
+        Counts (B, T, P), float64, on the maps' device, or on the CPU where that device knows no
+        float64. Row 0 is the background, and row k is object k, even if no pixel has that label. If
+        a label exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label above 0 that occurs in the
+        image. Columns likewise.
 
     Raises:
         ValueError: maps that are not (B, H, W), differ in shape or device, hold floats, masked or
@@ -49,7 +52,7 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
     row = image * num_true + true.to(dtype)  # (B, H, W)
     entry = row * num_predicted + predicted.to(dtype)  # (B, H, W): where each pixel is counted
     counts = torch.bincount(entry.flatten(), minlength=size)
-    return counts.view(len(true), num_true, num_predicted).double()  # (B, T, P)
+    return as_double(counts.view(len(true), num_true, num_predicted))  # (B, T, P)
 
 
 def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from smm_tutorial.checkpoints import CheckpointError
-from smm_tutorial.networks.encoders import ConvEncoder
+from smm_tutorial.networks.encoders import ConvEncoder, check_images
 from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
-from smm_tutorial.slots.base import SlotOutput, in_full_precision
+from smm_tutorial.slots.base import SlotOutput, check_noise, in_full_precision
 from smm_tutorial.slots.mixture import Projected, SlotMixture, log_joint
 
 IMAGE_SIZE = 128
@@ -123,13 +123,9 @@ class ReleasedSetPredictor(nn.Module):
         noise: `(B, 10, 128)`, for means and log standard deviations; drawn if not given.
 
         Raises:
-            ValueError: images or noise of another shape, or images beyond [0, 1].
+            ValueError: images or noise of another type or shape, or images beyond [0, 1].
         """
-        if images.ndim != 4 or images.shape[1:] != (3, IMAGE_SIZE, IMAGE_SIZE):
-            raise ValueError(
-                f"images must be (batch, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], got "
-                f"{tuple(images.shape)}: load the data with size={IMAGE_SIZE}, the whole frame"
-            )
+        check_images(images, IMAGE_SIZE, self.encoder.embed_positions.weight)
         low, high = images.aminmax()
         if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
             raise ValueError(
@@ -141,7 +137,8 @@ class ReleasedSetPredictor(nn.Module):
 
     def start_noise(self, batch: int, generator: torch.Generator) -> Tensor:
         """Noise `(B, 10, 128)` on the model's device; a seed gives the same on every device."""
-        noise = torch.randn(batch, NUM_SLOTS, 2 * DIM, generator=generator)
+        shape = (batch, NUM_SLOTS, 2 * DIM)
+        noise = torch.randn(shape, generator=generator, device=generator.device)
         return noise.to(next(self.parameters()).device)
 
 
@@ -204,7 +201,7 @@ class ReleasedSlots(nn.Module):
         means, log_scales, inputs = self.start(inputs, noise)
         start = (means, (2 * log_scales).exp())  # (B, K, D) each
         output = self.mixture(inputs, start=start, return_history=return_history)
-        log_scales = 0.5 * output.variances.log()  # (B, K, D)
+        log_scales = 0.5 * output.variances.log().to(output.means)  # (B, K, D)
         output.slots = self.read_out(torch.cat([output.means, log_scales], dim=2))  # (B, K, D)
         return output
 
@@ -232,10 +229,7 @@ class ImageStart(nn.Module):
         shape = (len(inputs), NUM_SLOTS, 2 * DIM)
         if noise is None:
             noise = torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
-        if noise.shape != shape:
-            raise ValueError(
-                f"noise must be (batch, slots, 2 slot_dim) = {shape}, got {tuple(noise.shape)}"
-            )
+        check_noise(noise, shape, "2 slot_dim")
         tokens = self.tokens.expand(len(inputs), -1, -1)  # (B, 2, D)
         joint = self.blocks(self.norm(torch.cat([tokens, inputs], dim=1)))  # (B, 2 + N, D)
         mean, log_scale, inputs = joint.split([1, 1, inputs.shape[1]], dim=1)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.arguments import check_above_zero, check_sizes, check_whole, show_value
+from tests.wrong_types import NO_NUMBERS
 
 DEEP = []
 for _ in range(100_000):
@@ -49,3 +50,22 @@ def test_bounds_are_named(value):
 )
 def test_a_message_shows_any_value_in_a_few_characters(value):
     assert 0 < len(show_value(value)) < 500
+
+
+def test_sizes_are_checked_together_and_come_in_their_order():
+    sizes = check_sizes(width=np.int64(3), height=2)
+    assert sizes == [3, 2] and all(type(size) is int for size in sizes)
+    with pytest.raises(ValueError, match="^height must be a whole number of at least 1, got 0$"):
+        check_sizes(width=3, height=0)
+
+
+@pytest.mark.parametrize("value", [0.5, 3, np.float32(0.5), np.int64(3), 1e-300])
+def test_numbers_above_zero_become_plain_floats(value):
+    number = check_above_zero("scale", value)
+    assert type(number) is float and number == value
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+def test_what_is_no_number_above_zero_is_refused_by_its_name(value):
+    with pytest.raises(ValueError, match="^scale must be a number above 0, got "):
+        check_above_zero("scale", value)

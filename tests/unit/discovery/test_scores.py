@@ -59,7 +59,7 @@ def test_of_several_starts_each_image_keeps_the_one_that_explains_its_pixels_bes
     found = discovery.segment(model, data, seed=3, masks="decoder", starts=3)
     assert torch.equal(found, torch.stack(expected))
     assert discovery.evaluate(model, data, starts=2)["starts"] == 2
-    with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="starts must be a whole number of at least 1, got 0"):
         discovery.segment(model, data, starts=0)
 
 
