@@ -2,15 +2,18 @@
 
 Every name that comes from outside (an archive, a manifest, a record) goes through `join_name`
 before anything is written or deleted under it, and through `check_name` before anything is read.
+JSON from outside goes through `read_json` or `parse_json`.
 """
 
 import errno
+import json
 import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -27,6 +30,10 @@ class ForeignNameError(ValueError):
 
 class FolderBusyError(RuntimeError):
     """A folder in which another process works."""
+
+
+class JsonError(ValueError):
+    """Text from outside that is not whole JSON, or that no program of ours would write."""
 
 
 def check_name(name: str) -> str:
@@ -63,6 +70,37 @@ def join_name(folder: Path, name: str) -> Path:
             f"{path} is refused: a link in {folder} leads out of it; remove the link"
         )
     return path
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON file at `path` holds; see `parse_json`.
+
+    Raises:
+        JsonError: the file is not whole JSON; the message names the file.
+        OSError: the file cannot be read.
+    """
+    return parse_json(Path(path).read_bytes(), str(path))
+
+
+def parse_json(content: str | bytes, source: str) -> Any:
+    """What JSON text holds. A byte order mark in front and UTF-16 (Windows writes both) are fine.
+
+    Args:
+        content: the text.
+        source: where it comes from, for the message.
+
+    Raises:
+        JsonError: the text is not whole JSON, is nested deeper than Python goes, or holds an
+            integer of thousands of digits. The message names the source.
+    """
+    try:
+        if isinstance(content, bytes):
+            content = content.decode(json.detect_encoding(content))
+        return json.loads(content.removeprefix("\ufeff"))
+    except RecursionError as error:
+        raise JsonError(f"{source} is nested too deeply to be read as JSON") from error
+    except ValueError as error:
+        raise JsonError(f"{source} is not whole JSON ({error})") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
