@@ -47,10 +47,12 @@ class Checkpoint(NamedTuple):
 def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
     """Writes tensors, record and their checksum to one safetensors file, atomically.
 
+    Tensors that share memory, such as tied weights, are stored once per name.
+
     Raises `CheckpointError` for a record that is too long to be read again.
     """
     path = Path(path)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    tensors = _part_memory(tensors)
     text = json.dumps(record)
     content = to_bytes(tensors, metadata={"record": text, "sha256": checksum(tensors, text)})
     if header_length(content) > MOST_HEADER_BYTES:
@@ -59,6 +61,20 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
             f"{len(text):,} characters. Leave out of it what belongs into files of its own"
         )
     files.write_atomically(path, content)
+
+
+def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, with their values in order and memory of their own: safetensors
+    writes memory as it lies.
+    """
+    parted: dict[str, Tensor] = {}
+    taken = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        parted[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return parted
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:

@@ -38,18 +38,17 @@ def test_signs_without_plain_letters_are_shown_as_codes(monkeypatch):
     assert status == 1 and r"there is no checkpoint 'r\xe9seau \U0001f642 \udcff'" in shown
 
 
-@pytest.fixture
-def errors(tmp_path, monkeypatch):
-    """A file for what goes to the console's error output."""
-    with open(tmp_path / "errors", "w+", buffering=1) as file:
-        monkeypatch.setattr(sys, "stderr", file)
-        yield file
+def open_for_errors(tmp_path, monkeypatch):
+    """A file that takes what goes to the error output, each line at once."""
+    file = open(tmp_path / "errors", "w+", buffering=1)
+    monkeypatch.setattr(sys, "stderr", file)
+    return file
 
 
-def test_a_pipe_that_nobody_reads_ends_the_command_quietly(monkeypatch, errors):
+def test_a_pipe_that_nobody_reads_ends_the_command_quietly(tmp_path, monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
-    with open(writer, "w") as output:
+    with open(writer, "w") as output, open_for_errors(tmp_path, monkeypatch) as errors:
         monkeypatch.setattr(sys, "stdout", output)
         assert cli.main(["report", "set-comparison"]) == 141
     # Closing the output has raised nothing: what it still held is gone.
@@ -57,14 +56,12 @@ def test_a_pipe_that_nobody_reads_ends_the_command_quietly(monkeypatch, errors):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
-def test_a_full_disk_is_one_line(monkeypatch, errors):
-    output = open("/dev/full", "w")
-    monkeypatch.setattr(sys, "stdout", output)
-    assert cli.main(["report", "set-comparison"]) == 1
-    errors.seek(0)
-    assert errors.read() == "smm-tutorial: [Errno 28] No space left on device\n"
-    with pytest.raises(OSError):
-        output.close()
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", open("/dev/full", "w"))
+    with open_for_errors(tmp_path, monkeypatch) as errors:
+        assert cli.main(["report", "set-comparison"]) == 1
+        errors.seek(0)
+        assert errors.read() == "smm-tutorial: [Errno 28] No space left on device\n"
 
 
 def test_without_a_console_the_command_still_runs(monkeypatch):
