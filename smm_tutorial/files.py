@@ -59,6 +59,20 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_plain_name(name: str) -> str:
+    """The name, if it names one visible file in a folder, as the name of a record does.
+
+    Raises:
+        ForeignNameError: as `check_name`, or the name has a "/" or begins with a dot.
+    """
+    if "/" in check_name(name) or name.startswith("."):
+        raise ForeignNameError(
+            f"{name[:200]!r} is refused as a file's name: it must have no '/' and not begin with "
+            "a dot"
+        )
+    return name
+
+
 def join_name(folder: Path, name: str) -> Path:
     """Where a file of this name lies in the folder, to be written or deleted.
 

@@ -1,5 +1,6 @@
 """Object discovery from the command line: train, evaluate, report, and what is kept where."""
 
+import argparse
 import json
 import threading
 from dataclasses import asdict
@@ -103,6 +104,57 @@ def test_a_run_here_is_found_by_its_name_or_its_file(toy_data, capsys):
     assert scores["command"] == command
 
 
+@pytest.mark.parametrize(
+    ("options", "recorded"),
+    [
+        (["--root", "."], "--root PATH"),
+        (["--root", "e"], "--root PATH"),
+        (["--root=some where"], "--root PATH"),
+        (["--roo", "evaluate"], "--root PATH"),
+        (["--sel", "bic", "--star=8"], "--starts 8 --selection bic"),
+        (["--seed", "3", "--data", "stacks"], "--data stacks --seed 3"),
+    ],
+)
+def test_a_record_names_the_command_and_no_folder_of_this_machine(
+    toy_data, monkeypatch, options, recorded
+):
+    def watched(what, data, root, seed, command, starts, selection):
+        raise ValueError(command)
+
+    monkeypatch.setattr(discovery, "score_by_name", watched)
+    with pytest.raises(ValueError) as seen:
+        cli.evaluate.evaluate_model(parse(["evaluate", "untrained", *options]), "")
+    assert str(seen.value) == f"smm-tutorial evaluate untrained {recorded}"
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser()
+    cli.evaluate.add_to(parser.add_subparsers())
+    return parser.parse_args(arguments)
+
+
+def test_scores_that_others_keep_in_the_meantime_stay(toy_data):
+    assert cli.main([*TRAIN, "--steps", "1", "--keep"]) == 0
+    one = discovery.score_by_name(NAME, "stacks", None, 0, "one")
+    other = discovery.score_by_name(NAME, "clevr-tex", None, 0, "other")
+    for record, scores in (one, other):
+        results.keep_scores(record, scores)
+    assert sets_of(results.read_record(NAME)) == ["clevr6", "stacks", "clevr-tex"]
+
+
+@pytest.mark.parametrize("name", ["../../outside", "{folder}/outside", "a/b", "..", ".hidden", ""])
+def test_a_checkpoint_whose_record_is_named_elsewhere_writes_nothing(toy_data, capsys, name):
+    assert cli.main([*TRAIN, "--steps", "1"]) == 0
+    file = paths.runs_dir() / NAME / f"{NAME}.safetensors"
+    tensors, record = checkpoints.read(file)
+    record["name"] = name.format(folder=toy_data.parent)
+    checkpoints.write(toy_data / "foreign.safetensors", tensors, record)
+    before = sorted(toy_data.parent.rglob("*"))
+    assert cli.main(["evaluate", str(toy_data / "foreign.safetensors"), "--keep"]) == 1
+    assert "is refused as a file's name" in capsys.readouterr().err
+    assert sorted(toy_data.parent.rglob("*")) == before
+
+
 def test_only_object_discovery_is_scored_by_masks(toy_data):
     config = SetPredictionConfig(
         image_size=16, slot_dim=8, encoder_channels=8, convolutions="light"
@@ -114,7 +166,7 @@ def test_only_object_discovery_is_scored_by_masks(toy_data):
         checkpoints.CheckpointError,
         match="sets is a SetPredictor, but only models of object discovery",
     ):
-        discovery.evaluated_record("sets", "clevr6", None, 0, "")
+        discovery.score_by_name("sets", "clevr6", None, 0, "")
 
 
 def test_a_run_has_one_purpose(toy_data, capsys):
