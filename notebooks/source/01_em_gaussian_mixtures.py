@@ -980,10 +980,10 @@ row = [figures.to_picture(scenes.images[1] / 255)]
 titles = ["input"]
 for t in (0, 2, 5, 10, mixture.n_iter_):
     owners = mixture.history_[t].responsibilities.argmax(axis=1)
-    row.append(figures.color_map(torch.from_numpy(owners.reshape(32, 32))))
+    row.append(figures.slot_map(torch.from_numpy(owners.reshape(32, 32))))
     titles.append(f"iteration {t}")
 
-row.append(figures.color_map(scenes.masks[1]))
+row.append(figures.label_map(scenes.masks[1]))
 show(
     figures.picture_rows_figure([row], [*titles, "true"]),
     alt="A scene, its segments over the iterations, and the true masks: "
@@ -1016,8 +1016,8 @@ assert torch.equal(segmentation, discovery.segment_pixels(scenes, num_clusters=7
 
 # %%
 images = [figures.to_picture(image) for image in scenes.batch(slice(0, 6)).images]
-true_maps = [figures.color_map(each) for each in scenes.masks[:6]]
-maps = [figures.color_map(each) for each in segmentation[:6]]
+true_maps = [figures.label_map(each) for each in scenes.masks[:6]]
+maps = [figures.slot_map(each) for each in segmentation[:6]]
 titles = [f"scene {index}" for index in range(6)]
 title = "scene, true masks, mixture's segments"
 show(

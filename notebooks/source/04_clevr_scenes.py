@@ -74,7 +74,7 @@ import torch
 
 from smm_tutorial import datasets, figures
 from smm_tutorial.exercises import exercise, hint, solution
-from smm_tutorial.figures import color_map, show, to_picture
+from smm_tutorial.figures import label_map, show, to_picture
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene, render, scene_masks
 
@@ -398,7 +398,7 @@ normals /= np.linalg.norm(normals, axis=2, keepdims=True)
 panels = {
     "distance": nearest,
     "normals (as colours)": (normals + 1) / 2,
-    "mask": color_map(torch.tensor(mask)),
+    "mask": label_map(torch.tensor(mask)),
 }
 figure = figures.pictures_figure(panels.items(), columns=3)
 alt = (
@@ -712,7 +712,7 @@ for index in (34, 17, 29, 55):
     labels = compute_mask(test.records[index])
     picture = to_picture(test.images[index] / 255)
     gray = picture.mean(axis=2, keepdims=True)
-    tinted = (0.6 * gray + 0.6 * color_map(labels)).clip(0, 1)
+    tinted = (0.6 * gray + 0.6 * label_map(labels)).clip(0, 1)
     tinted = np.where(labels[:, :, None] > 0, tinted, picture)
     pictures += [(f"scene {index}", picture), (f"scene {index}, masks", tinted)]
 figure = figures.pictures_figure(pictures, columns=4, width=1.8)
@@ -758,7 +758,7 @@ def load_real_pictures(count):
 if real := load_real_pictures(4):
     named = zip(real.filenames, real.images, strict=True)
     pictures = [(name, to_picture(image / 255)) for name, image in named]
-    pictures += [("its masks", color_map(labels.long())) for labels in real.masks]
+    pictures += [("its masks", label_map(labels.long())) for labels in real.masks]
     figure = figures.pictures_figure(pictures, columns=len(real))
     alt = "Pictures of CLEVR v1.0 in the paper's crop, and below each the masks "
     show(figure, alt=alt + "computed from its record.")
@@ -853,7 +853,7 @@ torch.testing.assert_close(halved, small.masks[34])  # as the library does
 nearest = torch.tensor(shrink_mask(mask.numpy(), 4))
 means = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0].round()
 masks = {"64 x 64": mask, "nearest, 16 x 16": nearest, "mean of labels, 16 x 16": means}
-pictures = [(name, color_map(labels.long())) for name, labels in masks.items()]
+pictures = [(name, label_map(labels.long())) for name, labels in masks.items()]
 figure = figures.pictures_figure(pictures, columns=3)
 alt = (
     "One mask three times: whole; small by nearest neighbour; small by means, where "
@@ -994,7 +994,7 @@ for camouflage in ("none", "ground"):
     drawn = textured_scene(np.random.default_rng(5), camouflage=camouflage)
     images, masks = render([drawn], 90, 120, samples=4)
     pictures.append((f"camouflage: {camouflage}", to_picture(images[0])))
-    pictures.append(("its mask", color_map(masks[0])))
+    pictures.append(("its mask", label_map(masks[0])))
 figure = figures.pictures_figure(pictures, columns=4)
 alt = (
     "A textured scene and one in camouflage, each with its mask: without the mask the "

@@ -34,7 +34,13 @@ from smm_tutorial.figures.matching import (
     permutations_figure,
     reductions_figure,
 )
-from smm_tutorial.figures.palette import SLOT_COLORS, color_map, component_colors, slot_color
+from smm_tutorial.figures.palette import (
+    SLOT_COLORS,
+    component_colors,
+    label_map,
+    slot_color,
+    slot_map,
+)
 from smm_tutorial.figures.pictures import (
     contact_sheet_figure,
     picture_rows_figure,
@@ -74,7 +80,6 @@ __all__ = [
     "SetStep",
     "architecture_figure",
     "clusterings_figure",
-    "color_map",
     "comparison_figure",
     "component_colors",
     "contact_sheet_figure",
@@ -89,6 +94,7 @@ __all__ = [
     "errors_figure",
     "iterations_figure",
     "judged_scene_figure",
+    "label_map",
     "lamp_figure",
     "length_figure",
     "log_figure",
@@ -113,6 +119,7 @@ __all__ = [
     "show_film",
     "sizes_figure",
     "slot_color",
+    "slot_map",
     "slot_step_figure",
     "steps_figure",
     "surgery_figure",

@@ -7,10 +7,10 @@
 # ---
 
 # %% [markdown]
-# # 06 · Set prediction
+# # 07 · Set prediction
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/06_set_prediction.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/06_set_prediction.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/07_set_prediction.ipynb)
+# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/07_set_prediction.py)
 #
 # **What you will do.** Build a loss for sets, which have no order; match slots with objects by hand; train a network that
 # says what is where; judge it by average precision (AP), built up step by step; and find out what that number rewards.
