@@ -991,7 +991,7 @@ show(
 )
 
 # %% [markdown]
-# The colours of segments and of true masks are numbered apart: compare shapes. Nobody told it what an object is, and yet
+# The same colour in two rows does not mean the same thing: compare shapes. Grey is the ground in true masks. Nobody told it what an object is, and yet
 # objects of a strong colour come out. Two things of one colour share a component; the ground, a ramp of greys, takes
 # several. Now all twelve scenes. The library has the
 # same few lines as `discovery.segment_pixels`; first, that they agree.
@@ -1045,9 +1045,11 @@ for name, values in {"FG-ARI": fg_ari, "mBO": mbo}.items():
 
 # %%
 worst = fg_ari.argmin().item()
-maps = {"true": true[[worst]], "mixture": segmentation[[worst]]}
+maps = {"mixture": segmentation[[worst]]}
 show(
-    figures.comparison_figure(scenes.batch([worst]).images, maps),
+    figures.comparison_figure(
+        scenes.batch([worst]).images, maps, true=scenes.masks[[worst]]
+    ),
     alt="The scene with the lowest FG-ARI: input, true masks, and the segments; "
     "one of them holds two objects.",
 )
