@@ -17,6 +17,7 @@ from smm_tutorial.figures.clustering import (
     steps_figure,
     temperature_figure,
 )
+from smm_tutorial.figures.diagrams import slot_attention_diagram, slot_mixture_diagram
 from smm_tutorial.figures.discovery import (
     architecture_figure,
     comparison_figure,
@@ -118,8 +119,10 @@ __all__ = [
     "show",
     "show_film",
     "sizes_figure",
+    "slot_attention_diagram",
     "slot_color",
     "slot_map",
+    "slot_mixture_diagram",
     "slot_step_figure",
     "steps_figure",
     "surgery_figure",
