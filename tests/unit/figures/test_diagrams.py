@@ -1,4 +1,4 @@
-"""Diagrams of the slot modules: every box and every shape is named, and nothing leaves the paper."""
+"""Diagrams of the slot modules: boxes and shapes have names, and nothing leaves the paper."""
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
