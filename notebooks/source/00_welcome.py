@@ -200,7 +200,8 @@ assert (np.array(pixels) > untrained).all()
 # The trained model beats the clustering of raw pixels, which learns nothing. It is one run with one seed, so this table
 # does not compare it with other models. [Notebook 06](06_judging_slots.ipynb) does: it has the comparison with Slot Attention, the
 # failures, and scenes of a kind that the model never saw.
-#
+
+# %% [markdown]
 # ## How exercises work
 #
 # From notebook 01 on, some cells are exercises. Such a cell begins with `@exercise(...)`, and its function ends with `...`.

@@ -562,7 +562,9 @@ for row in responsibilities:
 # %% [markdown]
 # Your function, scipy's `logsumexp` and the library's `normalise` agree. The slot modules of notebooks 02 and 03 use the same
 # trick, since a softmax is `exp(a - log_sum_exp(a))`.
-#
+
+
+# %% [markdown]
 # ## The two steps of EM
 #
 # EM climbs the bound in turns.

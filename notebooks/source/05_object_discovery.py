@@ -203,8 +203,9 @@ print("weights in the first scene:", " ".join(f"{w:.2f}" for w in largest_first)
 # %% [markdown]
 # ## The model on one page
 #
-# Here is the whole model. Compare each line with the sections above. `gradient="last"` sends the gradient through the last
-# iteration only, as notebook 03 explains. The number of slots may differ from call to call: `noise` decides it.
+# Here is the whole model. Compare each line with the sections above. The slot options are the two that you know, and
+# `gradient="last"`, which sends the gradient through the last iteration only (notebook 03 explains it). The number of slots may
+# differ from call to call: `noise` decides it.
 
 # %%
 from torch import nn
@@ -217,17 +218,10 @@ class Autoencoder(nn.Module):
         super().__init__()
         size, channels = c.image_size, c.encoder_channels
         self.encoder = ConvEncoder(size, channels, c.encoder_stride)
-        start = {"initialisation": "clustering", "normalisation": "inputs"}
-        self.slots = SlotMixture(
-            c.num_slots,
-            channels,
-            c.slot_dim,
-            c.num_iterations,
-            gradient="last",
-            **start,
-        )
-        width = self.slots.output_dim
-        self.decoder = BroadcastDecoder(width, size, c.decoder_channels, c.decoder_grid)
+        sizes = c.num_slots, channels, c.slot_dim, c.num_iterations
+        self.slots = SlotMixture(*sizes, **c.slot_options)
+        sizes = self.slots.output_dim, size, c.decoder_channels, c.decoder_grid
+        self.decoder = BroadcastDecoder(*sizes)
 
     def forward(self, images, noise):
         inputs = self.encoder(images)  # (B, N, channels)
@@ -254,6 +248,7 @@ with torch.no_grad():
 torch.testing.assert_close(paintings, output.reconstructions)
 torch.testing.assert_close(log_masks, output.log_masks)
 parameters = sum(parameter.numel() for parameter in by_hand.parameters())
+print("slot options:", config.slot_options)
 print(f"{parameters:,} parameters; paintings and masks equal the library's")
 
 # %% [markdown]

@@ -594,6 +594,9 @@ Markdown(discovery.full_comparison_report())
 #
 # So variances in the slots help the decoder. They help more than wider slots. We have not shown that the mixture helps on its
 # own.
+
+# %% [markdown]
+# Two more readings:
 #
 # - **With both remedies.** Look for "best of 8 starts, slots by BIC" in the other tables. Slot Attention gains far more from
 #   them than SMM does, and most of SMM's lead is gone. So SMM's advantage is mainly this: from a *single* start it ends less
