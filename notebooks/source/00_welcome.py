@@ -12,14 +12,15 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/00_welcome.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/00_welcome.py)
 #
-# **What you will do.** Check your machine, then watch a trained Slot Mixture Module (SMM) take pictures apart into
-# objects that nobody told it about.
+# **What you will do.** Check your machine. Then watch a trained model take pictures apart into objects. Nobody told the model
+# what an object is. Its core is the Slot Mixture Module (SMM), which this course builds from the ground up.
 #
-# **What you will be able to do.** Say what this course builds, and whether your machine is ready for it.
+# **What you will be able to do.** Say what this course builds, and how its exercises work. Say whether your machine is
+# ready for it.
 #
-# **What you need.** Python. No GPU, no download: pictures and weights came with the course.
+# **What you need.** Python. You need no GPU and no download: the pictures and the weights came with the course.
 #
-# **Minutes.** Laptop 3, GPU 3.
+# **Minutes.** Laptop 10, GPU 10.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.
@@ -49,34 +50,39 @@ from smm_tutorial.course.dependencies import install_missing
 install_missing()  # leaves torch and numpy as they are
 
 # %% [markdown]
+# You can skip the cell above. It only finds the course's library.
+#
 # ## Is your machine ready?
 #
-# The course chooses its sizes by a *profile*: `laptop` and `gpu` by the hardware, `ci` and `paper` on request
-# (environment variable `SMM_PROFILE`).
+# The course chooses its sizes by a *profile*. Your hardware decides between `laptop` and `gpu`. The environment variable
+# `SMM_PROFILE` can ask for another one, such as `ci`, the smallest.
 
 # %%
 import platform
 
-import numpy
+import numpy as np
 import torch
 
 from smm_tutorial.profiles import current_profile
 
-python = platform.python_version()
+profile = current_profile()
 gpu = "none, and none is needed"
 if torch.cuda.is_available():
     gpu = torch.cuda.get_device_name()
-
-print(f"Python {python}, numpy {numpy.__version__}, torch {torch.__version__}")
+print(f"Python {platform.python_version()}, numpy {np.__version__}")
+print(f"torch {torch.__version__}")
 print("GPU:", gpu)
-print("profile:", current_profile().name)
+print("profile:", profile.name)
 
 # %% [markdown]
 # ## The pictures
 #
-# CLEVR is the field's drosophila: cubes, spheres and cylinders on grey ground, two sizes, two materials, eight
-# colours. The course comes with its own scenes by CLEVR's rules, drawn by its own ray tracer (notebook 04 builds it),
-# with at most six objects each. They are small, so that a laptop can learn from them.
+# CLEVR is the standard toy data set of this field. Its pictures show cubes, spheres and cylinders on a grey ground. The
+# objects have two sizes, two materials and eight colours.
+#
+# The course comes with scenes of its own that follow CLEVR's rules. A program draws them, and [notebook
+# 04](04_clevr_scenes.ipynb) builds it. Each scene has three to six objects. The pictures are small, so a laptop can learn
+# from them.
 
 # %%
 from smm_tutorial import checkpoints, datasets, figures
@@ -86,29 +92,37 @@ model, record = checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0")
 scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
 images, masks = scenes.batch(slice(0, 6))
 shape = tuple(images.shape)
-print(f"{len(scenes)} test scenes; a batch of images is {shape}, values in [0, 1]")
+print(f"{len(scenes)} test scenes; six images have the shape {shape}, values 0 to 1")
 
 # %%
 pictures = [figures.to_picture(image) for image in images]
-maps = [figures.color_map(mask) for mask in masks]
+maps = [figures.label_map(mask) for mask in masks]
 titles = [f"scene {index}" for index in range(6)]
 title = "Scenes and their true masks"
 show(
     figures.picture_rows_figure([pictures, maps], titles, title),
-    alt="Top: six small CLEVR pictures. Below each, its true mask, "
-    "one colour an object and grey for the ground.",
+    alt="Top row: six small pictures with cubes, spheres and cylinders. Below each "
+    "picture its true mask: one colour per object, grey for the ground.",
 )
 
 # %% [markdown]
-# ## A model that was never told what an object is
+# The lower row shows the *true masks*: which object does each pixel belong to? The colour of a mask has nothing to do
+# with the colour of the object. Grey is the ground.
 #
-# The network you just loaded saw pictures only, no masks and no labels. It squeezes each picture through a few
-# *slots*. Every slot is a Gaussian cluster of image features: a mean, a variance and a weight. From each slot alone a
-# small decoder paints a picture and a mask, and the painted pictures together must give back the input. That was
-# nearly all the teaching (a small price keeps slots from painting more than they need).
+# ## A model that learned from pictures alone
 #
-# What do the slots hold? One picture a row: input, reconstruction, the slot responsible for every pixel, then each
-# slot's painting through its mask.
+# The model saw pictures only. It saw no masks and no names of objects. It works in three steps:
+#
+# 1. An encoder turns the picture into many short vectors, one for each small cell of the picture.
+# 2. The Slot Mixture Module gathers these vectors in seven *slots*. A slot is a Gaussian cluster: it has a mean, a variance
+#    and a weight.
+# 3. A decoder looks at one slot at a time. It paints a picture and says which part of the whole picture that slot wants.
+#    All parts together must give back the input.
+#
+# What does each slot hold? Each row of the figure is one scene. You see the input, the model's reconstruction, the slot that
+# owns each pixel, and then what each slot paints.
+#
+# **Predict first.** There are seven slots and at most six objects. What will the seventh slot paint?
 
 # %%
 with torch.no_grad():
@@ -117,67 +131,107 @@ with torch.no_grad():
 
 show(
     figures.decomposition_figure(images, output),
-    alt="Six scenes taken apart: one slot paints the ground, "
-    "most others one object each; a few share one.",
+    alt="Six scenes, one per row. In each, one slot paints the ground. Most other "
+    "slots paint one object each, some paint nothing, and a few objects are shared.",
 )
 
 # %% [markdown]
-# ## How it gets there
+# One slot paints the ground. Most objects have a slot of their own, and slots that are left over paint nothing. The model also
+# makes mistakes: look for an object that two slots share, and for two objects in one slot.
 #
-# A slot starts from noise around a learned start. A few rounds of clustering follow: inputs are shared out among
-# slots, slots move to what they hold. Here are the shares, cell by cell of a 24 x 24 grid, after each round.
+# ## How the slots find their objects
+#
+# Slots start at random. Then the module repeats two steps. It shares the cells out among the slots, and it moves each slot
+# to the cells that it holds. The figure shows the sharing after each repetition, for each cell of a 24 x 24 grid. If
+# several slots claim a cell, their colours are mixed.
 
 # %%
 show(
     figures.iterations_figure(images, output.slot_output.history),
-    alt="For six scenes, the owner of each feature cell after each iteration: "
-    "blurred at first, then by object.",
+    alt="Six scenes, one per row, and one column per repetition. The first column is "
+    "a blur of mixed colours. In the last column most objects have one colour.",
 )
+side = round(output.slot_output.responsibilities.shape[1] ** 0.5)
+print(f"{side} x {side} cells, {len(output.slot_output.history)} repetitions")
 
 # %% [markdown]
-# ## How good is that?
+# ## How good is it?
 #
-# *FG-ARI* asks whether pixels of one object end up in one slot, looking at true objects alone. *mBO* (mean best
-# overlap) asks how well the best slot's mask fits each object, background and all. 1 is perfect in both. The table
-# comes from the records of the runs; the last line below scores this very model, here and now.
+# We use two scores. Both are 1 for perfect masks.
+#
+# - **FG-ARI**: are the pixels of one object together in one slot? It looks at pixels of objects only (*FG* stands for
+#   *foreground*).
+# - **mBO** (mean best overlap): how well does the best slot fit each object? A slot that also covers ground fits badly.
+#
+# The next cell scores the model now, on a few test scenes. Then it prints three rows from the records of earlier runs, on all
+# test scenes.
 
 # %%
 from IPython.display import Markdown
 
-from smm_tutorial import discovery
+from smm_tutorial import discovery, results
 
-Markdown(discovery.showcase_table())
+shown = scenes.subset(range(profile.shown_scenes))
+scores = discovery.score(shown, discovery.segment(model, shown))
+now = f"FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}"
+print(f"scored now on {len(shown)} test scenes: {now}")
+rows, by_title = [["model", "FG-ARI", "mBO"]], {}
+names = {
+    "discovery-pixels": "clustering of raw pixels",
+    "discovery-untrained": "this model, untrained",
+    record["name"]: "this model, trained",
+}
+for name, title in names.items():
+    found = results.find_scores(results.read_record(name), "clevr6")
+    by_title[title] = [found["fg_ari"], found["mbo"]]
+    rows.append([title, *(f"{score:.3f}" for score in by_title[title])])
+Markdown(results.markdown_table(rows))
 
 # %%
-shown = scenes.subset(range(current_profile().shown_scenes))
-scores = discovery.score(shown, discovery.segment(model, shown))
-fg_ari, mbo = scores["fg_ari"], scores["mbo"]
-print(f"scored now on {len(shown)} test scenes: FG-ARI {fg_ari:.3f}, mBO {mbo:.3f}")
-
-# This is what the record says, give or take the few scenes of this profile.
-assert mbo > 0.5
+trained = results.read_record(record["name"])
+minutes, steps = trained["minutes"], trained["step"]
+hardware = results.describe_hardware(trained)
+print(f"The training took {steps:,} steps, {minutes:.0f} minutes on {hardware}.")
+pixels, untrained, after_training = by_title.values()
+assert (np.array(after_training) > pixels).all()
+assert (np.array(pixels) > untrained).all()
 
 # %% [markdown]
-# Read the table with care. All its lines of the trained model are one run with one seed: the last column says how long it
-# took, and on what. Nothing here compares it with another slot module yet. But it is well ahead of a mixture on raw pixels, which learned nothing, and it
-# takes the scenes of another renderer apart as well as ours. What it still gets wrong, notebook 05 shows.
+# The trained model beats the clustering of raw pixels, which learns nothing. It is one run with one seed, so this table
+# does not compare it with other models. [Notebook 06](06_judging_slots.ipynb) does: it has the comparison with Slot Attention, the
+# failures, and scenes of a kind that the model never saw.
+
+# %% [markdown]
+# ## How exercises work
+#
+# From notebook 01 on, some cells are exercises. Such a cell begins with `@exercise(...)`, and its function ends with `...`.
+#
+# 1. Replace `...` by your code, and run the cell. A box below it says "Right", or it says on which case your result differs.
+# 2. `hint("name of the exercise")` shows a hint. Run it again for the second hint. `solution("name of the exercise")` shows
+#    our answer.
+# 3. If you leave an exercise open, or it is not right yet, the cells below use our answer. So the rest of the notebook
+#    always runs.
+#
+# "**Predict first.**" asks you to guess before you run the next cell. The text after that cell gives the answer.
 #
 # ## Where to go from here
 #
 # | notebook | what happens there |
 # | --- | --- |
 # | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | k-means, soft k-means and EM by hand |
-# | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | soft k-means turns into Slot Attention |
+# | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | soft k-means becomes Slot Attention |
 # | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | slots as Gaussian clusters: derived, coded, compared |
-# | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | records, camera, a ray tracer, masks: the data, made by hand |
-# | [05 · Object discovery](05_object_discovery.ipynb) | the model above: built, trained, measured, shown where it fails |
-# | [06 · Set prediction](06_set_prediction.ipynb) | the same slots say what is where: set losses, matching, average precision |
+# | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | records, camera, a ray tracer, masks: how the data are made |
+# | [05 · Object discovery](05_object_discovery.ipynb) | the model above: written, trained, taken apart |
+# | [06 · Judging slots](06_judging_slots.ipynb) | metrics, failures, new kinds of scenes, SMM against Slot Attention |
+# | [07 · Set prediction](07_set_prediction.ipynb) | slots that say what is where: matching, set losses, average precision |
 
 # %% [markdown]
 # ## Summary
 #
-# A Slot Mixture Module clusters image features into slots; a decoder must rebuild the picture from them; objects come
-# out, though nobody named any. Everything here ran on your machine, from files that came with the course.
+# - A Slot Mixture Module gathers the features of a picture in slots. A decoder must rebuild the picture from the slots.
+# - Objects come out, although nobody named any.
+# - Everything here ran on your machine, from files that came with the course.
 #
 # ## Further reading
 #

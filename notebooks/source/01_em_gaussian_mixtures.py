@@ -12,15 +12,16 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/01_em_gaussian_mixtures.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/01_em_gaussian_mixtures.py)
 #
-# **What you will do.** Group points by k-means, soften it, and arrive at expectation-maximisation (EM) for mixtures of
-# Gaussians: derived, written by hand, and held to scikit-learn's numbers. At the end, take a picture apart with it.
+# **What you will do.** Group points with k-means. Make k-means soft, and arrive at expectation-maximisation (EM) for mixtures
+# of Gaussians. You derive EM, write it by hand, and compare every step with scikit-learn. At the end, you take a picture
+# apart with it.
 #
-# **What you will be able to do.** Write EM from memory, say why every step raises the likelihood, and know its three
-# ways to fail: underflow, a poor local optimum, a collapsed component.
+# **What you will be able to do.** Write EM from memory. Say why no step lowers the likelihood. Recognise its three ways to fail:
+# underflow, a poor local optimum, a collapsed component.
 #
 # **What you need.** Linear algebra, Bayes' rule, arrays in numpy. No GPU.
 #
-# **Minutes.** Laptop 80, GPU 80.
+# **Minutes.** Laptop 120, GPU 120.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.
@@ -50,9 +51,24 @@ from smm_tutorial.course.dependencies import install_missing
 install_missing()  # leaves torch and numpy as they are
 
 # %% [markdown]
-# ## Points to take apart
+# (You can skip the cell above. It only finds the course's library.)
 #
-# Three groups in the plane: two slanted sticks side by side, and a round cloud.
+# ## Points to group
+#
+# | symbol | meaning | in code |
+# | --- | --- | --- |
+# | $x_n$, $N$, $D$ | point number $n$ of $N$ points; a point has $D$ features | `points` (N, D) |
+# | $K$, $\mu_k$ | number of groups; mean of group $k$ | `means` (K, D) |
+# | $z_n$ | label of point $n$: the number of its group | `labels` (N,) |
+# | $r_{nk}$ | share of point $n$ that belongs to group $k$; the shares of a point sum to 1 | `shares` (N, K) |
+# | $T$ | temperature of soft k-means | `temperature` |
+# | $w_k$ | weight of component $k$ of a mixture; weights sum to 1 | `weights` (K,) |
+# | $\Sigma_k$, $v_k$ | covariance of component $k$; its diagonal | `covariances`, `variances` |
+# | $\ell$ | mean over points of the log-likelihood | `score`, `lower_bound` |
+#
+# A log-likelihood with the natural logarithm has the unit *nat*.
+#
+# Here are three groups in the plane: two slanted sticks side by side, and a round cloud.
 
 # %%
 import numpy as np
@@ -73,7 +89,7 @@ def three_groups(rng):
 
 
 # %% [markdown]
-# This is what an algorithm gets to see: the points, without their groups.
+# An algorithm gets the points only, without their groups.
 
 # %%
 points, groups = three_groups(np.random.default_rng(0))
@@ -84,13 +100,16 @@ show(
 )
 
 # %% [markdown]
-# Your eye sees three groups at once. Throughout the notebook there are $N$ points $x_n$ with $D$ features, and $K$
-# groups.
+# Your eye sees three groups at once. Can an algorithm?
 #
 # ## k-means
 #
-# Pick $K$ means. Then repeat two steps: every point goes to its nearest mean; every mean goes to the middle of its
-# points. Here is such a run, from three points as a start.
+# Choose $K$ means to start with. Then repeat two steps:
+#
+# 1. Each point goes to its nearest mean.
+# 2. Each mean moves to the average of its points.
+#
+# Here is such a run. We start from three of the points: two lie on the left stick, one in the cloud.
 
 # %%
 from smm_tutorial.clustering import KMeans
@@ -107,8 +126,41 @@ show(
 )
 
 # %% [markdown]
-# It ends with the sticks cut *across*: a border between two means is a straight line halfway, and k-means has no way
-# to say that a group is long and thin. Keep this picture in mind. But first, write it.
+# k-means ends with both sticks cut *across*. Is the start to blame? Two means began on one stick. The next cell tries better
+# starts: one point of each group, and even the true means. It prints the *inertia*, the sum of squared distances of points to
+# their means. k-means makes the inertia small.
+#
+# **Predict first.** Which has the smaller inertia: the true grouping, or sticks cut across?
+
+
+# %%
+def inertia_of(labels):
+    """Sum of squared distances of the points to the mean of their group."""
+    return sum(
+        np.sum((points[labels == k] - points[labels == k].mean(axis=0)) ** 2)
+        for k in range(3)
+    )
+
+
+true_means = np.stack([points[groups == k].mean(axis=0) for k in range(3)])
+starts = {
+    "the start above": start,
+    "one point per group": points[[30, 190, 250]],
+    "the true means": true_means,
+}
+for name, first in starts.items():
+    found = KMeans(3, init=first).fit(points)
+    print(f"k-means from {name:20} ends at inertia {found.inertia_:.0f}")
+print(f"the true groups have inertia {inertia_of(groups):.0f}")
+assert k_means.inertia_ < inertia_of(groups)
+
+
+# %% [markdown]
+# From better starts k-means ends elsewhere. But the result with the sticks cut across has a *smaller* inertia than the true
+# groups. So the start is not to blame: the inertia itself prefers the wrong answer. A squared distance treats all
+# directions alike, and a stick is long in one direction.
+#
+# Keep this picture in mind. First, write k-means.
 
 
 # %%
@@ -119,7 +171,7 @@ def nearest_mean(points, means):
 
 
 # %% [markdown]
-# The second step, and the loop. The library's model keeps every step in `history_`; ours must agree with each of them.
+# Next, the second step and the loop. The library's model keeps every step in `history_`. Our steps must agree with all of them.
 
 
 # %%
@@ -138,16 +190,21 @@ count = k_means.n_iter_
 print(f"by hand = the library, at the start and after each of {count} iterations")
 
 # %% [markdown]
-# ### Why it ends
+# ### Why k-means stops
 #
-# k-means lowers one number, the *inertia*: $J = \sum_n \lVert x_n - \mu_{z_n} \rVert^2$, where $z_n$ is the label of
-# point $n$. The first step chooses the best $z$ for given means, by its definition. The second chooses the best means
-# for given $z$, because for any $m$ and the average $\bar x$ of some points
+# k-means lowers one number, the inertia $J = \sum_n \lVert x_n - \mu_{z_n} \rVert^2$.
 #
-# $$\sum_n \lVert x_n - m \rVert^2 = \sum_n \lVert x_n - \bar x \rVert^2 + N \lVert \bar x - m \rVert^2 ,$$
+# - The first step chooses the best labels $z$ for given means. That is its definition.
+# - The second step chooses the best means for given labels. To see it, take the $M$ points of one group, their average
+#   $\bar x$, and any other place $m$. Then
 #
-# which is smallest at $m = \bar x$. (Write $x_n - m = (x_n - \bar x) + (\bar x - m)$; the mixed term sums to zero.)
-# There are finitely many labellings and $J$ never rises, so it ends.
+# $$\sum_n \lVert x_n - m \rVert^2 = \sum_n \lVert x_n - \bar x \rVert^2 + M \lVert \bar x - m \rVert^2 .$$
+#
+# (Write $x_n - m = (x_n - \bar x) + (\bar x - m)$ and expand the square. The mixed term is $2 (\bar x - m)^\top \sum_n (x_n -
+# \bar x)$, and the sum in it is zero.) The right side is smallest at $m = \bar x$.
+#
+# So $J$ never rises. It falls whenever a label changes, because a point changes its label only for a mean that is strictly nearer.
+# There are finitely many ways to label the points, and none can come back. So k-means stops.
 
 # %%
 anywhere = np.array([2.0, -7.0])
@@ -162,20 +219,20 @@ assert (np.diff(inertias) <= 0).all()
 print("inertia:", " ".join(f"{inertia:.0f}" for inertia in inertias))
 
 # %% [markdown]
-# "Two steps, each the best reply to the other, one number that never gets worse": this is the shape of everything that
-# follows.
+# Remember this pattern: two steps in turn, each the best for what the other one gave, and one number that never gets worse. It
+# returns in every algorithm of this course.
 #
 # ## Soft k-means
 #
-# k-means knows no doubt: a point on the border belongs to one side as firmly as a point in the middle. Let each point
-# share itself out instead. Its share for mean $k$ falls with the squared distance:
+# k-means has no doubts. A point near a border belongs to one group as firmly as a point in the middle of a group. Let us
+# divide each point among the groups instead. The share of mean $k$ falls with the squared distance:
 #
 # $$r_{nk} = \frac{\exp(-\lVert x_n - \mu_k \rVert^2 / 2T)}{\sum_j \exp(-\lVert x_n - \mu_j \rVert^2 / 2T)} .$$
 #
-# $T$ is a *temperature*, in squared units of the points. The means become weighted means, $\mu_k = \sum_n r_{nk} x_n /
-# \sum_n r_{nk}$.
+# $T$ is called the *temperature*. Its unit is the square of the points' unit. The means become weighted means:
+# $\mu_k = \sum_n r_{nk} x_n / \sum_n r_{nk}$.
 #
-# **Predict first.** What happens to the means as $T$ grows very large? And as it tends to zero?
+# **Predict first.** Where do the means go if $T$ is very large? Where do they go as $T$ tends to zero?
 
 # %%
 from smm_tutorial.figures import temperature_figure
@@ -192,8 +249,12 @@ for temperature, effect in effects.items():
     )
 
 # %% [markdown]
-# Colours mix where points are in doubt; a circle's radius is $\sqrt T$. Move the temperature yourself (a running
-# notebook shows a slider here; on a page that only displays notebooks, the pictures above must do):
+# In the left panels, a point's colour mixes the colours of its shares. The circles around each mean have the radii
+# $\sqrt T$ and $2 \sqrt T$. The histograms show the largest share of each point. (A share is also called a *responsibility*;
+# the section on mixtures says why.) At a high temperature the means draw together. Towards zero, shares become 0 or 1, and that
+# is k-means.
+#
+# Move the temperature yourself. In JupyterLab and on Colab the next cell shows a slider.
 
 # %%
 from smm_tutorial import widgets
@@ -210,7 +271,7 @@ def soft_assignment(points, means, temperature):
 
 
 # %% [markdown]
-# Again the loop, and again the library does the same. At a low temperature it *is* k-means:
+# Again we write the loop, and again the library does the same. At a very low temperature soft k-means ends where k-means ends.
 
 # %%
 from smm_tutorial.clustering import SoftKMeans
@@ -229,17 +290,23 @@ np.testing.assert_allclose(cold.means_, k_means.cluster_centers_)
 print("by hand = the library; at temperature 1e-6 it ends where k-means does")
 
 # %% [markdown]
-# ### Where doubt wins
+# ### How hot is too hot?
 #
-# At a high temperature all means fall into one. From which temperature on? Put two means at $m \pm \delta$, with $m$
-# the average of all points and $\delta$ tiny. The difference of the two shares of $x$ is
-# $\tanh((x - m)^\top \delta / T) \approx (x - m)^\top \delta / T$, so one iteration makes
+# At a high temperature all means fall together. From which temperature on? We can compute it for two means.
 #
-# $$\delta \;\to\; \frac1N \sum_n (x_n - m)\,\frac{(x_n - m)^\top \delta}{T} = \frac{S \delta}{T} ,$$
+# 1. Let $m$ be the average of all points. Put the two means at $m + \delta$ and $m - \delta$, with a tiny vector $\delta$.
+# 2. For a point $x$, the squared distances to the two means differ by $4 (x - m)^\top \delta$. So with
+#    $a = (x - m)^\top \delta / T$, the two shares are $\tfrac12 (1 + \tanh a)$ and $\tfrac12 (1 - \tanh a)$.
+# 3. For tiny $\delta$, $\tanh a \approx a$. And the shares of each mean sum to about $N/2$.
+# 4. One iteration moves the first mean to the weighted average. Relative to $m$ it is now at
 #
-# with $S$ the covariance of the points. A difference survives only if $T$ is below the largest eigenvalue of $S$.
+# $$\frac{1}{N/2} \sum_n \tfrac12 (1 + a_n) (x_n - m) = \frac1N \sum_n a_n (x_n - m) = \frac1T \underbrace{\frac1N \sum_n (x_n - m)(x_n - m)^\top}_{S} \delta .$$
 #
-# **Predict first.** The sticks and the cloud spread most along one direction. Is the melting point nearer to 1 or to 10?
+# (The part without $a_n$ vanishes, since $\sum_n (x_n - m) = 0$.) So one iteration replaces $\delta$ by $S \delta / T$, where
+# $S$ is the covariance of all points. The difference grows only if $T$ is below the largest eigenvalue of $S$. We call this
+# eigenvalue the *melting point*. It is the same for three means, as the next cell checks.
+#
+# **Predict first.** Is the melting point of our points nearer to 1 or to 10?
 
 
 # %%
@@ -271,19 +338,25 @@ show(
 )
 
 # %% [markdown]
-# One number that you must choose decides how many groups you can see. Better to *learn* it, one for each group, and
-# more than a number: a shape.
+# The melting point is below 8. Above it all means are in one place.
+#
+# One number, the temperature, decides how many groups soft k-means can see, and you must choose it. It is better to *learn* it,
+# and to learn one for each group. Even better is to learn a whole shape for each group. That is a mixture of Gaussians.
 #
 # ## A mixture of Gaussians
 #
-# Say how the points came about. First a group is drawn, group $k$ with probability $\pi_k$; then a point from that
-# group's Gaussian:
+# A mixture tells how each point was made. First a group is drawn: group $k$ with probability $w_k$. Then the point is drawn from
+# the Gaussian of that group:
 #
-# $$p(x) = \sum_k p(x, k), \qquad p(x, k) = \pi_k \, \mathcal N(x \mid \mu_k, \Sigma_k).$$
+# $$p(x) = \sum_k p(x, k), \qquad p(x, k) = w_k \, \mathcal N(x \mid \mu_k, \Sigma_k).$$
 #
-# Given a point, Bayes' rule says which group it is from. These are the *responsibilities*
-# $r_{nk} = p(k \mid x_n) = p(x_n, k) / p(x_n)$. With equal $\pi_k$ and every $\Sigma_k = T I$, all that does not
-# depend on $k$ cancels, and they are the shares of soft k-means: $T$ was a variance all along. A cell to check:
+# We call the groups of a mixture its *components*.
+#
+# Given a point, from which component is it? Bayes' rule answers: component $k$ has the probability
+# $r_{nk} = p(k \mid x_n) = p(x_n, k) / p(x_n)$. This is called the *responsibility* of component $k$ for point $n$.
+#
+# Now let all weights be equal, and let every covariance be $\Sigma_k = T I$. Then everything that does not depend on $k$ cancels in
+# $r_{nk}$, and the shares of soft k-means remain. So the temperature is a variance. The next cell checks it.
 
 # %%
 from smm_tutorial.clustering import Parameters, e_step
@@ -297,15 +370,18 @@ np.testing.assert_allclose(responsibilities, shares)
 print("equal weights, variance T: responsibilities = shares of soft k-means")
 
 # %% [markdown]
-# How good are weights, means and covariances $\theta$? As good as they make the points probable: the *log-likelihood*
-# $\ell(\theta) = \frac1N \sum_n \log p(x_n)$, here always the mean of a point, in nats. We want its maximum. But
-# $\log \sum_k$ couples all parameters: setting a derivative to zero gives no formula.
+# ### How good is a mixture?
+#
+# Let $\theta$ stand for all weights, means and covariances. A mixture is good if it makes the points probable. So we want to
+# maximise the *log-likelihood* $\ell(\theta) = \frac1N \sum_n \log p(x_n)$. (We always take the mean over the points.)
+#
+# But $\log p(x)$ is the logarithm of a sum over components. The derivative with respect to $\mu_1$ contains the parameters of all
+# components. Set it to zero, and no formula for $\mu_1$ comes out.
 #
 # ## The bound
 #
-# The trick, as a picture (it follows below). One feature, two groups of variance 1, everything known but one mean $\mu$. The thick curve
-# is $\ell(\mu)$. Each dashed one is a parabola that lies *below* it and *touches* it at a dot. Climb to the top of the
-# parabola, draw a new one there, climb again.
+# EM avoids this difficulty with a trick. We show it first and derive it afterwards. Take one feature, and two groups of
+# variance 1. All is known but one mean $\mu$.
 
 # %%
 rng = np.random.default_rng(1)
@@ -328,15 +404,58 @@ def shares_1d(mean):
 
 
 # %% [markdown]
-# Where does such a parabola come from? Take any shares $q_{nk} \ge 0$ with $\sum_k q_{nk} = 1$.
+# The thick curve will be $\ell(\mu)$. Each thin curve is a parabola that lies *below* the thick curve and *touches* it at a dot.
+# EM climbs to the top of the parabola. There it draws a new parabola that touches at the new place, and climbs again.
+# (The formula for `bound` is explained below the picture.)
+
+
+# %%
+def bound_1d(mean, q):
+    """A lower bound on the log-likelihood at `mean`, for shares q (100, 2)."""
+    return np.sum(q * (log_joint_1d(mean) - np.log(q)), axis=1).mean()
+
+
+grid = np.linspace(-6, 6, 121)
+curves = {"log-likelihood": np.array([log_likelihood_1d(mean) for mean in grid])}
+visited = [-3.5]
+for t in range(3):
+    q = shares_1d(visited[-1])  # E step: the bound touches
+    bound = np.array([bound_1d(mean, q) for mean in grid])
+    assert (bound <= curves["log-likelihood"] + 1e-12).all()
+    curves[f"bound that touches at {t}"] = bound
+    visited.append(q[:, 1] @ line / q[:, 1].sum())  # M step: to its top
+
+heights = [log_likelihood_1d(mean) for mean in visited]
+assert (np.diff(heights) > 0).all()
+print("log-likelihood at the dots:", " ".join(f"{height:.3f}" for height in heights))
+
+# %%
+dots = list(zip(visited, heights, strict=True))
+xlabel = "mean of the second group"
+figure = curves_figure(grid, curves, xlabel, "nats per point", touching=dots)
+thick = curves["log-likelihood"]
+figure.axes[0].set_ylim(thick.min() - 1, thick.max() + 0.5)
+show(
+    figure,
+    alt="A log-likelihood curve over the mean of the second group, three parabolas "
+    "below it that touch it, and dots 0 to 3 that climb the curve.",
+)
+
+# %% [markdown]
+# The dots 0 to 3 are the means that three iterations visit. Each is higher than the one before.
 #
-# 1. Multiply and divide: $\log p(x) = \log \sum_k q_k \, \frac{p(x, k)}{q_k}$. An average, with weights $q_k$, inside
-#    a logarithm.
-# 2. The logarithm is concave, so the log of an average is at least the average of the logs (Jensen):
-#    $\log p(x) \ge \sum_k q_k \log \frac{p(x, k)}{q_k} =: \mathcal L(q, \theta)$. The sum has left the logarithm.
-# 3. What was lost? Put $p(x, k) = p(k \mid x)\, p(x)$ in:
-#    $\mathcal L = \log p(x) - \sum_k q_k \log \frac{q_k}{p(k \mid x)}$. The gap is the Kullback-Leibler (KL) divergence
-#    from $q$ to the responsibilities. It is never negative, and zero exactly when $q$ *is* the responsibilities.
+# Where does such a parabola come from? Take one point $x$, and any shares $q_k > 0$ with $\sum_k q_k = 1$.
+#
+# 1. Multiply and divide each term of the sum by $q_k$: $\log p(x) = \log \sum_k q_k \, \frac{p(x, k)}{q_k}$. Inside the
+#    logarithm stands an average of the ratios, with the weights $q_k$.
+# 2. The logarithm is concave. So the logarithm of an average is at least the average of the logarithms (Jensen's inequality):
+#    $\log p(x) \ge \sum_k q_k \log \frac{p(x, k)}{q_k}$. Call the right side the *bound* $\mathcal L(q, \theta)$. Now the
+#    sum stands outside the logarithm.
+# 3. How large is the gap? Put $p(x, k) = p(k \mid x)\, p(x)$ into the bound:
+#    $\mathcal L = \log p(x) - \sum_k q_k \log \frac{q_k}{p(k \mid x)}$. The last sum is the Kullback-Leibler (KL)
+#    divergence of $q$ from the responsibilities. It is never negative. It is zero exactly when $q$ *is* the responsibilities.
+#
+# For many points, each point has its own shares $q_{nk}$, and we take the mean of the bounds over the points.
 
 
 # %%
@@ -347,7 +466,8 @@ def lower_bound(log_joint, shares):
 
 
 # %% [markdown]
-# Step 3 says: *log-likelihood = bound + KL, for any shares at all.* Draw some at random and check.
+# Step 3 says: *log-likelihood = bound + KL divergence*, for any shares. The next cell draws shares at random and checks it. It
+# also checks your function against the curves of the picture.
 
 # %%
 log_joint = log_joint_1d(0.5)
@@ -360,47 +480,16 @@ for _ in range(1000):
     assert gap > 0
     np.testing.assert_allclose(bound + gap, log_likelihood)
 np.testing.assert_allclose(lower_bound(log_joint, truth), log_likelihood)
+np.testing.assert_allclose(lower_bound(log_joint, q), bound_1d(0.5, q))
 print(
     f"log-likelihood {log_likelihood:.4f} = bound {bound:.4f} + KL {gap:.4f}",
     "for the last random shares",
 )
 
 # %% [markdown]
-# Now the picture. For shares fixed at the responsibilities of the current mean, the bound is a parabola in $\mu$. Its
-# top is at the weighted mean of the points.
-
-# %%
-grid = np.linspace(-6, 6, 121)
-curves = {"log-likelihood": np.array([log_likelihood_1d(mean) for mean in grid])}
-visited = [-3.5]
-for t in range(3):
-    q = shares_1d(visited[-1])  # E step: the bound touches
-    bound = np.array([lower_bound(log_joint_1d(mean), q) for mean in grid])
-    assert (bound <= curves["log-likelihood"] + 1e-12).all()
-    curves[f"bound that touches at {t}"] = bound
-    visited.append(q[:, 1] @ line / q[:, 1].sum())  # M step: to its top
-
-# %% [markdown]
-# The dots are the means that these three iterations visit. Each is higher than the one before.
-
-# %%
-heights = [log_likelihood_1d(mean) for mean in visited]
-assert (np.diff(heights) > 0).all()
-
-dots = list(zip(visited, heights, strict=True))
-xlabel = "mean of the second group"
-figure = curves_figure(grid, curves, xlabel, "nats a point", touching=dots)
-thick = curves["log-likelihood"]
-figure.axes[0].set_ylim(thick.min() - 1, thick.max() + 0.5)
-show(
-    figure,
-    alt="A log-likelihood curve, three parabolas below it that touch it at dots, "
-    "and dots 0 to 3 climbing it.",
-)
-
-# %% [markdown]
-# Where they touch, they also have the same slope (two curves, one never above the other, cannot cross). So if the
-# parabola's top is where we already are, the likelihood is flat there too: EM stops only at stationary points.
+# Where the bound touches the log-likelihood, both have the same slope. (One curve is never above the other. So they cannot cross, and
+# two smooth curves that meet without crossing have equal slopes.) If EM stands at the top of its parabola, then the slope of the
+# parabola is zero there, and so is the slope of the log-likelihood. So EM stops only where the log-likelihood is flat.
 
 # %%
 step = 1e-5
@@ -418,10 +507,10 @@ for mean in (-3.5, 0.5, 2.0):
 # %% [markdown]
 # ## Log-sum-exp
 #
-# One thing stands between the formulas and a program. Here are the responsibilities, word for word, for a point far
-# from both groups.
+# One difficulty stands between the formulas and a program. Here are the responsibilities, computed as the formula says, for points
+# far from both groups.
 #
-# **Predict first.** The second group is nearer by far. What will be printed for a point at 60?
+# **Predict first.** The groups are at -2 and 2.5. What will be printed for a point at 60?
 
 
 # %%
@@ -441,11 +530,12 @@ for kind in (np.float64, np.float32):
     print(f"{kind.__name__}: a density is zero beyond {far}")
 
 # %% [markdown]
-# Both densities have underflowed to zero, and 0/0 is not a number. One such point turns every mean into NaN. Many
-# features do the same to ordinary points: squared distances add up over features.
+# Both densities became zero: they are smaller than the smallest number of the type. This is called *underflow*. Then 0/0 is not a
+# number (NaN). One such point turns every mean into NaN. And it happens to ordinary points too, if they have many features: squared
+# distances add up over features.
 #
-# The cure: never leave the logarithm. For any $m$, $\log \sum_k e^{a_k} = m + \log \sum_k e^{a_k - m}$. Take
-# $m = \max_k a_k$: the largest exponential is then exactly 1, and whatever underflows beside it did not matter.
+# The remedy: stay in the logarithm. For any $m$, $\log \sum_k e^{a_k} = m + \log \sum_k e^{a_k - m}$. Take $m = \max_k a_k$.
+# Then the largest exponential is exactly 1. The others may underflow, and this changes nothing.
 
 
 # %%
@@ -470,28 +560,35 @@ for row in responsibilities:
     print(*(f"{share:.1e}" for share in row))
 
 # %% [markdown]
-# By hand, scipy's `logsumexp` and the library's `normalise` agree. The slot modules of notebooks 02 and 03 use the same
-# trick: a softmax is `exp(a - log_sum_exp(a))`.
-#
-# ## The two steps
+# Your function, scipy's `logsumexp` and the library's `normalise` agree. The slot modules of notebooks 02 and 03 use the same
+# trick, since a softmax is `exp(a - log_sum_exp(a))`.
+
+
+# %% [markdown]
+# ## The two steps of EM
 #
 # EM climbs the bound in turns.
 #
-# - **E step** (expectation): for the current $\theta$ set $q$ to the responsibilities. The bound rises to touch $\ell$.
-# - **M step** (maximisation): for these $q = r$ choose the $\theta$ that maximises
-#   $\frac1N \sum_{nk} r_{nk} \log p(x_n, k)$.
+# - **E step** (expectation): set the shares $q$ to the responsibilities $r$ of the current $\theta$. Now the bound touches
+#   $\ell$.
+# - **M step** (maximisation): keep these shares and choose a new $\theta$ that maximises the bound.
 #
-# Together: $\ell(\theta') \ge \mathcal L(r, \theta') \ge \mathcal L(r, \theta) = \ell(\theta)$. First the bound, then
-# the M step, then the touching.
+# The bound is $\frac1N \sum_{nk} r_{nk} \log p(x_n, k) - \frac1N \sum_{nk} r_{nk} \log r_{nk}$. The second sum does not
+# contain $\theta$. So the M step only maximises the first sum.
 #
-# For a diagonal Gaussian, one feature with variance $v$:
-# $\log p(x, k) = \log \pi_k - \frac12 \log 2\pi v_k - \frac{(x - \mu_k)^2}{2 v_k}$. With $N_k = \sum_n r_{nk}$:
+# Why does $\ell$ never fall? Let $\theta'$ be the new parameters. Then
 #
-# - $\partial / \partial \mu_k$: $\sum_n r_{nk} (x_n - \mu_k) / v_k = 0$ gives $\mu_k = \frac1{N_k} \sum_n r_{nk} x_n$;
-# - $\partial / \partial v_k$: $\sum_n r_{nk} \left( -\frac1{2 v_k} + \frac{(x_n - \mu_k)^2}{2 v_k^2} \right) = 0$ gives
-#   $v_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)^2$, about the *new* mean;
-# - $\partial / \partial \pi_k$, with a multiplier $\lambda$ for $\sum_k \pi_k = 1$: $N_k / \pi_k = \lambda$ gives
-#   $\pi_k = N_k / N$.
+# $$\ell(\theta') \;\underset{\text{bound}}{\ge}\; \mathcal L(r, \theta') \;\underset{\text{M step}}{\ge}\; \mathcal L(r, \theta) \;\underset{\text{E step}}{=}\; \ell(\theta) .$$
+#
+# Now the formulas of the M step. Take one feature of a diagonal Gaussian, with variance $v_k$. Then
+# $\log p(x, k) = \log w_k - \frac12 \log (2\pi v_k) - \frac{(x - \mu_k)^2}{2 v_k}$. (Here $\pi$ is 3.14..., as always in this
+# course.) Let $N_k = \sum_n r_{nk}$. Set each derivative to zero:
+#
+# - $\mu_k$: $\sum_n r_{nk} (x_n - \mu_k) / v_k = 0$, so $\mu_k = \frac1{N_k} \sum_n r_{nk} x_n$.
+# - $v_k$: $\sum_n r_{nk} \left( -\frac1{2 v_k} + \frac{(x_n - \mu_k)^2}{2 v_k^2} \right) = 0$, so
+#   $v_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)^2$. Here $\mu_k$ is the *new* mean.
+# - $w_k$: the weights must sum to 1, so we need a multiplier $\lambda$. The derivative is $N_k / w_k - \lambda = 0$, so
+#   $w_k = N_k / \lambda$. Sum over $k$: $1 = N / \lambda$. So $\lambda = N$, and $w_k = N_k / N$.
 
 
 # %%
@@ -502,7 +599,7 @@ def m_step_diagonal(points, shares):
 
 
 # %% [markdown]
-# Is it the maximum? Push weights, means and variances about at random: the bound must never be higher.
+# Is this really the maximum? The next two cells change weights, means and variances at random. The bound must always be lower.
 
 
 # %%
@@ -513,7 +610,7 @@ def log_joint_diagonal(points, weights, means, variances):
 
 
 # %% [markdown]
-# The shares are drawn at random here. They need not be responsibilities: the M step gives the maximum for any shares.
+# Here we draw the shares at random. They need not be responsibilities: the M step gives the maximum for any shares.
 
 # %%
 shares = rng.dirichlet([1, 1, 1], size=len(points))
@@ -532,9 +629,9 @@ print("200 other parameters, near and far: all below the M step's")
 # %% [markdown]
 # ## EM, by hand
 #
-# Everything is there. The whole algorithm is the loop below.
+# Now you have all parts. The loop below is the whole algorithm.
 #
-# **Predict first.** Can the log-likelihood ever fall from one iteration to the next?
+# **Predict first.** Can the log-likelihood fall from one iteration to the next?
 
 # %%
 weights = np.full(3, 1 / 3)
@@ -557,8 +654,10 @@ print(
 )
 
 # %% [markdown]
-# The library's `GaussianMixtureEM` from the same start, step for step. (`precisions` are inverse covariances,
-# `reg_covar` is a floor that we come to below.)
+# It never fell, as the derivation says.
+#
+# The library's `GaussianMixtureEM` does the same from the same start. (`precisions` are inverse covariances. `reg_covar` is a
+# small number that is added to the variances, here 0. We come to it below.)
 
 # %%
 from smm_tutorial.clustering import GaussianMixtureEM
@@ -581,10 +680,13 @@ print("by hand = the library, at the start and after each of 30 iterations")
 # %% [markdown]
 # ## Tilted groups
 #
-# A diagonal Gaussian cannot lean, and the sticks do. A *full* covariance can:
-# $\Sigma_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top$, the same average with a matrix in place of a
-# square. The E step needs $(x - \mu)^\top \Sigma^{-1} (x - \mu)$ and $\log |\Sigma|$. Both come from the Cholesky factor
-# $\Sigma = L L^\top$: the first is $\lVert L^{-1}(x - \mu) \rVert^2$, the second $2 \sum_i \log L_{ii}$.
+# A diagonal Gaussian cannot lean, and our sticks lean. A *full* covariance can:
+# $\Sigma_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top$. It is the formula for $v_k$ with a matrix in place of
+# the square.
+#
+# The E step now needs $(x - \mu)^\top \Sigma^{-1} (x - \mu)$ and $\log |\Sigma|$. Both come from the Cholesky factor $L$, a lower
+# triangular matrix with $\Sigma = L L^\top$. The first is $\lVert L^{-1}(x - \mu) \rVert^2$. The second is
+# $2 \sum_i \log L_{ii}$.
 
 # %%
 from smm_tutorial.clustering import log_gaussians
@@ -608,7 +710,7 @@ np.testing.assert_allclose(ours, theirs)
 print("one full Gaussian by hand = the library's log_gaussians")
 
 # %% [markdown]
-# **Predict first.** EM with full covariances, from the very start that k-means had. Will it cut the sticks across too?
+# **Predict first.** We run EM with full covariances, from the same start as k-means. Will it cut the sticks across, too?
 
 # %%
 wide = np.linalg.inv(np.cov(points.T))
@@ -640,8 +742,11 @@ stepper.show()
 stepper.slider.value = 10  # as your mouse would
 
 # %% [markdown]
-# Each stick has its own ellipse (drawn at one and two standard deviations). How well do the groups agree with those
-# that we drew the points from? The adjusted Rand index (ARI) compares two partitions: 1 is equal, 0 is chance.
+# It does not. Each stick gets its own ellipse. (The ellipses show one and two standard deviations.)
+#
+# How well do the found groups agree with the true ones? The *adjusted Rand index* (ARI) compares two groupings. It counts pairs
+# of points that are together in both groupings, and compares the count with what chance would give. Equal groupings have
+# ARI 1. Random groupings have ARI 0 on average. [Notebook 06](06_judging_slots.ipynb) derives the formula.
 
 # %%
 from sklearn.metrics import adjusted_rand_score
@@ -657,11 +762,15 @@ for name, labels in found.items():
 # %% [markdown]
 # ## Four kinds of covariance
 #
-# Between a circle and a free ellipse there are compromises: *full* (each group its own matrix), *tied* (one matrix for
-# all), *diag* (axes along the features), *spherical* (circles, each its own size).
+# There are compromises between a circle and a free ellipse:
 #
-# **Predict first.** Which fits these points best? Which second best? All four start from the means above; we compare on the
-# points and on 300 fresh ones.
+# - *full*: each component has its own matrix;
+# - *tied*: all components share one matrix;
+# - *diag*: each component has its own axes, along the features;
+# - *spherical*: each component is a circle with its own size.
+#
+# **Predict first.** Which kind fits our points best? Which comes second? All four start from the means above. We compare on
+# these points and on 300 fresh ones.
 
 # %%
 from smm_tutorial.clustering import COVARIANCE_TYPES
@@ -673,7 +782,7 @@ for kind in COVARIANCE_TYPES:
     model = GaussianMixtureEM(3, **options).fit(points)
     last_steps[kind] = model.history_[-1]
     score, fresh_score = model.score(points), model.score(fresh)
-    print(f"{kind:9} {score:.3f} nats a point, {fresh_score:.3f} on fresh points")
+    print(f"{kind:9} {score:.3f} nats per point, {fresh_score:.3f} on fresh points")
 
 show(
     steps_figure(points, last_steps),
@@ -682,14 +791,16 @@ show(
 )
 
 # %% [markdown]
-# *Tied* comes second: it may lean, but the round cloud must lean with the sticks. Which one to choose depends on what you
-# know. The Slot Mixture Module of notebook 03 is *diag*: with 64
-# features a full matrix has 64 · 65 / 2 = 2,080 free numbers, for each slot.
+# *Full* is best, and *tied* comes second. A tied covariance may lean, but then the round cloud must lean with the sticks.
+#
+# Which kind should you choose? It depends on what you know about the groups, and on the number of features. The Slot Mixture
+# Module of notebook 03 uses *diag*. With 64 features a full matrix has $64 \cdot 65 / 2 = 2{,}080$ free numbers, for every
+# slot.
 #
 # ## The same as scikit-learn, step for step
 #
-# scikit-learn's `GaussianMixture` is what everyone uses. From one start, after every iteration, for all four kinds:
-# log-likelihoods within $10^{-8}$, parameters within $10^{-6}$.
+# Most people use scikit-learn's `GaussianMixture`. We start both from the same parameters, and compare after each of ten
+# iterations, for all four kinds. Log-likelihoods must agree within $10^{-8}$, parameters within $10^{-6}$.
 
 # %%
 import warnings
@@ -706,7 +817,7 @@ def fit_sklearn(iterations, **options):
 
 
 # %% [markdown]
-# `precisions_init` has another shape for each kind. All four start as wide as the points.
+# `precisions_init` has a different shape for each kind. All four start as wide as all points together.
 
 # %%
 precisions = {
@@ -731,9 +842,10 @@ for kind in COVARIANCE_TYPES:
 # %% [markdown]
 # ## Where you start is where you end
 #
-# The bound only ever climbs, so EM finds *a* top, not *the* top. Five groups now, and four ways to start, 30 seeds each.
+# The log-likelihood only climbs. So EM finds *a* top, and perhaps not the highest one. Now we take five groups, four ways to
+# start, and 30 seeds for each.
 #
-# **Predict first.** "Starting from k-means is best": true here?
+# **Predict first.** Many people start EM from the result of k-means. Is that the best of the four ways here?
 
 
 # %%
@@ -747,8 +859,9 @@ def five_groups(rng, count):
 many = five_groups(np.random.default_rng(1), 400)
 
 # %% [markdown]
-# The first three starts draw means at random. Their components are as wide as all points, or ten times narrower. The fourth
-# is the library's own: one M step on the clusters of k-means.
+# The first three ways draw means from the points at random. Their components are as wide as all points, or ten times
+# narrower. *k-means++* draws points that lie far apart. The fourth way is the library's own: one M step on the clusters that k-means
+# found.
 
 # %%
 from smm_tutorial.clustering import k_means_plus_plus
@@ -772,7 +885,7 @@ def make_starts(seed):
 
 
 # %% [markdown]
-# Each start is fitted for 30 seeds. The best of all 120 fits is what the others are compared with.
+# We fit each start with 30 seeds. The best of all 120 fits is the reference for the others.
 
 # %%
 runs = {name: [] for name in make_starts(seed=0)}
@@ -794,7 +907,7 @@ for name, values in ends.items():
 from smm_tutorial.figures import seeds_figure
 
 show(
-    seeds_figure(ends, "nats a point at the end"),
+    seeds_figure(ends, "nats per point at the end"),
     alt="Final log-likelihoods of 30 seeds for four starts. "
     "Most reach the best, narrow starts seldom do.",
 )
@@ -813,18 +926,20 @@ show(
 )
 
 # %% [markdown]
-# Tops differ by tenths of a nat a point, and the bad ones look alike: one component holds several groups while others
-# share one. The worst start here is the narrow one: a small component sees only its neighbours, and no step of EM jumps. Wide
-# components see everything at first and sort themselves out. Between the other three starts, thirty seeds are too few
-# to name a winner; that k-means is *best* they do not show. What always helps: several starts, and keep the highest
-# bound.
+# The worst fit has one component that holds several groups, while others share one group.
+#
+# The narrow start is the worst way here. A narrow component sees only the points near it, and EM moves in small steps, so it
+# stays there. Wide components see all points at first. Between the other three ways, thirty seeds are too few to name a
+# winner. They do not show that k-means is best.
+#
+# One thing always helps: start several times and keep the highest log-likelihood.
 #
 # ## Components that collapse
 #
-# The likelihood has a hole, upwards. Put one component's mean exactly on one point and let its standard deviation
-# $\sigma$ shrink. That point's density is at least $\pi\,(2\pi\sigma^2)^{-D/2}$, which grows without limit; all other
-# points are looked after by the other components. So $\ell$ grows by $D / N$ nats for every factor $e$ that $\sigma$ loses:
-# the maximum of the likelihood does not exist.
+# The likelihood has no maximum. To see it, put the mean of one component exactly on one point, and let its standard deviation
+# $\sigma$ shrink. The density at this point is at least $w \, (2\pi\sigma^2)^{-D/2}$, where $w$ is the weight of the
+# component. It grows without limit. The other components take care of the other points. So $\ell$ grows by $D / N$ nats each
+# time $\sigma$ is divided by $e$.
 
 # %%
 weights = np.array([0.01, 0.99])
@@ -837,10 +952,10 @@ for size in 10.0 ** -np.arange(0, 9):
 per_decade = np.diff(likelihoods)[-4:]
 np.testing.assert_allclose(per_decade, 2 * np.log(10) / len(points), rtol=1e-3)  # D = 2
 shown = " ".join(f"{value:.3f}" for value in likelihoods[2::2])
-print("nats a point for a spike of 1e-2, 1e-4, 1e-6, 1e-8:", shown)
+print("nats per point for a spike of width 1e-2, 1e-4, 1e-6, 1e-8:", shown)
 
 # %% [markdown]
-# Does that happen in practice? Take 60 points and ask for more and more components, with no floor under the variances.
+# Does this happen in practice? We take 60 points and ask for more and more components, without any lower limit for variances.
 # The library stops with a message when a component has collapsed.
 
 # %% tags=["nbval-ignore-output"]
@@ -863,11 +978,11 @@ for count in (3, 6, 12):
 print("\n".join(refused[-1].split(": ")))
 
 # %% [markdown]
-# The usual cure is a *floor*: `reg_covar` adds a small variance to every diagonal after each M step. scikit-learn's
-# default is $10^{-6}$.
+# The usual remedy is a *floor*: `reg_covar` adds a small variance to each diagonal entry after each M step. scikit-learn's default
+# is $10^{-6}$.
 #
-# **Predict first.** Two floors, $10^{-6}$ and $0.1$, twelve components, the same 60 points. Which scores higher on these
-# points? Which on 340 fresh ones?
+# **Predict first.** We compare two floors, $10^{-6}$ and $0.1$, with twelve components on the same 60 points. Which floor
+# scores higher on these points? Which scores higher on 340 fresh points?
 
 # %%
 for floor in (1e-6, 0.1):
@@ -878,18 +993,20 @@ for floor in (1e-6, 0.1):
     for where, tested in {"its points": few, "fresh points": unseen}.items():
         scores = [model.score(tested) for model in models]
         value = f"{np.mean(scores):6.2f} ± {np.std(scores):.2f}"
-        print(f"    {value} nats a point on {where}")
+        print(f"    {value} nats per point on {where}")
 
 # %% [markdown]
-# A floor far below the data's scale keeps the program alive but not the model honest: spikes raise the likelihood of
-# their own points and leave the others out in the cold. Choose the floor as the smallest variance that you would
-# believe. The Slot Mixture Module has one too.
+# The small floor scores higher on its own points and far lower on fresh points. With a tiny floor the program does not stop,
+# but some components are spikes. A spike makes its own point very likely. For all other points the model gets worse. So choose the
+# floor as the smallest variance that you would believe. The Slot Mixture Module has a floor, too.
 #
 # ## How many components?
 #
-# More components always fit better. The Bayesian information criterion (BIC) makes each free parameter pay:
+# More components always fit the points better. The Bayesian information criterion (BIC) takes a price for each free parameter:
 #
-# $$\mathrm{BIC} = (\text{free parameters}) \cdot \log N - 2 N \ell .$$
+# $$\mathrm{BIC} = (\text{number of free parameters}) \cdot \log N - 2 \sum_n \log p(x_n) .$$
+#
+# Lower is better. The sum is the log-likelihood of *all* points, $N \ell$.
 
 
 # %%
@@ -900,8 +1017,8 @@ def bic_of_full_mixture(log_likelihood, num_points, num_components, num_features
 
 
 # %% [markdown]
-# **Predict first.** Five groups made these points. Where will the curves of BIC, of the fit on the 400 points, and of the
-# score on 400 fresh points turn?
+# **Predict first.** Five groups made these points. As the number of components grows, where does the BIC turn? What happens to the
+# log-likelihood of the 400 points? What happens to the log-likelihood of 400 fresh points?
 
 
 # %%
@@ -919,7 +1036,8 @@ for count, model in zip(counts, chosen, strict=True):
     np.testing.assert_allclose(ours, model.bic(many))
 
 # %% [markdown]
-# By hand and by the library, the BIC is the same. Here are the curves, in nats per point.
+# By hand and by the library, the BIC is the same. Here are the three curves, all in nats per point. (So the BIC is divided by
+# $2N$.)
 
 # %%
 fresh = five_groups(np.random.default_rng(2), 400)
@@ -930,21 +1048,22 @@ curves = {
     "- nats on fresh points": -np.array([model.score(fresh) for model in chosen]),
 }
 show(
-    curves_figure(counts, curves, "components", "nats a point"),
+    curves_figure(counts, curves, "components", "nats per point"),
     alt="BIC falls until five components, then rises. "
     "The fit keeps improving on its own points, not on fresh ones.",
 )
 print("BIC chooses", counts[bic.argmin()], "components")
 
 # %% [markdown]
-# BIC turns at five, and the score on fresh points stops improving there. But BIC counts *Gaussians*, not groups: bent into
-# a ring, one group would need several. And it compares fits that each found a good top: with poor starts it
-# compares luck.
+# The BIC is lowest at five components. The fit to the points themselves improves further. The score on fresh points does not.
+#
+# Two warnings. BIC counts *Gaussians*, not groups: a ring of points needs several Gaussians. And BIC needs good fits: with
+# poor starts, one number of components may win by luck.
 #
 # ## A picture as a set of points
 #
-# Now to what this course is about. A picture of 32 x 32 pixels is a set of 1,024 points with five features: red, green,
-# blue, and the place x, y. Give each feature variance 1 and cluster.
+# Now to the subject of this course. A picture of 32 x 32 pixels is a set of 1,024 points. Each has five features: red, green,
+# blue, and its place x, y. We scale each feature to variance 1 and cluster.
 
 # %%
 import torch
@@ -964,8 +1083,8 @@ def pixels_as_points(image):
 
 
 # %% [markdown]
-# **Predict first.** Seven components for up to six objects and the ground. What will go well, what will go wrong? Think
-# of shadows, of the ground's many greys, of a shiny sphere.
+# **Predict first.** We ask for seven components: up to six objects, and the ground. What will work? What will go wrong? Think of
+# shadows, of the many greys of the ground, and of a shiny sphere.
 
 # %%
 pixels = pixels_as_points(scenes.images[1])
@@ -973,17 +1092,17 @@ mixture = GaussianMixtureEM(7, reg_covar=1e-4, max_iter=50, random_state=0).fit(
 print(f"{len(pixels)} points, {pixels.shape[1]} features; {mixture.n_iter_} iterations")
 
 # %% [markdown]
-# Each pixel gets the colour of the component that holds most of it.
+# We paint each pixel in the colour of the component that is most responsible for it.
 
 # %%
 row = [figures.to_picture(scenes.images[1] / 255)]
 titles = ["input"]
 for t in (0, 2, 5, 10, mixture.n_iter_):
     owners = mixture.history_[t].responsibilities.argmax(axis=1)
-    row.append(figures.color_map(torch.from_numpy(owners.reshape(32, 32))))
+    row.append(figures.slot_map(torch.from_numpy(owners.reshape(32, 32))))
     titles.append(f"iteration {t}")
 
-row.append(figures.color_map(scenes.masks[1]))
+row.append(figures.label_map(scenes.masks[1]))
 show(
     figures.picture_rows_figure([row], [*titles, "true"]),
     alt="A scene, its segments over the iterations, and the true masks: "
@@ -991,10 +1110,12 @@ show(
 )
 
 # %% [markdown]
-# The colours of segments and of true masks are numbered apart: compare shapes. Nobody told it what an object is, and yet
-# objects of a strong colour come out. Two things of one colour share a component; the ground, a ramp of greys, takes
-# several. Now all twelve scenes. The library has the
-# same few lines as `discovery.segment_pixels`; first, that they agree.
+# The same colour in two pictures does not mean the same thing, so compare shapes. In the true masks, grey is the ground.
+#
+# Nobody told the mixture what an object is. Yet objects with a strong colour come out. Two things of the same colour share a
+# component. The ground has many greys, and it needs several components.
+#
+# Now all twelve scenes. The library has the same few lines as `discovery.segment_pixels`. First we check that they agree.
 
 # %%
 from smm_tutorial import discovery
@@ -1016,8 +1137,8 @@ assert torch.equal(segmentation, discovery.segment_pixels(scenes, num_clusters=7
 
 # %%
 images = [figures.to_picture(image) for image in scenes.batch(slice(0, 6)).images]
-true_maps = [figures.color_map(each) for each in scenes.masks[:6]]
-maps = [figures.color_map(each) for each in segmentation[:6]]
+true_maps = [figures.label_map(each) for each in scenes.masks[:6]]
+maps = [figures.slot_map(each) for each in segmentation[:6]]
 titles = [f"scene {index}" for index in range(6)]
 title = "scene, true masks, mixture's segments"
 show(
@@ -1027,8 +1148,11 @@ show(
 )
 
 # %% [markdown]
-# Two scores, both 1 at best. *FG-ARI*: the ARI over pixels of true objects only, so the ground counts for nothing. *mBO*,
-# mean best overlap: for each true object the best intersection over union of any segment, averaged.
+# We use two scores. Both are 1 at best.
+#
+# - *FG-ARI* (FG means foreground): the ARI over pixels of true objects only. So the ground does not count.
+# - *mBO*, mean best overlap. The overlap of two sets of pixels is their *intersection over union*: pixels in both, divided by
+#   pixels in at least one. For each true object take the best overlap with any segment, then the mean over objects.
 
 # %%
 from smm_tutorial.metrics import foreground_ari, mean_best_overlap
@@ -1041,19 +1165,23 @@ for name, values in {"FG-ARI": fg_ari, "mBO": mbo}.items():
     print(f"{name:6} {listed}   mean {values.mean():.2f}, spread {values.std():.2f}")
 
 # %% [markdown]
-# Scenes differ a lot. Here is the worst one by FG-ARI.
+# The scores differ much between scenes. Here is the worst scene by FG-ARI.
 
 # %%
 worst = fg_ari.argmin().item()
-maps = {"true": true[[worst]], "mixture": segmentation[[worst]]}
+maps = {"mixture": segmentation[[worst]]}
 show(
-    figures.comparison_figure(scenes.batch([worst]).images, maps),
+    figures.comparison_figure(
+        scenes.batch([worst]).images, maps, true=scenes.masks[[worst]]
+    ),
     alt="The scene with the lowest FG-ARI: input, true masks, and the segments; "
     "one of them holds two objects.",
 )
 
 # %% [markdown]
-# What is each ingredient worth? Here are other covariances, colour without place, and place without colour.
+# What does each feature contribute? Here are other covariances, colour without place, and place without colour.
+#
+# **Predict first.** "Place only" does not see colours at all. What will its FG-ARI be?
 
 # %%
 ingredients = {
@@ -1069,13 +1197,14 @@ for name, choices in ingredients.items():
     print(f"{name:23} FG-ARI {fg_ari_mean:.2f}, mBO {mbo_mean:.2f}")
 
 # %% [markdown]
-# Look at the last line. "Place only" has not even seen the colours! It cuts every picture into the same kind of seven
-# tiles, and FG-ARI hardly minds, because a small object mostly falls into one tile; mBO is low, as it should be. So this
-# course never reports FG-ARI alone. That diagonal covariances score lower than full ones fits the ground, whose grey changes
-# *with* the place: a tilted ellipse in five dimensions. Adding the place to the colours makes no clear difference:
-# compare it with the spread over scenes.
+# Look at the last row. "Place only" cuts every picture into the same kind of seven tiles. Yet its FG-ARI is as high as that
+# of full colour and place! A small object lies mostly in one tile, and FG-ARI asks for no more. mBO is low, as it should be. So this
+# course never reports FG-ARI alone.
 #
-# Twelve scenes are few. The committed record holds all 320 of the test split, one start each:
+# Diagonal covariances score lower than full ones. A likely reason: the grey of the ground changes *with* the place, so the points of
+# the ground form a tilted ellipse in five dimensions.
+#
+# Twelve scenes are few. The committed record has all 320 scenes of the test split, with one start each:
 
 # %%
 from smm_tutorial import results
@@ -1087,18 +1216,20 @@ both = f"FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}"
 print(f"{scores['images']} scenes: {both}")
 
 # %% [markdown]
-# **This is the number that the rest of the course improves.** The algorithm will stay nearly what it is here: shares by
-# Bayes' rule, weighted means and variances, a few iterations. What changes is what it clusters: features that a network
-# learned to make, so that one object *is* one Gaussian.
+# **The rest of this course improves these two numbers.** The algorithm stays nearly the same: shares by Bayes' rule, weighted
+# means and variances, a few iterations. What changes is the input. A network learns features that make one object look like
+# one Gaussian.
 #
 # ## Summary
 #
-# - k-means, soft k-means and EM alternate two steps, each the best reply to the other; one number never gets worse.
-# - Soft k-means is EM with equal weights and one fixed variance, the temperature; k-means is its cold limit.
-# - log-likelihood = bound + KL divergence. The E step closes the gap, the M step lifts the bound.
-# - Never leave the logarithm: log-sum-exp.
-# - EM finds a local optimum (use several starts), can collapse (use a floor that you believe), and needs $K$ (BIC helps).
-# - On raw pixels a mixture finds what has a colour of its own, and tears the ground apart.
+# - k-means, soft k-means and EM repeat two steps. Each step is the best for what the other one gave, and one number never gets
+#   worse.
+# - Soft k-means is EM with equal weights and one fixed variance, the temperature. As the temperature tends to zero it
+#   becomes k-means.
+# - Log-likelihood = bound + KL divergence. The E step closes the gap, the M step lifts the bound.
+# - Stay in the logarithm: log-sum-exp.
+# - EM finds a local optimum: use several starts. It can collapse: use a floor that you believe. You must choose $K$: BIC helps.
+# - On raw pixels, a mixture finds objects with a colour of their own, and tears the ground apart.
 #
 # ## Further reading
 #
@@ -1109,4 +1240,4 @@ print(f"{scores['images']} scenes: {both}")
 # - [MacKay, *Information Theory, Inference, and Learning Algorithms*, 2003, chapters 20 and 22](https://www.inference.org.uk/itila/):
 #   soft k-means with a stiffness in place of our temperature, its melting, and why maximum likelihood collapses.
 # - [Neal and Hinton, *A view of the EM algorithm that justifies incremental, sparse, and other variants*, 1998](https://doi.org/10.1007/978-94-011-5014-9_12):
-#   both steps climb one function, our bound, so either of them may also be done by halves.
+#   both steps climb one function, our bound, so a step may also be done only in part.

@@ -12,16 +12,16 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/02_kmeans_to_slot_attention.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/02_kmeans_to_slot_attention.py)
 #
-# **What you will do.** Turn soft k-means into Slot Attention, one line at a time, and train it on sets of points until
-# it finds groups that k-means cannot see. Then take it apart to learn why each slot takes one group.
+# **What you will do.** Turn soft k-means into Slot Attention, one line at a time. Train it on sets of points until it finds
+# groups that k-means cannot see. Then take it apart to learn why each slot takes one group.
 #
-# **What you will be able to do.** Write Slot Attention from memory, say which of its parts is clustering and which is
-# learned, prove what happens when you shuffle inputs or slots, and name two ways to break it.
+# **What you will be able to do.** Write Slot Attention from memory. Say which of its parts is clustering and which is learned.
+# Prove what happens if you shuffle inputs or slots. Name two ways to break it.
 #
 # **What you need.** [Notebook 01](01_em_gaussian_mixtures.ipynb), above all soft k-means, and a training loop in
 # torch. No GPU.
 #
-# **Minutes.** Laptop 75, GPU 75.
+# **Minutes.** Laptop 130, GPU 130.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.
@@ -51,10 +51,23 @@ from smm_tutorial.course.dependencies import install_missing
 install_missing()  # leaves torch and numpy as they are
 
 # %% [markdown]
+# (You can skip the cell above. It only finds the course's library.)
+#
 # ## Sets of sticks
 #
-# Notebook 01 clustered one set of points. Here there are a thousand: each set is four parallel sticks at other places.
-# Shape and tilt are the same in all of them.
+# | symbol | meaning | in code |
+# | --- | --- | --- |
+# | $x_n$, $N$ | input number $n$ of the $N$ inputs of a set; at first a point of the plane | `points`, `inputs` (B, N, ·) |
+# | $\mu_k$, $K$, $D$ | slot $k$ of $K$ slots; a vector of $D$ numbers | `slots`, `means` (B, K, D) |
+# | $r_{nk}$ | share of input $n$ that slot $k$ gets; the shares of an input sum to 1 | `shares` (B, N, K) |
+# | $\bar x_k$ | weighted mean of what slot $k$ gathers | `gathered`, `update` |
+# | $T$ | temperature of soft k-means | `temperature` |
+# | $W$ | a matrix that is learned or made by hand | `metric`, `to_keys`, ... |
+#
+# $B$ in a shape counts the sets of a batch.
+#
+# Notebook 01 clustered one set of points. Now we have a thousand sets. Each set consists of four parallel sticks. The sticks lie in
+# other places in each set, but their shape and their tilt are always the same.
 
 # %%
 import numpy as np
@@ -72,7 +85,7 @@ true_shares = torch.nn.functional.one_hot(torch.tensor(groups)).double()  # (N, 
 true_means = true_shares.T @ test_sets / true_shares.sum(dim=0)[:, None]  # (64, K, 2)
 
 # %% [markdown]
-# Four of the sets, each stick in a colour of its own:
+# Here are four of the sets. Each stick has its own colour:
 
 # %%
 from smm_tutorial.figures import SetStep, point_sets_figure, show
@@ -91,12 +104,12 @@ show(
 )
 
 # %% [markdown]
-# Nobody hands out the colours: a method sees 64 grey points. One set can teach it little about shapes. A thousand sets
-# can, and *learning over sets* is what Slot Attention adds to k-means.
+# A method does not get the colours. It sees 64 grey points. One set teaches little about the shape of sticks. A thousand sets teach
+# a lot. *Learning from many sets* is what Slot Attention adds to k-means.
 #
 # ## The starting point: soft k-means
 #
-# From notebook 01, in torch. `points` has the shape (N, D), `means` (K, D).
+# This is soft k-means from notebook 01, in torch. `points` has the shape (N, D), `means` (K, D).
 
 
 # %%
@@ -114,7 +127,7 @@ def soft_k_means(points, means, temperature, iterations):
 
 
 # %% [markdown]
-# One set, from one point of each stick:
+# We run it on one set. It starts from one point of each stick:
 
 # %%
 points = test_sets[3]  # (64, 2)
@@ -133,29 +146,46 @@ show(
 )
 
 # %% [markdown]
-# Soft k-means cuts sticks across, as it did in notebook 01, although every stick was given a mean to start with. (What
-# other temperatures do, the slider of notebook 01 shows.) Four verbs are in this loop, and a fifth before it. Slot
-# Attention keeps the second and changes the others. Each has a section below:
+# Soft k-means cuts the sticks across, as it did in notebook 01. Yet each stick had a mean at the start.
 #
-# | | soft k-means | Slot Attention |
+# The loop has four steps: compare, share out, gather, move. Before the loop there is a start. Slot Attention changes all of them
+# but one:
+#
+# | step | soft k-means | Slot Attention |
 # | --- | --- | --- |
-# | compare | distance to a mean | dot product of a key with a slot's query |
-# | share out | softmax over means | softmax over slots, the same |
-# | gather | weighted mean of points | weighted mean of values |
-# | move | straight there | as far as a learned gate says |
-# | start | points of the set | noise around a learned mean |
+# | start | points of the set | random noise around a learned mean |
+# | compare | distance to a mean | dot product of an input's *key* and a slot's *query* |
+# | share out | softmax over means | softmax over slots: the same |
+# | gather | weighted mean of points | weighted mean of the inputs' *values* |
+# | move | jump to the weighted mean | move by a small network, a *GRU* |
 #
-# From now on a mean is called a *slot*, and what is shared out an *input*.
+# Keys, queries and values are linear maps that are learned. Here is one iteration of Slot Attention as a diagram. Each section below
+# explains one box.
+
+
+# %%
+from smm_tutorial.figures import slot_attention_diagram
+
+show(
+    slot_attention_diagram(),
+    alt="Boxes and arrows: inputs become keys and values, slots become queries. Keys "
+    "and queries are compared, the shares and the values are gathered into weighted "
+    "means, and a GRU with an MLP moves the slots, which begin the next iteration.",
+)
+
+
+# %% [markdown]
+# From now on we call a mean a *slot*, and a point an *input*.
 #
 # ## Compare: distance or dot product?
 #
-# Expand the square in the exponent:
+# Expand the square in the exponent of soft k-means:
 #
 # $$-\frac{\lVert x - \mu_k \rVert^2}{2T}
 # = \frac{x^\top \mu_k}{T} - \frac{\lVert \mu_k \rVert^2}{2T} - \frac{\lVert x \rVert^2}{2T} .$$
 #
-# The last term is the same for all slots, and a softmax over slots does not see what all slots share. What is left is
-# a dot product and one *bias* for each slot.
+# The last term is the same for all slots, and a softmax over slots ignores what all slots have in common. What remains is a dot
+# product and one *bias* per slot.
 
 
 # %%
@@ -177,7 +207,7 @@ for temperature in (0.05, 0.3, 5.0):
 print("dot product with bias = distance, at three temperatures")
 
 # %% [markdown]
-# Slot Attention has the dot product and leaves the bias out. What does that change?
+# Slot Attention uses the dot product and leaves the bias out. What does that change?
 #
 # **Predict first.** With distances, the border between two slots lies halfway between them. Where does it lie with the
 # *bare* dot product $x^\top \mu_k$? (Set $x^\top \mu_1 = x^\top \mu_2$.)
@@ -190,20 +220,22 @@ corners = true_means[1]  # the middles of its sticks, (4, 2)
 show(
     length_figure(others.numpy(), corners.numpy(), factor=1.0, temperature=0.3),
     alt="Territories of four slots. By distance each slot lies in its own. "
-    "By bare dot product they are wedges that meet at zero, the ring, "
-    "and the slot near zero owns next to nothing.",
+    "By bare dot product they are wedges that meet at zero, which a small circle "
+    "marks, and the slot near zero owns next to nothing.",
 )
 
 # %% [markdown]
-# The border is $x^\top (\mu_1 - \mu_2) = 0$: a line *through zero*, the ring, wherever the slots are. Territories are
-# wedges, and a slot near zero hardly owns the place it stands on. A long slot wins too much. By how much, exactly? The
-# log odds of slots $j$ and $k$ differ by what the missing biases differ:
+# The border is $x^\top (\mu_1 - \mu_2) = 0$. This is a line *through zero*, wherever the slots are. (A small circle marks zero.) So
+# the territories are wedges. A slot near zero may not even own the place where it stands. Long slots win too much.
+#
+# By how much? Take the logarithm of the ratio of two shares, once with dot products and once with distances. They differ
+# by the biases that are left out:
 #
 # $$\log \frac{r_{nj}}{r_{nk}} \Big|_{\text{dot}} - \log \frac{r_{nj}}{r_{nk}} \Big|_{\text{distance}}
-# = \frac{\lVert \mu_j \rVert^2 - \lVert \mu_k \rVert^2}{2T} ,$$
+# = \frac{\lVert \mu_j \rVert^2 - \lVert \mu_k \rVert^2}{2T} .$$
 #
-# the same for every input. So the two agree for *all* inputs exactly when all slots have the same length. A cell to
-# check both halves:
+# This is the same for every input. So dot product and distance give the same shares for *all* inputs exactly when all slots have the
+# same length. The next cell checks both statements:
 
 # %%
 temperature = 0.3
@@ -221,7 +253,7 @@ assert_close(by_dot, soft_k_means_step(others, equal, temperature)[1])
 print("slots of equal length: dot product = distance")
 
 # %% [markdown]
-# Make one slot longer and watch (a running notebook shows a slider):
+# Make one slot longer and look at the territories. (In JupyterLab and on Colab a slider appears here.)
 
 # %%
 from smm_tutorial import widgets
@@ -234,9 +266,9 @@ slider.slider.value = 4.0  # as your mouse would
 # %% [markdown]
 # ### How Slot Attention makes slots equally long
 #
-# Before slots are compared, a *layer normalisation* (LayerNorm) shifts each one to mean 0 and scales it to variance 1
-# over its $D$ features. A vector of mean 0 and variance 1 has $\lVert \mu \rVert^2 = D$, always. So its length is
-# $\sqrt D$, and dot product and distance agree.
+# Before slots are compared, a *layer normalisation* (LayerNorm) shifts each slot to mean 0 and scales it to variance 1 over its
+# $D$ numbers. Such a vector always has $\lVert \mu \rVert^2 = D$. So all slots have the length $\sqrt D$, and dot product and
+# distance agree.
 #
 # **Predict first.** What is left of a point in the plane, $D = 2$, after LayerNorm?
 
@@ -262,16 +294,19 @@ left = layer_norm(points).round().int().unique(dim=0).tolist()
 print(f"2 features: {len(points)} points become {len(left)}:", *map(tuple, left))
 
 # %% [markdown]
-# Two values: is $x$ or $y$ larger? All else is gone. LayerNorm takes two dimensions away, and of two it leaves none
-# but a sign. So inputs are first *embedded* in more dimensions, by a small network that is learned too. (How equal
-# lengths stay after training: LayerNorm has a learned scale for each feature, and then there is the query matrix. Both
-# can make slots differ in length again. Equality holds at the start of training; the network may leave it.)
+# Only two results are possible: LayerNorm tells whether $x$ or $y$ is larger, and nothing else. LayerNorm takes two dimensions away. In
+# two dimensions nothing remains but a sign. So Slot Attention first *embeds* the inputs in more dimensions, with a small
+# network that is learned, too.
+#
+# (Slots have equal lengths exactly only with fresh weights. LayerNorm has a learned scale for each feature, and the query matrix
+# comes after it. Training may use both to make slots differ in length again.)
 #
 # ### Why the root of D?
 #
-# Slot Attention divides dot products by $\sqrt D$. By the derivation above, that is soft k-means at the temperature
-# $T = \sqrt D$. Why this one? The dot product of two independent vectors with entries of variance 1 has variance $D$.
-# Divided by its standard deviation $\sqrt D$, logits are of the order of 1 in any dimension.
+# Slot Attention divides dot products by $\sqrt D$. By the derivation above, this is soft k-means at the temperature
+# $T = \sqrt D$. Why this temperature? Take two independent vectors with entries of mean 0 and variance 1. Their dot product is a
+# sum of $D$ products, and each product has variance 1. So its variance is $D$ and its standard deviation is $\sqrt D$. After the
+# division, logits have the size of 1 in any dimension.
 
 
 # %%
@@ -287,20 +322,21 @@ for width in (4, 64, 1024):
     undivided = mean_largest_share(products)
     divided = mean_largest_share(products / np.sqrt(width))
     print(
-        f"D = {width:4}: dot products spread by {products.std():4.1f}; "
-        f"a mean largest share of {undivided:.2f}, "
-        f"divided by the root of D {divided:.2f}"
+        f"D = {width:4}: standard deviation of dot products {products.std():4.1f}; "
+        f"largest share {undivided:.2f} undivided, {divided:.2f} divided"
     )
 
 # %% [markdown]
-# Undivided, 1,024 features make every choice hard before anything is learned, and a hard softmax has no gradient.
-# Divided, five slots share softly in any dimension.
+# Without the division, 1,024 features make nearly every share 0 or 1 before anything is learned. Then the gradient of the softmax
+# vanishes, since it contains the factor $r (1 - r)$. With the division, five slots share softly in any dimension.
 #
 # ## Share out: who competes?
 #
-# The softmax runs over slots: each input hands out one unit, and what one slot takes, the others do not get. Ordinary
-# attention, in a transformer, normalises the same table the other way: each query hands out one unit over the inputs,
-# and the queries ignore each other.
+# The softmax runs over *slots*. Each input gives away one unit in total. What one slot takes, the other slots do not get. So slots
+# compete.
+#
+# Ordinary attention, in a transformer, normalises the same table in the other direction. There each query gives away one unit over
+# the *inputs*, and the queries ignore each other.
 
 
 # %%
@@ -314,11 +350,11 @@ def attend(queries, keys):
 
 
 # %% [markdown]
-# Both ways on the same logits, for 64 points sorted by stick and four slots that start at points of sticks 0, 0, 1 and
-# 2. Stick 3 has no slot.
+# The next two cells use both softmaxes on the same logits. The 64 points are sorted by stick. The four slots start at points
+# of sticks 0, 0, 1 and 2. So stick 3 has no slot.
 
 # %%
-places = points[[2, 9, 20, 40]]  # (4, 2)
+places = points[[2, 9, 25, 40]]  # (4, 2)
 # Distances for now: the plane is easy to draw.
 logits = -torch.cdist(points, places).square() / (2 * 0.3)  # (N, K)
 over_slots = logits.softmax(dim=1)
@@ -343,11 +379,11 @@ for name, shares in (("over slots", over_slots), ("over inputs", over_inputs)):
     print(f"softmax {name:11}: stick 3 gets {part:.0%} of all attention")
 
 # %% [markdown]
-# Over slots every input is held by somebody, also those of stick 3, a quarter of them all. Over inputs nobody need
-# look there.
+# With the softmax over slots, somebody holds each input, also the inputs of stick 3. They are a quarter of all. With the softmax over
+# inputs, nobody needs to look at stick 3.
 #
-# **Predict first.** Run both for 30 iterations. Without competition, where will each slot go, and how many of the four
-# sticks will have a slot?
+# **Predict first.** Run both for 30 iterations. Where will each slot go without competition? How many of the four sticks will have
+# a slot?
 
 # %%
 from smm_tutorial.datasets import draw_points
@@ -368,7 +404,8 @@ def draw_starts(sets, count, seed):
 
 
 # %% [markdown]
-# A stick *has a slot* if it is the nearest stick to some slot. Count these sticks in each of the 64 test sets:
+# We say that a stick *has a slot* if it is the nearest stick to at least one slot. The next cell counts such sticks in each of the 64
+# test sets:
 
 
 # %%
@@ -395,21 +432,24 @@ for name, axis in (("slots compete", 1), ("nobody competes", 0)):
     means, shares = run_in_the_plane(points, places, 0.3, axis)
     shares = shares / shares.sum(dim=1, keepdim=True)  # for the colours
     panels.append(panel(name, points, means, shares))
+    print(f"{name}: {sticks_with_a_slot(means, 3)} of 4 sticks have a slot")
 show(
     point_sets_figure(panels),
-    alt="Three panels: at the start two slots are on one stick. With competition the "
-    "four spread over the set. Without, slots meet in the same place.",
+    alt="Three panels: at the start two slots are on one stick. With competition each "
+    "stick has a slot. Without, two slots meet in the same place.",
 )
 
 # %% [markdown]
-# Without competition a slot cannot know that another one is there already. Each climbs to a place where points are
-# dense, an algorithm called *mean shift*, and slots that climb to the same place stay there together. With competition
-# a slot that shares its points with another is pushed towards those that nobody else wants. Competition does not
-# guarantee one slot for each stick, either: it has local optima, like k-means.
+# Without competition, a slot cannot know that another slot is there already. Each slot climbs to a place where points are dense. (This
+# algorithm is called *mean shift*.) Slots that climb to the same place stay there together.
+#
+# With competition, two slots in the same place get only half of the points' shares each. A small difference between them grows, and one
+# of them moves to points that no other slot holds. But competition does not guarantee one slot per stick. It has local optima,
+# like k-means.
 #
 # ## Gather: a weighted mean
 #
-# Each slot divides its shares by their sum and takes a mean of the inputs.
+# Each slot divides its shares by their sum, and takes the weighted mean of the inputs.
 
 
 # %%
@@ -434,19 +474,28 @@ assert_close(shares_twice.T @ twice, 2 * shares.T @ points)
 print("every input twice: means stay, sums double")
 
 # %% [markdown]
-# A mean says what the inputs of a slot are like, not how many they are. Notebook 03 will put the number back, as a
-# mixture weight. (A slot that holds nothing would divide 0 by 0. The authors add $10^{-8}$ to the shares; the library
-# divides in log space, as you did in notebook 01, and needs no such constant.)
+# A mean tells what the inputs of a slot are like. It does not tell how many they are. Notebook 03 brings the number back, as a
+# mixture weight.
+#
+# (A slot that holds nothing would divide 0 by 0. The authors add $10^{-8}$ to the shares. The library computes with logarithms,
+# as you did in notebook 01, and needs no such constant.)
 #
 # ## Keys, queries, values: a learned metric
 #
-# Three matrices, without biases: an input $x$ is compared by its *key* $W_k x$, a slot $\mu$ by its *query* $W_q \mu$,
-# and what is gathered are *values* $W_v x$. Now $q^\top k = \mu^\top W_q^\top W_k \, x$. With one matrix $W$ for both,
-# distances become $\lVert W (x - \mu) \rVert$: a *metric* that can be learned. So can the temperature: twice as long
-# queries, half the temperature. What could a metric do for sticks? Here is one made by hand: it undoes tilt and
-# length, so that sticks become round.
+# Now three matrices come in, without biases:
 #
-# **Predict first.** Will soft k-means, with this metric and from the same starts, find *all* the sticks?
+# - an input $x$ is compared by its *key* $W_{\text{key}}\, x$;
+# - a slot $\mu$ is compared by its *query* $W_{\text{query}}\, \mu$;
+# - what a slot gathers are *values* $W_{\text{value}}\, x$.
+#
+# Suppose the first two are one matrix $W$. Then the distance between query and key is $\lVert W (x - \mu) \rVert$. This is another
+# *metric*, another way to measure distances. If $W$ is learned, then the metric is learned. The temperature is learned, too: queries
+# that are twice as long have the effect of half the temperature.
+#
+# What could a metric do for sticks? The next cells use a matrix made by hand. It undoes the tilt and the length, so that sticks
+# become round. (The temperature is 0.3 in the plane, and 1 where sticks are round with variance 1.)
+#
+# **Predict first.** Soft k-means uses this metric, from the same starts as before. Will it find *all* sticks?
 
 # %%
 from sklearn.metrics import adjusted_rand_score
@@ -473,6 +522,7 @@ def soft_k_means_labels(sets, starts, metric, temperature):
 from smm_tutorial.datasets import stick_map
 
 to_round = torch.tensor(np.linalg.inv(stick_map()))  # W (2, 2)
+print("the matrix that makes sticks round:", *to_round.numpy().round(2).tolist())
 metrics = {"as it is": (torch.eye(2), 0.3), "sticks made round": (to_round, 1.0)}
 for name, (metric, temperature) in metrics.items():
     scores = agreement(soft_k_means_labels(test_sets, starts, metric, temperature))
@@ -504,17 +554,19 @@ show(
 )
 
 # %% [markdown]
-# The right metric helps a lot and is not enough: from a poor start, soft k-means ends in a local optimum in any
-# metric. Keep these two numbers. Can a network that is told *nothing* of the sticks' shape come up to the second?
+# The right metric helps a lot, but it is not enough. From a poor start soft k-means ends in a local optimum, in any metric.
+#
+# Remember the two means: about 0.6 with the plain distance, about 0.8 with the right metric. Can a network reach the second number if
+# nobody tells it the shape of the sticks?
 
 # %% [markdown]
 # ## Move: a learned step
 #
-# Soft k-means jumps to the weighted mean. One could also go part of the way, and keep a part $z$ of the old place:
+# Soft k-means jumps to the weighted mean $\bar x$. It could also go only part of the way, and keep a part $z$ of the old place:
 #
 # $$\mu \leftarrow z \, \mu + (1 - z) \, \bar x .$$
 #
-# **Predict first.** Does $z$ change where the slots end, or only when?
+# **Predict first.** Does $z$ change *where* the slots end, or only *when* they arrive?
 
 # %%
 resting, _ = soft_k_means(points, start, 0.3, 2000)
@@ -541,22 +593,29 @@ show(
 )
 
 # %% [markdown]
-# Only when, here: where a step changes nothing, $\mu = \bar x$, whatever $z$ is. Slot Attention lets a *gated
-# recurrent unit* (GRU) choose $z$, one for each slot, feature and iteration, and also what to go to. Its input is the
-# weighted mean, its state the slot:
+# Here $z$ only changes when. At the end a step changes nothing, so $\mu = \bar x$, whatever $z$ is.
+#
+# Slot Attention lets a *gated recurrent unit* (GRU) choose $z$. The GRU chooses a $z$ for each slot, each feature and each iteration.
+# It also chooses where to go. Its input is the weighted mean $\bar x$, and its state is the slot $\mu$. In the formulas,
+# $\operatorname{sig}(a) = 1 / (1 + e^{-a})$ is the logistic function, and $\odot$ multiplies entry by entry:
 #
 # $$\begin{aligned}
-# r &= \sigma(W_{ir} \bar x + b_{ir} + W_{hr} \mu + b_{hr}) && \text{reset} \\
-# z &= \sigma(W_{iz} \bar x + b_{iz} + W_{hz} \mu + b_{hz}) && \text{keep} \\
-# n &= \tanh(W_{in} \bar x + b_{in} + r \odot (W_{hn} \mu + b_{hn})) && \text{new} \\
-# \mu &\leftarrow z \odot \mu + (1 - z) \odot n . &&
+# \text{reset} &= \operatorname{sig}(W_{ir} \bar x + b_{ir} + W_{hr} \mu + b_{hr}) \\
+# z &= \operatorname{sig}(W_{iz} \bar x + b_{iz} + W_{hz} \mu + b_{hz}) \\
+# \text{new} &= \tanh(W_{in} \bar x + b_{in} + \text{reset} \odot (W_{hn} \mu + b_{hn})) \\
+# \mu &\leftarrow z \odot \mu + (1 - z) \odot \text{new} .
 # \end{aligned}$$
+#
+# A $z$ near 1 keeps the old slot.
 
 
 # %%
 @exercise("slots.gru_step")
 def gru_step(update, state, w_in, w_state, b_in, b_state):
-    """update, state (K, D), weights (3 D, D), biases (3 D) -> the new state (K, D)."""
+    """update, state (..., K, D) -> the new state (..., K, D).
+
+    weights (3 D, D) and biases (3 D): for reset, z and new, in this order
+    """
     ...
 
 
@@ -568,16 +627,16 @@ assert_close(gru_step(update, state, *cell.parameters()), cell(update, state))
 print("GRU by hand = torch's GRUCell")
 
 # %% [markdown]
-# After the GRU comes a small network, added on: $\mu \leftarrow \mu + \mathrm{MLP}(\mathrm{LayerNorm}(\mu))$ (MLP:
-# multi-layer perceptron, here two linear maps with a ReLU between). GRU and MLP act on each slot alone, with the same
-# weights for all, so no slot is treated differently from another.
+# After the GRU comes a small network, whose result is added: $\mu \leftarrow \mu + \mathrm{MLP}(\mathrm{LayerNorm}(\mu))$.
+# (MLP means multi-layer perceptron. Here it is two linear maps with a ReLU between them.) GRU and MLP act on each slot alone,
+# with the same weights for all slots. So no slot is treated differently from another.
 #
 # ## Start: why noise?
 #
-# Slots need different starts. Suppose two slots are equal. Then they have equal queries, get equal shares, gather the
-# same, move the same: equal for ever.
+# Slots must start differently. Suppose two slots are equal. Then they have equal queries, get equal shares, gather the same, and move
+# in the same way. They stay equal for ever.
 #
-# **Predict first.** And if they differ by a hundred-millionth?
+# **Predict first.** What happens if they differ by a hundred-millionth?
 
 # %%
 middle = points.mean(dim=0)
@@ -621,15 +680,16 @@ show(
 )
 
 # %% [markdown]
-# This is the melting point of notebook 01 again: near the middle a difference $\delta$ becomes $S \delta / T$ in each
-# iteration, with $S$ the covariance of the points. Below the melting point competition makes a difference along the
-# widest axis grow, exponentially, until each slot has its own part. But from a hundred-millionth that takes ten iterations
-# or more, the more the nearer to the melting point; Slot Attention makes three; and from zero it never happens. Hence noise, and not too little
-# of it.
+# This is the melting point of notebook 01. Near the middle, one iteration turns a difference $\delta$ into $S \delta / T$, where
+# $S$ is the covariance of the points. Below the melting point a difference along the widest direction grows exponentially, until
+# each slot has its own part.
 #
-# In Slot Attention all slots draw from one Gaussian with learned mean and scale, $\mu_k = m + s \odot \varepsilon_k$
-# with $\varepsilon_k \sim \mathcal N(0, I)$. Written like this, the gradient reaches $m$ and $s$. A well-known bug is
-# to ask a sampler for the number instead:
+# But a tiny difference needs many iterations to grow, and Slot Attention makes only three. A difference of zero never grows. So slots
+# start from noise, and the noise must not be too small.
+#
+# In Slot Attention all slots draw from one Gaussian with a learned mean $m$ and a learned scale $s$:
+# $\mu_k = m + s \odot \varepsilon_k$ with $\varepsilon_k \sim \mathcal N(0, I)$. In this form the gradient reaches $m$ and $s$. A
+# well-known mistake is to ask a sampler for the number:
 
 # %%
 noise = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
@@ -647,9 +707,12 @@ for name, draw in ways_to_draw.items():
     )
 
 # %% [markdown]
+# The first form passes the gradient on. With the sampler, the mean and the scale of the start are never trained.
+#
 # ## Slot Attention, by hand
 #
-# All five verbs together. `w` holds the learned parts, by the names that the library gives them.
+# Now we put all parts together. `w` holds the learned parts under the names that the library gives them. Two helpers first, a
+# linear map and a LayerNorm:
 
 
 # %%
@@ -662,7 +725,18 @@ def normalise(x, w, name):
 
 
 # %% [markdown]
-# With these two helpers, a linear map and a LayerNorm, Slot Attention fits into one cell:
+# Next, one iteration. This is the diagram above, as code. `to_queries`, `gru` and `mlp` are functions.
+
+
+# %%
+@exercise("slots.one_iteration")
+def one_iteration(slots, keys, values, to_queries, gru, mlp):
+    """slots (B, K, D), keys and values (B, N, D) -> new slots, shares (B, N, K)."""
+    ...
+
+
+# %% [markdown]
+# The whole module adds a loop around it:
 
 
 # %%
@@ -671,16 +745,20 @@ def slot_attention(inputs, slots, w, iterations):
     inputs = normalise(inputs, w, "norm_inputs")
     keys = linear(inputs, w, "to_keys")  # (B, N, D)
     values = linear(inputs, w, "to_values")  # (B, N, D)
-    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    gru = [w[f"update.gru.{part}"] for part in parts]
+
+    def to_queries(slots):
+        return linear(normalise(slots, w, "norm_means"), w, "to_queries")
+
+    def gru(update, state):
+        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return gru_step(update, state, *(w[f"update.gru.{part}"] for part in parts))
+
+    def mlp(slots):
+        slots = normalise(slots, w, "update.norm")
+        return linear(linear(slots, w, "update.mlp.0").relu(), w, "update.mlp.2")
+
     for _ in range(iterations):
-        compared = normalise(slots, w, "norm_means")
-        queries = linear(compared, w, "to_queries")  # (B, K, D)
-        shares = attend(queries, keys)  # (B, N, K)
-        means = weighted_mean(shares, values)  # (B, K, D)
-        slots = gru_step(means, slots, *gru)  # the state is the slot before LayerNorm
-        hidden = linear(normalise(slots, w, "update.norm"), w, "update.mlp.0").relu()
-        slots = slots + linear(hidden, w, "update.mlp.2")  # (B, K, D)
+        slots, shares = one_iteration(slots, keys, values, to_queries, gru, mlp)
     return slots, shares
 
 
@@ -704,10 +782,14 @@ print("by hand = the library's SlotAttention, after each of 3 iterations")
 # %% [markdown]
 # ### Take the learned parts out
 #
-# Without projections and without the learned step, what remains should be soft k-means at temperature $\sqrt D$, by
-# the derivation above. On what, exactly? On inputs after LayerNorm, and with slots normalised anew before each
-# comparison. So one iteration of the library's `SoftKMeans` from normalised slots must be one iteration of Slot
-# Attention. (We set LayerNorm's `eps` to 0: with $10^{-5}$, lengths are $\sqrt D$ only nearly.)
+# Take out the projections and the learned step. By the derivation above, soft k-means at the temperature $\sqrt D$ should remain. More
+# exactly:
+#
+# - the inputs are those after LayerNorm;
+# - the slots are normalised again before each comparison.
+#
+# So one iteration of Slot Attention must equal one iteration of the library's `SoftKMeans` that starts from the normalised slots. (We
+# set LayerNorm's `eps` to 0. With its usual value of $10^{-5}$, lengths are only nearly $\sqrt D$.)
 
 # %%
 bare = SlotAttention(5, 32, 32, projections="identity", update="none")
@@ -737,8 +819,8 @@ print(
 )
 
 # %% [markdown]
-# And the other half of the claim: without LayerNorm on the slots, lengths differ, and the bare dot product is *not*
-# soft k-means. With the missing biases put in it is again.
+# Now the other half of the claim. Without LayerNorm on the slots, lengths differ, and the bare dot product is *not* soft k-means. If
+# we put the missing biases in, it is soft k-means again.
 
 # %%
 options = {"projections": "identity", "update": "none", "normalisation": "none"}
@@ -766,16 +848,16 @@ print(
 )
 
 # %% [markdown]
-# Fewer favourites agree than chance would give, one in five: far from all inputs, the bare product prefers the longest
-# slot, the distance the shortest.
+# For most of these inputs the bare dot product prefers another slot than the distance does. So the biases matter, and LayerNorm, which
+# makes them equal, matters too.
 #
 # ## Order does not matter
 #
-# Inputs are a *set*, and slots are a set too. In every line of `slot_attention`, inputs meet only in sums, and slots
-# only in the sum under the softmax. So:
+# Inputs are a *set*, and slots are a set, too. In every line of `slot_attention`, inputs meet only in sums over inputs, and slots
+# meet only in the sum of the softmax. It follows:
 #
-# - shuffle the inputs, and the slots stay the same (*invariance*);
-# - shuffle the starts, and the slots come out shuffled the same way (*equivariance*).
+# - If you shuffle the inputs, the slots stay the same. This is called *invariance*.
+# - If you shuffle the starts, the slots come out shuffled in the same way. This is called *equivariance*.
 #
 # **Predict first.** Does this still hold after training?
 
@@ -794,7 +876,7 @@ assert_close(slots_shuffled.slots, plain.slots[:, of_slots])
 assert_close(slots_shuffled.responsibilities, plain.responsibilities[:, :, of_slots])
 
 # %% [markdown]
-# The shares of all three:
+# Here are the shares of all three calls:
 
 # %%
 tables = {
@@ -809,18 +891,23 @@ show(
 )
 
 # %% [markdown]
-# It holds for any weights, so for trained ones too: it is a property of the program. One thing follows at once. Equal
-# starts can be swapped without changing anything, so equal slots stay equal. A slot's *number* means nothing, only its
-# start does.
+# It holds for any weights, so it holds for trained weights, too. It is a property of the program.
+#
+# One thing follows at once. If two slots start equal, exchanging them changes nothing, so they stay equal. And the *number* of a slot
+# means nothing. Only its start counts.
 #
 # ## Train it
 #
-# An embedding, Slot Attention, and a decoder: each slot alone must say a Gaussian of the plane (mean, shape, weight).
-# The loss is the negative log-likelihood of the set's points under the mixture of what the slots say. No colours, no
-# labels.
+# The model has three parts: an embedding of the points, Slot Attention, and a decoder. The decoder turns each slot, alone, into a
+# Gaussian in the plane: a mean, a shape and a weight. The loss is the negative log-likelihood of the set's points under the mixture
+# of these Gaussians. There are no colours and no labels.
 #
-# One thing differs from the paper, for fairness: noise would be drawn in the space of slots, where k-means cannot
-# start. We draw points of the set, embed them, and use that as noise. So k-means can start from the very same points.
+# The shape is given by a lower triangular matrix $A$ with $A^\top A = \Sigma^{-1}$. (In notebook 01 we wrote $\Sigma = L L^\top$. The
+# two are related: $A = L^{-1}$.) Then the log density is $\log |A| - \log 2\pi - \tfrac12 \lVert A (x - \mu) \rVert^2$.
+#
+# One thing differs from the paper, to make the comparison with k-means fair. The paper draws the starts as noise in the space of
+# slots, and k-means cannot start there. We draw points of the set, embed them, and use these vectors as noise. So k-means can start
+# from exactly the same points.
 
 
 # %%
@@ -834,7 +921,7 @@ def log_joint(points, means, factors, log_weights):
 
 
 # %% [markdown]
-# The decoder gives six numbers for each slot. They say a Gaussian and its weight:
+# The decoder gives six numbers per slot. They become a Gaussian and its weight:
 
 
 # %%
@@ -898,14 +985,14 @@ def train(model, choose_starts, seed, steps=400, batch=16):
 
 
 # %% [markdown]
-# Three seeds: each has its own weights, batches and starts. Some seconds a seed, and the same sizes on every profile.
+# We train three seeds. Each seed has its own weights, batches and starts. **This takes about half a minute**, and the sizes are
+# the same on every profile.
 #
-# (From here on, numbers depend a little on your machine: training amplifies the last digit of a sum, in which
-# processors differ, until a hundred steps later it shows. What the text claims is asserted, and holds with room to
-# spare.)
+# (From here on, numbers depend slightly on your machine. Processors differ in the last digit of a sum, and training amplifies the
+# difference. Assertions in the cells check what the text claims.)
 #
-# **Predict first.** k-means with the starts of each seed reaches an agreement of about 0.6 with the true sticks. Slot
-# Attention before training? After? And will it come up to k-means with the hand-made metric?
+# **Predict first.** From the starts of each seed, k-means reaches an agreement of about 0.6 with the true sticks. What will Slot
+# Attention reach before training, and after it? Will it reach k-means with the hand-made metric?
 
 
 # %%
@@ -927,13 +1014,13 @@ losses = [train(model, four_points, seed) for seed, model in enumerate(trained)]
 curves = {f"seed {seed}": losses[seed].reshape(-1, 10).mean(axis=1) for seed in seeds}
 steps = np.arange(5, 400, 10)
 show(
-    curves_figure(steps, curves, "training step", "nats a point, negative"),
+    curves_figure(steps, curves, "training step", "loss, nats per point"),
     alt="The loss of three seeds over 400 steps: it falls fast at first, then slowly, "
     "much alike in all three.",
 )
 
 # %% [markdown]
-# Labels say which cluster, or which slot, holds each point:
+# The next cell defines labels: which cluster, or which slot, holds each point?
 
 # %%
 from smm_tutorial.clustering import KMeans
@@ -998,20 +1085,22 @@ from smm_tutorial.figures import seeds_figure
 by_method = {name: np.array(values) for name, values in results.items()}
 show(
     seeds_figure(by_method, "agreement with the true sticks (adjusted Rand index)"),
-    alt="One row a method, three dots each. Untrained Slot Attention is lowest, then "
+    alt="One row per method, three dots each. Untrained Slot Attention is lowest, then "
     "k-means; trained Slot Attention is far above both, near k-means with the "
     "hand-made metric.",
 )
 
 # %% [markdown]
-# Trained, it is far above k-means from the same starts and above the best of ten, for every seed, on sets that it has
-# never seen. It comes close to k-means that was *told* the shape of the sticks, or up to it. Untrained it is far below
-# k-means: random projections and a random GRU make a poor clustering. So it is not the architecture alone that does
-# it. What did it learn?
+# After training, Slot Attention is far above k-means from the same starts. It is also above the best of ten runs of k-means. This
+# holds for every seed, on sets that it has never seen. It comes near to k-means with the hand-made metric, which was *told* the shape
+# of the sticks.
+#
+# Before training it is far below k-means: random projections and a random GRU make a poor clustering. So the architecture alone is
+# not enough. What did it learn?
 #
 # ### What was learned: territories
 #
-# Ask every place of the plane which slot would take it, with the queries of the last iteration.
+# We ask for every place of the plane: which slot would take a point here? We use the queries of the last iteration.
 
 
 # %%
@@ -1030,7 +1119,7 @@ def learned_sharing(model, slots):
 
 
 # %% [markdown]
-# One set, with the seed that agrees best with the sticks, beside k-means from the same start:
+# Here is one set, with the seed that agrees best with the sticks. Beside it is k-means from the same start:
 
 # %%
 best_seed = int(np.argmax(results["Slot Attention, trained"]))
@@ -1053,12 +1142,14 @@ show(
 )
 
 # %% [markdown]
-# The borders run along the sticks, as with the hand-made metric. Nobody mentioned a tilt: it was the cheapest way to
-# make four Gaussians fit. (A colour is a slot's number. Slots of k-means stay near their start. A learned step may
-# send a slot elsewhere; then a start only tells slots apart.)
+# The borders run along the sticks, as they do with the hand-made metric. Nobody mentioned the tilt to the network. It is the cheapest
+# way to make four Gaussians fit.
 #
-# And now the way there, one iteration after the other, from the start that misled soft k-means above. Ellipses are
-# what each slot says.
+# (The colour is the number of a slot. In k-means a mean stays near its start, so the colours of both panels are easy to compare.
+# A learned step may send a slot elsewhere.)
+#
+# Next, we look at the iterations one by one. The set and the start are those that misled soft k-means above. The ellipses are the
+# Gaussians that the decoder makes of the slots.
 
 
 # %%
@@ -1091,7 +1182,7 @@ stepper.slider.value = 6
 # %% [markdown]
 # ### What was learned: the step
 #
-# How much of the old slot does the gate keep?
+# How much of the old slot does the gate $z$ keep?
 
 
 # %%
@@ -1119,15 +1210,15 @@ for seed, model in enumerate(trained):
     print(f"seed {seed}: z in iterations 1, 2, 3:", ", ".join(shown))
 
 # %% [markdown]
-# The means, and in brackets where the middle 80 % of slots and features lie. The gate neither jumps nor stands still:
-# it takes some features of a slot from the new mean and keeps others.
+# Each line shows the mean of $z$, and in brackets the range of the middle 80 % of all slots and features. The gate neither jumps
+# nor stands still. It takes some features of a slot from the new vector and keeps others.
 #
 # ### More iterations, other numbers of slots
 #
-# The loop may run longer than in training, and since all slots share one start, there may be more of them.
+# The loop may run longer than in training. And all slots share one start, so there may be more of them.
 #
-# **Predict first.** Trained with three iterations and four slots. What do ten iterations do? Five sticks with five
-# slots? Four sticks with six slots?
+# **Predict first.** The model was trained with three iterations and four slots. What do ten iterations do? What happens with five
+# sticks and five slots? With four sticks and six slots?
 
 
 # %% tags=["nbval-ignore-output"]
@@ -1153,10 +1244,12 @@ for sticks, slots in ((3, 3), (5, 5), (4, 6)):
     print(f"{sticks} sticks, {slots} slots,  3 iterations: {scores}")
 
 # %% [markdown]
-# One iteration is too few for this network; beyond the three of its training little changes, and it does not run away:
-# the learned step still clusters. Five sticks with five slots work without any training on them, though not as well as
-# three (the box is more crowded). And with two slots too many? Two halves of the agreement tell more: is a slot *pure*
-# (all its points from one stick: homogeneity), and is a stick *whole* (all its points in one slot: completeness)?
+# One iteration is too few for this network. Beyond the three iterations of its training, little changes. Five sticks with five slots
+# work, although it was never trained on five. They work less well than three sticks, since the box is more crowded.
+#
+# And with two slots too many? The agreement is about the same. Two halves of it tell more. Is a slot *pure*, with all its points from
+# one stick? (The technical name is homogeneity.) Is a stick *whole*, with all its points in one slot? (The technical name is
+# completeness.)
 
 # %%
 from sklearn.metrics import homogeneity_completeness_v_measure
@@ -1185,14 +1278,19 @@ assert more_pure > 0 and more_whole < 0
 assert halves[6][0] > 4.5
 
 # %% [markdown]
-# Spare slots do not stay empty. They make slots purer, since two sticks must share one less often, and they cut
-# sticks. One error is traded for the other, which is why the agreement hardly moves.
+# The two additional slots do not stay empty. They make slots purer, because two sticks must share a slot less often. And they cut sticks.
+# One kind of error replaces the other, so the agreement changes little.
 #
 # ## Why one object per slot?
 #
-# Nothing in the loss says "one stick, one slot". Three suspects: slots *compete*; starts *differ*; a slot can only say
-# *one Gaussian*, so two sticks in one slot are expensive. An experiment takes the first two away, one at a time, and
-# trains again: same weights to begin with, same batches, same number of steps, three seeds each.
+# Nothing in the loss says "one stick, one slot". There are three possible reasons:
+#
+# 1. Slots *compete*.
+# 2. Slots start *differently*.
+# 3. A slot can describe only *one Gaussian*. So two sticks in one slot are expensive.
+#
+# An experiment removes the first two, one at a time. Each variant is trained from the same weights, with the same batches, for the
+# same number of steps, with three seeds.
 
 # %%
 import math
@@ -1212,7 +1310,9 @@ def one_point_for_all(points, generator):
 
 
 # %% [markdown]
-# **Predict first.** Which of the two harms more? How many of four sticks will have a slot, in each?
+# **Predict first.** Which of the two does more harm? In each case, how many of four sticks will have a slot?
+#
+# The next cell trains six models. **It takes about a minute.**
 
 # %%
 without_competition = [seeded_model(seed, NoCompetition) for seed in seeds]
@@ -1228,8 +1328,8 @@ for name in ("no competition", "identical starts"):
         train(model, choose_starts, seed)
 
 # %% [markdown]
-# At how many inputs does a slot look? The *entropy* of its weights tells. Equal weights on $n$ inputs have the entropy
-# $\log n$, so $e$ to the entropy is a number of inputs.
+# How many inputs does a slot look at? The *entropy* of its weights tells. Equal weights on $n$ inputs have the entropy $\log n$. So we
+# report $e$ to the power of the entropy: it is a number of inputs.
 
 
 # %%
@@ -1298,24 +1398,23 @@ show(
 )
 
 # %% [markdown]
-# Each of the two alone ruins everything, and both end in the same place: all slots say *one* Gaussian for the whole
-# set, and the loss is no better than that of one Gaussian fitted to each set.
+# Removing either one ruins the result. Both variants end in the same place: all slots describe *one* Gaussian for the whole set. Their
+# loss is no better than that of one Gaussian fitted to each set.
 #
-# - *Identical starts* cannot do otherwise: equal slots stay equal, whatever the weights. Training cannot mend it.
-# - *No competition* could, since its starts differ, and does not. Look at the last number: a slot looks at nearly all
-#   64 inputs. So all slots gather nearly the same, and say nearly the same. What little they differ in, nothing makes
-#   grow. With competition, what one slot takes the others lose, and small differences grow, as you saw above. (So it
-#   went in 400 steps. Does patience help? `train(model, four_points, 0, steps=1500)` is a minute's try.)
-# - Competition and different starts were there *before* training, too, with an agreement far below that of k-means.
-#   They divide the points among slots; that the parts are sticks is the work of the loss, for which a stick is cheap
-#   to say as one Gaussian, and two sticks or half a stick are not.
+# - **Identical starts.** Equal slots stay equal, whatever the weights are. Training cannot change that.
+# - **No competition.** Here the starts differ, so the slots could become different. They do not. Look at the last number: a slot looks
+#   at nearly all 64 inputs. So all slots gather nearly the same and describe nearly the same Gaussian. Small differences do not grow. With
+#   competition they grow, as you saw above. (We trained 400 steps. We did not test whether a longer training helps.)
+# - **The third reason.** Competition and different starts were there *before* training, too. Yet the agreement was far below that of
+#   k-means. They divide the points among the slots. The loss makes these parts sticks: one Gaussian describes a stick well, and it
+#   describes two sticks or half a stick badly.
 #
-# So "one object per slot" is no property of the architecture. It takes competition, different starts, and a
-# description that pays for whole objects. And it is not guaranteed: the number of sticks with a slot stays below 4.
+# So "one object per slot" is no property of the architecture alone. It needs competition, different starts, and a loss that rewards
+# whole objects. And there is no guarantee: the number of sticks with a slot stays below 4.
 #
 # ## Where it fails
 #
-# The four test sets with the lowest agreement, for the best seed.
+# These are the four test sets with the lowest agreement, for the best seed.
 
 # %%
 begin = test_starts[best_seed]
@@ -1332,12 +1431,12 @@ show(
 )
 
 # %% [markdown]
-# The same failure as in notebook 01: two groups in one slot while two slots share a third. Competition and learning
-# make it rarer, they do not rule it out.
+# This is the same failure as in notebook 01: two groups lie in one slot, while two slots share a third group. Competition and learning
+# make it rarer. They do not exclude it.
 #
-# And what was learned belongs to the data. Sticks of another tilt are points as good as any, but not for this network.
+# What was learned belongs to the data. Sticks with another tilt are new to this network.
 #
-# **Predict first.** Turn all sticks by 30, 60, 90 degrees. Where will k-means overtake?
+# **Predict first.** Turn all sticks by 30, 60 and 90 degrees. From which angle on is k-means better?
 
 # %% tags=["nbval-ignore-output"]
 from smm_tutorial.datasets import STICK_TILT
@@ -1359,26 +1458,23 @@ for degrees in (0, 30, 60, 90):
     assert degrees not in (60, 90) or max(ours) < min(theirs)
 
 # %% [markdown]
-# Turned by 30 degrees k-means is ahead; at 60 and 90 degrees the network is far below k-means. It cuts sticks
-# along the tilt that it knows. A learned metric is knowledge about the training sets; k-means has none, so none of it
-# can be wrong.
+# At 30 degrees k-means is slightly ahead. At 60 and 90 degrees the network is far below k-means: it cuts sticks along the tilt that it
+# knows. A learned metric is knowledge about the training sets. k-means has no such knowledge, so it cannot be wrong about it.
 
 # %% [markdown]
 # ## Summary
 #
-# - A softmax over squared distances is a softmax over dot products with a bias, $-\lVert \mu \rVert^2 / 2T$, for each
-#   slot. Without the bias the two agree exactly when all slots have the same length, which LayerNorm sees to; then
-#   $T = \sqrt D$.
-# - Slot Attention without its learned parts is soft k-means on normalised features. Learned are the metric (keys,
-#   queries), what is gathered (values), and the step (GRU and MLP).
-# - The softmax over slots makes slots compete; the weights of the mean are normalised over inputs.
-# - Shuffled inputs change nothing, shuffled starts shuffle the slots; so equal starts stay equal, and noise is needed.
-# - One object per slot takes competition, different starts, *and* a loss for which an object is cheap to say in one
-#   go.
-# - It stays a clustering with local optima, and its metric fits the sets that it was trained on.
+# - A softmax over squared distances is a softmax over dot products with a bias $-\lVert \mu \rVert^2 / 2T$ per slot. Without the bias
+#   the two agree exactly when all slots have the same length. LayerNorm makes them equally long, and then $T = \sqrt D$.
+# - Slot Attention without its learned parts is soft k-means on normalised inputs. The learned parts are the metric (keys and queries),
+#   what is gathered (values), and the step (GRU and MLP).
+# - The softmax over slots makes slots compete. The weights of the mean are normalised over inputs.
+# - Shuffled inputs change nothing. Shuffled starts shuffle the slots. So equal starts stay equal, and noise is needed.
+# - One object per slot needs competition, different starts, *and* a loss that rewards whole objects.
+# - Slot Attention is still a clustering with local optima, and its metric fits the sets that it was trained on.
 #
-# In all this a slot is one vector: where a group is, not how wide it is or how many inputs it holds. Widths and
-# weights were what EM added to soft k-means. [Notebook 03](03_slot_mixture_module.ipynb) adds them to Slot Attention.
+# In this notebook a slot is one vector. It tells where a group is. It does not tell how wide the group is, or how many inputs it has.
+# Widths and weights were what EM added to soft k-means. [Notebook 03](03_slot_mixture_module.ipynb) adds them to Slot Attention.
 
 # %% [markdown]
 # ## Further reading

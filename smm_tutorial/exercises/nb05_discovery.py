@@ -1,4 +1,4 @@
-"""Tasks of notebook 05: what an object-discovery model makes of its slots, and how it is judged."""
+"""Tasks of notebook 05: what an object-discovery model makes of its slots, and its loss."""
 
 import torch
 from torch import Tensor
@@ -61,6 +61,102 @@ register(
 )
 
 
+# pixel loss
+
+
+def pixel_loss(images: Tensor, paintings: Tensor, log_masks: Tensor, scale: float) -> Tensor:
+    squares = (paintings - images[:, None]).square().sum(dim=2)  # (B, K, H, W)
+    log_joint = log_masks - squares / (2 * scale**2)
+    return -(2 * scale**2 / 3) * log_joint.logsumexp(dim=1).mean()
+
+
+def _log_joint(images, paintings, log_masks, scale):
+    return log_masks - (paintings - images[:, None]).square().sum(dim=2) / (2 * scale**2)
+
+
+@mistake("That is the squared error of the composed picture: blends of two wrong colours cost 0.")
+def _loss_of_composed_picture(images, paintings, log_masks, scale):
+    return ((log_masks.exp()[:, :, None] * paintings).sum(dim=1) - images).square().mean()
+
+
+@mistake("The exponent of a Gaussian is -square / (2 scale^2): a factor 2 is lost.")
+def _loss_without_half(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().sum(dim=2)
+    return -(2 * scale**2 / 3) * (log_masks - squares / scale**2).logsumexp(dim=1).mean()
+
+
+@mistake("You average the channels' squares. The log density of a pixel *sums* over the channels.")
+def _loss_of_mean_over_channels(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().mean(dim=2)
+    log_joint = log_masks - squares / (2 * scale**2)
+    return -(2 * scale**2 / 3) * log_joint.logsumexp(dim=1).mean()
+
+
+@mistake("The logarithm of a sum is no sum of logarithms: `logsumexp` over the slots, not a sum.")
+def _loss_of_summed_logarithms(images, paintings, log_masks, scale):
+    log_joint = _log_joint(images, paintings, log_masks, scale)
+    return -(2 * scale**2 / 3) * log_joint.sum(dim=1).mean()
+
+
+@mistake("You mix over pixels instead of slots: the slots are dim 1.")
+def _loss_over_pixels(images, paintings, log_masks, scale):
+    log_joint = _log_joint(images, paintings, log_masks, scale)
+    return -(2 * scale**2 / 3) * log_joint.flatten(2).logsumexp(dim=2).mean()
+
+
+@mistake("That is the mean log-likelihood. The factor -(2 scale^2 / 3) is missing.")
+def _loss_without_unit(images, paintings, log_masks, scale):
+    return _log_joint(images, paintings, log_masks, scale).logsumexp(dim=1).mean()
+
+
+@mistake("The sign is turned: training makes the loss small, so a likely picture must cost little.")
+def _loss_with_turned_sign(images, paintings, log_masks, scale):
+    return -pixel_loss(images, paintings, log_masks, scale)
+
+
+def _pixel_loss_cases() -> dict[str, tuple]:
+    def case(seed: int, batch: int, slots: int, side: int, scale: float) -> tuple:
+        images = torch.rand(batch, 3, side, side, generator=generator(seed))
+        paintings = torch.rand(batch, slots, 3, side, side, generator=generator(seed + 1))
+        logits = torch.randn(batch, slots, side, side, generator=generator(seed + 2))
+        return images, paintings, logits.log_softmax(dim=1), scale
+
+    return {"two images, three slots": case(6, 2, 3, 4, 0.3), "four slots": case(9, 1, 4, 3, 0.5)}
+
+
+register(
+    Task(
+        name="discovery.pixel_loss",
+        title="The likelihood of a picture",
+        text="""Return the loss of `images` (B, 3, H, W) under a mixture at every pixel. Slot k
+        paints `paintings` (B, K, 3, H, W) and has the mask exp(`log_masks`), (B, K, H, W). The log
+        joint of slot and pixel is log mask - (sum over the 3 channels of (image - painting)^2) / (2
+        scale^2). The log-likelihood is log(sum over slots of exp(log joint)). Take the mean over
+        all pixels and images, times -2 scale^2 / 3.""",
+        minutes=8,
+        difficulty=2,
+        hints=(
+            """`images[:, None]` is (B, 1, 3, H, W) and can be compared with all paintings. Which
+            dimension holds the channels then, and which one the slots after you summed them?""",
+            """Never write `exp` and then `log`: the densities underflow. Which function of torch
+            computes log(sum(exp(...))) along a dimension?""",
+        ),
+        solution=pixel_loss,
+        cases=_pixel_loss_cases,
+        mistakes=(
+            _loss_of_composed_picture,
+            _loss_without_half,
+            _loss_of_mean_over_channels,
+            _loss_of_summed_logarithms,
+            _loss_over_pixels,
+            _loss_without_unit,
+            _loss_with_turned_sign,
+        ),
+        rtol=1e-4,
+    )
+)
+
+
 # attention map
 
 
@@ -106,91 +202,5 @@ register(
             "a 2 x 2 grid to 2 pixels": (torch.rand(1, 4, 5, generator=generator(5)).softmax(2), 2),
         },
         mistakes=(_map_without_transpose, _map_mirrored),
-    )
-)
-
-
-# best overlap
-
-
-def best_overlap(true: Tensor, predicted: Tensor) -> float:
-    overlaps = []
-    for label in true.unique():
-        if label == 0:  # the background is no object
-            continue
-        mine = true == label
-        segments = [predicted == segment for segment in predicted.unique()]
-        ious = [(mine & segment).sum() / (mine | segment).sum() for segment in segments]
-        overlaps.append(max(ious).item())
-    return sum(overlaps) / len(overlaps)
-
-
-@mistake("You count the background (label 0) as an object.")
-def _overlap_with_background(true, predicted):
-    return best_overlap(true + 1, predicted)
-
-
-@mistake(
-    "You divide by the object alone: then one segment that takes the whole image scores 1. "
-    "Divide by the union."
-)
-def _overlap_of_intersections(true, predicted):
-    shares = []
-    for label in true[true != 0].unique():
-        inside = predicted[true == label]  # the segments of this object's pixels
-        shares.append(max((inside == segment).float().mean().item() for segment in inside.unique()))
-    return sum(shares) / len(shares)
-
-
-@mistake("You average over segments; ask for every *object* which segment serves it best.")
-def _overlap_by_segment(true, predicted):
-    return best_overlap(predicted + 1, torch.where(true == 0, -1, true))
-
-
-@mistake(
-    "A label that owns no pixel is no object: loop over the labels that occur, `true.unique()`."
-)
-def _overlap_with_absent_labels(true, predicted):
-    absent = int(true.max()) - len(true[true != 0].unique())
-    present = len(true[true != 0].unique())
-    return best_overlap(true, predicted) * present / (present + absent)
-
-
-def _overlap_cases() -> dict[str, tuple]:
-    squares = torch.zeros(6, 6, dtype=torch.long)
-    squares[:3, :3] = 1
-    squares[4:, 3:] = 2
-    cells = torch.arange(6)[:, None] // 3 * 2 + torch.arange(6) // 3  # four cells of the image
-    return {
-        "two squares, cut into four cells": (squares, cells),
-        "two squares, found exactly": (squares, squares + 3),
-        "two squares in one segment": (squares, torch.zeros_like(squares)),
-        "objects 1 and 4, no others": (torch.where(squares == 2, 4, squares), cells),
-    }
-
-
-register(
-    Task(
-        name="discovery.best_overlap",
-        title="Mean best overlap",
-        text="""For one image, given the integer maps `true` (0 = background) and `predicted`, both
-        (H, W): for each true object take the best intersection over union that any predicted
-        segment reaches; return the mean (a float).""",
-        minutes=12,
-        difficulty=2,
-        hints=(
-            """Two loops: over the objects (labels above 0), and inside over the segments that
-            occur.""",
-            """`(a & b).sum() / (a | b).sum()` for two boolean maps; keep the largest for each
-            object, then average.""",
-        ),
-        solution=best_overlap,
-        cases=_overlap_cases,
-        mistakes=(
-            _overlap_with_background,
-            _overlap_of_intersections,
-            _overlap_by_segment,
-            _overlap_with_absent_labels,
-        ),
     )
 )

@@ -17,6 +17,7 @@ from smm_tutorial.figures.clustering import (
     steps_figure,
     temperature_figure,
 )
+from smm_tutorial.figures.diagrams import slot_attention_diagram, slot_mixture_diagram
 from smm_tutorial.figures.discovery import (
     architecture_figure,
     comparison_figure,
@@ -34,7 +35,13 @@ from smm_tutorial.figures.matching import (
     permutations_figure,
     reductions_figure,
 )
-from smm_tutorial.figures.palette import SLOT_COLORS, color_map, component_colors, slot_color
+from smm_tutorial.figures.palette import (
+    SLOT_COLORS,
+    component_colors,
+    label_map,
+    slot_color,
+    slot_map,
+)
 from smm_tutorial.figures.pictures import (
     contact_sheet_figure,
     picture_rows_figure,
@@ -74,7 +81,6 @@ __all__ = [
     "SetStep",
     "architecture_figure",
     "clusterings_figure",
-    "color_map",
     "comparison_figure",
     "component_colors",
     "contact_sheet_figure",
@@ -89,6 +95,7 @@ __all__ = [
     "errors_figure",
     "iterations_figure",
     "judged_scene_figure",
+    "label_map",
     "lamp_figure",
     "length_figure",
     "log_figure",
@@ -112,7 +119,10 @@ __all__ = [
     "show",
     "show_film",
     "sizes_figure",
+    "slot_attention_diagram",
     "slot_color",
+    "slot_map",
+    "slot_mixture_diagram",
     "slot_step_figure",
     "steps_figure",
     "surgery_figure",

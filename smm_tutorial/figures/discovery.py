@@ -13,7 +13,15 @@ from torch import Tensor
 
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.discovery.surgery import drop_slot, move_slot, swap_slots
-from smm_tutorial.figures.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, color_map, slot_color
+from smm_tutorial.figures.palette import (
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    label_map,
+    slot_color,
+    slot_map,
+)
 from smm_tutorial.figures.pictures import picture_rows_figure, to_picture
 from smm_tutorial.slots.base import SlotState
 
@@ -74,7 +82,7 @@ def training_frames(images: Tensor, snapshots: Mapping[int, Tensor]) -> list[Fig
     pictures = [to_picture(image) for image in images]
     titles = [""] * len(pictures)
     return [
-        picture_rows_figure([pictures, [color_map(m) for m in maps]], titles, f"step {step:,}")
+        picture_rows_figure([pictures, [slot_map(m) for m in maps]], titles, f"step {step:,}")
         for step, maps in snapshots.items()
     ]
 
@@ -134,9 +142,9 @@ def surgery_figure(
         [
             to_picture(image),
             to_picture(before.reconstruction[index]),
-            color_map(before.segmentation[index]),
+            slot_map(before.segmentation[index]),
             to_picture(after.reconstruction[index]),
-            color_map(owners[index]),
+            slot_map(owners[index]),
         ]
         for index, image in enumerate(images)
     ]
@@ -157,7 +165,7 @@ def decomposition_figure(images: Tensor, output: DiscoveryOutput) -> Figure:
         painted = masks * output.reconstructions[index].clamp(0, 1) + (1 - masks)  # (K, 3, H, W)
         whole = to_picture(output.reconstruction[index])
         slots = [to_picture(slot) for slot in painted]
-        rows.append([to_picture(image), whole, color_map(owners[index]), *slots])
+        rows.append([to_picture(image), whole, slot_map(owners[index]), *slots])
     titles = ["input", "reconstruction", "slots", *(f"slot {k}" for k in range(count))]
     figure = picture_rows_figure(rows, titles)
     for position, axis in enumerate(figure.axes):
@@ -171,19 +179,23 @@ def decomposition_figure(images: Tensor, output: DiscoveryOutput) -> Figure:
 
 
 def comparison_figure(
-    images: Tensor, maps: Mapping[str, Tensor], notes: Mapping[str, str] | None = None
+    images: Tensor,
+    maps: Mapping[str, Tensor],
+    notes: Mapping[str, str] | None = None,
+    true: Tensor | None = None,
 ) -> Figure:
     """Segmentations `(B, H, W)` by name beside the images `(B, 3, H, W)`.
 
     notes: a second line for the titles of some columns, by name, such as a score.
+    true: masks `(B, H, W)`, which come first.
     """
-    rows = [
-        [to_picture(image), *(color_map(m[index]) for m in maps.values())]
-        for index, image in enumerate(images)
-    ]
+    rows = [[to_picture(image)] for image in images]
+    if true is not None:
+        rows = [[*row, label_map(mask)] for row, mask in zip(rows, true, strict=True)]
+    rows = [[*row, *(slot_map(m[index]) for m in maps.values())] for index, row in enumerate(rows)]
     notes = notes or {}
     titles = [f"{name}\n{notes[name]}" if name in notes else name for name in maps]
-    return picture_rows_figure(rows, ["input", *titles])
+    return picture_rows_figure(rows, ["input", *(["true"] if true is not None else []), *titles])
 
 
 def iterations_figure(images: Tensor, history: Sequence[SlotState]) -> Figure:

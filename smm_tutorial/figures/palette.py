@@ -1,5 +1,7 @@
 """Colours and line styles. A slot has one colour, the same in every panel of a figure.
 
+Grey is the background of true masks. No slot and no object has it.
+
 The colours from `ORANGE` to `PURPLE` are Okabe and Ito's, which colour-blind readers can tell
 apart.
 """
@@ -23,10 +25,11 @@ VIOLET = (0.42, 0.24, 0.60)
 NEUTRAL, EMPHASIS = BLACK, VERMILION  # for curves and marks that belong to no component
 LINE_STYLES = ("-", "--", ":", "-.")
 
-#: Colours over pictures: of slot 0, 1, ..., and of the labels of a mask (0 is the background).
+#: Colours over pictures: of slot 0, 1, ..., and of the first, second, ... object of a mask.
 SLOT_COLORS = np.array(
-    [GRAY, ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK, BROWN, LIME, VIOLET]
+    [ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK, BROWN, LIME, VIOLET]
 )
+BACKGROUND = np.array(GRAY)  # of true masks
 #: The same colours for points and curves on white paper: those that show best come first.
 COLORS_ON_WHITE = np.array(
     [BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, VIOLET, BROWN, LIME, YELLOW, BLACK, GRAY]
@@ -34,13 +37,24 @@ COLORS_ON_WHITE = np.array(
 
 
 def slot_color(number: int | np.ndarray) -> np.ndarray:
-    """The colour (3,) of a slot or label, or one for each of an array; they repeat after twelve."""
+    """The colour (3,) of a slot, or one for each of an array; they repeat after eleven."""
     return SLOT_COLORS[number % len(SLOT_COLORS)]
 
 
-def color_map(segmentation: Tensor) -> np.ndarray:
-    """An integer map `(H, W)` of slots or labels in their colours: `(H, W, 3)` in [0, 1]."""
-    return slot_color(segmentation.cpu().numpy())
+def label_color(label: int | np.ndarray) -> np.ndarray:
+    """The colour (3,) of a label of true masks, or one for each of an array: 0 is grey."""
+    label = np.asarray(label)
+    return np.where(label[..., None] == 0, BACKGROUND, slot_color(label - 1))
+
+
+def slot_map(owners: Tensor) -> np.ndarray:
+    """A map `(H, W)` of the slots that own the pixels, in their colours: `(H, W, 3)` in [0, 1]."""
+    return slot_color(owners.cpu().numpy())
+
+
+def label_map(mask: Tensor) -> np.ndarray:
+    """A true mask `(H, W)` in colours, its background in grey: `(H, W, 3)` in [0, 1]."""
+    return label_color(mask.cpu().numpy())
 
 
 def component_colors(count: int) -> np.ndarray:

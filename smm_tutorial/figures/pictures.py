@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.figures.layout import panel_grid
-from smm_tutorial.figures.palette import SLOT_COLORS, color_map
+from smm_tutorial.figures.palette import label_map
 
 THUMBNAIL = 1.25  # inches, the side of a small picture
 
@@ -65,8 +64,7 @@ def contact_sheet_figure(data: SceneImages) -> Figure:
     images, masks = data.batch(slice(None))
     cells = [[to_picture(image)] for image in images]
     if masks is not None:
-        labels = torch.where(masks > 0, (masks - 1) % (len(SLOT_COLORS) - 1) + 1, 0)
-        cells = [[*cell, color_map(label)] for cell, label in zip(cells, labels, strict=True)]
+        cells = [[*cell, label_map(mask)] for cell, mask in zip(cells, masks, strict=True)]
     pairs = min(PAIRS, len(cells))
     rows = [sum(cells[start : start + pairs], []) for start in range(0, len(cells), pairs)]
     titles = ["image", "mask"][: len(cells[0])] * pairs

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor
 
-from smm_tutorial.figures.palette import BLUE, GRAY, ORANGE, color_map, slot_color
+from smm_tutorial.figures.palette import BLUE, GRAY, ORANGE, label_color, label_map
 from smm_tutorial.figures.pictures import pictures_figure, to_picture
 from smm_tutorial.scenes.camera import (
     CAMERA_POSITION,
@@ -42,9 +42,9 @@ def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
     places = project(points, camera_position(scene), width / height)
     badge = {"boxstyle": "circle,pad=0.15", "alpha": 0.85, "lw": 0}
     for label, (column, row, _) in enumerate(places, start=1):
-        look = {"ha": "center", "va": "center", "bbox": badge | {"fc": slot_color(label)}}
+        look = {"ha": "center", "va": "center", "bbox": badge | {"fc": label_color(label)}}
         picture.text(column, row, str(label), fontsize=8, **look)
-    labels.imshow(color_map(mask), interpolation="nearest")
+    labels.imshow(label_map(mask), interpolation="nearest")
     for axis, title in ((picture, "picture"), (labels, "mask"), (above, "from above")):
         axis.set_title(title, fontsize=9)
         axis.set(xticks=[], yticks=[])
@@ -62,7 +62,7 @@ def draw_from_above(axis: Axes, scene: Scene) -> None:
         x, y = turn_to_camera(item.position)
         gap = {"fill": False, "linestyle": ":", "color": "0.5"}
         axis.add_patch(Circle((x, y), item.radius + MIN_GAP, **gap))
-        axis.add_patch(Circle((x, y), item.radius, color=slot_color(label)))
+        axis.add_patch(Circle((x, y), item.radius, color=label_color(label)))
         axis.text(x, y, str(label), fontsize=8, ha="center", va="center")
     axis.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", xticks=[], yticks=[])
 
@@ -131,7 +131,7 @@ def crop_figure(scene: Scene, windows: Mapping[str, tuple[Window, str]]) -> Figu
     look = {"fontsize": 7, "ncols": len(windows), "facecolor": "0.3", "labelcolor": "white"}
     frame.legend(loc="upper center", bbox_to_anchor=(0.5, 0), **look)
     cropped.imshow(to_picture(part.images[0]))
-    labels.imshow(color_map(part.masks[0]), interpolation="nearest")
+    labels.imshow(label_map(part.masks[0]), interpolation="nearest")
     for axis, title in ((frame, "whole 4:3 frame"), (cropped, "the crop"), (labels, "its mask")):
         axis.set_title(title, fontsize=9)
         axis.axis("off")

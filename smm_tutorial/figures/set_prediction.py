@@ -36,8 +36,8 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom as fractions
 
 
 def object_color(number: int) -> np.ndarray:
-    """The colour of object `number` (from 0), that of its label, `number` + 1."""
-    return slot_color(number + 1)
+    """The colour of object `number` (from 0) in masks."""
+    return slot_color(number)
 
 
 def picture_box(vector: Tensor, camera: np.ndarray) -> Box:

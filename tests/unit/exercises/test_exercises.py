@@ -396,8 +396,8 @@ def test_a_solution_keeps_the_type_of_its_arguments(task):
         ]
         if all(one is other for one, other in zip(single, arguments, strict=True)):
             continue
-        if any(getattr(argument, "requires_grad", False) for argument in arguments):
-            continue
+        if any(callable(a) or getattr(a, "requires_grad", False) for a in arguments):
+            continue  # a function of the case computes in float64
         result = task.solution(*single)
         for part in result if isinstance(result, tuple) else (result,):
             assert not isinstance(part, torch.Tensor) or part.dtype is not torch.float64

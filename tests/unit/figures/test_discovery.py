@@ -14,7 +14,7 @@ from smm_tutorial.figures.discovery import (
     surgery_figure,
     training_frames,
 )
-from smm_tutorial.figures.palette import SLOT_COLORS, color_map
+from smm_tutorial.figures.palette import BACKGROUND, SLOT_COLORS, slot_map
 from tests.toy_models import toy_discovery
 
 MODEL, IMAGES, OUTPUT = toy_discovery()
@@ -89,7 +89,7 @@ def test_a_decomposition_shows_input_reconstruction_owners_and_every_slot(scene)
     shown = axes[1, 0].images[0].get_array()
     assert np.allclose(shown, images[1].permute(1, 2, 0))
     owners = output.responsibilities(images)[0].argmax(0)
-    assert np.allclose(axes[0, 2].images[0].get_array(), color_map(owners))
+    assert np.allclose(axes[0, 2].images[0].get_array(), slot_map(owners))
     for slot in range(3):  # the frame has the colour that the slot has among the owners
         assert np.allclose(axes[0, 3 + slot].spines["left"].get_edgecolor()[:3], SLOT_COLORS[slot])
 
@@ -109,3 +109,11 @@ def test_a_comparison_has_a_column_for_each_model_and_notes_below_their_names():
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert titles == ["input", "good", "bad\nmBO 0.10"]
     assert np.allclose(pictures(figure)[2], SLOT_COLORS[1])
+
+
+def test_a_comparison_may_begin_with_true_masks_whose_background_is_grey():
+    maps = {"slots": torch.zeros(2, 16, 16).long()}
+    figure = comparison_figure(IMAGES, maps, true=torch.zeros(2, 16, 16, dtype=torch.uint8))
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["input", "true", "slots"]
+    assert np.allclose(pictures(figure)[1], BACKGROUND)
+    assert np.allclose(pictures(figure)[2], SLOT_COLORS[0])

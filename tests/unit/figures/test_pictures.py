@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.figures.palette import SLOT_COLORS
+from smm_tutorial.figures.palette import BACKGROUND
 from smm_tutorial.figures.pictures import contact_sheet_figure, picture_rows_figure, pictures_figure
 
 
@@ -38,7 +38,7 @@ def test_a_sheet_shows_images_beside_masks_in_colours_that_are_not_the_backgroun
     shown = [np.asarray(axis.images[0].get_array()) for axis in axes if axis.images]
     assert len(shown) == 10 and np.allclose(shown[8], images[4].permute(1, 2, 0) / 255)
     colours = shown[1].reshape(30, 3)
-    assert np.allclose(colours[0], SLOT_COLORS[0])
-    assert not (np.abs(colours[1:] - SLOT_COLORS[0]).max(1) < 0.01).any()
+    assert np.allclose(colours[0], BACKGROUND)
+    assert not (np.abs(colours[1:] - BACKGROUND).max(1) < 0.01).any()
     bare = SceneImages(images, data.filenames, "made up", "val", "CC0")
     assert len(contact_sheet_figure(bare).axes) == 8

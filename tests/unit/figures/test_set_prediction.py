@@ -86,7 +86,7 @@ def test_objects_are_drawn_in_their_labels_colours_and_not_judged():
     axis = sets_figure(DATA, TARGETS).axes[1]
     assert len(boxes(axis)) == len(SCENES[1].objects)
     assert [to_rgb(box.get_edgecolor()) for box in boxes(axis)] == [
-        pytest.approx(tuple(SLOT_COLORS[label + 1])) for label in range(len(SCENES[1].objects))
+        pytest.approx(tuple(SLOT_COLORS[label])) for label in range(len(SCENES[1].objects))
     ]
     assert not any("%" in text or "✗" in text for text in words_on(axis))
 

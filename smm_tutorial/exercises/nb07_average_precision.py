@@ -1,4 +1,4 @@
-"""Tasks of notebook 06: how average precision judges sets, and how to score the wrong images."""
+"""Tasks of notebook 07: how average precision judges sets, and how to score the wrong images."""
 
 import math
 from collections.abc import Sequence

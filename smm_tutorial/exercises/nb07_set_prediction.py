@@ -1,4 +1,4 @@
-"""Tasks of notebook 06: what a loss on sets is.
+"""Tasks of notebook 07: what a loss on sets is.
 
 A set is a table (K, 19) in the order of `set_targets`: three coordinates, four groups of
 properties, and "real".

@@ -1,0 +1,132 @@
+"""Diagrams of the two slot modules: one iteration, with the shape of what each arrow carries."""
+
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from smm_tutorial.figures.palette import GREEN, ORANGE, PURPLE, SKY_BLUE, YELLOW
+
+TEXT = 9.0  # points
+WIDTH, HEIGHT = 9.3, 3.9  # inches
+
+
+class Box(NamedTuple):
+    """A part of a module. x, y: of its middle; width, height: in inches."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+    color: tuple[float, float, float]
+
+
+class Arrow(NamedTuple):
+    """What flows from one point to another, with its shape beside it."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    text: str = ""
+    shift: tuple[float, float] = (0.0, 0.08)  # of the text from the arrow's middle
+    bend: float = 0.0
+
+
+INPUTS = Box(0.75, 2.75, 1.1, 0.62, "inputs", SKY_BLUE)
+KEYS = Box(2.6, 3.2, 1.15, 0.5, "LayerNorm,\nkeys", SKY_BLUE)
+VALUES = Box(2.6, 2.3, 1.15, 0.5, "LayerNorm,\nvalues", SKY_BLUE)
+QUERIES = Box(2.6, 0.95, 1.15, 0.5, "LayerNorm,\nqueries", YELLOW)
+#: From inputs to keys and values, from slots to queries, and from all three to what they are for.
+PROJECTIONS = [
+    Arrow((1.3, 2.85), (2.0, 3.15), "(N, D_in)", (-0.16, 0.14)),
+    Arrow((1.3, 2.65), (2.0, 2.35)),
+    Arrow((1.3, 0.95), (2.0, 0.95), "(K, D)"),
+    Arrow((3.18, 3.2), (3.83, 3.08), "(N, D)", (0.05, 0.13)),
+    Arrow((3.18, 1.05), (4.3, 2.58), "(K, D)", (0.34, -0.1)),
+]
+
+
+def slot_attention_diagram() -> Figure:
+    """One iteration of Slot Attention (arXiv 2006.15055, algorithm 1).
+
+    N inputs of D_in numbers, K slots of D numbers.
+    """
+    boxes = [
+        INPUTS,
+        Box(0.75, 0.95, 1.1, 0.62, "slots", YELLOW),
+        KEYS,
+        VALUES,
+        QUERIES,
+        Box(4.65, 3.0, 1.5, 0.8, "compare\ndot products,\nsoftmax over slots", ORANGE),
+        Box(6.8, 2.3, 1.4, 0.66, "gather\nweighted means", PURPLE),
+        Box(8.3, 1.2, 1.4, 0.66, "move\nGRU, then MLP", GREEN),
+    ]
+    arrows = [
+        *PROJECTIONS,
+        Arrow((5.42, 2.9), (6.07, 2.5), "shares\n(N, K)", (0.18, 0.26)),
+        Arrow((3.18, 2.2), (6.07, 2.2), "(N, D)", (0.9, -0.12)),
+        Arrow((7.1, 1.95), (7.7, 1.55), "(K, D)", (0.34, 0.05)),
+        Arrow((0.95, 0.62), (7.57, 1.05), "slots before (K, D)", (1.2, -0.05), 0.1),
+        Arrow((8.3, 0.85), (0.65, 0.62), "slots of the next iteration (K, D)", (0, -0.62), -0.14),
+    ]
+    return _draw(boxes, arrows, "Slot Attention, one iteration")
+
+
+def slot_mixture_diagram() -> Figure:
+    """One iteration of the Slot Mixture Module (arXiv 2311.04640, section 3).
+
+    N inputs of D_in numbers, K clusters with means and variances of D numbers and a weight.
+    """
+    boxes = [
+        INPUTS,
+        Box(0.75, 0.95, 1.1, 0.8, "weights,\nmeans,\nvariances", YELLOW),
+        KEYS,
+        VALUES,
+        QUERIES,
+        Box(4.65, 3.05, 1.55, 0.8, "E-step\nlog weight +\nlog density, softmax", ORANGE),
+        Box(6.9, 2.75, 1.5, 0.8, "M-step\nweights (K),\nweighted means", PURPLE),
+        Box(8.4, 1.9, 1.4, 0.62, "move means\nGRU, then MLP", GREEN),
+        Box(6.6, 1.3, 1.55, 0.62, "variances of values\nabout moved means", PURPLE),
+    ]
+    arrows = [
+        *PROJECTIONS,
+        Arrow((5.47, 3.0), (6.12, 2.88), "(N, K)", (0.05, 0.12)),
+        Arrow((3.18, 2.3), (6.12, 2.5), "(N, D)", (0.95, -0.08)),
+        Arrow((4.85, 2.63), (5.95, 1.63), "(N, K)", (-0.3, -0.12)),
+        Arrow((7.67, 2.55), (8.15, 2.23), "(K, D)", (0.32, 0.06)),
+        Arrow((7.68, 1.75), (7.37, 1.55), "(K, D)", (0.2, -0.2)),
+        Arrow((0.95, 0.53), (8.5, 1.57), "means before (K, D)", (1.9, -0.2), 0.22),
+        Arrow((6.4, 0.97), (0.75, 0.53), "for the next iteration", (1.25, 0.18), -0.05),
+    ]
+    return _draw(boxes, arrows, "Slot Mixture Module, one iteration")
+
+
+def _draw(boxes: list[Box], arrows: list[Arrow], title: str) -> Figure:
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
+    axis.axis("off")
+    axis.text(0.1, HEIGHT - 0.08, title, fontsize=11, weight="bold", va="top")
+    for box in boxes:
+        _draw_box(axis, box)
+    for arrow in arrows:
+        _draw_arrow(axis, arrow)
+    return figure
+
+
+def _draw_box(axis: Axes, box: Box) -> None:
+    corner = (box.x - box.width / 2, box.y - box.height / 2)
+    look = {"boxstyle": "round,pad=0.02,rounding_size=0.08", "edgecolor": "0.3"}
+    look["facecolor"] = (*box.color, 0.35)
+    axis.add_patch(FancyBboxPatch(corner, box.width, box.height, **look))
+    axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=TEXT)
+
+
+def _draw_arrow(axis: Axes, arrow: Arrow) -> None:
+    look = {"arrowstyle": "-|>", "mutation_scale": 12, "color": "0.3"}
+    look["connectionstyle"] = f"arc3,rad={arrow.bend}"
+    axis.add_patch(FancyArrowPatch(arrow.start, arrow.end, **look))
+    x = (arrow.start[0] + arrow.end[0]) / 2 + arrow.shift[0]
+    y = (arrow.start[1] + arrow.end[1]) / 2 + arrow.shift[1]
+    axis.text(x, y, arrow.text, ha="center", va="center", fontsize=8)
