@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
 from smm_tutorial.experiments.run import (
     Purpose,
@@ -30,7 +31,7 @@ from smm_tutorial.set_prediction.recipe import (
 )
 from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.set_prediction.targets import set_targets
-from smm_tutorial.slots.base import check_at_least_one, check_choice
+from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
@@ -71,7 +72,7 @@ class SetPredictionRun:
         if not 0 < self.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
         if self.scenes is not None:
-            check_at_least_one("scenes", self.scenes)
+            check_whole("scenes", self.scenes)
         if self.purpose != "showcase" and (self.rate is None) == (self.purpose == "search"):
             raise ValueError(
                 "compared runs share the recipe's learning rate, and a search needs one of its "
