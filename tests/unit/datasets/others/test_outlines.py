@@ -105,6 +105,13 @@ def test_what_is_no_run_lengths_is_refused(counts):
         draw({"size": SIZE, "counts": counts})
 
 
+def test_a_text_of_run_lengths_that_is_cut_short_is_refused():
+    whole = run_lengths.encode(np.zeros(SIZE, np.uint8, order="F"))["counts"].decode()
+    assert not draw({"size": SIZE, "counts": whole}).any()
+    with pytest.raises(ValueError, match="is cut short"):
+        draw({"size": SIZE, "counts": whole + "o"})
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.text(st.characters(max_codepoint=130), max_size=40))
 def test_no_text_of_run_lengths_does_harm(text):
