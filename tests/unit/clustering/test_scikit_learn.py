@@ -119,13 +119,13 @@ def test_a_fitted_model_is_not_moved_by_new_settings(fitted, changed):
 
 @every_class
 def test_a_fit_that_fails_leaves_the_earlier_model_as_it_was(kind, frames):
-    model = kind(2, random_state=0).fit(Frame(POINTS, ["x", "y", "z"]))
+    start = {"init" if kind is KMeans else "means_init": POINTS[:2]}
+    model = kind(2, **start).fit(Frame(POINTS, ["x", "y", "z"]))
     before = dict(vars(model))
-    for points in (
-        POINTS[:1, :1],
-        Frame(POINTS[:, :1] * np.nan, ["w"]),
-        Frame(POINTS, [1, "y", 2]),
-    ):
+    too_few = POINTS[:1, :1]
+    unlike_the_start = Frame(POINTS[:, :2], ["v", "w"])
+    oddly_named = Frame(POINTS, [1, "y", 2])
+    for points in (too_few, unlike_the_start, oddly_named):
         with pytest.raises((ValueError, TypeError)):
             model.fit(points)
         assert vars(model) == before
