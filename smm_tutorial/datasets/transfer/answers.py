@@ -106,5 +106,5 @@ def is_packed_twice(beginning: bytes) -> bool:
 
 
 def show_text(text: str | None) -> str:
-    """What a server wrote, as a message may show it: its beginning, without control characters."""
-    return re.sub(r"[^ -~]", "?", (text or "")[:80])
+    """What a server wrote, as any console may show it: its beginning, in printable ASCII."""
+    return re.sub(r"[^ -~]", "?", (text or "")[:200])

@@ -152,9 +152,10 @@ class Remote:
                 failures = 1 if position - asked >= PROGRESS else failures + 1
                 self._wait_or_give_up(failures, error, stopped)
             except (requests.RequestException, ValueError) as error:
-                # the error's own words may hold a password
+                kind = type(error).__name__  # its own words may hold a password
                 raise DownloadError(
-                    f"cannot ask for {self.url} ({type(error).__name__}): check the address"
+                    f"cannot ask for {self.url} ({kind}): check the address, and the proxy where "
+                    "one is set"
                 ) from None
 
     def _ask(self, start: int, stop: int | None) -> requests.Response:
@@ -204,7 +205,7 @@ class Remote:
                 f"{self.url} answers {status} {show_text(response.reason)}: check the address on "
                 "the data set's page, and pass the one you find there"
             )
-        coding = headers.get("Transfer-Encoding", "identity").lower()
+        coding = (headers.get("Transfer-Encoding") or "identity").lower()
         if coding not in ("identity", "chunked"):
             raise DownloadError(
                 f"{self.url} is sent in an unusual way (Transfer-Encoding: {show_text(coding)}): "
@@ -258,11 +259,11 @@ class Remote:
 
         A header Content-Encoding tells how the file is packed (.tar.gz), so nothing is unpacked.
         """
-        coding = response.raw.headers.pop("Content-Encoding", None)
+        coding = response.raw.headers.pop("Content-Encoding", None)  # urllib3 looks for it there
         at, stop = part
         while stop is None or at < stop:
             count = PIECE if stop is None else min(PIECE, stop - at)
-            piece = response.raw.read(count, decode_content=False)
+            piece = response.raw.read(count)
             if not piece:
                 return
             if at == 0 and coding and is_packed_twice(piece):

@@ -139,19 +139,23 @@ class RemoteZip:
         """
         return self._unpack(info, STREAMED)
 
+    def _name(self, info: zipfile.ZipInfo) -> str:
+        """A member and its archive, for messages."""
+        return f"{show_text(info.filename)} in {self.remote.url}"
+
     def _check_sizes(self, members: list[zipfile.ZipInfo]) -> None:
         """Raises `DownloadError` for members that would fill the memory, or are made to."""
         for info in members:
             packed = self._stops[info.header_offset] - info.header_offset
             if info.file_size > SMALL + MOST_UNPACKED * packed:
                 raise DownloadError(
-                    f"{info.filename} in {self.remote.url} claims to unpack from {packed:,} to "
-                    f"{info.file_size:,} bytes, which no file of a data set does: check the address"
+                    f"{self._name(info)} claims to unpack from {packed:,} to {info.file_size:,} "
+                    "bytes, which no file of a data set does: check the address"
                 )
             if (size := max(info.file_size, info.compress_size)) > LARGEST_MEMBER:
                 raise DownloadError(
-                    f"{info.filename} in {self.remote.url} claims {size:,} bytes, and "
-                    f"{LARGEST_MEMBER:,} are held in memory at most: unpack it by hand"
+                    f"{self._name(info)} claims {size:,} bytes, and {LARGEST_MEMBER:,} are held in "
+                    "memory at most: unpack it by hand"
                 )
 
     def _find_spans(self, members: list[zipfile.ZipInfo]) -> list[Span]:
@@ -171,8 +175,7 @@ class RemoteZip:
         usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not usual or info.flag_bits & ENCRYPTED:
             raise DownloadError(
-                f"{info.filename} in {self.remote.url} is encrypted or packed in an unusual way: "
-                "unpack it by hand"
+                f"{self._name(info)} is encrypted or packed in an unusual way: unpack it by hand"
             )
         unpacked = 0
         try:
@@ -184,8 +187,8 @@ class RemoteZip:
                 raise EOFError(f"{unpacked:,} bytes, {info.file_size:,} expected")
         except FAULTS as error:
             raise DownloadError(
-                f"{info.filename} in {self.remote.url} is damaged ({show_text(str(error))}): "
-                "fetch it again; if it stays so, the archive on the server is damaged"
+                f"{self._name(info)} is damaged ({show_text(str(error))}): fetch it again; "
+                "if it stays so, the archive on the server is damaged"
             ) from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,7 +104,7 @@ class ResumableFile(io.RawIOBase):
     def _read_pieces(self) -> Iterator[bytes]:
         """First what lies on disk, then the rest from the server."""
         begun = read_note(self.path)
-        position = self.path.stat().st_size if self.path.is_file() else 0
+        position = self._find_size()
         if begun is not None and begun.bytes is not None and position > begun.bytes:
             raise DatasetError(
                 f"{self.path} has {position:,} bytes, more than the {begun.bytes:,} of the file "
@@ -124,6 +123,10 @@ class ResumableFile(io.RawIOBase):
         except ChangedError as error:
             both = f"{self.path} and {note_path(self.path).name}"
             raise ChangedError(f"{error}: delete {both} first") from error
+
+    def _find_size(self) -> int:
+        """How many bytes lie on disk."""
+        return self.path.stat().st_size if self.path.is_file() else 0
 
     def _read_kept(self) -> Iterator[bytes]:
         """What lies on disk."""
@@ -155,8 +158,7 @@ class ResumableFile(io.RawIOBase):
         Raises:
             DatasetError: the disk is full, or something else deletes or writes the file.
         """
-        there = self.path.is_file() and is_beginning(self.path)
-        if not there or growing.seek(0, os.SEEK_END) != position:
+        if self._find_size() != position or not is_beginning(self.path):
             raise DatasetError(
                 f"{self.path} or its note was written or deleted by something else meanwhile: "
                 f"delete it and {note_path(self.path).name}, and fetch again"
