@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,8 @@ def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None
         for folder_name, _, names in os.walk(folder):
             for name in names:
                 if name.endswith(DRAFT_SUFFIX):
-                    Path(folder_name, name).unlink(missing_ok=True)
+                    with suppress(OSError):  # in a shared folder it may be somebody else's
+                        Path(folder_name, name).unlink(missing_ok=True)
         yield
     finally:
         lock.release()

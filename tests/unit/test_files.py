@@ -190,6 +190,19 @@ def test_a_folder_on_a_read_only_disk_is_used_without_a_lock(tmp_path, monkeypat
     assert done
 
 
+def test_a_draft_that_may_not_be_deleted_keeps_nobody_out(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, "of another user")
+
+    (tmp_path / f".x.1{files.DRAFT_SUFFIX}").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        done = []
+        with lock_folder(tmp_path, "working in"):
+            done.append(True)
+    assert done
+
+
 def test_an_error_inside_is_not_taken_for_a_missing_lock(tmp_path):
     with pytest.raises(PermissionError), lock_folder(tmp_path, "working in"):
         raise PermissionError(errno.EACCES, "of the work")

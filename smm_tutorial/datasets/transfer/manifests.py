@@ -9,7 +9,7 @@ from pathlib import Path
 
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.datasets.transfer.disk import delete_file, write_file
-from smm_tutorial.datasets.transfer.names import ARCHIVES, MANIFEST, FileNames
+from smm_tutorial.datasets.transfer.names import ARCHIVES, MANIFEST, FileNames, UntrustedError
 from smm_tutorial.files import JsonError, read_json
 
 UNPACKED_SUFFIX = ".unpacked"  # of the empty file that says that an archive was unpacked to its end
@@ -44,7 +44,7 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
     remedy = "delete it and download again, whole files are kept"
     try:
         content = read_json(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise DatasetError(f"cannot read {path} ({error.strerror}): {remedy}") from error
@@ -60,12 +60,15 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
                 f"{path} is damaged ({name!r:.80} has {entry!r:.40} instead of length and "
                 f"checksum): {remedy}"
             )
-        names.check(name)
+        try:
+            names.check(name)
+        except UntrustedError as error:
+            raise DatasetError(f"{error}; {remedy}") from error
     return {name: (size, crc) for name, (size, crc) in entries.items()}
 
 
 def _is_count(number: object) -> bool:
-    return type(number) is int and number >= 0
+    return type(number) is int and 0 <= number < 1 << 63
 
 
 def extend_manifest(folder: Path, files: dict[str, Entry]) -> None:

@@ -146,16 +146,16 @@ class RemoteZip:
     def _check_sizes(self, members: list[zipfile.ZipInfo]) -> None:
         """Raises `DownloadError` for members that would fill the memory, or are made to."""
         for info in members:
+            if (size := max(info.file_size, info.compress_size)) > LARGEST_MEMBER:
+                raise DownloadError(
+                    f"{self._name(info)} claims {size:,} bytes, and {LARGEST_MEMBER:,} are held in "
+                    "memory at most: unpack it by hand"
+                )
             packed = self._stops[info.header_offset] - info.header_offset
             if info.file_size > SMALL + MOST_UNPACKED * packed:
                 raise DownloadError(
                     f"{self._name(info)} claims to unpack from {packed:,} to {info.file_size:,} "
                     "bytes, which no file of a data set does: check the address"
-                )
-            if (size := max(info.file_size, info.compress_size)) > LARGEST_MEMBER:
-                raise DownloadError(
-                    f"{self._name(info)} claims {size:,} bytes, and {LARGEST_MEMBER:,} are held in "
-                    "memory at most: unpack it by hand"
                 )
 
     def _find_spans(self, members: list[zipfile.ZipInfo]) -> list[Span]:

@@ -66,6 +66,7 @@ TARS = {
     "a large file": header(size=LONG) + bytes(LONG),
     "a file of petabytes": header(size=1 << 50),
     "a file of less than nothing": header(size=-(1 << 20)) + bytes(512),
+    "another file of less than nothing": header("x", size=-(1 << 20)) + bytes(512),
     "a long name": header("x", LONG, type=tarfile.GNUTYPE_LONGNAME) + bytes(LONG),
     "a long link": header("x", LONG, type=tarfile.GNUTYPE_LONGLINK) + bytes(LONG),
     "long attributes": header("x", LONG, type=tarfile.XHDTYPE) + bytes(LONG),
@@ -107,7 +108,7 @@ def test_an_archive_of_many_members_is_passed_through_in_little_memory(tmp_path)
         get()  # what is imported and compiled once
         for path in tmp_path.rglob("archives/*"):
             path.unlink()
-        assert peak_of(get) < 6_000_000
+        assert peak_of(get) < 3_500_000
 
 
 def test_long_names_of_a_usual_length_are_read(tmp_path):
@@ -123,7 +124,7 @@ def test_long_names_of_a_usual_length_are_read(tmp_path):
 def test_a_record_is_not_read_that_claims_more_than_an_example_has(tmp_path):
     head = struct.pack("<Q", LONG)
     records = gzip.compress(head + frame_record(head)[12:16] + bytes(LONG), 1)
-    whole = frame_record(bytes(LONG))
+    whole = frame_record(b"\xff" * LONG)
     assert whole[:8] == head
     path = tmp_path / "clevr_with_masks_train.tfrecords"
     for content in (gzip.compress(whole, 1), records):

@@ -34,6 +34,7 @@ def test_a_manifest_may_begin_with_a_byte_order_mark(tmp_path):
 ODD = ["", "{", "[]", "3", "null", '"files"', "[" * 100_000, '{"a":' * 100_000, "9" * 5_000, "\0"]
 ODD += ["{}", '{"files": []}', '{"files": 3}', '{"files": null}']
 ENTRIES = [None, 3, "ab", {}, [], [1], [1, 2, 3], ["1", "2"], [1.0, 2], [-1, 2], [True, 2], [[], 1]]
+ENTRIES += [[10**400, 1]]
 ODD += [json.dumps({"files": {"a": entry}}) for entry in ENTRIES]
 ODD += ['{"files": {"a": [NaN, 1]}}', '{"files": {"a": [1e400, 1]}}']
 
@@ -46,6 +47,12 @@ def test_a_manifest_of_any_other_form_is_one_error_that_says_what_to_do(tmp_path
             DatasetError, match=r"manifest\.json is damaged .*: delete it and download again"
         ):
             use(tmp_path)
+
+
+def test_where_nothing_was_downloaded_there_is_no_manifest(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("", "absent", "file"):
+        assert read_manifest(tmp_path / name) == {}
 
 
 def test_a_manifest_that_is_a_folder_is_named(tmp_path):

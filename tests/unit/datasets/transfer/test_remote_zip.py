@@ -12,6 +12,7 @@ import pytest
 
 from smm_tutorial.datasets.transfer import remote_file, remote_zip
 from smm_tutorial.datasets.transfer.answers import Version
+from smm_tutorial.datasets.transfer.names import UntrustedError
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
 from smm_tutorial.datasets.transfer.workers import pause
@@ -288,7 +289,7 @@ def test_of_members_with_one_name_the_last_is_taken():
 def test_a_member_is_saved_in_its_folder_or_not_at_all(name, tmp_path):
     archive = RemoteZip(Bytes(zipped({"member": b"content"})))
     folder = tmp_path / "folder"
-    with pytest.raises(DownloadError, match="http://server/zip cannot be unpacked: .* refused"):
+    with pytest.raises(UntrustedError, match="http://server/zip is not to be trusted: .* refused"):
         archive.save(folder, {name: archive.members["member"]})
     assert not list(tmp_path.rglob("*"))
     archive.save(folder, {"a/b": archive.members["member"]})
