@@ -161,7 +161,7 @@ ODD_NOTES = {
     "etag a number": '{"bytes": 5, "etag": 7, "modified": null}',
     "modified a list": '{"bytes": 5, "etag": null, "modified": []}',
     "deep": "[" * 100_000,
-    "long": " " * (1 << 20) + "{}",
+    "long": " " * (1 << 20) + '{"bytes": 5, "etag": null, "modified": null}',
 }
 
 

@@ -29,7 +29,7 @@ def test_the_first_error_is_raised_and_ends_the_others():
             raise ValueError("bad")
         other_waits.set()
         with pytest.raises(StoppedError):
-            pause(30, work.stopped)
+            pause(3600, work.stopped)
         with pytest.raises(StoppedError), work.unless_stopped():
             seen.append(task)
         ended.set()
