@@ -10,6 +10,9 @@ IS_NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; do \
 	"$$name" -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && echo "$$name" && break; done)
 
+# What computes on a GPU: these tests run once more on one of Apple, pretended (tests/pretended_device.py).
+ON_A_GPU := $(addprefix tests/unit/,slots networks metrics discovery set_prediction training test_tensors.py)
+
 .PHONY: course test check notebooks bench clean
 
 course: $(INSTALLED)  ## open JupyterLab on the first notebook
@@ -19,6 +22,7 @@ course: $(INSTALLED)  ## open JupyterLab on the first notebook
 test check: export SMM_PROFILE ?= ci
 test check: export OMP_NUM_THREADS ?= 1
 test: $(INSTALLED)  ## everything: lint, gates, unit tests, every notebook, the browser
+	@SMM_PRETENDED_DEVICE=mps $(RUN) -m pytest -q -r fE $(ON_A_GPU)
 	@$(RUN) -m pytest
 
 check: $(INSTALLED)  ## what a developer runs often: no notebooks, no browser

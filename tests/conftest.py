@@ -9,7 +9,7 @@ import signal
 
 import matplotlib
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from smm_tutorial import datasets
 from tests import toys
@@ -17,7 +17,7 @@ from tests.pretended_device import (
     PretendedDevice,
     Refusal,
     is_refused_in_a_test,
-    let_fabric_find_it,
+    let_training_find_it,
 )
 from tests.toys import toy_scenes
 
@@ -57,12 +57,19 @@ def toy_sets(data_folder, monkeypatch):
 # SMM_PRETENDED_DEVICE=mps runs the tests on a GPU of Apple, pretended on the CPU.
 if os.environ.get("SMM_PRETENDED_DEVICE") == "mps":
     PretendedDevice(by_default=True).__enter__()
-    let_fabric_find_it()
+    let_training_find_it()
+    # Most properties are stated in doubles: do not look for the simplest example of a refusal.
+    plain = {"phases": (Phase.explicit, Phase.generate), "report_multiple_bugs": False}
+    settings.register_profile("pretended", settings.get_profile("course"), **plain)
+    settings.load_profile("pretended")
+
+    def pytest_collection_modifyitems(items):
+        for item in items:
+            if cpu := item.get_closest_marker("needs_cpu"):
+                item.add_marker(pytest.mark.skip(f"needs the CPU: {cpu.args[0]}"))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_pyfunc_call(pyfuncitem):
-        if cpu := pyfuncitem.get_closest_marker("needs_cpu"):
-            pytest.skip(f"needs the CPU: {cpu.args[0]}")
+    def pytest_pyfunc_call():
         try:
             return (yield)
         except Refusal as refusal:

@@ -9,7 +9,8 @@ that they lie on the device. As of the real one, in torch's words:
 - a generator of the CPU draws nothing there.
 
 What it cannot pretend: speed, memory, operations that the driver lacks, half precision as Apple
-rounds it, `torch.compile`, and what C++ makes of a device, such as `torch.Generator("mps")`.
+rounds it, autocast, `torch.compile`, other threads, and what C++ makes of a device, such as
+`torch.Generator("mps")`.
 """
 
 import contextlib
@@ -241,7 +242,8 @@ def is_refused_in_a_test(traceback: TracebackType) -> bool:
     return "tests" in last.parts
 
 
-def let_fabric_find_it(setattr: Callable[[object, str, object], None] = setattr) -> None:
-    """Makes Fabric's choice of a device fall on it."""
+def let_training_find_it(setattr: Callable[[object, str, object], None] = setattr) -> None:
+    """Makes Fabric choose the device, on a machine whose CPU has no units for half precision."""
+    setattr(torch.cpu, "get_capabilities", dict)
     setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
     setattr(MPSAccelerator, "get_parallel_devices", staticmethod(lambda devices: [DEVICE]))

@@ -16,7 +16,7 @@ from smm_tutorial.set_prediction.loss import matched_set_loss
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.slots import SlotMixture, as_mixture_step
 from smm_tutorial.tensors import as_double, has_doubles
-from tests.pretended_device import DEVICE, PretendedDevice, Refusal, let_fabric_find_it
+from tests.pretended_device import DEVICE, PretendedDevice, Refusal, let_training_find_it
 from tests.toy_models import SMALL_SET_PREDICTION, toy_discovery
 from tests.toy_runs import mean_of_weights, tiny_model, train
 from tests.toy_sets import DATA, TARGETS, guess_sets
@@ -138,7 +138,7 @@ def test_scenes_are_rendered_as_on_the_cpu():
 def test_a_run_on_the_device_stops_goes_on_and_is_that_of_the_cpu(tmp_path, monkeypatch):
     whole, first, second = tiny_model(), tiny_model(), tiny_model(seed=7)
     train(whole)
-    let_fabric_find_it(monkeypatch.setattr)
+    let_training_find_it(monkeypatch.setattr)
     data, scored = toy_scenes(4), []
 
     def evaluate(model):

@@ -43,6 +43,7 @@ def test_what_is_of_the_weights_type_passes(dtype):
     check_floats("x", torch.zeros(2, dtype=dtype), torch.zeros(1, dtype=dtype))
 
 
+@pytest.mark.needs_cpu("autocast is not pretended")
 def test_autocast_takes_half_precision_for_float32_and_the_other_way_round_but_no_doubles():
     single, half = torch.zeros(2), torch.zeros(2, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):

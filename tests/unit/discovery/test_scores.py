@@ -38,6 +38,7 @@ def drawn(*widths, side=20):
     return mask
 
 
+@pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_segmentations_are_repeatable_and_scored_as_the_metrics_say(model, data):
     segmentation = discovery.segment(model, data, seed=3)
     assert torch.equal(segmentation, discovery.segment(model, data, seed=3))

@@ -106,6 +106,7 @@ def test_the_largest_slot_is_the_ground_however_small():
     assert held.tolist() == [[True, True, True, True, False, True]]
 
 
+@pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_directions_are_found_where_slots_depend_on_position_alone(model, monkeypatch):
     true, constant = torch.randn(2, 16, generator=torch.Generator().manual_seed(2)), torch.randn(16)
     generator = torch.Generator().manual_seed(3)

@@ -71,6 +71,7 @@ def test_it_is_the_least_over_all_matchings(seed, slots, weight):
     assert_close(got["coordinates"] + got["properties"], got["loss"])
 
 
+@pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_order_of_predictions_and_targets_changes_nothing_and_a_match_costs_nothing():
     targets = set_targets(scenes().records, 4)
     predictions = torch.rand(targets.shape, generator=torch.Generator().manual_seed(1))
@@ -120,6 +121,7 @@ def test_a_match_is_one_to_one_and_a_cost_that_is_no_number_stops_nothing():
     assert sorted(match_slots(torch.full((1, 2, 2), torch.nan))[0].tolist()) == [0, 1]
 
 
+@pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their_images():
     model, data = network(), scenes()
     loss, drawn = make_loss(2.0), batches(model, data)
@@ -136,6 +138,7 @@ def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their
     assert_close(got, matched_set_loss(predictions, targets, 2.0)["loss"])
 
 
+@pytest.mark.needs_cpu("it takes long")
 def test_a_network_learns_a_few_scenes_from_it():
     torch.manual_seed(0)
     model = SetPredictor(replace(SMALL_SET_PREDICTION, slot_options={"start": "per_slot"}))

@@ -41,6 +41,7 @@ CONFIGS = [
 # targets
 
 
+@pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_a_target_is_the_object_number_by_number():
     scene = replace(SCENES[0], objects=SCENES[0].objects[:1])
     item = replace(

@@ -171,6 +171,7 @@ def test_float16_without_a_gpu_is_refused(monkeypatch):
 # Compilation
 
 
+@pytest.mark.needs_cpu("torch.compile is not pretended")
 def test_a_compiled_network_trains_as_it_does_uncompiled(monkeypatch):
     """Traced for real; what the backend makes of the trace is torch's business."""
     compiled, original = [], torch.compile
@@ -187,6 +188,7 @@ def test_a_compiled_network_trains_as_it_does_uncompiled(monkeypatch):
     assert_close(weights(traced), weights(plain))
 
 
+@pytest.mark.needs_cpu("torch.compile is not pretended")
 def test_where_compilation_fails_training_goes_on_and_says_so(monkeypatch):
     def no_compiler(module):
         raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\nand more")

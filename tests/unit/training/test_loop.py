@@ -63,6 +63,7 @@ def test_a_run_that_stops_and_goes_on_is_bit_equal_to_one_that_does_not(tmp_path
     assert_same_weights(whole, second)
 
 
+@pytest.mark.needs_cpu("autocast is not pretended")
 def test_half_precision_trains_and_announces_nothing(monkeypatch):
     model, told, logger = tiny_model(), [], rank_zero.log
     monkeypatch.setattr(logger, "callHandlers", told.append)
@@ -87,6 +88,7 @@ train(tiny_model(), {folder!r}, config, loss=slow_loss, save_every=1)
 """
 
 
+@pytest.mark.needs_cpu("it trains in a process of its own")
 def test_a_run_killed_at_a_random_moment_goes_on_bit_equal(tmp_path, request):
     config = TrainingConfig(steps=60, batch_size=4, warmup_steps=3, seed=1)
     script = KILLED_RUN.format(root=str(request.config.rootpath), folder=str(tmp_path))
@@ -397,6 +399,7 @@ def test_a_second_interrupt_waits_until_the_state_is_saved(tmp_path, monkeypatch
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.needs_cpu("only one thread pretends")
 def test_a_run_in_a_thread_trains_as_in_the_main_one():
     """Handlers of signals can be set in the main thread alone; no other is interrupted."""
     ours, theirs = tiny_model(), tiny_model()

@@ -21,6 +21,7 @@ from tests.several_processes import model_with_an_unused_parameter, run
 from tests.shared import ROOT
 from tests.toy_runs import LOSS, tiny_model, toy_batches
 
+pytestmark = pytest.mark.needs_cpu("it trains in processes of their own")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
