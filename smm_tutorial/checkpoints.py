@@ -4,10 +4,12 @@ One file, written beside and moved into place, is either the old checkpoint or t
 the machine dies. Safetensors holds numbers and text alone: opening a stranger's file runs nothing.
 """
 
+import hashlib
 import importlib
 import json
+import reprlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +24,13 @@ MODELS = {
     "ObjectDiscovery": ("smm_tutorial.discovery.model", "DiscoveryConfig"),
     "SetPredictor": ("smm_tutorial.set_prediction.model", "SetPredictionConfig"),
 }
+MOST_HEADER_BYTES = 8 * 2**20  # of names, shapes and record; the longest committed has 11 KB
+#: Of any count or size in a config. Above it, an image's grids alone would fill the memory.
+MOST_SIZE = 2048
+LEAST_SCALE, MOST_SCALE = 1e-9, 1e9  # of any real number in a config that is not 0
+#: In the committed folder: the SHA-256 of checkpoints from before they held one themselves.
+SUMS_NAME = "SHA256SUMS"
+REMEDY = "fetch it anew (git checkout, for a committed one), or delete it and train again"
 
 
 class CheckpointError(RuntimeError):
@@ -36,9 +45,36 @@ class Checkpoint(NamedTuple):
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
-    """Writes tensors and record to one safetensors file, atomically."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    files.write_atomically(Path(path), to_bytes(tensors, metadata={"record": json.dumps(record)}))
+    """Writes tensors, record and their checksum to one safetensors file, atomically.
+
+    Tensors that share memory, such as tied weights, are stored once per name.
+
+    Raises `CheckpointError` for a record that is too long to be read again.
+    """
+    path = Path(path)
+    tensors = _part_memory(tensors)
+    text = json.dumps(record)
+    content = to_bytes(tensors, metadata={"record": text, "sha256": checksum(tensors, text)})
+    if header_length(content) > MOST_HEADER_BYTES:
+        raise CheckpointError(
+            f"{path} is not written, for it could not be read again: its record has "
+            f"{len(text):,} characters. Leave out of it what belongs into files of its own"
+        )
+    files.write_atomically(path, content)
+
+
+def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, with their values in order and memory of their own: safetensors
+    writes memory as it lies.
+    """
+    parted: dict[str, Tensor] = {}
+    taken = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        parted[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return parted
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
@@ -47,18 +83,48 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
+        with open(path, "rb") as file:
+            if (length := header_length(file.read(8))) > MOST_HEADER_BYTES:
+                raise ValueError(f"a header of {length:,} bytes")
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["record"])
-            return {name: file.get_tensor(name) for name in file.keys()}, record
-    except KeyError:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    # A number type that this torch lacks is an AttributeError.
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({error}): {REMEDY}"
+        ) from error
+    if "record" not in metadata:
         raise CheckpointError(
             f"{path} is a safetensors file without a record: it was not written by this project"
-        ) from None
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        )
+    if "sha256" not in metadata:
+        check_listed_sum(path)
+    elif metadata["sha256"] != checksum(tensors, metadata["record"]):
+        raise CheckpointError(f"{path} is damaged, its content has another checksum: {REMEDY}")
+    try:
+        record = files.parse_json(metadata["record"], f"the record in {path}")
+    except files.JsonError as error:
+        raise CheckpointError(f"{path} is damaged ({error}): {REMEDY}") from error
+    if not isinstance(record, dict):
         raise CheckpointError(
-            f"{path} is damaged or no safetensors file ({error}): fetch it anew (git checkout, for "
-            "a committed one), or delete it and train again"
-        ) from error
+            f"{path} is damaged, its record is no JSON object but {reprlib.repr(record)}: {REMEDY}"
+        )
+    return tensors, record
+
+
+def header_length(content: bytes) -> int:
+    """How many bytes of JSON a safetensors file has in front of its tensors."""
+    return int.from_bytes(content[:8], "little")
+
+
+def checksum(tensors: dict[str, Tensor], record: str) -> str:
+    """SHA-256 of a record's text and of names, types, shapes and numbers of tensors on the CPU."""
+    digest = hashlib.sha256(record.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def build(record: dict, source: str = "the record") -> nn.Module:
@@ -66,18 +132,58 @@ def build(record: dict, source: str = "the record") -> nn.Module:
 
     Raises `CheckpointError` for an unknown one.
     """
-    if record.get("model") not in MODELS:
+    name = record.get("model")
+    if not isinstance(name, str) or name not in MODELS:
         raise CheckpointError(
-            f"{source} names the model {record.get('model')!r}; known are {sorted(MODELS)}"
+            f"{source} names the model {reprlib.repr(name)}; known are {sorted(MODELS)}"
         )
-    module_name, config_class = MODELS[record["model"]]
+    module_name, config_name = MODELS[name]
     module = importlib.import_module(module_name)
+    config_class = getattr(module, config_name)
     try:
-        return getattr(module, record["model"])(getattr(module, config_class)(**record["config"]))
-    except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{source} has a config that {record['model']} refuses: {error}"
-        ) from error
+        check_config(record.get("config"), config_class)
+        return getattr(module, name)(config_class(**record["config"]))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{source} has a config that {name} refuses: {error}") from error
+
+
+def check_config(config: Any, config_class: type) -> None:
+    """Refuses what is no config of that dataclass, before anything is built from its numbers.
+
+    Raises `ValueError` that names the option.
+    """
+    if not isinstance(config, dict):
+        raise ValueError(f"config must be an object with options, got {reprlib.repr(config)}")
+    kinds = get_type_hints(config_class)
+    for name, value in config.items():
+        if name not in kinds:
+            raise ValueError(f"it has no option {name!r}; known are {', '.join(kinds)}")
+        if kinds[name] is not dict:
+            check_option(name, value, kinds[name])
+        elif not isinstance(value, dict):
+            raise ValueError(f"{name} must be an object with options, got {reprlib.repr(value)}")
+        else:
+            for inner_name, inner in value.items():
+                if inner is not None and not isinstance(inner, str):
+                    kind = int if type(inner) is int else float
+                    check_option(f"{name}.{inner_name}", inner, kind)
+
+
+def check_option(name: str, value: Any, kind: Any) -> None:
+    """Raises `ValueError` for a value that is none of the kind: int, float, or some `Literal`."""
+    if kind is int:
+        expected = f"a whole number from 1 to {MOST_SIZE}"
+        fits = type(value) is int and 1 <= value <= MOST_SIZE
+    elif kind is float:
+        expected = f"0 or a number from {LEAST_SCALE:g} to {MOST_SCALE:g}"
+        fits = type(value) in (int, float)
+        fits = fits and (value == 0 or LEAST_SCALE <= abs(value) <= MOST_SCALE)
+    else:
+        assert get_origin(kind) is Literal, f"no check for options like {name}: {kind}"
+        expected = f"one of {', '.join(map(repr, get_args(kind)))}"
+        fits = isinstance(value, str) and value in get_args(kind)
+    if not fits:
+        raise ValueError(f"{name} must be {expected}, got {reprlib.repr(value)}")
 
 
 def load(name: str | Path) -> Checkpoint:
@@ -89,32 +195,64 @@ def load(name: str | Path) -> Checkpoint:
     Raises `CheckpointError` when there is none, when it is damaged, or when its tensors do not fit
     its config.
     """
-    folders = (paths.checkpoints_dir(), paths.runs_dir() / name)
-    named = [file for folder in folders if (file := folder / f"{name}.safetensors").is_file()]
-    path = next(iter(named), Path(name))
+    path = Path(name)
+    if path.name == str(name):  # what has folders in front is no name, but a path
+        folders = (paths.checkpoints_dir(), paths.runs_dir() / name)
+        named = [file for folder in folders if (file := folder / f"{name}.safetensors").is_file()]
+        path = next(iter(named), path)
     if not path.is_file():
         raise CheckpointError(
             f"there is no checkpoint {str(name)!r}: known are {available()}, "
             "or give the path of a file"
         )
     tensors, record = read(path)
-    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     # On this device a config that asks for far too much costs nothing before it is refused.
     with torch.device("meta"):
         described = build(record, str(path)).state_dict()
-    expected = {key: tuple(tensor.shape) for key, tensor in described.items()}
-    if expected != found:
-        odd = [key for key in sorted(expected | found) if expected.get(key) != found.get(key)]
-        raise CheckpointError(
-            f"{path} does not fit its own config at {odd[0]}: expected {expected.get(odd[0])}, "
-            f"found {found.get(odd[0])} ({len(odd)} tensors differ): it belongs to another version "
-            "of this project"
-        )
+    check_tensors(tensors, described, path)
     model = build(record, str(path))
     model.load_state_dict(tensors)
     return Checkpoint(model.eval(), record)
 
 
+def check_listed_sum(path: Path) -> None:
+    """Raises `CheckpointError` for a file that the list of sums in its folder knows as another."""
+    sums = path.with_name(SUMS_NAME)
+    if not sums.is_file():
+        return
+    for line in sums.read_text(encoding="utf-8").splitlines():
+        expected, _, name = line.partition("  ")
+        if name == path.name and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise CheckpointError(f"{path} is damaged, {sums.name} has another checksum: {REMEDY}")
+
+
+def check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> None:
+    """Raises `CheckpointError` where tensors differ in name, shape or kind from those expected, or
+    hold numbers that are not finite.
+    """
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    if wanted != found:
+        odd = [name for name in sorted(wanted | found) if wanted.get(name) != found.get(name)]
+        raise CheckpointError(
+            f"{path} does not fit its own config at {odd[0]}: expected {wanted.get(odd[0])}, "
+            f"found {found.get(odd[0])} ({len(odd)} tensors differ): it belongs to another version "
+            "of this project"
+        )
+    for name, tensor in tensors.items():
+        wanted_type = expected[name].dtype
+        if tensor.dtype != wanted_type and not (
+            tensor.is_floating_point() and wanted_type.is_floating_point
+        ):
+            raise CheckpointError(
+                f"{path} is refused: {name} holds {tensor.dtype}, expected {wanted_type}: {REMEDY}"
+            )
+        if wanted_type.is_floating_point and not tensor.to(wanted_type).isfinite().all():
+            raise CheckpointError(
+                f"{path} is refused: {name} holds numbers that are not finite: {REMEDY}"
+            )
+
+
 def available() -> list[str]:
     """Names of the committed checkpoints."""
-    return sorted(path.stem for path in paths.checkpoints_dir().glob("*.safetensors"))
+    return sorted(path.stem for path in paths.checkpoints_dir().glob("[!.]*.safetensors"))

@@ -2,15 +2,18 @@
 
 Every name that comes from outside (an archive, a manifest, a record) goes through `join_name`
 before anything is written or deleted under it, and through `check_name` before anything is read.
+JSON from outside goes through `read_json` or `parse_json`.
 """
 
 import errno
+import json
 import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -18,7 +21,8 @@ LOCK_NAME = ".lock"
 DRAFT_SUFFIX = ".smm-part"  # of a file that is being written; a killed process leaves it behind
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, half characters
+LONGEST_PART = 255  # bytes of a file's or a folder's name that file systems take
 
 
 class ForeignNameError(ValueError):
@@ -29,6 +33,10 @@ class FolderBusyError(RuntimeError):
     """A folder in which another process works."""
 
 
+class JsonError(ValueError):
+    """Text from outside that is not whole JSON, or that no program of ours would write."""
+
+
 def check_name(name: str) -> str:
     """The name, if it stays below the folder that it is joined to, on every operating system.
 
@@ -36,17 +44,31 @@ def check_name(name: str) -> str:
 
     Raises:
         ForeignNameError: the name is no text or empty, absolute, has a drive letter, backslashes or
-            control characters, or has a part that is empty, "." or "..".
+            control characters, or has a part that is empty, too long, "." or "..".
     """
     if not isinstance(name, str):
         raise ForeignNameError(f"a file's name must be text, got {name!r}")
     parts = name.split("/")
     # Windows ignores dots and blanks at a part's end, so ".. " is ".." there.
-    wrong = any(not part.rstrip(" .") for part in parts) or ":" in parts[0]
-    if wrong or "\\" in name or CONTROL_CHARACTERS.search(name):
+    wrong = any(not part.rstrip(" .") for part in parts) or ":" in parts[0] or "\\" in name
+    if wrong or UNPRINTABLE.search(name) or any(len(p.encode()) > LONGEST_PART for p in parts):
         raise ForeignNameError(
             f"{name[:200]!r} is refused as a file's name: it must stay below its folder, as "
             "'images/1.png' does"
+        )
+    return name
+
+
+def check_plain_name(name: str) -> str:
+    """The name, if it names one visible file in a folder, as the name of a record does.
+
+    Raises:
+        ForeignNameError: as `check_name`, or the name has a "/" or begins with a dot.
+    """
+    if "/" in check_name(name) or name.startswith("."):
+        raise ForeignNameError(
+            f"{name[:200]!r} is refused as a file's name: it must have no '/' and not begin with "
+            "a dot"
         )
     return name
 
@@ -63,6 +85,37 @@ def join_name(folder: Path, name: str) -> Path:
             f"{path} is refused: a link in {folder} leads out of it; remove the link"
         )
     return path
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON file at `path` holds; see `parse_json`.
+
+    Raises:
+        JsonError: the file is not whole JSON; the message names the file.
+        OSError: the file cannot be read.
+    """
+    return parse_json(Path(path).read_bytes(), str(path))
+
+
+def parse_json(content: str | bytes, source: str) -> Any:
+    """What JSON text holds. A byte order mark in front and UTF-16 (Windows writes both) are fine.
+
+    Args:
+        content: the text.
+        source: where it comes from, for the message.
+
+    Raises:
+        JsonError: the text is not whole JSON, is nested deeper than Python goes, or holds an
+            integer of thousands of digits. The message names the source.
+    """
+    try:
+        if isinstance(content, bytes):
+            content = content.decode(json.detect_encoding(content))
+        return json.loads(content.removeprefix("\ufeff"))
+    except RecursionError as error:
+        raise JsonError(f"{source} is nested too deeply to be read as JSON") from error
+    except ValueError as error:
+        raise JsonError(f"{source} is not whole JSON ({error})") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -84,7 +137,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None]:
-    """Lets one process at a time work in `folder`; a killed process lets go of it.
+    """Lets one process at a time work in `folder`; a killed process lets go of it. Who works there
+    may come in once more.
 
     What killed processes left half written is deleted. A folder that is read-only, or lies where
     locks do not work, is used without a lock. For the latter a warning says so.
@@ -97,7 +151,7 @@ def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None
     Raises:
         FolderBusyError: another process works there and goes on for longer than that.
     """
-    lock = FileLock(folder / LOCK_NAME, fallback_to_soft=False)
+    lock = FileLock(folder / LOCK_NAME, fallback_to_soft=False, is_singleton=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _acquire(lock, folder, work, patience)

@@ -9,6 +9,7 @@ import torch
 from smm_tutorial import checkpoints, datasets, figures, paths
 from smm_tutorial.discovery import tables as discovery_tables
 from smm_tutorial.files import write_atomically
+from smm_tutorial.results.records import lock_results
 from smm_tutorial.set_prediction import tables as set_prediction_tables
 
 #: What `smm-tutorial report` prints, by name.
@@ -45,9 +46,15 @@ def fill_readme(readme: str) -> str:
 def keep(experiment: str) -> list[Path]:
     """Brings the README up to date with the records, and for `discovery` its picture with the shown
     checkpoint -> the files written.
+
+    Raises `ValueError` where the course is installed without its README, or as `fill_readme`.
     """
-    readme = paths.repository_root() / "README.md"
-    write_atomically(readme, fill_readme(readme.read_text(encoding="utf-8")).encode())
+    root = paths.repository_root()
+    if root is None:
+        raise ValueError("only a checkout of the course has a README to bring up to date")
+    readme = root / "README.md"
+    with lock_results():
+        write_atomically(readme, fill_readme(readme.read_text(encoding="utf-8")).encode())
     return [readme, keep_picture()] if experiment == "discovery" else [readme]
 
 

@@ -4,6 +4,7 @@ A shell starts background jobs with Ctrl-C ignored, and so are their children. T
 must not depend on that.
 """
 
+import os
 import signal
 
 import matplotlib
@@ -12,6 +13,12 @@ from hypothesis import settings
 
 from smm_tutorial import datasets
 from tests import toys
+from tests.pretended_device import (
+    PretendedDevice,
+    Refusal,
+    is_refused_in_a_test,
+    let_fabric_find_it,
+)
 from tests.toys import toy_scenes
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +52,20 @@ def toy_sets(data_folder, monkeypatch):
         datasets, "load", lambda name, split, size, **options: toys.toy_sets(size=size)
     )
     return data_folder
+
+
+# SMM_PRETENDED_DEVICE=mps runs the tests on a GPU of Apple, pretended on the CPU.
+if os.environ.get("SMM_PRETENDED_DEVICE") == "mps":
+    PretendedDevice(by_default=True).__enter__()
+    let_fabric_find_it()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(pyfuncitem):
+        if cpu := pyfuncitem.get_closest_marker("needs_cpu"):
+            pytest.skip(f"needs the CPU: {cpu.args[0]}")
+        try:
+            return (yield)
+        except Refusal as refusal:
+            if is_refused_in_a_test(refusal.__traceback__):
+                pytest.skip(f"the test itself asks for more than the device has: {refusal}")
+            raise

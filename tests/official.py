@@ -112,6 +112,40 @@ def packed_records(records):
     return gzip.compress(b"".join(frame_record(record) for record in records), 1)
 
 
+def coco_members(names):
+    """The annotations of COCO's validation split and its images, of which none has objects."""
+    licence = {"id": 1, "name": "Attribution License", "url": "http://creativecommons.org/"}
+    images = [
+        {"id": index, "file_name": name, "license": 1, "height": 16, "width": 16}
+        for index, name in enumerate(names)
+    ]
+    content = {"categories": [], "licenses": [licence], "annotations": [], "images": images}
+    annotations = {"annotations/instances_val2017.json": json.dumps(content).encode()}
+    return annotations, {f"val2017/{name}": tiny_picture("JPEG") for name in names}
+
+
+def stack_members():
+    """The lists, images and labels of one tower of ShapeStacks, seen by two cameras."""
+    scenario = "env_ccs-easy-h=3-vcom=0-vpsf=0-v=1"
+    lists = {f"splits/default/{split}.txt": f"{scenario}\n".encode() for split in ("train", "test")}
+    kinds = {"rgb-w=5-f=2-l=1-c=unique": "png", "iseg-w=0-f=0-l=0-c=original": "map"}
+    images, labels = (
+        {
+            f"recordings/{scenario}/{kind}-cam_{camera}-mono-0.{suffix}": tiny_picture("PNG")
+            for camera in (1, 2)
+        }
+        for kind, suffix in kinds.items()
+    )
+    return lists, images, labels
+
+
+def tiny_picture(kind):
+    """The file of a black picture of 16 x 16."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, kind)
+    return buffer.getvalue()
+
+
 def tex_image(index):
     return np.random.default_rng(index).integers(0, 256, (TEX_HEIGHT, TEX_WIDTH, 3), dtype=np.uint8)
 

@@ -1,16 +1,20 @@
-"""A web server on this machine that serves bytes, in parts too, and misbehaves on request."""
+"""Web servers on this machine: one of files, which misbehaves on request, and one of raw bytes."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import re
+import socketserver
 import tarfile
 import threading
 import time
 import zipfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 import numpy as np
 
@@ -158,6 +162,90 @@ class FileServer:
         if fault.extra_length:
             request.close_connection = True
         request.wfile.write(body)
+
+
+class Asked(NamedTuple):
+    """A request to a `RawServer`."""
+
+    number: int  # of the requests before it
+    path: str
+    start: int
+    stop: int | None
+    user: str | None  # with the password
+    over: threading.Event  # set when the test is over: an answer that waits should wait for it
+
+
+class RawServer:
+    """Answers each request with the bytes that `answer` gives, whatever they are, and hangs up.
+
+    `asked` records the requests. An answer may go on for ever: it ends when the client hangs up.
+    """
+
+    def __init__(self, answer: Callable[[Asked], Iterable[bytes]]) -> None:
+        self.asked: list[Asked] = []
+        self.over = threading.Event()
+        server = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                head = b""
+                while line := self.rfile.readline().strip():
+                    head += line + b"\n"
+                if not head:
+                    return
+                part = re.search(rb"Range: bytes=(\d+)-(\d*)", head)
+                user = re.search(rb"Authorization: Basic (\S+)", head)
+                asked = Asked(
+                    len(server.asked),
+                    head.split()[1].decode(),
+                    int(part[1]) if part else 0,
+                    int(part[2]) + 1 if part and part[2] else None,
+                    base64.b64decode(user[1]).decode() if user else None,
+                    server.over,
+                )
+                server.asked.append(asked)
+                for piece in answer(asked):
+                    self.wfile.write(piece)
+
+        self._server = _QuietTCPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self) -> RawServer:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def url(self, path: str = "file", user: str = "") -> str:
+        return f"http://{user}127.0.0.1:{self._server.server_address[1]}/{path}"
+
+
+class _QuietTCPServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request, client_address) -> None:
+        """Clients that hang up are what these tests are about."""
+
+
+def head(status: str, **headers: str | int) -> bytes:
+    """The beginning of an answer; `Content_Range` stands for Content-Range."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1")
+
+
+def give_part(content: bytes, asked: Asked, **headers: str | int) -> Iterable[bytes]:
+    """A well-behaved answer with the part that was asked for; `headers` add to it."""
+    body = content[asked.start : asked.stop]
+    last = asked.start + len(body) - 1
+    told = {
+        "Content_Range": f"bytes {asked.start}-{last}/{len(content)}",
+        "Content_Length": len(body),
+    }
+    yield head("206 Partial Content", **{**told, **headers})
+    yield body
 
 
 def noise(length: int, seed: int = 0) -> bytes:

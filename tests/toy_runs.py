@@ -31,10 +31,10 @@ class RandomImages:
     """Batches of two random images, for losses that tests make up."""
 
     def place(self, device, share):
-        pass
+        self.device = device
 
     def draw(self, generator: torch.Generator):
-        return torch.rand(2, 3, 16, 16, generator=generator)
+        return torch.rand(2, 3, 16, 16, generator=generator).to(self.device)
 
 
 def train(

@@ -1,6 +1,7 @@
 """`smm-tutorial data`: list, download, render, verify and look at data sets."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from smm_tutorial import datasets, paths
@@ -8,6 +9,7 @@ from smm_tutorial.datasets.others import clevr, clevr_with_masks
 from smm_tutorial.datasets.others.clevrtex import TOTALS
 from smm_tutorial.datasets.others.sources import SOURCES
 from smm_tutorial.datasets.own import clevr6, rendered
+from smm_tutorial.datasets.transfer.disk import delete_file
 from smm_tutorial.datasets.transfer.manifests import (
     discard_files,
     find_damaged_files,
@@ -120,17 +122,20 @@ def render_data(options: argparse.Namespace, command: str) -> None:
 
 
 def verify_data(options: argparse.Namespace, command: str) -> None:
-    """Raises `DatasetError` when something is damaged, after everything has been looked at."""
-    faults = []
-    if damaged := clevr6.find_damaged_packs():
-        names = _name_some(damaged)
-        faults.append(f"{names} in {clevr6.packs_folder()} missing or damaged: {clevr6.REMEDY}")
-    else:
-        print(f"clevr6: the packs in {clevr6.packs_folder()} are whole")
+    """Raises `DatasetError` when something is damaged, after everything has been looked at.
+
+    Only what this library put there is deleted.
+    """
+    downloads = paths.downloads_dir()
+    checks = [_verify_packs]
     for name, folders in FOLDERS.items():
-        for folder in folders:
-            faults += _verify_manifest(name, paths.downloads_dir() / folder, options.delete)
-    faults += _verify_records(options.delete) + _verify_renders(options.delete)
+        checks += [partial(_verify_manifest, name, downloads / folder) for folder in folders]
+    faults = []
+    for check in (*checks, _verify_records, _verify_renders):
+        try:
+            faults += check(options.delete)
+        except datasets.DatasetError as error:
+            faults.append(str(error))
     if faults:
         raise datasets.DatasetError("; ".join(faults))
 
@@ -163,6 +168,15 @@ def _describe_downloads(name: str) -> str:
     return f"{len(sizes):,} files, {sum(sizes) / 1e6:.1f} MB" if sizes else "nothing"
 
 
+def _verify_packs(delete: bool) -> list[str]:
+    """Looks at the embedded packs, which are never deleted: they come with the course."""
+    folder = clevr6.packs_folder()
+    if damaged := clevr6.find_damaged_packs():
+        return [f"{_name_some(damaged)} in {folder} missing or damaged: {clevr6.REMEDY}"]
+    print(f"clevr6: the packs in {folder} are whole")
+    return []
+
+
 def _verify_manifest(name: str, folder: Path, delete: bool) -> list[str]:
     count = len(read_manifest(folder))
     if not count:
@@ -188,9 +202,12 @@ def _verify_records(delete: bool) -> list[str]:
     try:
         count = clevr_with_masks.count_examples(path)
     except datasets.DatasetError as error:
-        if delete:
-            delete_download(path)
-        return [str(error)]
+        if not delete:
+            return [str(error)]
+        if not clevr_with_masks.was_downloaded(path):
+            return [f"{error}; no download wrote it as it is, so it stays"]
+        delete_download(path)
+        return [f"{error}; deleted"]
     print(f"clevr-with-masks: {count:,} examples in {path} are whole")
     return []
 
@@ -201,7 +218,7 @@ def _verify_renders(delete: bool) -> list[str]:
     if not damaged:
         return []
     for name in damaged if delete else ():
-        (folder / name).unlink()
+        delete_file(folder, name)
     again = "they are rendered again when next asked for"
     return [f"{_name_some(damaged)} in {folder} damaged: {again}"]
 

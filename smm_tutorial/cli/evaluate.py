@@ -8,7 +8,10 @@ from smm_tutorial import checkpoints, discovery, set_prediction
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS
 from smm_tutorial.discovery.evaluation import BASELINES
 from smm_tutorial.discovery.segmentation import SELECTIONS
-from smm_tutorial.results.records import write_record
+from smm_tutorial.results.records import add_scores, keep_scores
+
+#: Of the options that have a value, in the order in which a record's command names them.
+DEFAULTS = {"data": None, "root": None, "seed": 0, "starts": 1, "selection": "all"}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -16,7 +19,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "evaluate", help="score a checkpoint, or what needs no training, on a test split"
     )
-    parser.set_defaults(run=evaluate_model)
+    parser.set_defaults(run=evaluate_model, **DEFAULTS)
     parser.add_argument(
         "what",
         help="name of a checkpoint or of a run here, a file, 'untrained' or 'pixels' (a mixture on "
@@ -30,44 +33,35 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--root", help="the folder of clevr-renders, clevr-renders-7-10 or clevr-official"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the slots' starts")
+    parser.add_argument("--seed", type=int, help="of the slots' starts")
     parser.add_argument(
-        "--starts",
-        type=int,
-        default=1,
-        help="of the slots for each image; the most likely one counts",
+        "--starts", type=int, help="of the slots for each image; the most likely one counts"
     )
     parser.add_argument(
         "--selection",
         choices=list(SELECTIONS),
-        default="all",
         help="all slots own pixels, or those that are worth their price",
     )
     parser.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
 
-def evaluate_model(options: argparse.Namespace, command: str) -> None:
-    if options.root:  # where the renders lie here is nobody's business
-        command = command.replace(shlex.quote(options.root), "PATH")
-    if options.what.endswith(".safetensors"):  # nor where the checkpoint does
-        command = command.replace(shlex.quote(options.what), Path(options.what).name)
+def evaluate_model(options: argparse.Namespace, _: str) -> None:
     trained = None if options.what in BASELINES else checkpoints.load(options.what)
+    command = describe_command(options)
     if trained and trained.record["model"] == "SetPredictor":
         if options.starts != 1 or options.selection != "all":
             raise ValueError(
                 "--starts and --selection choose by what slots paint, "
                 "and a SetPredictor paints nothing"
             )
-        data = options.data or trained.record["data"]
-        record = set_prediction.evaluated_record(
-            options.what, data, options.root, options.seed, command
+        record, scores = set_prediction.score_by_name(
+            options.what, options.data, options.root, options.seed, command
         )
         table = set_prediction.score_table
     else:
-        data = options.data or "clevr6"
-        record = discovery.evaluated_record(
+        record, scores = discovery.score_by_name(
             options.what,
-            data,
+            options.data or "clevr6",
             options.root,
             options.seed,
             command,
@@ -76,5 +70,17 @@ def evaluate_model(options: argparse.Namespace, command: str) -> None:
         )
         table = discovery.score_table
     if options.keep:
-        print(f"record {write_record(record)}")
+        record, path = keep_scores(record, scores)
+        print(f"record {path}")
+    else:
+        add_scores(record, scores)
     print(table([record]))
+
+
+def describe_command(options: argparse.Namespace) -> str:
+    """The command that gives these scores again, without the folders of this machine."""
+    words = ["smm-tutorial", "evaluate", Path(options.what).name]
+    for name, usual in DEFAULTS.items():
+        if (value := getattr(options, name)) != usual:
+            words += [f"--{name}", "PATH" if name == "root" else str(value)]
+    return shlex.join(words + ["--keep"] * options.keep)

@@ -1,6 +1,7 @@
 """Classic clustering in numpy: k-means, soft k-means and EM for Gaussian mixtures.
 
-Names and meanings are those of `sklearn.cluster.KMeans` and `sklearn.mixture.GaussianMixture`. Each
+Names and meanings are those of `sklearn.cluster.KMeans` and `sklearn.mixture.GaussianMixture`. The
+models are scikit-learn estimators: they stand in a Pipeline, can be cloned and searched over. Each
 model also keeps `history_`, a list of `n_iter_ + 1` steps: `history_[0]` is the start, and
 `history_[t]` is the model after t iterations. `e_step` and `m_step` are EM's two steps alone.
 
@@ -9,8 +10,9 @@ Shapes: N points with D features, K components (clusters). `points (N, D)`, `mea
 
     full (K, D, D)    tied (D, D)    diag (K, D)    spherical (K,)
 
-All arithmetic is float64. Squared distances are computed as (x - mu)^2. The expanded form
-x^2 - 2 x mu + mu^2 would lose all its digits far from the origin.
+All arithmetic is float64, whatever type the points have, so `tol` and `reg_covar` mean the same for
+all types. A fit ends in a finite model or in a ValueError. Squared distances are computed as
+(x - mu)^2. The expanded form x^2 - 2 x mu + mu^2 would lose all its digits far from the origin.
 """
 
 from smm_tutorial.clustering.em import GaussianMixtureEM, MixtureStep, SoftKMeans

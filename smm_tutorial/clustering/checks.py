@@ -1,82 +1,162 @@
 """Checks of what a model is given: each message says what is wrong and what to do."""
 
-from numbers import Integral
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from smm_tutorial.arguments import check_whole, show_value
 
 LARGEST_VALUE = 1e100  # its square, divided by a small variance, must not overflow float64
+LARGEST_VARIANCE = LARGEST_VALUE**2
+SMALLEST_SPREAD = 1e-150  # float64 holds the square of a smaller number with fewer digits, or as 0
 
 
-def check_points(
-    points: ArrayLike, *, num_features: int | None = None, num_components: int = 1
-) -> np.ndarray:
-    """A float64 copy (N, D) of `points`.
+def check_training_points(X: ArrayLike, num_components: int) -> np.ndarray:
+    """A float64 copy (N, D) of the points that a model is fitted on.
 
-    ValueError unless they are finite, N >= `num_components` and, where given, D == `num_features`.
+    ValueError unless they are finite, of moderate size, and N >= `num_components`. TypeError if
+    they hold things that are no numbers.
     """
-    points = np.asarray(points)
-    if points.dtype.kind not in "biufO":
+    points = read_points(X)
+    most = len(points)
+    if most < num_components:
         raise ValueError(
-            f"points must be real numbers, got dtype {points.dtype}: convert them to float first"
-        )
-    # Always a copy: history_ keeps it, and the caller may change the original.
-    points = points.astype(np.float64, order="C")
-    if points.ndim != 2:
-        remedy = "points.reshape(-1, features)"
-        if points.ndim == 1:
-            remedy = "points.reshape(-1, 1) for a single feature"
-        raise ValueError(
-            f"points must be (points, features), got shape {points.shape}: use {remedy}"
-        )
-    if points.size == 0:
-        raise ValueError(
-            f"points are empty, got shape {points.shape}: pass at least one point with one feature"
-        )
-    unusable = ~(np.abs(points) <= LARGEST_VALUE)  # catches NaN too
-    if unusable.any():
-        row, column = np.argwhere(unusable)[0]
-        raise ValueError(
-            f"points must be finite and at most {LARGEST_VALUE:g} in size, got {unusable.sum()} "
-            f"other values, the first is {points[row, column]} at [{row}, {column}]: drop those "
-            "rows, e.g. points[np.isfinite(points).all(axis=1)], or rescale them"
-        )
-    if num_features is not None and points.shape[1] != num_features:
-        raise ValueError(
-            f"points must have the {num_features} features that the model was fitted on, got "
-            f"{points.shape[1]}: select the same columns as in fit, or fit again"
-        )
-    if len(points) < num_components:
-        raise ValueError(
-            f"{num_components} components need at least as many points, got {len(points)}: "
-            f"ask for at most {len(points)} components, or pass more points"
+            f"X must hold a point for each of {show_value(num_components)} components, got "
+            f"n_samples = {most}: ask for at most {most} components, or pass more points"
         )
     return points
 
 
-def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """A float64 copy of a start parameter. ValueError unless it is finite and has this shape."""
-    values = np.array(values, dtype=np.float64)
-    if values.shape != shape:
+def note_features(model: BaseEstimator, X: ArrayLike, points: np.ndarray) -> None:
+    """Set `n_features_in_`, and `feature_names_in_` if X names its columns.
+
+    Done once a fit has succeeded, so that one that fails leaves an earlier model as it was.
+    """
+    validate_data(model, X, skip_check_array=True, ensure_2d=False)  # notes the names
+    model.n_features_in_ = points.shape[1]
+
+
+def check_new_points(model: BaseEstimator, X: ArrayLike) -> np.ndarray:
+    """A float64 copy (M, D) of points that a fitted `model` is asked about.
+
+    Errors as in `check_training_points`; NotFittedError, a ValueError, if `fit` has not run.
+    """
+    check_is_fitted(
+        model, "history_", msg="this %(name)s is not fitted yet: call fit(points) first"
+    )
+    validate_data(model, X, reset=False, skip_check_array=True, ensure_2d=False)  # compares names
+    points = read_points(X)
+    if points.shape[1] != model.n_features_in_:
         raise ValueError(
-            f"{name} must have shape {shape}, got {values.shape}: it must fit the number of "
-            "components and the features of the points"
+            f"X has {points.shape[1]} features, but {type(model).__name__} is expecting "
+            f"{model.n_features_in_} features as input: select the same columns as in fit, or fit "
+            "again"
         )
-    if not np.isfinite(values).all():
+    return points
+
+
+def read_points(X: ArrayLike) -> np.ndarray:
+    """A float64 copy (N, D) of finite points, in C's order."""
+    points = read_numbers("X", X)
+    if points.ndim != 2:
+        remedy = "X.reshape(-1, features)"
+        if points.ndim == 1:
+            remedy = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one point"
         raise ValueError(
-            f"{name} must be finite, got NaN or infinity: leave {name} out to have a start chosen"
+            f"X must be (points, features), got shape {points.shape}. Reshape your data: {remedy}"
         )
-    return values
+    if points.size == 0:
+        count, noun = points.shape[1], "feature(s)"
+        if len(points) == 0:
+            count, noun = len(points), "sample(s)"
+        raise ValueError(
+            f"X is empty, {count} {noun} (shape={points.shape}) while a minimum of 1 is required. "
+            "Pass at least one point with one feature"
+        )
+    # Always a copy: history_ keeps it, and the caller may change the original.
+    points = to_float64("X", points)
+    unusable = ~(np.abs(points) <= LARGEST_VALUE)  # catches NaN too
+    if unusable.any():
+        row, column = np.argwhere(unusable)[0]
+        raise ValueError(
+            f"X must be finite and at most {LARGEST_VALUE:g} in size, got {unusable.sum()} other "
+            f"values (NaN, inf or too large), the first is {points[row, column]} at "
+            f"[{row}, {column}]: drop those rows, e.g. X[np.isfinite(X).all(axis=1)], or rescale "
+            "them"
+        )
+    return points
 
 
-def check_number(name: str, value: object, kind: type, lowest: float) -> None:
-    """ValueError unless `value` is finite, of `kind` (Integral or Real) and >= `lowest`."""
-    if not (isinstance(value, kind) and np.isfinite(value) and value >= lowest):
-        noun = "an integer" if kind is Integral else "a finite number"
-        raise ValueError(f"{name} must be {noun} >= {lowest}, got {value!r}")
+def read_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """`values` as an array of the type they have. ValueError unless they are real, dense and whole:
+    a mask or a gradient would be lost.
+    """
+    if issparse(values):
+        raise ValueError(f"{name} is sparse, but must be dense: pass {name}.toarray()")
+    rows = values if isinstance(values, (list, tuple)) else [values]
+    if any(isinstance(row, np.ma.MaskedArray) and np.ma.is_masked(row) for row in rows):
+        raise ValueError(
+            f"{name} is masked, and its mask would be lost: drop the masked rows, e.g. "
+            f"np.ma.compress_rows({name}), or fill them with {name}.filled(value)"
+        )
+    try:
+        array = np.asarray(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} cannot be read, pass a numpy array of real numbers: {error}"
+        ) from error
+    if array.dtype.kind not in "biufO":
+        remedy = "convert them to float first"
+        if array.dtype.kind == "c":
+            remedy = "Complex data not supported, make features of real and imaginary parts"
+        raise ValueError(f"{name} must be real numbers, got dtype {array.dtype}: {remedy}")
+    return array
 
 
-def require_fitted(model: object) -> None:
-    """ValueError if `fit` has not run."""
-    if not hasattr(model, "history_"):
-        raise ValueError(f"this {type(model).__name__} is not fitted yet: call fit(points) first")
+def to_float64(name: str, values: np.ndarray) -> np.ndarray:
+    """A float64 copy in C's order. ValueError or TypeError if an object in it is no number."""
+    if values.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in values.flat):
+        raise ValueError(f"{name} must be real numbers, got text: convert it to float first")
+    try:
+        with np.errstate(over="ignore"):
+            return values.astype(np.float64, order="C")
+    except TypeError as error:
+        raise TypeError(f"{name} must be real numbers: {error}") from error
+    except (OverflowError, ValueError) as error:
+        raise ValueError(f"{name} must be real numbers that float64 holds: {error}") from error
+
+
+def check_real(name: str, value: Any, least: float = 0.0, most: float | None = None) -> float:
+    """`value` as a float, where it is a finite number within bounds.
+
+    It may be of any real type, of Python or numpy, but no boolean. ValueError otherwise.
+    """
+    number = np.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = np.inf
+    if not (np.isfinite(number) and number >= least and (most is None or number <= most)):
+        bounds = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
+        raise ValueError(f"{name} must be a finite number {bounds}, got {show_value(value)}")
+    return number
+
+
+def make_generator(
+    random_state: int | np.random.Generator | np.random.RandomState | None,
+) -> np.random.Generator:
+    """A generator from a seed, from numpy's older kind of generator, or from nowhere (None).
+
+    A Generator is handed back itself. From a RandomState a seed is drawn.
+    """
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint64))
+    return np.random.default_rng(check_whole("random_state", random_state, least=0))

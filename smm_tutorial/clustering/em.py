@@ -1,15 +1,26 @@
 """Mixtures fitted by EM: `GaussianMixtureEM`, and `SoftKMeans`, where only the means are fitted."""
 
+import warnings
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 
-from smm_tutorial.clustering.checks import check_number, check_points, check_start, require_fitted
+from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.clustering.checks import (
+    LARGEST_VARIANCE,
+    check_new_points,
+    check_real,
+    check_training_points,
+    make_generator,
+    note_features,
+)
 from smm_tutorial.clustering.em_steps import COVARIANCE_TYPES, Parameters, e_step, m_step, normalise
-from smm_tutorial.clustering.kmeans import KMeans, k_means_plus_plus, squared_distances
+from smm_tutorial.clustering.kmeans import k_means_plus_plus, run_lloyd, squared_distances
+from smm_tutorial.clustering.starts import check_means, check_weights, invert_precisions
 
 LOWEST_TEMPERATURE = 1e-100  # below, a quotient could overflow; for the limit 0 there is KMeans
 
@@ -37,69 +48,106 @@ class MixtureStep:
         return e_step(self.points, parameters, self.covariance_type)[1]
 
 
-class _Mixture:
+class _Mixture(DensityMixin, BaseEstimator):
     """The EM loop, and the questions to a fitted mixture; subclasses define start and steps."""
 
     def __init__(self, n_components, tol, max_iter, means_init, random_state):
-        check_number("n_components", n_components, Integral, 1)
-        check_number("max_iter", max_iter, Integral, 0)
-        check_number("tol", tol, Real, 0)
         self.n_components = n_components
         self.tol = tol
         self.max_iter = max_iter
         self.means_init = means_init
         self.random_state = random_state
 
-    def fit(self, points: ArrayLike) -> Self:
-        """Alternate E and M steps on points (N, D) until the bound gains less than `tol`."""
-        points = check_points(points, num_components=self.n_components)
-        parameters = self._start(points)
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Alternate E and M steps on points (N, D) until the bound gains less than `tol`.
+
+        `y` is ignored.
+        """
+        num_components = check_whole("n_components", self.n_components)
+        max_iter = check_whole("max_iter", self.max_iter, least=0)
+        tol = check_real("tol", self.tol)
+        generator = make_generator(self.random_state)
+        points = check_training_points(X, num_components)
+        parameters = self._choose_start(points, num_components, generator)
         history = []
         previous_bound = -np.inf
-        self.converged_ = False
-        for _ in range(self.max_iter):
-            log_likelihoods, responsibilities = self._e_step(points, parameters)
-            lower_bound = float(log_likelihoods.mean())
+        converged = False
+        for _ in range(max_iter):
+            lower_bound, responsibilities = self._bounded_e_step(points, parameters)
             history.append(MixtureStep(*parameters, self.covariance_type, lower_bound, points))
             parameters = self._m_step(points, responsibilities, parameters)
-            if abs(lower_bound - previous_bound) < self.tol:
-                self.converged_ = True
+            if abs(lower_bound - previous_bound) < tol:
+                converged = True
                 break
             previous_bound = lower_bound
-        final_bound = float(self._e_step(points, parameters)[0].mean())
+        final_bound, _ = self._bounded_e_step(points, parameters)
         history.append(MixtureStep(*parameters, self.covariance_type, final_bound, points))
 
+        note_features(self, X, points)
         self.weights_, self.means_, self.covariances_ = parameters
         self.history_ = history
+        self.converged_ = converged
         self.n_iter_ = len(history) - 1
         self.lower_bound_ = history[max(self.n_iter_ - 1, 0)].lower_bound
+        if max_iter > 0 and tol > 0 and not converged:
+            warnings.warn(
+                f"EM has not converged after max_iter = {max_iter} iterations: raise max_iter or "
+                "tol, or set tol to 0 for exactly max_iter iterations",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
-    def score_samples(self, points: ArrayLike) -> np.ndarray:
+    def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
+        """Fit points (N, D), then the most responsible component of each -> (N,)."""
+        return self.fit(X).predict(X)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """log p(x) of each point (M, D) under the mixture, in nats -> (M,)."""
-        return self._posterior(points)[0]
+        return self._posterior(X)[0]
 
-    def score(self, points: ArrayLike) -> float:
+    def score(self, X: ArrayLike, y: None = None) -> float:
         """The mean log-likelihood of a point, in nats."""
-        return float(self.score_samples(points).mean())
+        return float(self.score_samples(X).mean())
 
-    def predict_proba(self, points: ArrayLike) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Responsibilities p(component | point) of points (M, D) -> (M, K); rows sum to 1."""
-        return self._posterior(points)[1]
+        return self._posterior(X)[1]
 
-    def predict(self, points: ArrayLike) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most responsible component of each point (M, D) -> (M,)."""
-        return self.predict_proba(points).argmax(axis=1)
+        return self.predict_proba(X).argmax(axis=1)
 
-    def _checked_means(self, num_features: int) -> np.ndarray | None:
-        if self.means_init is None:
-            return None
-        return check_start("means_init", self.means_init, (self.n_components, num_features))
+    def _bounded_e_step(
+        self, points: np.ndarray, parameters: Parameters
+    ) -> tuple[float, np.ndarray]:
+        """The mean log-likelihood of a point, and responsibilities (N, K)."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+            log_likelihoods, responsibilities = self._e_step(
+                points, parameters, self.covariance_type
+            )
+            lower_bound = float(log_likelihoods.mean())
+        if not np.isfinite(lower_bound):
+            raise ValueError(
+                f"the mean log-likelihood of a point is {lower_bound}, float64 cannot hold the "
+                "densities: rescale X and the start, e.g. to a variance of 1 for each feature, or "
+                "start from wider components"
+            )
+        return lower_bound, responsibilities
 
-    def _posterior(self, points: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        require_fitted(self)
-        points = check_points(points, num_features=self.means_.shape[1])
-        return self._e_step(points, Parameters(self.weights_, self.means_, self.covariances_))
+    def _posterior(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        points = check_new_points(self, X)
+        parameters = Parameters(self.weights_, self.means_, self.covariances_)
+        kind = self.history_[-1].covariance_type  # the setting may have changed since the fit
+        with np.errstate(over="ignore", invalid="ignore"):
+            log_likelihoods, responsibilities = self._e_step(points, parameters, kind)
+        lost = ~np.isfinite(log_likelihoods)
+        if lost.any():
+            raise ValueError(
+                f"the point X[{lost.argmax()}] is so far from all components that float64 cannot "
+                "hold its density: drop that point, or fit X in other units"
+            )
+        return log_likelihoods, responsibilities
 
 
 class SoftKMeans(_Mixture):
@@ -110,12 +158,12 @@ class SoftKMeans(_Mixture):
     the temperature tends to 0, soft k-means becomes k-means, except that a mean without points
     stays in its place.
 
-    Parameters: `n_components`, `temperature` >= 1e-100, `tol`, `max_iter`, `means_init (K, D)`
-    (default: k-means++ seeds), `random_state`. Attributes as in `GaussianMixtureEM`, with
-    `weights_` = 1 / K and `covariances_ (K,)` = temperature.
+    Parameters: `n_components`, `temperature` from 1e-100 to 1e200, `tol`, `max_iter`,
+    `means_init (K, D)` (default: k-means++ seeds), `random_state`. Attributes, warnings and errors
+    as in `GaussianMixtureEM`, with `weights_` = 1 / K and `covariances_ (K,)` = temperature.
 
-    Raises ValueError for points, starts and settings that cannot be used. Source: MacKay,
-    "Information Theory, Inference, and Learning Algorithms", 2003, chapter 20, "soft K-means".
+    Source: MacKay, "Information Theory, Inference, and Learning Algorithms", 2003, chapter 20,
+    "soft K-means".
     """
 
     covariance_type = "spherical"
@@ -128,25 +176,32 @@ class SoftKMeans(_Mixture):
         tol: float = 1e-3,
         max_iter: int = 100,
         means_init: ArrayLike | None = None,
-        random_state: int | np.random.Generator | None = None,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
     ):
         super().__init__(n_components, tol, max_iter, means_init, random_state)
-        check_number("temperature", temperature, Real, LOWEST_TEMPERATURE)
         self.temperature = temperature
 
-    def _start(self, points: np.ndarray) -> Parameters:
-        means = self._checked_means(points.shape[1])
-        if means is None:
-            generator = np.random.default_rng(self.random_state)
-            means = k_means_plus_plus(points, self.n_components, generator)
-        weights = np.full(self.n_components, 1 / self.n_components)
-        return Parameters(weights, means, np.full(self.n_components, float(self.temperature)))
+    def _choose_start(
+        self, points: np.ndarray, num_components: int, generator: np.random.Generator
+    ) -> Parameters:
+        temperature = check_real(
+            "temperature", self.temperature, LOWEST_TEMPERATURE, LARGEST_VARIANCE
+        )
+        if self.means_init is None:
+            means = k_means_plus_plus(points, num_components, generator)
+        else:
+            means = check_means("means_init", self.means_init, (num_components, points.shape[1]))
+        weights = np.full(num_components, 1 / num_components)
+        return Parameters(weights, means, np.full(num_components, temperature))
 
-    def _e_step(self, points: np.ndarray, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+    def _e_step(
+        self, points: np.ndarray, parameters: Parameters, covariance_type: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         num_components, num_features = parameters.means.shape
-        scores = -squared_distances(points, parameters.means) / (2 * self.temperature)  # (N, K)
+        temperature = float(parameters.covariances[0])
+        scores = -squared_distances(points, parameters.means) / (2 * temperature)  # (N, K)
         log_totals, responsibilities = normalise(scores)
-        log_volume = 0.5 * num_features * np.log(2 * np.pi * self.temperature)
+        log_volume = 0.5 * num_features * np.log(2 * np.pi * temperature)
         return log_totals - (np.log(num_components) + log_volume), responsibilities
 
     def _m_step(
@@ -168,9 +223,9 @@ class GaussianMixtureEM(_Mixture):
     "diag" or "spherical"; `tol`, the gain of `lower_bound_` below which EM has converged;
     `reg_covar`, added to every variance; `max_iter`, where 0 keeps the start; `weights_init (K,)`,
     `means_init (K, D)`, `precisions_init` (inverse covariances, in the shape of the type);
-    `random_state`, an int, a numpy Generator or None. A fit makes one start. What is not given
-    comes from one M step on the clusters of `KMeans`. If `means_init` is given, `KMeans` starts
-    there, so weights and covariances belong to those means.
+    `random_state`, an int, a numpy Generator or RandomState, or None. A fit makes one start. What
+    is not given comes from one M step on the clusters of `KMeans`. If `means_init` is given,
+    `KMeans` starts there, so weights and covariances belong to those means.
 
     Attributes: `weights_ (K,)`, `means_ (K, D)`, `covariances_`, `n_iter_`, `converged_`,
     `history_` (list of `MixtureStep`) and `lower_bound_`. As in scikit-learn, `lower_bound_` is the
@@ -178,10 +233,12 @@ class GaussianMixtureEM(_Mixture):
     after it. With `reg_covar` = 0 the bound never decreases. A positive `reg_covar` is no part of
     the likelihood, so the bound of a narrow component can decrease a little.
 
-    Raises ValueError for points, starts and settings that cannot be used, and if a component
-    collapses to a covariance that is not positive definite. Sources: Dempster, Laird and Rubin,
-    "Maximum likelihood from incomplete data via the EM algorithm", 1977; Bishop, "Pattern
-    Recognition and Machine Learning", 2006, section 9.2.
+    `fit` warns (scikit-learn's ConvergenceWarning) if `max_iter` is reached first. With `tol` = 0
+    it does not: that asks for exactly `max_iter` iterations. It raises ValueError for points,
+    starts and settings that cannot be used, if a component collapses to a covariance that is not
+    positive definite, and if float64 cannot hold the densities; TypeError for points that are no
+    numbers. Sources: Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the
+    EM algorithm", 1977; Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.
     """
 
     def __init__(
@@ -195,30 +252,26 @@ class GaussianMixtureEM(_Mixture):
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
-        random_state: int | np.random.Generator | None = None,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
     ):
         super().__init__(n_components, tol, max_iter, means_init, random_state)
-        check_number("reg_covar", reg_covar, Real, 0)
-        if covariance_type not in COVARIANCE_TYPES:
-            types = ", ".join(COVARIANCE_TYPES)
-            raise ValueError(f"covariance_type must be one of {types}, got {covariance_type!r}")
         self.covariance_type = covariance_type
         self.reg_covar = reg_covar
         self.weights_init = weights_init
         self.precisions_init = precisions_init
 
-    def bic(self, points: ArrayLike) -> float:
+    def bic(self, X: ArrayLike) -> float:
         """Bayesian information criterion on points (M, D), in nats; lower is better.
 
         Source: Schwarz 1978, times -2.
         """
-        log_likelihoods = self.score_samples(points)
+        log_likelihoods = self.score_samples(X)
         price = self._num_parameters() * np.log(len(log_likelihoods))
         return float(-2 * log_likelihoods.sum() + price)
 
-    def aic(self, points: ArrayLike) -> float:
+    def aic(self, X: ArrayLike) -> float:
         """Akaike information criterion on points (M, D), in nats; lower is better (Akaike 1974)."""
-        return float(-2 * self.score_samples(points).sum() + 2 * self._num_parameters())
+        return float(-2 * self.score_samples(X).sum() + 2 * self._num_parameters())
 
     def _num_parameters(self) -> int:
         num_components, num_features = self.means_.shape
@@ -228,65 +281,44 @@ class GaussianMixtureEM(_Mixture):
             "tied": triangle,
             "diag": num_components * num_features,
             "spherical": num_components,
-        }[self.covariance_type]
+        }[self.history_[-1].covariance_type]
         return in_covariances + num_components * num_features + num_components - 1
 
-    def _start(self, points: np.ndarray) -> Parameters:
+    def _choose_start(
+        self, points: np.ndarray, num_components: int, generator: np.random.Generator
+    ) -> Parameters:
+        kind = self.covariance_type
+        if not (isinstance(kind, str) and kind in COVARIANCE_TYPES):
+            types = ", ".join(COVARIANCE_TYPES)
+            raise ValueError(f"covariance_type must be one of {types}, got {show_value(kind)}")
+        reg_covar = check_real("reg_covar", self.reg_covar, most=LARGEST_VARIANCE)
         num_features = points.shape[1]
-        weights = self._checked_weights()
-        means = self._checked_means(num_features)
-        covariances = self._checked_covariances(num_features)
-        given = Parameters(weights, means, covariances)
-        if all(part is not None for part in given):
-            return given
-        seeds = "k-means++" if means is None else means
-        clusters = KMeans(self.n_components, init=seeds, random_state=self.random_state).fit(points)
-        responsibilities = clusters.history_[-1].responsibilities
-        found = m_step(points, responsibilities, self.covariance_type, self.reg_covar)
-        return found._replace(
-            **{name: part for name, part in given._asdict().items() if part is not None}
-        )
-
-    def _checked_weights(self) -> np.ndarray | None:
-        if self.weights_init is None:
-            return None
-        weights = check_start("weights_init", self.weights_init, (self.n_components,))
-        if (weights < 0).any() or not np.isclose(weights.sum(), 1, rtol=0, atol=1e-8):
-            raise ValueError(
-                f"weights_init must be >= 0 and sum to 1, got the smallest {weights.min():g} and "
-                f"the sum {weights.sum():g}: divide them by their sum"
+        given = {}
+        if self.weights_init is not None:
+            given["weights"] = check_weights(self.weights_init, num_components)
+        if self.means_init is not None:
+            given["means"] = check_means(
+                "means_init", self.means_init, (num_components, num_features)
             )
-        return weights
-
-    def _checked_covariances(self, num_features: int) -> np.ndarray | None:
-        """The inverse of `precisions_init`, or None."""
-        if self.precisions_init is None:
-            return None
-        shape = {
-            "full": (self.n_components, num_features, num_features),
-            "tied": (num_features, num_features),
-            "diag": (self.n_components, num_features),
-            "spherical": (self.n_components,),
-        }[self.covariance_type]
-        precisions = check_start("precisions_init", self.precisions_init, shape)
-        are_matrices = self.covariance_type in ("full", "tied")
-        if are_matrices:
-            symmetric = np.allclose(precisions, np.swapaxes(precisions, -1, -2))
-            usable = symmetric and (np.linalg.eigvalsh(precisions) > 0).all()
-        else:
-            usable = (precisions > 0).all()
-        if not usable:
-            raise ValueError(
-                "precisions_init must be positive, as matrices symmetric and positive definite, "
-                "got others: pass inverse covariances, e.g. np.linalg.inv(covariances) or "
-                "1 / variances"
+        if self.precisions_init is not None:
+            given["covariances"] = invert_precisions(
+                self.precisions_init, kind, num_components, num_features
             )
-        return np.linalg.inv(precisions) if are_matrices else 1 / precisions
+        if len(given) == len(Parameters._fields):
+            return Parameters(**given)
+        means = given.get("means")
+        if means is None:
+            means = k_means_plus_plus(points, num_components, generator)
+        clusters, _ = run_lloyd(points, means)
+        found = m_step(points, clusters[-1].responsibilities, kind, reg_covar)
+        return found._replace(**given)
 
-    def _e_step(self, points: np.ndarray, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
-        return e_step(points, parameters, self.covariance_type)
+    def _e_step(
+        self, points: np.ndarray, parameters: Parameters, covariance_type: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return e_step(points, parameters, covariance_type)
 
     def _m_step(
         self, points: np.ndarray, responsibilities: np.ndarray, parameters: Parameters
     ) -> Parameters:
-        return m_step(points, responsibilities, self.covariance_type, self.reg_covar)
+        return m_step(points, responsibilities, self.covariance_type, float(self.reg_covar))

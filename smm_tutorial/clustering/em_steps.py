@@ -95,9 +95,10 @@ def e_step(
     Source: Bishop 2006, eqs. (9.23) and (9.28).
     """
     weights, means, covariances = parameters
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(weights)  # a weight of 0 gives -inf, hence responsibility 0
-    return normalise(log_weights + log_gaussians(points, means, covariances, covariance_type))
+    # A weight of 0 and a density too small for float64 give -inf, hence responsibility 0.
+    with np.errstate(divide="ignore", over="ignore"):
+        log_joint = np.log(weights) + log_gaussians(points, means, covariances, covariance_type)
+    return normalise(log_joint)
 
 
 def m_step(

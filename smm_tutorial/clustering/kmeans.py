@@ -1,13 +1,32 @@
 """k-means: Lloyd's two steps, k-means++ seeds, and the rule for empty clusters."""
 
+import warnings
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
 
-from smm_tutorial.clustering.checks import check_number, check_points, check_start, require_fitted
+from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.clustering.checks import (
+    SMALLEST_SPREAD,
+    check_new_points,
+    check_real,
+    check_training_points,
+    make_generator,
+    note_features,
+)
+from smm_tutorial.clustering.starts import check_means
+
+MAX_ITER = 300
+TOL = 1e-4
 
 
 @dataclass(frozen=True)
@@ -68,14 +87,54 @@ def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters:
     return labels
 
 
-class KMeans:
+def run_lloyd(
+    points: np.ndarray, means: np.ndarray, max_iter: int = MAX_ITER, tol: float = TOL
+) -> tuple[list[KMeansStep], bool]:
+    """Lloyd's two steps on points (N, D) from means (K, D): the history, and whether they rest.
+
+    ValueError if the points lie so near each other that float64 cannot hold squared distances.
+    """
+    spread = np.ptp(points, axis=0).max()
+    if 0 < spread < SMALLEST_SPREAD:
+        raise ValueError(
+            f"the points of X differ by at most {spread:g}, and float64 cannot hold the square of "
+            f"that: rescale the points, e.g. X / {spread:g}"
+        )
+    smallest_move = tol * points.var(axis=0).mean()
+    history = [assign_points(points, means)]
+    for _ in range(max_iter):
+        step = history[-1]
+        means = update_means(points, step)
+        history.append(assign_points(points, means))
+        if np.sum((means - step.means) ** 2) <= smallest_move:
+            return history, True
+    return history, False
+
+
+def assign_points(points: np.ndarray, means: np.ndarray) -> KMeansStep:
+    """The step with these means: every point belongs to its nearest mean."""
+    distances = squared_distances(points, means)  # (N, K)
+    return KMeansStep(means, distances.argmin(axis=1), float(distances.min(axis=1).sum()))
+
+
+def update_means(points: np.ndarray, step: KMeansStep) -> np.ndarray:
+    """The averages (K, D) of each cluster's points, after empty clusters are filled."""
+    distances = np.sum((points - step.means[step.labels]) ** 2, axis=1)  # (N,)
+    labels = fill_empty_clusters(step.labels, distances, len(step.means))
+    means = step.means.copy()
+    for k in np.unique(labels):
+        means[k] = points[labels == k].mean(axis=0)
+    return means
+
+
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """k-means by Lloyd's algorithm: assign points to their nearest means, average them, repeat.
 
     Parameters, with scikit-learn's meaning: `n_clusters`; `init`, "k-means++", "random" (K
     different points) or an array (K, D); `max_iter`, where 0 keeps the start; `tol`: the iteration
     has converged once the summed squared movement of the means, in units of the mean feature
-    variance, is at most `tol`; `random_state`, an int, a numpy Generator or None. A fit makes one
-    start (scikit-learn's n_init=1). Of equally near means the first one wins.
+    variance, is at most `tol`; `random_state`, an int, a numpy Generator or RandomState, or None. A
+    fit makes one start (scikit-learn's n_init=1). Of equally near means the first one wins.
 
     An empty cluster takes the point that is farthest from its own mean (`fill_empty_clusters`).
     This is scikit-learn's rule with one exception: no cluster gives its last point away. If no
@@ -84,8 +143,10 @@ class KMeans:
     Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (summed squared distance to
     the nearest mean), `n_iter_`, `converged_`, `history_` (list of `KMeansStep`).
 
-    Raises ValueError for points, starts and settings that cannot be used. Source: Lloyd, "Least
-    squares quantization in PCM", 1982.
+    `fit` warns (scikit-learn's ConvergenceWarning) if `max_iter` is reached before the means rest,
+    or if clusters stay empty. It raises ValueError for points, starts and settings that cannot be
+    used, and TypeError for points that are no numbers. Source: Lloyd, "Least squares quantization
+    in PCM", 1982.
     """
 
     def __init__(
@@ -93,64 +154,78 @@ class KMeans:
         n_clusters: int = 8,
         *,
         init: str | ArrayLike = "k-means++",
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        random_state: int | np.random.Generator | None = None,
+        max_iter: int = MAX_ITER,
+        tol: float = TOL,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
     ):
-        check_number("n_clusters", n_clusters, Integral, 1)
-        check_number("max_iter", max_iter, Integral, 0)
-        check_number("tol", tol, Real, 0)
-        if isinstance(init, str) and init not in ("k-means++", "random"):
-            starts = "'k-means++', 'random' or an array (n_clusters, features)"
-            raise ValueError(f"init must be {starts}, got {init!r}")
         self.n_clusters = n_clusters
         self.init = init
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, points: ArrayLike) -> Self:
-        """Alternate Lloyd's two steps on points (N, D) until the means rest."""
-        points = check_points(points, num_components=self.n_clusters)
-        smallest_move = self.tol * points.var(axis=0).mean()
-        history = [self._assign(points, self._start(points))]
-        self.converged_ = False
-        for _ in range(self.max_iter):
-            step = history[-1]
-            means = self._update(points, step)
-            history.append(self._assign(points, means))
-            if np.sum((means - step.means) ** 2) <= smallest_move:
-                self.converged_ = True
-                break
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Alternate Lloyd's two steps on points (N, D) until the means rest. `y` is ignored."""
+        num_clusters = check_whole("n_clusters", self.n_clusters)
+        max_iter = check_whole("max_iter", self.max_iter, least=0)
+        tol = check_real("tol", self.tol)
+        generator = make_generator(self.random_state)
+        points = check_training_points(X, num_clusters)
+        means = self._choose_start(points, num_clusters, generator)
+        history, converged = run_lloyd(points, means, max_iter, tol)
+        note_features(self, X, points)
+        self.history_ = history
+        self.converged_ = converged
+        self.n_iter_ = len(history) - 1
         self.cluster_centers_ = history[-1].means
         self.labels_ = history[-1].labels
         self.inertia_ = history[-1].inertia
-        self.history_ = history
-        self.n_iter_ = len(history) - 1
+        if max_iter > 0:
+            self._warn_of_weak_end(num_clusters)
         return self
 
-    def predict(self, points: ArrayLike) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The index of the nearest mean for each point (M, D) -> (M,)."""
-        require_fitted(self)
-        points = check_points(points, num_features=self.cluster_centers_.shape[1])
-        return squared_distances(points, self.cluster_centers_).argmin(axis=1)
+        return self._squared_distances(X).argmin(axis=1)
 
-    def _start(self, points: np.ndarray) -> np.ndarray:
-        generator = np.random.default_rng(self.random_state)
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """The distance of each point (M, D) to each mean -> (M, K)."""
+        return np.sqrt(self._squared_distances(X))
+
+    def score(self, X: ArrayLike, y: None = None) -> float:
+        """Minus the summed squared distance of points (M, D) to their nearest mean."""
+        return -float(self._squared_distances(X).min(axis=1).sum())
+
+    @property
+    def _n_features_out(self) -> int:
+        """The columns of `transform`, for scikit-learn's `get_feature_names_out`."""
+        return len(self.cluster_centers_)
+
+    def _choose_start(
+        self, points: np.ndarray, num_clusters: int, generator: np.random.Generator
+    ) -> np.ndarray:
         if not isinstance(self.init, str):
-            return check_start("init", self.init, (self.n_clusters, points.shape[1]))
+            return check_means("init", self.init, (num_clusters, points.shape[1]))
         if self.init == "random":
-            return points[generator.choice(len(points), self.n_clusters, replace=False)]
-        return k_means_plus_plus(points, self.n_clusters, generator)
+            return points[generator.choice(len(points), num_clusters, replace=False)]
+        if self.init == "k-means++":
+            return k_means_plus_plus(points, num_clusters, generator)
+        starts = "'k-means++', 'random' or an array (n_clusters, features)"
+        raise ValueError(f"init must be {starts}, got {show_value(self.init)}")
 
-    def _assign(self, points: np.ndarray, means: np.ndarray) -> KMeansStep:
-        distances = squared_distances(points, means)  # (N, K)
-        return KMeansStep(means, distances.argmin(axis=1), float(distances.min(axis=1).sum()))
+    def _warn_of_weak_end(self, num_clusters: int) -> None:
+        found = len(np.unique(self.labels_))
+        if not self.converged_:
+            problem = f"k-means has not converged after max_iter = {self.n_iter_} iterations: "
+            remedy = "raise max_iter or tol"
+        elif found < num_clusters:
+            problem = f"only {found} of {num_clusters} clusters have points: "
+            remedy = "X has too few different points, lower n_clusters"
+        else:
+            return
+        # The warning points to the line that calls fit.
+        warnings.warn(problem + remedy, ConvergenceWarning, stacklevel=3)
 
-    def _update(self, points: np.ndarray, step: KMeansStep) -> np.ndarray:
-        distances = np.sum((points - step.means[step.labels]) ** 2, axis=1)  # (N,)
-        labels = fill_empty_clusters(step.labels, distances, self.n_clusters)
-        means = step.means.copy()
-        for k in np.unique(labels):
-            means[k] = points[labels == k].mean(axis=0)
-        return means
+    def _squared_distances(self, X: ArrayLike) -> np.ndarray:
+        points = check_new_points(self, X)
+        return squared_distances(points, self.cluster_centers_)  # (M, K)

@@ -50,7 +50,9 @@ def height_and_width(size: Size) -> tuple[int, int]:
 def result_size(box: Box, size: Size | None) -> tuple[int, int]:
     """Height and width of what `box` cuts out, brought to `size`; None keeps the scale."""
     left, top, right, bottom = box
-    return (round(bottom - top), round(right - left)) if size is None else height_and_width(size)
+    if size is not None:
+        return height_and_width(size)
+    return max(1, round(bottom - top)), max(1, round(right - left))
 
 
 def crop_box(height: int, width: int, crop: str | Window | None) -> Box:
@@ -91,7 +93,7 @@ def centre_box(height: int, width: int, share: float | None) -> Box:
     """The central square whose side is a share of the shorter side; None keeps the whole image."""
     if share is None:
         return 0.0, 0.0, float(width), float(height)
-    side = int(share * min(height, width))
+    side = max(1, int(share * min(height, width)))
     left, top = (width - side) // 2, (height - side) // 2
     return float(left), float(top), float(left + side), float(top + side)
 

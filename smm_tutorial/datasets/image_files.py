@@ -5,7 +5,6 @@ Every fault raises `DatasetError`, which names the file and the way out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, FindBox, Size, crop_and_resize
-from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.datasets.picture_files import AGAIN, read_labels, read_pixels, read_size
+from smm_tutorial.datasets.scene_images import DatasetError, labels_as_bytes
+from smm_tutorial.files import ForeignNameError, JsonError, check_name, read_json
 from smm_tutorial.scenes import Scene
 
 READERS = 8  # threads: unpacking a PNG runs outside Python's lock
 PROGRESS_AFTER = 2.0  # seconds: quicker work shows no bar
-AGAIN = "unpack the data set's archive again"
 
 
 def read_scene_file(path: Path) -> dict[str, Any]:
@@ -36,21 +35,23 @@ def read_scene_file(path: Path) -> dict[str, Any]:
     """
     remedy = f"{AGAIN} (for CLEVR: CLEVR_v1.0.zip)"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise DatasetError(
             f"cannot read the scenes file {path} ({error.strerror}): {remedy}"
         ) from error
-    except ValueError as error:
-        raise DatasetError(
-            f"{path} is not whole JSON ({error}), perhaps cut short: {remedy}"
-        ) from error
+    except JsonError as error:
+        raise DatasetError(f"{error}, perhaps cut short: {remedy}") from error
     if not isinstance(content, dict) or not isinstance(content.get("scenes"), list):
         raise DatasetError(f'{path} is no CLEVR scenes file, it lacks the list "scenes": {remedy}')
     for index, record in enumerate(content["scenes"]):
         named = isinstance(record, dict) and isinstance(record.get("image_filename"), str)
         if not named or not isinstance(record.get("objects"), list):
             raise DatasetError(f"{path}: scene {index} lacks image_filename or objects: {remedy}")
+        try:
+            check_name(record["image_filename"])
+        except ForeignNameError as error:
+            raise DatasetError(f"{path}: scene {index}: {error}; {remedy}") from error
     return content
 
 
@@ -65,17 +66,23 @@ def parse_scene(record: dict[str, Any], path: Path) -> Scene:
 def read_images(paths: Sequence[Path], find_box: FindBox, size: Size | None) -> Tensor:
     """Images from files, cropped and resized with antialiasing: (M, 3, H, W) uint8.
 
+    Grey of 16 bits keeps its upper byte, as Pillow does with colours of 16 bits. Transparency is
+    dropped (CLEVR's RGBA is opaque). A picture that a camera took lying down is set upright, as
+    every viewer shows it.
+
     Args:
-        paths: image files, RGB or RGBA (the alpha channel is dropped: CLEVR's is opaque).
+        paths: image files, of every format and mode of Pillow that says which value is white.
         find_box: where the crop lies in an image of this height and width.
         size: height and width of the result; None keeps the scale.
 
     Raises:
-        DatasetError: a file is missing or damaged, or its size differs from the others' and stays.
+        DatasetError: a file is missing, damaged, an animation or of a mode that does not say which
+            value is white (32-bit integers, floats), or its size differs from the others' and
+            stays.
     """
 
     def read(path: Path) -> np.ndarray:
-        pixels = _read_pixels(path, "RGB")
+        pixels = read_pixels(path)
         return crop_and_resize(pixels, find_box(*pixels.shape[:2]), size, BILINEAR)
 
     return torch.from_numpy(_read_all(paths, read)).permute(0, 3, 1, 2).contiguous()
@@ -86,45 +93,51 @@ def read_masks(
     find_box: FindBox,
     size: Size | None,
     find_labels: Callable[[np.ndarray], np.ndarray] | None = None,
+    images: Sequence[Path] | None = None,
 ) -> Tensor:
     """Masks from files, cropped and resized by nearest neighbour: (M, H, W) uint8.
+
+    The same labels are read from a file of 1, 2, 4, 8 or 16 bits, of one channel or of three that
+    agree, with a palette of colours (its indices are the labels) or of greys (as without one).
 
     Args:
         paths: image files.
         find_box, size: as `read_images`.
         find_labels: makes labels (h, w) of RGB pixels (h, w, 3), or raises `ValueError`. None is
-            for files of one channel, whose values or palette indices are the labels.
+            for files whose values or palette indices are the labels.
+        images: the files of the images that the masks belong to, which must be as large.
 
     Raises:
-        DatasetError: as `read_images`, or a file's pixels are no labels.
+        DatasetError: as `read_images`, a mask is not as large as its image, a label exceeds 255, or
+            a file's pixels are no labels: colours, floats, or values that a lossy format changed.
     """
 
     def read(path: Path) -> np.ndarray:
-        labels = _read_pixels(path, "L" if find_labels is None else "RGB")
-        if find_labels is not None:
-            try:
-                labels = find_labels(labels)
-            except ValueError as error:
-                raise DatasetError(f"the mask {path} is damaged ({error}): {AGAIN}") from error
+        try:
+            labels = read_labels(path) if find_labels is None else find_labels(read_pixels(path))
+        except ValueError as error:
+            raise DatasetError(f"the mask {path} is damaged ({error}): {AGAIN}") from error
+        try:
+            labels = labels_as_bytes(labels)
+        except ValueError as error:
+            raise DatasetError(f"the mask {path} has {error}") from error
         return crop_and_resize(labels, find_box(*labels.shape), size, NEAREST)
 
+    if images is not None:
+        _check_same_sizes(paths, images)
     return torch.from_numpy(_read_all(paths, read))
 
 
-def _read_pixels(path: Path, mode: str) -> np.ndarray:
-    """The pixels of one file, uint8: (H, W, 3) for mode "RGB", (H, W) for "L"."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if mode == "L" and image.mode not in ("L", "P"):  # a palette's indices are the labels
-                raise ValueError(
-                    f"a mask must have one channel of 8 bits, this file has mode {image.mode}"
+def _check_same_sizes(masks: Sequence[Path], images: Sequence[Path]) -> None:
+    """Raises DatasetError where a mask is not as large as its image."""
+    with ThreadPoolExecutor(READERS) as pool:
+        sizes = zip(pool.map(read_size, masks), pool.map(read_size, images), strict=True)
+        for mask, image, (of_mask, of_image) in zip(masks, images, sizes, strict=True):
+            if of_mask != of_image:
+                raise DatasetError(
+                    f"the mask {mask} is {of_mask} (height, width), its image {image} is "
+                    f"{of_image}: the files do not belong together; {AGAIN}"
                 )
-            return np.asarray(image if mode == "L" else image.convert(mode))
-    except FileNotFoundError as error:
-        raise DatasetError(f"the image {path} is missing: {AGAIN}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"the image {path} is damaged ({error}): {AGAIN}") from error
 
 
 def _read_all(paths: Sequence[Path], read: Callable[[Path], np.ndarray]) -> np.ndarray:

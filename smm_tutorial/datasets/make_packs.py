@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,8 +77,10 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
     ]
     origin = _origin(seed, counts)
     parts: dict[str, list[RenderedScenes]] = {split: [] for split in counts}
-    results = map_in_processes(render_chunk, chunks, workers)
-    with tqdm(total=sum(counts.values()), unit="scene", desc="rendering") as progress:
+    with (
+        tqdm(total=sum(counts.values()), unit="scene", desc="rendering") as progress,
+        closing(map_in_processes(render_chunk, chunks, workers)) as results,
+    ):
         for chunk, scenes in zip(chunks, results, strict=True):
             parts[chunk.split].append(scenes)
             progress.update(len(scenes.records))

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+MOST_OBJECTS = 255  # labels of a scene that fit into a byte, beside the background's 0
 
 
 class DatasetError(RuntimeError):
@@ -54,8 +57,9 @@ class SceneImages:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(
                 f"images must be uint8 (M, 3, H, W), got {self.images.dtype} "
-                f"{tuple(self.images.shape)}: floats in [0, 1] become bytes with "
-                "(255 * images).round().byte()"
+                f"{tuple(self.images.shape)}{_name_range(self.images)}: floats in [0, 1] become "
+                "bytes with (255 * images).round().byte(), whole numbers from 0 to 255 with "
+                "images.byte()"
             )
         count, _, height, width = self.images.shape
         expected = (torch.uint8, (count, height, width))
@@ -63,6 +67,8 @@ class SceneImages:
             raise ValueError(
                 f"masks must be uint8 {(count, height, width)} to go with images "
                 f"{tuple(self.images.shape)}, got {self.masks.dtype} {tuple(self.masks.shape)}"
+                f"{_name_range(self.masks)}: labels from 0 to {MOST_OBJECTS} become bytes with "
+                "masks.byte()"
             )
         for what, items in (("filenames", self.filenames), ("records", self.records)):
             if items is not None and len(items) != count:
@@ -108,6 +114,26 @@ class SceneImages:
         """The same data with images and masks on `device`."""
         masks = None if self.masks is None else self.masks.to(device)
         return replace(self, images=self.images.to(device), masks=masks)
+
+
+def _name_range(values: Tensor) -> str:
+    """From where to where the values go, for a message; nothing where there are none."""
+    if values.numel() == 0 or values.is_complex() or values.device.type == "meta":
+        return ""
+    low, high = (extreme.item() for extreme in values.cpu().double().aminmax())
+    return f" from {low:g} to {high:g}"
+
+
+def labels_as_bytes(labels: np.ndarray) -> np.ndarray:
+    """A mask's labels, integers of any width and shape, as uint8.
+
+    Raises:
+        ValueError: a label that a byte cannot hold.
+    """
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label <= MOST_OBJECTS:
+            raise ValueError(f"label {label}, but a mask holds labels from 0 to {MOST_OBJECTS}")
+    return labels.astype(np.uint8)
 
 
 def join_scenes(parts: Sequence[SceneImages]) -> SceneImages:

@@ -8,7 +8,7 @@ surplus slots away; `surgery` changes slots by hand.
 """
 
 from smm_tutorial.discovery.ablations import ABLATIONS
-from smm_tutorial.discovery.evaluation import BASELINES, evaluated_record, load_discovery
+from smm_tutorial.discovery.evaluation import BASELINES, load_discovery, score_by_name
 from smm_tutorial.discovery.loss import price_of_step, reconstruction_loss
 from smm_tutorial.discovery.model import DiscoveryConfig, DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.discovery.recipe import SIZES, LossChoices, make_loss
@@ -82,7 +82,6 @@ __all__ = [
     "drop_slot",
     "enlarge_owners",
     "evaluate",
-    "evaluated_record",
     "find_object_slots",
     "fit_position_directions",
     "full_comparison_report",
@@ -93,6 +92,7 @@ __all__ = [
     "price_of_step",
     "reconstruction_loss",
     "score",
+    "score_by_name",
     "score_in_detail",
     "score_table",
     "score_with_errors",

@@ -1,4 +1,4 @@
-"""Scores a checkpoint, or a baseline that needs no training, and puts the score into its record."""
+"""Scores a checkpoint by its name, or a baseline that needs no training, for its record."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from smm_tutorial.discovery.runs import build_model
 from smm_tutorial.discovery.scores import evaluate, score_in_detail
 from smm_tutorial.discovery.segmentation import Selection, segment_pixels
 from smm_tutorial.results.provenance import provenance
-from smm_tutorial.results.records import VERSION, add_scores, read_kept_record
+from smm_tutorial.results.records import VERSION, read_kept_record
 
 #: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels.
 BASELINES = ("untrained", "pixels")
@@ -31,7 +31,7 @@ def load_discovery(what: str) -> checkpoints.Checkpoint:
     return checkpoint
 
 
-def evaluated_record(
+def score_by_name(
     what: str,
     data: str,
     root: str | Path | None,
@@ -39,14 +39,14 @@ def evaluated_record(
     command: str,
     starts: int = 1,
     selection: Selection = "all",
-) -> dict:
+) -> tuple[dict, dict]:
     """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw
     pixels, no slots).
 
     data: one of `EVALUATION_SETS`, at `root` where it needs a folder. starts, selection: see
     `segment_by_all_masks`.
 
-    Returns the record with this score in it, beside those that `data/results` already holds.
+    Returns the record, with the scores that `data/results` already holds, and the new entry for it.
 
     Raises `CheckpointError` for an unknown checkpoint, `ValueError` for starts or a selection
     where there are no slots, `ValueError` or `DatasetError` as the data do, and as
@@ -79,5 +79,4 @@ def evaluated_record(
         scores |= {"starts": 1, "selection": "all"}
     else:
         scores = evaluate(model, test, seed, scenes.num_slots, starts, selection)
-    add_scores(record, {"set": data} | scores | {"command": command})
-    return record
+    return record, {"set": data} | scores | {"command": command}

@@ -4,14 +4,15 @@ It learns from pixels alone (Slot Attention, arXiv 2006.15055, sec. 3.2).
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor
 
+from smm_tutorial.arguments import check_above_zero
 from smm_tutorial.networks.decoders import BroadcastDecoder, PaperDecoder, PixelDecoder
 from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
-from smm_tutorial.slots.base import SlotOutput
-from smm_tutorial.slots.slot_model import SLOT_MODULES, SlotModel
+from smm_tutorial.slots.base import SlotOutput, check_choice, widen
+from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
 LEAST_SHARE = 1e-8  # of the inputs: an empty slot's logarithm stays finite
 DECODERS = {"pixel": PixelDecoder, "broadcast": BroadcastDecoder, "paper": PaperDecoder}
@@ -29,6 +30,9 @@ class DiscoveryConfig:
     mask_prior: a slot's mask starts from its `share` of the inputs, as a mixture weighs a density |
     from `none`. Without it two slots on the same cluster look the same to the decoder, however
     little one of them holds.
+
+    Raises `ValueError` for an unknown choice, a size that is no whole number of at least 1, and a
+    `contrast` or `pixel_scale` that is no number above 0.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -46,6 +50,13 @@ class DiscoveryConfig:
     mask_prior: MaskPrior = "share"
     pixel_scale: float = 0.1  # standard deviation of a pixel about its slot's painting
     slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
+
+    def __post_init__(self):
+        settle_config(self)
+        check_choice("decoder", self.decoder, DECODERS)
+        check_choice("mask_prior", self.mask_prior, MaskPrior)
+        for name in ("contrast", "pixel_scale"):
+            object.__setattr__(self, name, check_above_zero(name, getattr(self, name)))
 
 
 @dataclass
@@ -90,15 +101,6 @@ class ObjectDiscovery(SlotModel):
     """Encoder, slots, decoder. Images are `(B, 3, S, S)` in [0, 1]."""
 
     def __init__(self, config: DiscoveryConfig):
-        if config.slots not in SLOT_MODULES or config.decoder not in DECODERS:
-            raise ValueError(
-                f"slots must be one of {sorted(SLOT_MODULES)} and decoder one of "
-                f"{sorted(DECODERS)}, got {config.slots!r} and {config.decoder!r}"
-            )
-        if config.mask_prior not in get_args(MaskPrior):
-            raise ValueError(f"mask_prior must be 'share' or 'none', got {config.mask_prior!r}")
-        if not config.pixel_scale > 0:
-            raise ValueError(f"pixel_scale must be above 0, got {config.pixel_scale}")
         encoder = ConvEncoder(
             config.image_size,
             config.encoder_channels,
@@ -116,7 +118,7 @@ class ObjectDiscovery(SlotModel):
         """Paints each slot, and shares the pixels out by masks."""
         slots = slot_output.slots  # (B, K, D)
         painted = self.decoder(slots.flatten(0, 1))  # (B K, 4, H, W)
-        painted = painted.unflatten(0, slots.shape[:2]).float()  # (B, K, 4, H, W)
+        painted = widen(painted.unflatten(0, slots.shape[:2]))  # (B, K, 4, H, W)
         logits = painted[:, :, 3]  # (B, K, H, W)
         if self.config.mask_prior == "share":
             # (B, K), of the inputs; in a mixture, its weights

@@ -8,6 +8,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.segmentation import Selection, segment_by_all_masks
@@ -17,6 +18,7 @@ from smm_tutorial.metrics.segmentation import (
     SEGMENTATION_METRICS,
     overlaps_of_objects,
 )
+from smm_tutorial.tensors import without_autocast
 
 #: The metrics that every table shows, by their names in `SEGMENTATION_METRICS`.
 SCORES = ("fg_ari", "mbo", "miou", "ari")
@@ -54,8 +56,8 @@ def evaluate(
         and `short_of_slots`, how many images show more objects than there are slots beside the
         background's. Where there are such images, a warning says so too.
     """
-    given = num_slots or model.config.num_slots
-    with torch.autocast(next(model.parameters()).device.type, enabled=False):
+    given = model.config.num_slots if num_slots is None else check_whole("num_slots", num_slots)
+    with without_autocast(next(model.parameters()).device):
         owners = segment_by_all_masks(model, data, seed, num_slots, starts, selection)
     scores = score_in_detail(data, owners["responsibilities"])
     counts = {int(objects): entry["images"] for objects, entry in scores["by_objects"].items()}

@@ -3,12 +3,15 @@
 Maps of owners are argmaxes; where one is enlarged, it is by nearest neighbour.
 """
 
+import warnings
 from typing import Literal
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
@@ -58,10 +61,9 @@ def segment_by_all_masks(
             penalised likelihood.
 
     Raises:
-        ValueError: fewer than one start, or another selection.
+        ValueError: starts or slots that are no whole number of at least 1, or another selection.
     """
-    if starts < 1:
-        raise ValueError(f"starts must be at least 1, got {starts}")
+    starts = check_whole("starts", starts)
     check_choice("selection", selection, SELECTIONS)
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
@@ -95,7 +97,7 @@ def enlarge_owners(owners: Tensor, size: tuple[int, int]) -> Tensor:
     neighbour.
     """
     side = round(owners.shape[1] ** 0.5)
-    cells = owners.unflatten(1, (1, side, side)).double()  # slots' numbers are exact as floats
+    cells = owners.unflatten(1, (1, side, side)).float()  # slots' numbers are exact as floats
     return nn.functional.interpolate(cells, size, mode="nearest-exact").squeeze(1).long()
 
 
@@ -103,7 +105,8 @@ def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tenso
     """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integers
     `(M, H, W)`.
 
-    What clustering does without learning: the first row of every table.
+    What clustering does without learning: the first row of every table. Each mixture has 50
+    iterations, whether EM has converged by then or not.
     """
     height, width = data.size
     y, x = np.mgrid[:height, :width].reshape(2, -1)
@@ -116,5 +119,7 @@ def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tenso
         mixture = GaussianMixtureEM(
             num_clusters, covariance_type="full", reg_covar=1e-4, random_state=seed, max_iter=50
         )
-        maps.append(mixture.fit(points).predict(points).reshape(height, width))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            maps.append(mixture.fit_predict(points).reshape(height, width))
     return torch.from_numpy(np.stack(maps))

@@ -98,7 +98,7 @@ def fit_position_directions(
         output = model(images, noise=model.start_noise(len(images), generator))
         held, centres = find_object_slots(output, images)
         found.append((output.slot_output.slots[held], centres[held]))
-    vectors, places = (torch.cat(part).double().cpu() for part in zip(*found, strict=True))
+    vectors, places = (torch.cat(part).cpu().double() for part in zip(*found, strict=True))
     if len(vectors) < 3:
         raise ValueError(
             f"only {len(vectors)} slots of {len(data)} scenes hold an object: give more scenes, "

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.results import tables
-from smm_tutorial.results.comparisons import read_groups
+from smm_tutorial.results.comparisons import find_number, read_groups
 from smm_tutorial.results.records import find_scores, read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES
 
@@ -33,15 +33,17 @@ def showcase_table() -> str:
 
 
 def ablation_table() -> str:
-    """The short runs with something left out, `complete` first."""
-    titles = [*SCORE_TITLES.values(), "mBO of the decoder's masks"]
-    rows = [["ablation", *titles, "training"]]
+    """The short runs with something left out, `complete` first, on the test split of their data."""
+    columns = {(name,): title for name, title in SCORE_TITLES.items()}
+    columns |= {("decoder_masks", "mbo"): "mBO of the decoder's masks"}
+    rows = [["ablation", *columns.values(), "training"]]
     order = list(ABLATIONS)
     records = read_records(task="discovery", purpose="ablation")
-    for record in sorted(records, key=lambda record: order.index(record["ablation"])):
-        (scores,) = record["scores"]
-        values = [scores[name] for name in SCORE_TITLES] + [scores["decoder_masks"]["mbo"]]
-        cells = [f"{value:.3f}" for value in values]
+    records.sort(key=lambda r: order.index(r["ablation"]) if r["ablation"] in order else len(order))
+    for record in records:
+        scores = find_scores(record, record["data"]) or {}
+        values = [find_number(scores, place) for place in columns]
+        cells = ["–" if value is None else f"{value:.3f}" for value in values]
         rows.append([record["ablation"], *cells, tables.training_cell(record)])
     return tables.markdown_table(rows)
 
@@ -111,6 +113,6 @@ def full_comparison_report() -> str:
 
 def _name_model(record: dict) -> str:
     if record["purpose"] == "baseline":
-        return BASELINE_TITLES[record["name"]]
+        return BASELINE_TITLES.get(record["name"], record["name"])
     slots = CONTESTANT_TITLES[record["contestant"]]
     return f"{slots}, {record['config']['image_size']} px, seed {record['training']['seed']}"

@@ -57,7 +57,7 @@ def data_quality_rows() -> Iterator[Row]:
             yield Row(name, complete[scenes][key], unit, bar)
     name = "against Blender, all scenes: overlap of objects' masks"
     yield Row(name, complete["mask_overlap"], "IoU", ">= 0.99")
-    for pictures, scores in record["recognition"].items():
+    for pictures, scores in record.get("recognition", {}).items():
         for threshold, bar in RECOGNISED.items():
             name = f"released weights on {pictures}: AP at {threshold}"
             wanted = bar if "new scenes" in pictures else None

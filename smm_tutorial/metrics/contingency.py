@@ -1,10 +1,14 @@
 """Contingency tables: how many pixels of an image have true label t and predicted label p."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.tensors import as_double
+
 #: Labels above this are renumbered first: sparse labels, such as packed colours, need small tables.
 LARGEST_PLAIN_LABEL = 255
+MOST_COUNTS = 2**27  # in a table: 1 GiB, of which the metrics make a few copies
 
 
 def count_table(true: Tensor, predicted: Tensor) -> Tensor:
@@ -15,13 +19,14 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
         predicted: integer map (B, H, W).
 
     Returns:
-        Counts (B, T, P), float64. Row 0 is the background, and row k is object k, even if no pixel
-        has that label. If a label exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label that
-        occurs in the batch.
+        Counts (B, T, P), float64, on the maps' device, or on the CPU where that device knows no
+        float64. Row 0 is the background, and row k is object k, even if no pixel has that label. If
+        a label exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label above 0 that occurs in the
+        image. Columns likewise.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
-        negative labels.
+        ValueError: maps that are not (B, H, W), differ in shape or device, hold floats, masked or
+            negative labels, or hold so many labels that the table exceeds `MOST_COUNTS`.
     """
     true, num_true = _integer_map(true, "true")
     predicted, num_predicted = _integer_map(predicted, "predicted")
@@ -36,38 +41,57 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
             "e.g. predicted.to(true.device)"
         )
     size = len(true) * num_true * num_predicted
-    # int32 is twice as fast.
-    dtype = torch.int32 if size <= torch.iinfo(torch.int32).max else torch.int64
+    if size > MOST_COUNTS:
+        raise ValueError(
+            f"a table of {len(true)} images, {num_true:,} true and {num_predicted:,} predicted "
+            f"labels would take {8 * size / 1e9:,.0f} GB: give fewer images at once, and maps of "
+            "objects and segments rather than of pixels"
+        )
+    dtype = torch.int32  # holds `MOST_COUNTS`, and is twice as fast as int64
     image = torch.arange(len(true), device=true.device, dtype=dtype).view(-1, 1, 1)
     row = image * num_true + true.to(dtype)  # (B, H, W)
     entry = row * num_predicted + predicted.to(dtype)  # (B, H, W): where each pixel is counted
     counts = torch.bincount(entry.flatten(), minlength=size)
-    return counts.view(len(true), num_true, num_predicted).double()  # (B, T, P)
+    return as_double(counts.view(len(true), num_true, num_predicted))  # (B, T, P)
 
 
 def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:
     """The map with labels 0, 1, ..., checked, and how many labels it can hold. 0 stays 0."""
+    if np.ma.is_masked(labels):
+        raise ValueError(f"{name} has masked pixels: give them a label, e.g. {name}.filled(0)")
     labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(
             f"{name} must hold integer labels, got {labels.dtype}: take the argmax of soft masks "
-            "first, e.g. masks.argmax(dim=1)"
+            "first, e.g. masks.argmax(dim=1), or labels.long() of whole numbers"
         )
     if labels.ndim != 3 or labels.numel() == 0:
         raise ValueError(
             f"{name} must be a map (batch, height, width) with at least one pixel, got shape "
             f"{tuple(labels.shape)}: a single map becomes a batch with labels[None]"
         )
+    unsigned = labels.dtype == torch.uint64
     if labels.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
         labels = labels.long()  # bool and the wide unsigned types, which lack some operations
     lowest, highest = (int(label) for label in labels.aminmax())
+    if lowest < 0 and unsigned:
+        raise ValueError(f"{name} must hold labels below 2**63, got {lowest + 2**64}")
     if lowest < 0:
         raise ValueError(
             f"{name} must not hold negative labels, got {lowest}: use 0 for the background, "
             "1, 2, ... for objects"
         )
     if highest > LARGEST_PLAIN_LABEL:
-        zero = labels.new_zeros(1)  # takes part, so that the background keeps its number
-        kept, renumbered = torch.unique(torch.cat([zero, labels.flatten()]), return_inverse=True)
-        return renumbered[1:].view_as(labels), len(kept)
+        labels = _renumber_per_image(labels)
+        highest = int(labels.max())
     return labels, highest + 1
+
+
+def _renumber_per_image(labels: Tensor) -> Tensor:
+    """The map (B, H, W) with each image's labels numbered 1, 2, ... in their order; 0 stays 0."""
+    background = labels.new_zeros(len(labels), 1)  # takes part, so that it keeps its number
+    pixels = torch.cat([background, labels.flatten(1)], dim=1)  # (B, 1 + H W)
+    known, numbers = torch.unique(pixels, return_inverse=True)  # numbers of the batch
+    image = torch.arange(len(labels), device=labels.device)[:, None]  # (B, 1)
+    numbers = torch.unique(image * len(known) + numbers, return_inverse=True)[1]
+    return (numbers[:, 1:] - numbers[:, :1]).view_as(labels)

@@ -1,10 +1,10 @@
 """How well slots recover the true objects, from integer maps.
 
 Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`, and gives one float64
-value per image, `(B,)`, on the maps' device. In true maps 0 is the background and k is the scene's
-k-th object. Predicted maps hold segment numbers, for example `masks.argmax(dim=1)` of slot masks
-`(B, K, H, W)`; their 0 is a segment like any other. Renumbering segments or objects changes no
-score.
+value per image, `(B,)`, on the maps' device, or on the CPU where that device knows no float64. In
+true maps 0 is the background and k is the scene's k-th object. Predicted maps hold segment numbers,
+for example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`; their 0 is a segment like any other.
+Renumbering segments or objects changes no score.
 
 Every metric is computed from one table of counts, `contingency.count_table`. To compute several
 metrics of the same maps, make the table once and give it to each of `SEGMENTATION_METRICS`.
@@ -40,8 +40,8 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
         one cluster on both sides, or one cluster per pixel on both sides.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, or hold floats or
-        negative labels.
+        ValueError: maps that are not (B, H, W), differ in shape or device, hold floats, masked or
+            negative labels, or hold so many labels that no table of them fits into memory.
     """
     return _rand_index(count_table(true, predicted))
 

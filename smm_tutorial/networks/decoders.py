@@ -1,4 +1,8 @@
-"""Decoders: from slots `(M, D)` to colours and mask logits `(M, 4, S, S)`, each slot by itself."""
+"""Decoders: from slots `(M, D)` to colours and mask logits `(M, 4, S, S)`, each slot by itself.
+
+All raise `ValueError` for sizes that are no whole numbers of at least 1, and in `forward` for slots
+of another type than the weights.
+"""
 
 import math
 from itertools import pairwise
@@ -6,7 +10,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_sizes
 from smm_tutorial.networks.positions import fourier_grid, position_grid
+from smm_tutorial.tensors import check_floats
 
 
 class PixelDecoder(nn.Module):
@@ -19,6 +25,9 @@ class PixelDecoder(nn.Module):
         self, slot_dim: int, image_size: int, channels: int, layers: int = 3, frequencies: int = 4
     ):
         super().__init__()
+        slot_dim, image_size, channels, layers = check_sizes(
+            slot_dim=slot_dim, image_size=image_size, channels=channels, layers=layers
+        )
         self.image_size = image_size
         grid = fourier_grid(image_size, image_size, frequencies).flatten(1).T  # (S S, P)
         self.register_buffer("positions", grid, persistent=False)
@@ -30,6 +39,7 @@ class PixelDecoder(nn.Module):
         self.layers.append(nn.Linear(channels, 4))
 
     def forward(self, slots: Tensor) -> Tensor:
+        check_floats("slots", slots, self.from_slot.weight)
         pixels = self.from_slot(slots)[:, None] + self.from_position(self.positions)  # (M, S S, C)
         painted = self.layers(pixels).mT  # (M, 4, S S)
         return painted.unflatten(2, (self.image_size, self.image_size))  # (M, 4, S, S)
@@ -46,6 +56,9 @@ class BroadcastDecoder(nn.Module):
 
     def __init__(self, slot_dim: int, image_size: int, channels: int, grid: int = 8):
         super().__init__()
+        slot_dim, image_size, channels, grid = check_sizes(
+            slot_dim=slot_dim, image_size=image_size, channels=channels, grid=grid
+        )
         doublings = count_doublings(image_size, grid)
         positions = position_grid(grid, grid)[None]  # (1, 4, g, g)
         self.register_buffer("positions", positions, persistent=False)
@@ -58,6 +71,7 @@ class BroadcastDecoder(nn.Module):
             self.layers.extend([nn.ReLU(), look_around, nn.ReLU(), quadruple, nn.PixelShuffle(2)])
 
     def forward(self, slots: Tensor) -> Tensor:
+        check_floats("slots", slots, self.from_slot.weight)
         cells = self.from_slot(slots)[..., None, None]  # (M, C, 1, 1)
         cells = cells + self.from_position(self.positions)  # (M, C, g, g)
         return self.layers(cells.contiguous(memory_format=torch.channels_last))  # (M, 4, S, S)
@@ -74,6 +88,9 @@ class PaperDecoder(nn.Module):
 
     def __init__(self, slot_dim: int, image_size: int, channels: int, grid: int = 8):
         super().__init__()
+        slot_dim, image_size, channels, grid = check_sizes(
+            slot_dim=slot_dim, image_size=image_size, channels=channels, grid=grid
+        )
         doublings = count_doublings(image_size, grid)
         positions = position_grid(grid, grid)[None]  # (1, 4, g, g)
         self.register_buffer("positions", positions, persistent=False)
@@ -91,6 +108,7 @@ class PaperDecoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, slots: Tensor) -> Tensor:
+        check_floats("slots", slots, self.embed_positions.weight)
         cells = slots[..., None, None] + self.embed_positions(self.positions)  # (M, D, g, g)
         return self.layers(cells.contiguous(memory_format=torch.channels_last))  # (M, 4, S, S)
 

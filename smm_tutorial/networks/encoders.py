@@ -1,12 +1,15 @@
 """Encoders: from an image to the inputs of the slots."""
 
-import math
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_above_zero, check_sizes
 from smm_tutorial.networks.positions import position_grid
+from smm_tutorial.tensors import check_floats
 
 Convolutions = Literal["light", "paper"]
 
@@ -25,8 +28,9 @@ class ConvEncoder(nn.Module):
     padded as TensorFlow pads.
     contrast: how far the centred pixels are stretched.
 
-    Raises `ValueError` for unknown convolutions, a contrast that is not above 0, a stride that does
-    not fit the image, or fewer layers than the stride needs.
+    Raises `ValueError` for unknown convolutions, a contrast that is not above 0, a size that is no
+    whole number of at least 1, a stride that does not fit the image, or fewer layers than the
+    stride needs; and in `forward` for images of a wrong type or shape.
     """
 
     def __init__(
@@ -42,9 +46,12 @@ class ConvEncoder(nn.Module):
         if convolutions not in CONVOLUTIONS:
             known = ", ".join(map(repr, CONVOLUTIONS))
             raise ValueError(f"convolutions must be one of {known}, got {convolutions!r}")
-        if not contrast > 0:
-            raise ValueError(f"contrast must be above 0, got {contrast}")
-        halvings = int(math.log2(stride))
+        image_size, channels, stride, layers = check_sizes(
+            image_size=image_size, channels=channels, stride=stride, layers=layers
+        )
+        self.image_size = image_size
+        self.contrast = check_above_zero("contrast", contrast)
+        halvings = stride.bit_length() - 1
         if 2**halvings != stride or image_size % stride:
             raise ValueError(
                 f"stride must be a power of 2 that divides image_size = {image_size}, got {stride}"
@@ -55,7 +62,6 @@ class ConvEncoder(nn.Module):
             raise ValueError(
                 f"stride = {stride} needs at least {after} {convolutions} layers, got {layers}"
             )
-        self.contrast = contrast
         self.convolutions = nn.Sequential()
         for layer, (width, next_width) in enumerate(pairwise([3] + [channels] * layers)):
             halves = first <= layer < after
@@ -74,9 +80,25 @@ class ConvEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        check_images(images, self.image_size, self.embed_positions.weight)
         features = self.convolutions(self.contrast * (images - 0.5))  # (B, C, S/stride, S/stride)
         features = features + self.embed_positions(self.positions[None])
         return self.head(features.flatten(2).mT)  # (B, N, C)
+
+
+def check_images(images: Tensor, side: int, weight: Tensor) -> None:
+    """Raises `ValueError` unless images are `(B, 3, side, side)`, of the type of this weight."""
+    if getattr(images, "dtype", None) in (torch.uint8, np.uint8):
+        raise ValueError(
+            "images must be floats in [0, 1], got bytes: images.float() / 255 makes them of a "
+            "tensor, and torch.from_numpy makes a tensor of an array"
+        )
+    check_floats("images", images, weight)
+    if images.ndim != 4 or images.shape[1:] != (3, side, side):
+        raise ValueError(
+            f"images must be (batch, 3, {side}, {side}) in [0, 1], got {tuple(images.shape)}: "
+            f"load the data with size={side}"
+        )
 
 
 def light_layer(width: int, next_width: int, halves: bool) -> list[nn.Module]:

@@ -17,9 +17,11 @@ from smm_tutorial.results.comparisons import (
 )
 from smm_tutorial.results.records import (
     Protocol,
+    RecordError,
     add_scores,
     find_scores,
     keep_record,
+    keep_scores,
     read_record,
     read_records,
     upgrade_record,
@@ -38,6 +40,7 @@ __all__ = [
     "SET_TITLES",
     "Group",
     "Protocol",
+    "RecordError",
     "Setting",
     "Spread",
     "add_scores",
@@ -48,6 +51,7 @@ __all__ = [
     "find_scores",
     "group_records",
     "keep_record",
+    "keep_scores",
     "markdown_table",
     "read_groups",
     "read_record",

@@ -152,6 +152,8 @@ def _check_alike(
     one: dict, other: dict, free_in_config: set[str], free_in_training: set[str]
 ) -> None:
     """Raises `ValueError` where two runs differ in what is not free."""
+    if one is other:
+        return  # NaN in an option would differ from itself
     differ = [("steps done", one["step"], other["step"])] if one["step"] != other["step"] else []
     for part, free in (("config", free_in_config), ("training", free_in_training)):
         keys = sorted((one[part].keys() | other[part].keys()) - free)

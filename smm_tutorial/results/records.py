@@ -36,16 +36,21 @@ A baseline has no fields from `contestant` on but `config`, `scores` and `proven
 `processes` in those from before several of them were counted.
 Benchmarks and the ray tracer's effects are records too: they have a version, a name, a command and
 a provenance, no task, and scores of a form of their own.
+
+Whatever is read or written is held against `results.schema` first: people edit these files.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import reprlib
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from smm_tutorial import files, paths
+from smm_tutorial.results.schema import NamesOf, OrNull, find_fault, find_record_fault, one_of
 from smm_tutorial.results.titles import SET_TITLES
 
 VERSION = 2
@@ -63,6 +68,13 @@ KINDS = {
 VERSION_1_SCORES = re.compile(
     r"(?P<title>.+?)(, best of (?P<starts>\d+) starts)?(?P<bic>, slots by BIC)?"
 )
+#: What is read of a record of version 1 to make one of version 2, which is checked in its turn.
+VERSION_1 = {"kind?": OrNull(one_of(KINDS)), "scores?": NamesOf({}), "config?": {}}
+LOCK_PATIENCE = 60.0  # seconds that one process waits for another to keep a result
+
+
+class RecordError(ValueError):
+    """A record that is damaged, or that none of ours would be; names file and field."""
 
 
 class Protocol(NamedTuple):
@@ -108,12 +120,12 @@ def add_scores(record: dict, scores: dict) -> None:
 def read_record(name: str) -> dict:
     """The record of that name in `data/results`, as version 2.
 
-    Raises `FileNotFoundError` that lists the known ones, and `ValueError` for a damaged file or a
-    later version.
+    Raises `FileNotFoundError` that lists the known ones, `ForeignNameError` for a name that leads
+    elsewhere, and `RecordError` for a damaged file or a later version.
     """
-    path = paths.results_dir() / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in paths.results_dir().glob("*.json"))) or "none"
+    path = record_file(name)
+    if not path.exists():
+        known = ", ".join(file.stem for file in _record_files()) or "none"
         raise FileNotFoundError(
             f"there is no result {name!r} in {paths.results_dir()}; known: {known}"
         )
@@ -123,56 +135,101 @@ def read_record(name: str) -> dict:
 def read_records(**fields: str) -> list[dict]:
     """The records in `data/results` that have these fields, e.g. `task="discovery"`, by name.
 
-    Raises `ValueError` as `read_record` does.
+    Raises `RecordError` as `read_record` does.
     """
-    records = [_read(path) for path in sorted(paths.results_dir().glob("*.json"))]
+    records = [_read(path) for path in _record_files()]
     return [r for r in records if all(r.get(key) == value for key, value in fields.items())]
+
+
+def record_file(name: str, folder: Path | None = None) -> Path:
+    """Where the record of that name lies in a folder, `data/results` if not given.
+
+    Raises `ForeignNameError` for a name that does not name a file there.
+    """
+    folder = folder or paths.results_dir()
+    return files.join_name(folder, f"{files.check_plain_name(name)}.json")
+
+
+def _record_files() -> list[Path]:
+    """All in `data/results`; hidden files of other systems are none."""
+    return sorted(paths.results_dir().glob("[!.]*.json"))
 
 
 def _read(path: Path) -> dict:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "name" not in record:
-            raise ValueError("it has no name")
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged, or no record of a result ({error}): get it anew (git checkout, "
-            "for a committed one), or take it out of the folder and make it again"
-        ) from error
-    return upgrade_record(record)
+        record = files.read_json(path)
+    except (files.JsonError, OSError) as error:
+        raise RecordError(_describe_fault(str(path), str(error))) from error
+    if isinstance(record, dict) and record.get("name") not in (path.stem, None):
+        fault = f"name must be {path.stem!r} as the file's, got {reprlib.repr(record['name'])}"
+        raise RecordError(_describe_fault(str(path), fault))
+    return upgrade_record(record, str(path))
+
+
+def _describe_fault(source: str, fault: str) -> str:
+    return (
+        f"{source} is damaged, or no record of a result ({fault}): get it anew (git checkout, "
+        "for a committed one), or take it out of the folder and make it again"
+    )
 
 
 def write_record(record: dict, folder: Path | None = None) -> Path:
-    """Writes `NAME.json`, as version 2, to `folder` (`data/results` if not given), atomically."""
-    path = (folder or paths.results_dir()) / f"{record['name']}.json"
-    content = json.dumps(upgrade_record(record), indent=2) + "\n"
-    files.write_atomically(path, content.encode())
+    """Writes `NAME.json`, as version 2, to `folder` (`data/results` if not given), atomically.
+
+    Raises `RecordError` for what could not be read again.
+    """
+    record = upgrade_record(record)
+    path = record_file(record["name"], folder)
+    files.write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
     return path
+
+
+def lock_results() -> AbstractContextManager[None]:
+    """One process at a time reads a record in `data/results` to write it anew."""
+    return files.lock_folder(paths.results_dir(), "keeping results in", LOCK_PATIENCE)
 
 
 def keep_record(record: dict) -> Path:
     """Writes a run's record to `data/results`. Scores of the same run that are there stay."""
     record = upgrade_record(record)
-    path = paths.results_dir() / f"{record['name']}.json"
-    if path.is_file() and not _differences(record, kept := _read(path)):
-        added, record = record["scores"], record | {"scores": kept["scores"]}
-        for scores in added:
-            add_scores(record, scores)
-    return write_record(record)
+    path = record_file(record["name"])
+    with lock_results():
+        if path.exists() and not _differences(record, kept := _read(path)):
+            added, record = record["scores"], record | {"scores": kept["scores"]}
+            for scores in added:
+                add_scores(record, scores)
+        return write_record(record)
+
+
+def keep_scores(record: dict, scores: dict) -> tuple[dict, Path]:
+    """Puts an entry into the record in `data/results` of the same run -> that record, its file.
+
+    Entries that other processes have put there in the meantime stay. Raises as `read_kept_record`.
+    """
+    with lock_results():
+        kept = read_kept_record(record)
+        add_scores(kept, scores)
+        return kept, write_record(kept)
 
 
 def read_kept_record(record: dict) -> dict:
     """The record in `data/results` of the same run, with the scores that are there; the given one,
     as version 2, where there is none.
 
-    Raises `ValueError` where `data/results` holds the record of another run by the same name.
+    Raises `ValueError` where `data/results` holds the record of another run by the same name, and
+    `RecordError` where either is damaged.
     """
-    if not (paths.results_dir() / f"{record['name']}.json").is_file():
-        return upgrade_record(record)
-    kept = read_record(record["name"])
+    record = upgrade_record(record)
+    if "task" not in record:
+        fault = "task is missing: only models of a task are scored"
+        raise RecordError(_describe_fault(f"the record {record['name']}", fault))
+    path = record_file(record["name"])
+    if not path.exists():
+        return record
+    kept = _read(path)
     if differ := _differences(record, kept):
         raise ValueError(
-            f"data/results/{record['name']}.json is of a run with another {', '.join(differ)}: "
+            f"{path} is of a run with another {', '.join(differ)}: "
             "scores of two runs do not go into one record; keep the new run's record first "
             "(smm-tutorial train ... --keep), or delete the old one"
         )
@@ -185,27 +242,45 @@ def _differences(record: dict, kept: dict) -> list[str]:
     return [key for key in keys if record.get(key) != kept.get(key)]
 
 
-def upgrade_record(record: dict) -> dict:
-    """A record of any version as one of version 2. The given one stays as it is.
+def upgrade_record(record: dict, source: str | None = None) -> dict:
+    """A record of any version as one of version 2, checked. The given one stays as it is.
 
-    Version 1 has a `kind` for task and purpose (the oldest records have it in their name alone),
-    calls an ablation `variant`, and keys the scores by sentences.
+    source: where it comes from, for messages. Version 1 has a `kind` for task and purpose (the
+    oldest records have it in their name alone), calls an ablation `variant`, and keys the scores by
+    sentences.
 
-    Raises `ValueError` for a later version, and for a kind or scores that version 1 did not have.
+    Raises `RecordError` that names source and field for a later version, and for what neither
+    version has.
     """
-    version, name = record.get("version", 1), record["name"]
-    if version == VERSION:
-        return record
-    if version != 1:
-        raise ValueError(
-            f"the record {name} has version {version!r}, but this smm_tutorial knows 1 and 2: "
+    if not isinstance(record, dict):
+        fault = f"it must be an object, got {reprlib.repr(record)}"
+        raise RecordError(_describe_fault(source or "the record", fault))
+    try:
+        name = files.check_plain_name(record.get("name"))
+    except files.ForeignNameError as error:
+        raise RecordError(_describe_fault(source or "the record", f"name: {error}")) from error
+    source = source or f"the record {name}"
+    version = record.get("version", 1)
+    if type(version) is not int or version not in (1, VERSION):
+        raise RecordError(
+            f"{source} has version {reprlib.repr(version)}, but this smm_tutorial knows 1 and 2: "
             "bring the course up to date"
         )
+    upgraded = record if version == VERSION else _upgrade_version_1(record, source)
+    if fault := find_record_fault(upgraded):
+        raise RecordError(_describe_fault(source, fault))
+    return upgraded
+
+
+def _upgrade_version_1(record: dict, source: str) -> dict:
+    """A record of version 1 as one of version 2, not checked yet."""
+    fault = "version is missing" if "task" in record else find_fault(record, VERSION_1)
+    if fault:
+        raise RecordError(_describe_fault(source, fault))
+    name = record["name"]
     kind = record.get("kind") or next((k for k in KINDS if name.startswith(f"{k}-")), None)
     if kind is None:  # a benchmark, or the ray tracer's effects
-        return {"version": VERSION} | record
-    if kind not in KINDS:
-        raise ValueError(f"the record {name} is of an unknown kind, {kind!r}: make it again")
+        return {"version": VERSION} | record | {"version": VERSION}
     task, purpose = KINDS[kind]
     fields = {"variant": "ablation"}
     rest = {fields.get(key, key): value for key, value in record.items() if key != "kind"}
@@ -213,21 +288,23 @@ def upgrade_record(record: dict) -> dict:
     if "training" not in record:
         head["purpose"] = "baseline"
     elif "contestant" not in record:
-        head["contestant"] = record["config"]["slots"]
+        head["contestant"] = record.get("config", {}).get("slots")
     scores = [
-        _upgrade_protocol(sentence, task, name) | entry
+        _upgrade_protocol(sentence, task, source) | entry
         for sentence, entry in record.get("scores", {}).items()
     ]
-    return head | rest | {"scores": scores}
+    return head | rest | {"version": VERSION, "scores": scores}
 
 
-def _upgrade_protocol(sentence: str, task: str, name: str) -> dict:
+def _upgrade_protocol(sentence: str, task: str, source: str) -> dict:
     """The fields of version 2 for a sentence, which keys an entry of `scores` in version 1."""
     found = VERSION_1_SCORES.fullmatch(sentence)
-    for set_name, title in SET_TITLES[task].items():
-        if re.fullmatch(re.escape(title).replace(r"\{images\}", r"\d+"), found["title"]):
+    title = found["title"] if found else ""
+    for set_name, known in SET_TITLES[task].items():
+        if re.fullmatch(re.escape(known).replace(r"\{images\}", r"\d+"), title):
             if task == "set-prediction":
                 return {"set": set_name}
             selection = "bic" if found["bic"] else "all"
             return {"set": set_name, "starts": int(found["starts"] or 1), "selection": selection}
-    raise ValueError(f"the record {name} has scores on unknown data, {sentence!r}: make it again")
+    fault = f"scores on unknown data, {reprlib.repr(sentence)}"
+    raise RecordError(_describe_fault(source, fault))

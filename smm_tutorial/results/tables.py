@@ -130,7 +130,7 @@ def search_table(records: Iterable[dict], scores: Mapping[str, str]) -> str:
 
 def training_cell(record: dict) -> str:
     """How long a run took, and on what."""
-    if "training" not in record:
+    if record["purpose"] == "baseline":
         return "none"
     return f"{record['step']:,} steps, {record['minutes']:.0f} minutes, {describe_hardware(record)}"
 

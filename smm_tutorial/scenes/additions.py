@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smm_tutorial.arguments import check_whole, show_value
 from smm_tutorial.scenes.fields import check_choice, check_fields, check_number, check_numbers
 
 TEXTURE_KINDS = ("checker", "stripes", "dots", "bricks", "noise", "marble", "wood")
 SEED_LIMIT = 2**31
+FINEST = 1e-4  # scale of a texture: below it float32 no longer tells neighbouring points apart
 RGB = tuple[float, float, float]
 
 
@@ -100,9 +102,11 @@ class Texture:
             ValueError: a field is missing, unknown or wrong; the message names it and `where`.
         """
         check_fields(record, ("kind", "colors", "scale", "seed"), where)
-        colors, seed = record["colors"], record["seed"]
+        colors = record["colors"]
         if not isinstance(colors, Sequence) or isinstance(colors, str) or len(colors) != 2:
-            raise ValueError(f"{where}.colors must be a list of 2 colours, got {colors!r}")
+            raise ValueError(
+                f"{where}.colors must be a list of 2 colours, got {show_value(colors)}"
+            )
         colors = tuple(
             check_numbers(color, 3, f"{where}.colors[{index}]")
             for index, color in enumerate(colors)
@@ -111,15 +115,11 @@ class Texture:
             raise ValueError(
                 f"{where}.colors must be numbers from 0 to 255, got {record['colors']!r}"
             )
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEED_LIMIT:
-            raise ValueError(
-                f"{where}.seed must be an integer from 0 below {SEED_LIMIT}, got {seed!r}"
-            )
         return cls(
             kind=check_choice(record["kind"], TEXTURE_KINDS, f"{where}.kind"),
             colors=colors,
-            scale=check_number(record["scale"], f"{where}.scale", above=0),
-            seed=seed,
+            scale=check_number(record["scale"], f"{where}.scale", above=FINEST),
+            seed=check_whole(f"{where}.seed", record["seed"], 0, SEED_LIMIT - 1),
         )
 
     def to_record(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ FROM_BELOW = 0.62
 #: Places along the backdrop's profile that the fit has seen; beyond them the light stays as it is.
 SEEN_FLOOR = (-6.0, 16.0)
 LOW = 0.5  # height over radius below which an object stands in its own shadow
+DEEPEST = -1.0  # height over radius below which the light stays as it is: nothing stands there
 SMALL = 0.5  # world units: radius between the small and the large objects
 
 
@@ -195,7 +196,7 @@ def object_irradiance(
     """
     fit = around.fit.objects
     radii = around.objects.frames[3].index_select(0, own)
-    low = (points[2] / radii * (-1 / LOW)).exp()
+    low = ((points[2] / radii).clamp_(min=DEEPEST) * (-1 / LOW)).exp()
     place, towards_wall = profile_place(points) / 10, profile_place(normals)
     up = normals[2]
     down = 0.5 - 0.5 * up

@@ -102,7 +102,7 @@ def crowded_scene(
     split: str = "crowded",
 ) -> Scene:
     """A scene of 11 to 16 objects, more than CLEVR ever has, which stand closer; each is seen."""
-    check_object_counts(min_objects, max_objects, *CROWD)
+    min_objects, max_objects = check_object_counts(min_objects, max_objects, *CROWD)
     count = int(generator.integers(min_objects, max_objects + 1))
 
     def place_objects(camera: np.ndarray) -> list[SceneObject] | None:
@@ -133,7 +133,9 @@ def stacked_scene(
     stand is not simulated. The number of objects follows from the towers; scenes with too few or
     too many are drawn anew.
     """
-    check_object_counts(min_objects, max_objects, STACK_HEIGHT[0], MOST_STACKED)
+    min_objects, max_objects = check_object_counts(
+        min_objects, max_objects, STACK_HEIGHT[0], MOST_STACKED
+    )
 
     def place_objects(camera: np.ndarray) -> list[SceneObject] | None:
         placed: list[SceneObject] = []

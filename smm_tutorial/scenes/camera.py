@@ -19,7 +19,9 @@ import torch
 from scipy.optimize import OptimizeResult, least_squares
 from torch import Tensor
 
-from smm_tutorial.scenes.records import Scene
+from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.scenes.fields import are_numbers
+from smm_tutorial.scenes.records import DIRECTIONS, Scene
 
 CAMERA_POSITION = (7.48113, -6.50764, 5.34367)  # of CLEVR's base scene, before the jitter
 CAMERA_JITTER = 0.5
@@ -32,6 +34,8 @@ PAPER_CROP = (29 / 240, 64 / 320, 221 / 240, 256 / 320)
 #: What CLEVR's own images of 480 x 320 show of the 4:3 frame.
 OFFICIAL_WINDOW = (1 / 18, 0.0, 17 / 18, 1.0)
 WINDOWED_FRAME_ASPECT = 4 / 3  # width / height of the frame that a window is cut from
+LONGEST_SIDE = 2**15  # of an image in pixels
+STRAIGHT = 1e-9  # radians from the vertical below which a camera looks straight down or up
 DEPTH_ERROR = 1e-4  # world units: Blender's floats
 PIXEL_ERROR = 0.3  # pixels: columns and rows are rounded
 FILTER_WIDTH = 1.5  # pixels, Blender's default
@@ -56,23 +60,20 @@ class Frame(NamedTuple):
         aspect of 4:3.
 
         Raises:
-            ValueError: height or width below 1, or the window is not 0 <= top < bottom <= 1 and
-                0 <= left < right <= 1.
+            ValueError: height or width is no whole number from 1 to `LONGEST_SIDE`, or the window
+                is not 0 <= top < bottom <= 1 and 0 <= left < right <= 1.
         """
-        if height < 1 or width < 1:
-            raise ValueError(
-                "an image needs at least one row and one column, "
-                f"got height={height}, width={width}"
-            )
+        height = check_whole("height", height, most=LONGEST_SIDE)
+        width = check_whole("width", width, most=LONGEST_SIDE)
         if window is None:
             return cls(WHOLE_FRAME, width / height)
-        if len(window) != 4 or not (
+        if not are_numbers(window, 4) or not (
             0 <= window[0] < window[2] <= 1 and 0 <= window[1] < window[3] <= 1
         ):
             raise ValueError(
                 "window must be (top, left, bottom, right) as fractions of the full frame, between "
-                f"0 and 1, with top < bottom and left < right, got {window!r}; for rows 29:221 of "
-                "240 divide by 240"
+                f"0 and 1, with top < bottom and left < right, got {show_value(window)}; for rows "
+                "29:221 of 240 divide by 240"
             )
         return cls(tuple(window), WINDOWED_FRAME_ASPECT)
 
@@ -88,9 +89,23 @@ class Frame(NamedTuple):
 
 
 def camera_axes(position: np.ndarray) -> np.ndarray:
-    """Columns right, up, backward (3, 3) of a camera at `position` (3,), which faces the origin."""
-    backward = position / np.linalg.norm(position)
+    """Columns right, up, backward (3, 3) of a camera at `position` (3,), which faces the origin.
+
+    A camera straight above or below has CLEVR's "right" to its right, as one has that goes there
+    from CLEVR's own place.
+
+    Raises:
+        ValueError: the camera lies at the origin, or its position is not finite.
+    """
+    distance = np.linalg.norm(position)
+    if not 0 < distance < np.inf:
+        raise ValueError(
+            f"the camera must lie away from the origin, which it faces, got {position.tolist()}"
+        )
+    backward = position / distance
     right = np.cross((0.0, 0.0, 1.0), backward)
+    if np.linalg.norm(right) < STRAIGHT:
+        right = np.array(DIRECTIONS["right"])
     right = right / np.linalg.norm(right)
     return np.stack([right, np.cross(backward, right), backward], axis=1)
 
@@ -105,13 +120,14 @@ def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarr
 
     Returns:
         (N, 3): column and row as fractions of the frame, and the depth along the optical axis in
-            world units.
+            world units. Not finite for points beside the camera, whose depth is 0.
     """
     seen = (np.asarray(points) - position) @ camera_axes(position)  # (N, 3) right, up, backward
     depth = -seen[:, 2]
     half_width, half_height = Frame(WHOLE_FRAME, aspect).half_extents
-    columns = 0.5 + 0.5 * seen[:, 0] / (depth * half_width)
-    rows = 0.5 - 0.5 * seen[:, 1] / (depth * half_height)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns = 0.5 + 0.5 * seen[:, 0] / (depth * half_width)
+        rows = 0.5 - 0.5 * seen[:, 1] / (depth * half_height)
     return np.stack([columns, rows, depth], axis=1)
 
 
@@ -124,9 +140,16 @@ def pixel_coords(
         points: (N, 3) in world units.
         position: (3,) of the camera.
         frame: height, width of the image in pixels.
+
+    Raises:
+        ValueError: a point lies beside the camera, and so in no image.
     """
     height, width = frame
     projected = project(points, np.asarray(position), width / height)
+    if not np.isfinite(projected).all():
+        raise ValueError(
+            f"points must be finite and lie before the camera at {position}, got {points}"
+        )
     return [
         (round(width * column), round(height * row), depth)
         for column, row, depth in projected.tolist()
@@ -151,7 +174,7 @@ def camera_position(
         (3,) float64 in world units.
 
     Raises:
-        ValueError: the scene has neither a camera nor pixel coordinates.
+        ValueError: the scene has neither a camera nor pixel coordinates, or these do not fit any.
     """
     if scene.camera is not None:
         return np.asarray(scene.camera, dtype=np.float64)
@@ -164,7 +187,12 @@ def camera_position(
         )
     points = np.array([item.position for item in located], dtype=np.float64)  # (N, 3)
     observed = np.array([item.pixel_coords for item in located], dtype=np.float64)  # (N, 3)
-    fits = [_fit_camera(points, observed, frame) for frame in frames]
+    try:
+        fits = [_fit_camera(points, observed, frame) for frame in frames]
+    except ValueError as error:
+        raise ValueError(
+            f"scene {scene.filename}: no camera fits the objects' pixel_coords ({error})"
+        ) from error
     return min(fits, key=lambda fit: fit.cost).x
 
 

@@ -5,14 +5,17 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from smm_tutorial.arguments import check_whole
+from smm_tutorial.scenes.fields import check_choice, check_number
 from smm_tutorial.scenes.lighting import LAMP_POSITIONS
-from smm_tutorial.scenes.records import Scene
+from smm_tutorial.scenes.records import SIZES, Scene, check_scene
 
 CHANGES = ("x", "y", "turn", "shape", "size", "material", "color")  # of an object
 
 
 def turn_key_lamp(scene: Scene, degrees: float) -> Scene:
     """The scene with its brightest lamp turned about the vertical axis through the origin."""
+    check_number(degrees, "degrees")
     lamps = dict(scene.lamps or LAMP_POSITIONS)
     x, y, z = lamps["Lamp_Key"]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -31,6 +34,7 @@ def edit_object(scene: Scene, number: int, **changes: Any) -> Scene:
     Raises:
         ValueError: no such object, a scene without a camera of its own, or an unknown change.
     """
+    number = check_whole("number", number, 0)
     if not 1 <= number <= len(scene.objects) or scene.camera is None:
         raise ValueError(
             f"object {number} of a scene with {len(scene.objects)} objects and camera "
@@ -47,11 +51,14 @@ def edit_object(scene: Scene, number: int, **changes: Any) -> Scene:
     x, y = changes.pop("x", before.position[0]), changes.pop("y", before.position[1])
     if "turn" in changes:
         # what a record calls degrees is radians, see `SceneObject.yaw`
-        changes["rotation"] = math.radians(changes.pop("turn"))
+        changes["rotation"] = math.radians(check_number(changes.pop("turn"), "turn"))
+    check_choice(changes.get("size", before.size), SIZES, "size")
     after = replace(before, **changes)
     lift = before.position[2] - before.radius  # above the floor, of an object on another one
     objects[number - 1] = replace(after, position=(x, y, after.radius + lift))
-    return replace(scene, objects=tuple(objects), extra={})
+    changed = replace(scene, objects=tuple(objects), extra={})
+    check_scene(changed)
+    return changed
 
 
 def find_overlaps(scene: Scene) -> list[tuple[int, int]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
+from smm_tutorial.arguments import check_whole
+
 
 @dataclass(frozen=True)
 class Effects:
@@ -54,5 +56,4 @@ class Effects:
                 known = ", ".join(map(repr, choices))
                 raise ValueError(f"{name} must be one of {known}, got {value!r}")
         for name, least in (("bounces", 0), ("rough_rays", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            check_whole(name, getattr(self, name), least)

@@ -11,6 +11,7 @@ Vectors keep their coordinates first, see `vectors`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -155,6 +156,29 @@ def _pack_object(item: SceneObject, rounding: dict[int, float]) -> tuple:
     outer = item.radius * bounding_radius(shape, rounding)
     is_metal = item.material == "metal"
     return item.position, item.radius, outer, item.yaw, shape, color, is_metal
+
+
+def encloses(item: SceneObject, point: Sequence[float]) -> bool:
+    """Whether a point (x, y, z) lies in an object, whose edges count as sharp."""
+    x, y, z = (
+        (there - here) / item.radius for there, here in zip(point, item.position, strict=True)
+    )
+    if item.shape == "sphere":
+        return math.hypot(x, y, z) <= 1
+    if item.shape == "cylinder":
+        return max(math.hypot(x, y), abs(z)) <= 1
+    cos, sin = math.cos(item.yaw), math.sin(item.yaw)
+    return max(abs(cos * x + sin * y), abs(cos * y - sin * x), abs(z)) <= 1
+
+
+def check_outside(scene: Scene, position: Sequence[float]) -> None:
+    """Raises `ValueError` for a camera at `position` (x, y, z) that lies in one of the objects."""
+    for number, item in enumerate(scene.objects):
+        if encloses(item, position):
+            raise ValueError(
+                f"scene {scene.filename}: the camera at {tuple(map(float, position))} lies in "
+                f"objects[{number}]: move one of the two"
+            )
 
 
 def bounding_radius(shape: int, rounding: dict[int, float]) -> float:

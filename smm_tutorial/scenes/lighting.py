@@ -29,6 +29,7 @@ SUN_IRRADIANCE = 0.45
 SUN_DIRECTION = (0.4145, -0.1946, 0.8890)  # from the scene to the light
 SUN_ANGLE = 0.199  # radians across
 SUN_DISTANCE = 1e3  # stands for infinity
+NEAREST_LAMP = 1e-4  # world units: points that lie nearer get the light from there
 NUM_LAMPS = len(LAMP_NAMES) + 1
 
 #: Radius of the disk that stands for each lamp, of the same area; the sun's at its distance.
@@ -85,7 +86,7 @@ def lamp_light(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light
     surface that faces it.
     """
     to_lamp = lamps.positions[lamp].index_select(1, scenes) - points
-    squared = dot(to_lamp, to_lamp)
+    squared = dot(to_lamp, to_lamp).clamp_(min=NEAREST_LAMP**2)
     inverse = squared.rsqrt()
     directions = to_lamp * inverse
     cos_at_lamp = -dot(lamps.facing[lamp].index_select(1, scenes), directions).clamp(max=0)

@@ -13,9 +13,9 @@ from smm_tutorial.scenes.camera import (
     camera_rays,
     subpixel_offsets,
 )
-from smm_tutorial.scenes.geometry import Rays, nearest_hits, pack_objects
+from smm_tutorial.scenes.geometry import Rays, check_outside, nearest_hits, pack_objects
 from smm_tutorial.scenes.mirrors import meet_mirrors, mirror_rays, pack_mirrors, seen_objects
-from smm_tutorial.scenes.records import Scene
+from smm_tutorial.scenes.records import Scene, check_scene
 
 
 def scene_masks(scene: Scene, height: int, width: int, window: Window | None = None) -> Tensor:
@@ -33,8 +33,8 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
             background, also where it shows an object: the reflection is not the object.
 
     Raises:
-        ValueError: an impossible size or window, or a scene whose camera is neither given nor
-            recoverable.
+        ValueError: an impossible size or window, a scene whose camera is neither given nor
+            recoverable or lies in an object, or one of which no record could tell.
     """
     rays = _pixel_rays(scene, height, width, window)
     seen = seen_objects(pack_objects([scene]), pack_mirrors([scene]), rays)
@@ -64,15 +64,17 @@ def reflection_masks(scene: Scene, height: int, width: int, window: Window | Non
 
 def _pixel_rays(scene: Scene, height: int, width: int, window: Window | None) -> Rays:
     """The rays (H * W) through the centres of the pixels."""
+    check_scene(scene)
     frame = Frame.of_image(height, width, window)
     position = camera_position(scene)
+    check_outside(scene, position)
     axes = torch.from_numpy(camera_axes(position)).float()
     through = camera_rays(height, width, frame, subpixel_offsets(1)).float().squeeze(1)
     directions = (through @ axes.T).T.contiguous()
     return Rays(
         origins=torch.from_numpy(position).float()[:, None].expand_as(directions),
         directions=directions,
-        scenes=torch.zeros(height * width, dtype=torch.int64),
+        scenes=torch.zeros(directions.shape[1], dtype=torch.int64),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import check_whole, show_value
 from smm_tutorial.scenes.ambient import pack_surroundings
 from smm_tutorial.scenes.camera import (
     Frame,
@@ -27,10 +28,10 @@ from smm_tutorial.scenes.camera import (
     subpixel_offsets,
 )
 from smm_tutorial.scenes.effects import Effects
-from smm_tutorial.scenes.geometry import ROUNDING, SHARP, Rays, pack_objects
+from smm_tutorial.scenes.geometry import ROUNDING, SHARP, Rays, check_outside, pack_objects
 from smm_tutorial.scenes.lighting import pack_lamps
 from smm_tutorial.scenes.mirrors import pack_mirrors, seen_objects
-from smm_tutorial.scenes.records import Scene
+from smm_tutorial.scenes.records import Scene, check_scene
 from smm_tutorial.scenes.shading import World, radiance
 from smm_tutorial.scenes.textures import pack_textures
 
@@ -78,17 +79,18 @@ def render(
 
     Raises:
         ValueError: an impossible size, window or number of samples, no scenes, or a scene without a
-            known camera.
+            known camera, with the camera inside an object, or of which no record could tell.
     """
-    if isinstance(scenes, Scene) or not scenes:
+    if isinstance(scenes, Scene) or not isinstance(scenes, Sequence) or not scenes:
         raise ValueError(
-            f"render needs a list of at least one scene, got {scenes!r:.60}; "
+            f"render needs a list of at least one scene, got {show_value(scenes)}; "
             "pass [scene] for a single"
         )
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
-    effects = Effects() if effects is None else effects
+    for scene in scenes:
+        check_scene(scene)
     frame = Frame.of_image(height, width, window)
+    height, width, samples = int(height), int(width), check_whole("samples", samples)
+    effects = Effects() if effects is None else effects
     through = pixel_rays(height, width, frame, samples, effects.pixel_filter).to(device)
     centres = pixel_rays(height, width, frame, 1).to(device)  # (3, H * W, 1)
     sample_angle = frame.pixel_angle(width) / samples**0.5
@@ -106,6 +108,7 @@ def render(
             *(_render_pixels(world, cameras, *part) for part in parts), strict=True
         )
         images.append(torch.cat(colors, dim=-1).reshape(len(some), 3, height, width))
+        _check_light(images[-1], some)
         masks.append(torch.cat(labels, dim=-1).reshape(len(some), height, width))
     return Rendering(torch.cat(images), torch.cat(masks))
 
@@ -127,6 +130,8 @@ class Cameras(NamedTuple):
 def pack_cameras(scenes: Sequence[Scene], device: torch.device | str) -> Cameras:
     """The cameras of all scenes (float32), recovered where a scene does not carry its own."""
     positions = np.stack([camera_position(scene) for scene in scenes])
+    for scene, position in zip(scenes, positions, strict=True):
+        check_outside(scene, position)
     axes = np.stack([camera_axes(position) for position in positions])
     return Cameras(
         torch.from_numpy(positions.T.copy()).float().to(device),
@@ -187,6 +192,16 @@ def _render_pixels(
         seen = seen_objects(world.objects, world.mirrors, cameras.rays(centres))
     labels = (seen.remainder(world.objects.radii.shape[1]) + 1) * (seen >= 0)
     return colors, labels.reshape(-1, pixels)
+
+
+def _check_light(images: Tensor, scenes: Sequence[Scene]) -> None:
+    """Raises `ValueError` where light in images (B, 3, H, W) of B scenes is no number."""
+    wrong = ~images.isfinite().flatten(1).all(1)
+    for index in wrong.nonzero().flatten().tolist():
+        raise ValueError(
+            f"scene {scenes[index].filename} has pixels whose light is no number: objects, lamps, "
+            "mirror or camera lie in each other or too far away; move them apart"
+        )
 
 
 def encode_srgb(linear: Tensor) -> Tensor:

@@ -7,19 +7,21 @@ each other: fields that this module does not know are kept in ``extra``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.files import JsonError, read_json
 from smm_tutorial.scenes.additions import Mirror, Texture
 from smm_tutorial.scenes.fields import (
     check_choice,
-    check_integer,
     check_number,
+    check_place,
     check_text,
+    check_unit_vector,
     check_vector,
     get_field,
     read_optional,
@@ -54,6 +56,8 @@ SCENE_FIELDS = (  # of a scene's record that have a place in `Scene`
 OBJECT_FIELDS = (  # of an object's record that have a place in `SceneObject`
     *("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords", "texture"),
 )
+MOST_OBJECTS = 255  # of a record: masks have a byte for each pixel
+LARGEST_INDEX = 2**63 - 1  # of a scene
 RELATIONS = ("left", "right", "front", "behind")
 RELATION_MARGIN = 0.2  # world units that one object must lie further than another along a direction
 
@@ -205,7 +209,7 @@ class Scene:
         if not isinstance(record, Mapping):
             found = type(record).__name__
             raise ValueError(f"a scene record must be a mapping of CLEVR's fields, got {found}")
-        where = f"scene record {record.get('image_filename', record.get('image_index', '?'))}"
+        where = f"scene record {_name_scene(record)}"
 
         def read(key: str, check: Callable[[Any, str], Any]) -> Any:
             return check(get_field(record, key, where), f"{where}: {key}")
@@ -215,17 +219,20 @@ class Scene:
 
         scene = cls(
             objects=read("objects", _check_objects),
-            image_index=read("image_index", check_integer),
+            image_index=read("image_index", _check_index),
             filename=read("image_filename", check_text),
             split=read("split", check_text),
             directions=read("directions", _check_directions),
-            camera=read_if_there("camera", check_vector),
+            camera=read_if_there("camera", check_place),
             lamps=read_if_there("lamps", _check_lamps),
             mirror=read_if_there("mirror", Mirror.from_record),
             ground_texture=read_if_there("ground_texture", Texture.from_record),
             extra={key: value for key, value in record.items() if key not in SCENE_FIELDS},
         )
-        relationships = record.get("relationships", scene.relationships)
+        if "relationships" not in record:
+            return scene
+        relationships = record["relationships"]
+        _check_relationships(relationships, len(scene.objects), f"{where}: relationships")
         if relationships != scene.relationships:  # somebody edited them: they are written back
             return replace(scene, extra={**scene.extra, "relationships": relationships})
         return scene
@@ -253,29 +260,103 @@ class Scene:
         return record | dict(self.extra)
 
 
+def check_scene(scene: Scene) -> None:
+    """Refuses a scene, built or changed by hand, that no record could describe.
+
+    Raises:
+        ValueError: something that is seen is wrong; the message names the record's field.
+    """
+    if not isinstance(scene, Scene):
+        raise ValueError(f"a scene must be a Scene, got {show_value(scene)}")
+    where = f"scene {show_value(scene.filename)}"
+    _check_list(scene.objects, f"{where}: objects")
+    for number, item in enumerate(scene.objects):
+        _check_part(item, SceneObject, f"{where}: objects[{number}]")
+    if scene.camera is not None:
+        check_place(scene.camera, f"{where}: camera")
+    if scene.lamps is not None:
+        _check_lamps(scene.lamps, f"{where}: lamps")
+    if scene.mirror is not None:
+        _check_part(scene.mirror, Mirror, f"{where}: mirror")
+    if scene.ground_texture is not None:
+        _check_part(scene.ground_texture, Texture, f"{where}: ground_texture")
+
+
+def _check_part(part: Any, kind: type[SceneObject | Mirror | Texture], name: str) -> None:
+    """A part of a scene must be such that its own record gives it back."""
+    if not isinstance(part, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {show_value(part)}")
+    try:
+        record = part.to_record()
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{name} has a value of a wrong type ({error})") from error
+    kind.from_record(record, name)
+
+
+def _name_scene(record: Mapping[str, Any]) -> str:
+    """How messages call the scene of a record, which may be wrong in every part."""
+    name = record.get("image_filename", record.get("image_index", "?"))
+    return name[:100] if isinstance(name, str) else show_value(name)
+
+
+def _check_index(value: Any, name: str) -> int:
+    return check_whole(name, value, 0, LARGEST_INDEX)
+
+
 def _check_objects(value: Any, name: str) -> tuple[SceneObject, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ValueError(f"{name} must be a list, got {type(value).__name__}")
+    _check_list(value, name)
     return tuple(SceneObject.from_record(item, f"{name}[{i}]") for i, item in enumerate(value))
 
 
+def _check_list(value: Any, name: str) -> None:
+    """A list, which masks have numbers for."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} must be a list, got {type(value).__name__}")
+    if len(value) > MOST_OBJECTS:
+        raise ValueError(f"{name} must be at most {MOST_OBJECTS}, got {len(value):,}")
+
+
 def _check_directions(value: Any, name: str) -> dict[str, tuple[float, ...]]:
-    return _check_vectors(value, name, RELATIONS, "names to unit vectors")
+    return _check_vectors(value, name, RELATIONS, "names to unit vectors", check_unit_vector)
 
 
 def _check_lamps(value: Any, name: str) -> dict[str, tuple[float, ...]]:
-    return _check_vectors(value, name, LAMP_NAMES, f"{', '.join(LAMP_NAMES)} to positions")
+    expected = f"{', '.join(LAMP_NAMES)} to positions"
+    return _check_vectors(value, name, LAMP_NAMES, expected, check_place)
 
 
 def _check_vectors(
-    value: Any, name: str, keys: Sequence[str], expected: str
+    value: Any,
+    name: str,
+    keys: Sequence[str],
+    expected: str,
+    check: Callable[[Any, str], tuple[float, ...]],
 ) -> dict[str, tuple[float, ...]]:
     """A mapping of names, at least `keys`, to three numbers each."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{name} must map {expected}, got {type(value).__name__}")
     for key in keys:
         get_field(value, key, name)
-    return {key: check_vector(vector, f"{name}.{key}") for key, vector in value.items()}
+    return {key: check(vector, f"{name}.{key!s:.100}") for key, vector in value.items()}
+
+
+def _check_relationships(value: Any, count: int, name: str) -> None:
+    """A mapping of relations to a list for each of `count` objects, of numbers of objects."""
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"{name} must map {', '.join(RELATIONS)} to lists, got {show_value(value)}"
+        )
+    for relation, lists in value.items():
+        place = f"{name}.{relation!s:.100}"
+        if not isinstance(lists, (list, tuple)) or len(lists) != count:
+            raise ValueError(
+                f"{place} must be a list for each of the {count} objects, got {show_value(lists)}"
+            )
+        for number, others in enumerate(lists):
+            if not isinstance(others, (list, tuple)):
+                raise ValueError(f"{place}[{number}] must be a list, got {show_value(others)}")
+            for other in others:
+                check_whole(f"{place}[{number}]", other, 0, count - 1)
 
 
 def read_records(path: str | Path) -> list[Scene]:
@@ -293,19 +374,22 @@ def read_records(path: str | Path) -> list[Scene]:
             "unpacked from CLEVR_v1.0.zip"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = read_json(path)
+    except JsonError as error:
         raise ValueError(
-            f"{path} is not whole JSON ({error}): the download or the unpacking was probably cut "
-            "short; delete the file and fetch it again"
+            f"{error}: the download or the unpacking was probably cut short; delete the file and "
+            "fetch it again"
         ) from error
     if not isinstance(content, Mapping) or not isinstance(content.get("scenes"), list):
-        found = sorted(content) if isinstance(content, Mapping) else type(content).__name__
+        found = list(content) if isinstance(content, Mapping) else type(content).__name__
         raise ValueError(
             f"{path} is not a CLEVR scenes file: expected an object with a list 'scenes', "
-            f"found {found}; pass a file of CLEVR's scenes/ folder (not of questions/)"
+            f"found {show_value(found)}; pass a file of CLEVR's scenes/ folder (not of questions/)"
         )
-    try:
-        return [Scene.from_record(record) for record in content["scenes"]]
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    scenes = []
+    for index, record in enumerate(content["scenes"]):
+        try:
+            scenes.append(Scene.from_record(record))
+        except ValueError as error:
+            raise ValueError(f"{path}: scene {index}: {error}") from error
+    return scenes

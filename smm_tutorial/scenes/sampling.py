@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.scenes.additions import Mirror
 from smm_tutorial.scenes.camera import CAMERA_JITTER, CAMERA_POSITION, CLEVR_FRAME, pixel_coords
+from smm_tutorial.scenes.fields import check_text
 from smm_tutorial.scenes.lighting import LAMP_JITTER, LAMP_POSITIONS
 from smm_tutorial.scenes.masks import count_labels, scene_masks
 from smm_tutorial.scenes.records import (
@@ -55,9 +57,10 @@ def random_scene(
         mirror: one that is to stand in the scene; all objects are placed in front of it.
 
     Raises:
-        ValueError: not 1 <= min_objects <= max_objects <= 10 (more do not fit by CLEVR's rules).
+        ValueError: not 1 <= min_objects <= max_objects <= 10 (more do not fit by CLEVR's rules), or
+            image_index is no whole number.
     """
-    check_object_counts(min_objects, max_objects, 1, MOST_OBJECTS)
+    min_objects, max_objects = check_object_counts(min_objects, max_objects, 1, MOST_OBJECTS)
     count = int(generator.integers(min_objects, max_objects + 1))
 
     def place_objects(camera: np.ndarray) -> list[SceneObject] | None:
@@ -83,17 +86,23 @@ def random_scenes(
 ) -> list[Scene]:
     """`count` scenes from `random_scene`, numbered from 0."""
     return [
-        random_scene(generator, min_objects, max_objects, index, split) for index in range(count)
+        random_scene(generator, min_objects, max_objects, index, split)
+        for index in range(check_whole("count", count, 0))
     ]
 
 
-def check_object_counts(min_objects: int, max_objects: int, fewest: int, most: int) -> None:
-    """Raises ValueError for numbers of objects that are impossible or beyond some rules."""
+def check_object_counts(
+    min_objects: int, max_objects: int, fewest: int, most: int
+) -> tuple[int, int]:
+    """The numbers, if they are possible by some rules; else raises ValueError."""
+    min_objects = check_whole("min_objects", min_objects, 0)
+    max_objects = check_whole("max_objects", max_objects, 0)
     if not fewest <= min_objects <= max_objects <= most:
         raise ValueError(
             f"need {fewest} <= min_objects <= max_objects <= {most}, "
             f"got min_objects={min_objects}, max_objects={max_objects}"
         )
+    return min_objects, max_objects
 
 
 def draw_visible_scene(
@@ -113,6 +122,8 @@ def draw_visible_scene(
             position (3,) of the camera.
         least_pixels: that each object shows in CLEVR's frame.
     """
+    image_index = check_whole("image_index", image_index, 0)
+    split = check_text(split, "split")
     jitter = generator.uniform(-CAMERA_JITTER, CAMERA_JITTER, size=3)
     camera = np.array(CAMERA_POSITION) + jitter
     lamps = {}

@@ -34,6 +34,7 @@ from smm_tutorial.scenes.mirrors import (
 from smm_tutorial.scenes.shadows import ShadowCaster
 from smm_tutorial.scenes.textures import Textures, surface_colors
 from smm_tutorial.scenes.vectors import dot, normalize, reflect
+from smm_tutorial.tensors import as_double
 
 LIFT = 1e-3  # world units by which a shadow ray starts above its surface
 GOLDEN = 0.6180339887498949
@@ -301,7 +302,7 @@ def _mirrored_radiance(
     strata = (metal.rays.remainder(samples) * count)[:, None]
     strata = strata + torch.arange(count, device=strata.device)  # (L, count)
     first = ((strata + 0.5) / (samples * count)).flatten().to(mirrored.dtype)
-    second = (strata.double() * GOLDEN + 0.5).remainder(1).flatten().to(mirrored.dtype)
+    second = (as_double(strata) * GOLDEN + 0.5).remainder(1).flatten().to(mirrored)
     rough, weights = draw_rough_directions(
         metal.axes.repeat_interleave(count), metal.view.repeat_interleave(count, 1), first, second
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smm_tutorial.scenes.camera import MASKS_FRAME, PAPER_CROP, Window
+from smm_tutorial.scenes.camera import MASKS_FRAME, PAPER_CROP, Frame, Window
 from smm_tutorial.scenes.masks import count_labels, scene_masks
 from smm_tutorial.scenes.records import Scene
 
@@ -34,12 +34,14 @@ class CroppedObject(NamedTuple):
 
 
 def measure_crop(scenes: Iterable[Scene], window: Window = PAPER_CROP) -> list[CroppedObject]:
-    """How much a window keeps of every object that shows in the whole frame."""
+    """How much a window keeps of every object that shows in the whole frame.
+
+    Raises `ValueError` for an impossible window.
+    """
     height, width = MASKS_FRAME
     sides = (height, width, height, width)
-    top, left, bottom, right = (
-        round(edge * side) for edge, side in zip(window, sides, strict=True)
-    )
+    edges = Frame.of_image(height, width, window).window
+    top, left, bottom, right = (round(edge * side) for edge, side in zip(edges, sides, strict=True))
     found = []
     for scene in scenes:
         mask = scene_masks(scene, height, width)

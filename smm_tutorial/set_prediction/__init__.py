@@ -7,7 +7,7 @@ puts the scores into records, from which `tables` are made. `released` reads the
 """
 
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr, right_predictions
-from smm_tutorial.set_prediction.evaluation import evaluated_record
+from smm_tutorial.set_prediction.evaluation import score_by_name
 from smm_tutorial.set_prediction.loss import matched_set_loss
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
 from smm_tutorial.set_prediction.model import (
@@ -73,7 +73,6 @@ __all__ = [
     "comparison_table",
     "describe_vector",
     "evaluate",
-    "evaluated_record",
     "load_released",
     "make_loss",
     "match_slots",
@@ -84,6 +83,7 @@ __all__ = [
     "predict_sets",
     "right_predictions",
     "score",
+    "score_by_name",
     "score_table",
     "search_table",
     "set_targets",

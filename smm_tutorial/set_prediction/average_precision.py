@@ -1,9 +1,12 @@
 """Average precision of predicted sets of objects, as the papers on CLEVR compute it."""
 
+from numbers import Real
+from typing import Any
+
 import numpy as np
-import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import show_value
 from smm_tutorial.set_prediction.targets import (
     COORDINATE_SCALE,
     COORDINATES,
@@ -11,6 +14,7 @@ from smm_tutorial.set_prediction.targets import (
     PROPERTY_SLICES,
     REAL,
 )
+from smm_tutorial.slots.base import widen
 
 NO_LIMIT = -1  # as a distance threshold
 
@@ -39,8 +43,8 @@ def average_precision_clevr(
         in any image, or without predictions, the score is 0: nothing predicted can be right.
 
     Raises:
-        ValueError: shapes that do not fit, numbers that are not finite, flags other than 0 and 1,
-            a negative threshold other than -1.
+        ValueError: shapes that do not fit, numbers that are not real and finite, flags other than 0
+            and 1, a negative threshold other than -1.
     """
     predictions, targets = _check(predictions, targets, distance_threshold)
     right = _find_right(predictions, targets, distance_threshold).ravel()[_rank(predictions)]
@@ -120,10 +124,12 @@ def _check(
             "predictions and targets must be of the same images, got "
             f"{len(predictions)} and {len(targets)} of them"
         )
-    if not (distance_threshold >= 0 or distance_threshold == NO_LIMIT):  # catches NaN too
+    is_number = isinstance(distance_threshold, Real) and not isinstance(distance_threshold, bool)
+    # NaN is refused too.
+    if not is_number or not (distance_threshold >= 0 or distance_threshold == NO_LIMIT):
         raise ValueError(
             "distance_threshold must be a distance in world units, or -1 for no limit, "
-            f"got {distance_threshold}"
+            f"got {show_value(distance_threshold)}"
         )
     flags = targets[..., REAL]
     if (odd := flags[(flags != 0) & (flags != 1)]).size:
@@ -136,8 +142,8 @@ def _check(
 def _as_sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:
     """Vectors (B, K, 19) as float64, checked."""
     if isinstance(vectors, Tensor):
-        vectors = vectors.detach().to("cpu", torch.float64).numpy()
-    vectors = np.asarray(vectors, dtype=np.float64)
+        vectors = widen(vectors.detach()).cpu()
+    vectors = _as_numbers(vectors, name)
     if vectors.ndim != 3 or vectors.shape[2] != OBJECT_DIM:
         raise ValueError(
             f"{name} must be (images, objects, {OBJECT_DIM}), got {vectors.shape}: "
@@ -150,3 +156,21 @@ def _as_sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:
             "numbers can be ranked and compared; look for a diverged model or damaged records"
         )
     return vectors
+
+
+def _as_numbers(vectors: Any, name: str) -> np.ndarray:
+    """Whatever numpy reads as an array, in float64. Raises `ValueError` for masked numbers, and for
+    what holds anything but real numbers.
+    """
+    if np.ma.is_masked(vectors):
+        raise ValueError(f"{name} has masked numbers: leave them out, or fill them")
+    try:
+        numbers = np.asarray(vectors)
+        if numbers.dtype.kind in "cSU":  # complex numbers and text
+            raise TypeError(f"they are {numbers.dtype}")
+        return np.asarray(numbers, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        given = type(vectors).__name__
+        raise ValueError(
+            f"{name} must be an array of real numbers, got {given}: {error}"
+        ) from error

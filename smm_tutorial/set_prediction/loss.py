@@ -24,8 +24,11 @@ def matched_set_loss(
         Scalars: `loss`, the sum of the other two; `coordinates`; `properties`.
 
     Raises:
-        ValueError: other shapes, or sets of different sizes.
+        ValueError: no tensors, other shapes, or sets of different sizes.
     """
+    for name, sets in {"predictions": predictions, "targets": targets}.items():
+        if not isinstance(sets, Tensor):
+            raise ValueError(f"{name} must be a tensor, got {type(sets).__name__}")
     shapes = tuple(predictions.shape), tuple(targets.shape)
     if shapes[0] != shapes[1] or predictions.ndim != 3 or shapes[0][2] != OBJECT_DIM:
         raise ValueError(

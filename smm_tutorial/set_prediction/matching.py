@@ -6,6 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM
+from smm_tutorial.slots.base import widen
 
 
 def pair_costs(
@@ -33,6 +34,6 @@ def match_slots(costs: Tensor) -> Tensor:
     costs: `(B, K, K)`. A cost that is not a number counts as 0, so that the training loop can
     report it.
     """
-    numbers = np.nan_to_num(costs.detach().cpu().numpy())
+    numbers = np.nan_to_num(widen(costs.detach()).cpu().numpy())
     matched = np.stack([linear_sum_assignment(one)[1] for one in numbers])
     return torch.from_numpy(matched).to(costs.device)

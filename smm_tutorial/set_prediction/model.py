@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
 from smm_tutorial.set_prediction.targets import OBJECT_DIM, PROPERTY_SLICES
-from smm_tutorial.slots.base import SlotOutput
-from smm_tutorial.slots.slot_model import SLOT_MODULES, SlotModel
+from smm_tutorial.slots.base import SlotOutput, widen
+from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
 NUM_COORDINATES = 3
 
@@ -22,7 +22,8 @@ NUM_COORDINATES = 3
 class SetPredictionConfig:
     """Everything that decides a `SetPredictor`; by default the paper's sizes.
 
-    Compared models differ in `slots` alone.
+    Compared models differ in `slots` alone. Raises `ValueError` for an unknown slot module and a
+    size that is no whole number of at least 1.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -36,13 +37,16 @@ class SetPredictionConfig:
     head_dim: int = 64  # hidden width of the two heads
     slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
 
+    def __post_init__(self):
+        settle_config(self)
+
 
 @dataclass
 class SetPrediction:
     """What a set predictor says of images: one object a slot.
 
-    predictions: `(B, K, 19)`, float32, in the order of `set_targets`: coordinates in (-1, 1), four
-    groups that sum to one, and how sure it is that the object is real, in (0, 1).
+    predictions: `(B, K, 19)`, float32 at least, in the order of `set_targets`: coordinates in
+    (-1, 1), four groups that sum to one, and how sure it is that the object is real, in (0, 1).
     slot_output: what the predictions were read from.
     """
 
@@ -61,7 +65,8 @@ class SetHeads(nn.Module):
         )
 
     def forward(self, slots: Tensor) -> Tensor:
-        coordinates, properties = self.coordinates(slots).float(), self.properties(slots).float()
+        coordinates = widen(self.coordinates(slots))  # (B, K, 3)
+        properties = widen(self.properties(slots))  # (B, K, 16)
         groups = properties[..., :-1].split(
             [values.stop - values.start for values in PROPERTY_SLICES.values()], dim=2
         )
@@ -77,8 +82,6 @@ class SetPredictor(SlotModel):
     """Encoder, slots, heads. Images are `(B, 3, S, S)` in [0, 1]."""
 
     def __init__(self, config: SetPredictionConfig):
-        if config.slots not in SLOT_MODULES:
-            raise ValueError(f"slots must be one of {sorted(SLOT_MODULES)}, got {config.slots!r}")
         encoder = ConvEncoder(
             config.image_size,
             config.encoder_channels,

@@ -10,15 +10,16 @@ with the inputs), and an MLP reads them out from means and log standard deviatio
 """
 
 import math
+import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from smm_tutorial.checkpoints import CheckpointError
-from smm_tutorial.networks.encoders import ConvEncoder
+from smm_tutorial.networks.encoders import ConvEncoder, check_images
 from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
-from smm_tutorial.slots.base import SlotOutput, in_full_precision
+from smm_tutorial.slots.base import SlotOutput, check_noise, in_full_precision
 from smm_tutorial.slots.mixture import Projected, SlotMixture, log_joint
 
 IMAGE_SIZE = 128
@@ -37,6 +38,8 @@ RELEASED_OPTIONS = {
 }
 LEAST_CLOSENESS = 1e-8  # added to exp(-distance)
 RANGE_SLACK = 1e-3  # how far beyond [0, 1] a resampling filter may carry an image
+MOST_BYTES = 8 * 2**20  # of a file and of what it unpacks to; the release has 2.6 MB
+MOST_PICKLE_BYTES = 2**18  # of names and shapes in it; the release has 15 KB
 REMEDY = "fetch e725.pth (2.6 MB) anew from github.com/AIRI-Institute/smm"
 
 #: Beginnings of the file's names, and of ours.
@@ -66,6 +69,7 @@ RENAMED = {
 RENAMED_IN_BLOCKS = {".to_out.0.": ".out.", ".ff.net.0.0.": ".mlp.0.", ".ff.net.2.": ".mlp.2."}
 #: A buffer that our checkpoints do not hold; the authors' grid ends in the pixels' corners.
 POSITIONS = "encoder.positions"
+FIRST_LAYER = "encoder.convolutions.0.weight"
 UNUSED = ("quantizer.", "coord_quantizer.")  # left over from another experiment of the authors
 
 
@@ -90,10 +94,12 @@ def load_released(path: str | Path) -> "ReleasedSetPredictor":
             f"{shapes.get(first, 'nothing')}, expected {wanted.get(first, 'nothing')} "
             f"({len(different)} tensors differ): {REMEDY}"
         )
-    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+    if broken := [name for name, tensor in tensors.items() if not tensor.float().isfinite().all()]:
         raise CheckpointError(
             f"{path} is damaged: {broken[0]} holds numbers that are not finite: {REMEDY}"
         )
+    # Our encoder stretches images to [-2, 2], theirs to [-1, 1].
+    tensors[FIRST_LAYER] = tensors[FIRST_LAYER] / 2
     predictor.encoder.positions.copy_(tensors.pop(POSITIONS))
     predictor.load_state_dict(tensors)
     return predictor.eval()
@@ -123,13 +129,9 @@ class ReleasedSetPredictor(nn.Module):
         noise: `(B, 10, 128)`, for means and log standard deviations; drawn if not given.
 
         Raises:
-            ValueError: images or noise of another shape, or images beyond [0, 1].
+            ValueError: images or noise of another type or shape, or images beyond [0, 1].
         """
-        if images.ndim != 4 or images.shape[1:] != (3, IMAGE_SIZE, IMAGE_SIZE):
-            raise ValueError(
-                f"images must be (batch, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) in [0, 1], got "
-                f"{tuple(images.shape)}: load the data with size={IMAGE_SIZE}, the whole frame"
-            )
+        check_images(images, IMAGE_SIZE, self.encoder.embed_positions.weight)
         low, high = images.aminmax()
         if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
             raise ValueError(
@@ -141,7 +143,8 @@ class ReleasedSetPredictor(nn.Module):
 
     def start_noise(self, batch: int, generator: torch.Generator) -> Tensor:
         """Noise `(B, 10, 128)` on the model's device; a seed gives the same on every device."""
-        noise = torch.randn(batch, NUM_SLOTS, 2 * DIM, generator=generator)
+        shape = (batch, NUM_SLOTS, 2 * DIM)
+        noise = torch.randn(shape, generator=generator, device=generator.device)
         return noise.to(next(self.parameters()).device)
 
 
@@ -204,7 +207,7 @@ class ReleasedSlots(nn.Module):
         means, log_scales, inputs = self.start(inputs, noise)
         start = (means, (2 * log_scales).exp())  # (B, K, D) each
         output = self.mixture(inputs, start=start, return_history=return_history)
-        log_scales = 0.5 * output.variances.log()  # (B, K, D)
+        log_scales = 0.5 * output.variances.log().to(output.means)  # (B, K, D)
         output.slots = self.read_out(torch.cat([output.means, log_scales], dim=2))  # (B, K, D)
         return output
 
@@ -232,10 +235,7 @@ class ImageStart(nn.Module):
         shape = (len(inputs), NUM_SLOTS, 2 * DIM)
         if noise is None:
             noise = torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
-        if noise.shape != shape:
-            raise ValueError(
-                f"noise must be (batch, slots, 2 slot_dim) = {shape}, got {tuple(noise.shape)}"
-            )
+        check_noise(noise, shape, "2 slot_dim")
         tokens = self.tokens.expand(len(inputs), -1, -1)  # (B, 2, D)
         joint = self.blocks(self.norm(torch.cat([tokens, inputs], dim=1)))  # (B, 2 + N, D)
         mean, log_scale, inputs = joint.split([1, 1, inputs.shape[1]], dim=1)
@@ -281,20 +281,48 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}: {REMEDY}")
     try:
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file can fail anywhere in the reader
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:
+        # A damaged or hostile file can fail anywhere in the reader. Torch's own message is left
+        # out: it tells how to run the code in the file.
         raise CheckpointError(
             f"{path} is damaged or holds more than tensors, and was refused; "
-            f"nothing in it was run ({reason}): {REMEDY}"
-        ) from error
+            f"nothing in it was run ({type(error).__name__}): {REMEDY}"
+        ) from None
     if not isinstance(content, dict) or not all(
-        isinstance(tensor, Tensor) for tensor in content.values()
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
     ):
         raise CheckpointError(
             f"{path} holds {type(content).__name__} and not tensors by name: {REMEDY}"
         )
-    return {str(name): tensor for name, tensor in content.items()}
+    if odd := [name for name, tensor in content.items() if not _holds_real_numbers(tensor)]:
+        raise CheckpointError(
+            f"{path} is damaged: {odd[0]} holds {content[odd[0]].dtype}, expected real numbers, "
+            f"stored densely: {REMEDY}"
+        )
+    return content
+
+
+def _check_archive(path: Path) -> None:
+    """Raises `BadZipFile` for a file that is no archive of torch's, or could fill the memory."""
+    if path.stat().st_size > MOST_BYTES:
+        raise zipfile.BadZipFile("a file far larger than the release")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    pickles = [member for member in members if member.filename.endswith(".pkl")]
+    if (
+        any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        or sum(member.file_size for member in members) > MOST_BYTES
+        or sum(member.file_size for member in pickles) > MOST_PICKLE_BYTES
+    ):
+        raise zipfile.BadZipFile("an archive that unpacks to more than the release")
+
+
+def _holds_real_numbers(tensor: Tensor) -> bool:
+    """Whether they are in memory, one by one, as in the release."""
+    dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return dense and tensor.is_floating_point()
 
 
 def _rename_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -302,14 +330,12 @@ def _rename_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     ours = {
         _our_name(name): tensor for name, tensor in tensors.items() if not name.startswith(UNUSED)
     }
-    if (first := "encoder.convolutions.0.weight") in ours:
-        ours[first] = ours[first] / 2  # our encoder stretches images to [-2, 2], theirs to [-1, 1]
-    if POSITIONS in ours and ours[POSITIONS].ndim == 4:
+    if POSITIONS in ours and ours[POSITIONS].ndim == 4 and len(ours[POSITIONS]) == 1:
         ours[POSITIONS] = ours[POSITIONS][0].permute(2, 0, 1)  # (1, H, W, 4) -> (4, H, W)
     if (embedding := "encoder.embed_positions.weight") in ours:
         ours[embedding] = ours[embedding][..., None, None]  # linear map -> 1x1 convolution
     tokens = ("slot_attention.mu", "slot_attention.logsigma")
-    if all(name in ours for name in tokens):
+    if all(name in ours and ours[name].shape == (1, 1, DIM) for name in tokens):
         ours["slots.start.tokens"] = torch.cat([ours.pop(name) for name in tokens], dim=1)
     return ours
 

@@ -15,6 +15,7 @@ from smm_tutorial.set_prediction.targets import (
     REAL,
     set_targets,
 )
+from smm_tutorial.tensors import without_autocast
 
 #: How far from its object a prediction may lie, in world units, by the name that tables use.
 THRESHOLDS = {"inf": NO_LIMIT, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
@@ -40,7 +41,7 @@ def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tenso
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     predictions = []
-    with torch.autocast(device.type, enabled=False):
+    with without_autocast(device):
         for first in range(0, len(data), EVALUATION_BATCH):
             images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
             output = model(images, noise=model.start_noise(len(images), generator))
@@ -71,6 +72,7 @@ def score(data: SceneImages, predictions: Tensor) -> dict:
         raise ValueError(
             f"{data.name} ({data.split}) has no records to score against: choose a split that has"
         )
+    predictions = predictions.detach().cpu()
     counts = torch.tensor([len(record["objects"]) for record in data.records])  # (M,)
     targets = set_targets(data.records, int(counts.max()))  # (M, T, 19)
     by_objects = {}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.scenes import Scene
 from smm_tutorial.scenes.records import SceneObject
 
@@ -46,8 +47,10 @@ def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -
     `SceneImages.records`.
 
     Raises:
-        ValueError: a scene has more than `max_objects` objects, or a record lacks a field.
+        ValueError: a scene has more than `max_objects` objects, which is no whole number, or a
+            record lacks a field.
     """
+    max_objects = check_whole("max_objects", max_objects, least=0)
     targets = torch.zeros(len(scenes), max_objects, OBJECT_DIM)
     for index, scene in enumerate(scenes):
         objects = scene.objects if isinstance(scene, Scene) else _objects(scene, index)

@@ -54,4 +54,4 @@ def reorder_to_groups(step: MixtureStep, groups: np.ndarray) -> MixtureStep:
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().double().numpy()
+    return tensor.detach().cpu().double().numpy()

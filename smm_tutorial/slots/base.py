@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_sizes, check_whole
+from smm_tutorial.tensors import check_floats, without_autocast
+
 Start = Literal["shared", "per_slot", "background"]
 Projections = Literal["learned", "identity"]
 Normalisation = Literal["layer", "inputs", "none"]
@@ -71,10 +74,7 @@ class SlotStart(nn.Module):
         log_scale = self.expand_to_slots(self.log_scale, num_slots)  # (K, D)
         if noise is None:
             noise = torch.randn(shape, dtype=mean.dtype, device=mean.device)
-        if noise.shape != shape:
-            raise ValueError(
-                f"noise must be (batch, slots, slot_dim) = {shape}, got {tuple(noise.shape)}"
-            )
+        check_noise(noise, shape, "slot_dim")
         return mean + log_scale.exp() * noise.to(mean)  # (B, K, D)
 
     def expand_to_slots(self, parameter: Tensor, num_slots: int) -> Tensor:
@@ -108,7 +108,6 @@ class NeuralUpdate(nn.Module):
 
     def forward(self, weighted_means: Tensor, means: Tensor) -> Tensor:
         """Both `(B, K, D)` -> the updated means `(B, K, D)`."""
-        weighted_means = weighted_means.to(means.dtype)
         moved = self.gru(weighted_means.flatten(0, 1), means.flatten(0, 1))  # (B K, D)
         moved = moved.view_as(means)  # (B, K, D)
         return moved + self.mlp(self.norm(moved))
@@ -143,8 +142,8 @@ class SlotModule(nn.Module):
     `clustering`: keys and values are the same rotation of the inputs, queries are the means, and
     the update nearly returns the weighted mean.
 
-    Raises `ValueError` for an unknown option or a size below 1, and in `forward` for inputs or
-    noise of a wrong shape.
+    Raises `ValueError` for an unknown option or a size that is no whole number of at least 1, and
+    in `forward` for inputs or noise of a wrong type or shape. Inputs have the type of the weights.
     """
 
     def __init__(
@@ -163,11 +162,17 @@ class SlotModule(nn.Module):
         initialisation: Initialisation = "random",
     ):
         super().__init__()
-        self.num_slots = check_at_least_one("num_slots", num_slots)
-        self.input_dim = check_at_least_one("input_dim", input_dim)
-        self.slot_dim = check_at_least_one("slot_dim", slot_dim)
-        self.num_iterations = check_at_least_one("num_iterations", num_iterations)
-        self.mlp_dim = check_at_least_one("mlp_dim", 2 * slot_dim if mlp_dim is None else mlp_dim)
+        num_slots, input_dim, slot_dim, num_iterations = check_sizes(
+            num_slots=num_slots,
+            input_dim=input_dim,
+            slot_dim=slot_dim,
+            num_iterations=num_iterations,
+        )
+        self.num_slots = num_slots
+        self.input_dim = input_dim
+        self.slot_dim = slot_dim
+        self.num_iterations = num_iterations
+        self.mlp_dim = 2 * slot_dim if mlp_dim is None else check_whole("mlp_dim", mlp_dim)
         check_choice("start", start, Start)
         check_choice("projections", projections, Projections)
         check_choice("normalisation", normalisation, Normalisation)
@@ -196,6 +201,11 @@ class SlotModule(nn.Module):
         """Width of a slot."""
         return self.slot_dim
 
+    @property
+    def any_weight(self) -> Tensor:
+        """One of the weights, for its type."""
+        return next(self.parameters())
+
     @torch.no_grad()
     def start_as_clustering(self) -> None:
         """Sets the learned parts so that the untrained module clusters its (rotated) inputs."""
@@ -209,7 +219,10 @@ class SlotModule(nn.Module):
     def check_call(
         self, inputs: Tensor, num_iterations: int | None, num_slots: int | None
     ) -> tuple[int, int]:
-        """Refuses inputs of a wrong shape -> the numbers of iterations and slots of this call."""
+        """Refuses inputs of a wrong type or shape -> the numbers of iterations and slots of this
+        call.
+        """
+        check_floats("inputs", inputs, self.any_weight)
         if inputs.ndim != 3 or inputs.shape[1] < 1 or inputs.shape[2] != self.input_dim:
             remedy = ": flatten the feature map first, e.g. features.flatten(2).transpose(1, 2)"
             raise ValueError(
@@ -218,15 +231,18 @@ class SlotModule(nn.Module):
             )
         iterations = self.num_iterations if num_iterations is None else num_iterations
         slots = self.num_slots if num_slots is None else num_slots
-        check_at_least_one("num_iterations", iterations)
-        return iterations, check_at_least_one("num_slots", slots)
+        return check_whole("num_iterations", iterations), check_whole("num_slots", slots)
 
     def records_gradient(self, last: bool) -> bool:
         """Whether autograd follows an iteration, which is the `last` one or not."""
         return torch.is_grad_enabled() and (last or self.gradient == "all")
 
     def move(self, means: Tensor, weighted_means: Tensor) -> Tensor:
-        """The neural update, or without one the weighted mean itself -> `(B, K, D)`."""
+        """The neural update, or without one the weighted mean itself -> `(B, K, D)`.
+
+        The clustering may compute in a wider type than the module; the means keep theirs.
+        """
+        weighted_means = weighted_means.to(means.dtype)
         return weighted_means if self.update is None else self.update(weighted_means, means)
 
 
@@ -243,7 +259,7 @@ def in_full_precision(step):
 
     @functools.wraps(step)
     def run_in_full_precision(self, *arguments):
-        with torch.autocast(arguments[0].device.type, enabled=False):
+        with without_autocast(arguments[0].device):
             return step(self, *(widen(a) if isinstance(a, Tensor) else a for a in arguments))
 
     return run_in_full_precision
@@ -262,8 +278,15 @@ def check_choice(name: str, value: str, choices: Any) -> str:
     return value
 
 
-def check_at_least_one(name: str, value: int) -> int:
-    """`value` if it is 1 or more, else `ValueError`."""
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return value
+def check_noise(noise: Any, shape: tuple[int, int, int], width: str) -> None:
+    """Raises `ValueError` unless noise holds floats, of any type, and has this shape.
+
+    width: what the last number is called.
+    """
+    if not isinstance(noise, Tensor) or not noise.is_floating_point():
+        given = noise.dtype if isinstance(noise, Tensor) else type(noise).__name__
+        raise ValueError(f"noise must be a tensor of floats, got {given}: torch.randn makes one")
+    if noise.shape != shape:
+        raise ValueError(
+            f"noise must be (batch, slots, {width}) = {shape}, got {tuple(noise.shape)}"
+        )

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_above_zero
 from smm_tutorial.slots.base import (
     SlotModule,
     SlotOutput,
@@ -15,6 +16,7 @@ from smm_tutorial.slots.base import (
     pass_straight_through,
     widen,
 )
+from smm_tutorial.tensors import check_floats
 
 Content = Literal["mean", "mean_and_variance", "reduced"]
 Density = Literal["gaussian", "dot_product"]
@@ -69,13 +71,11 @@ class SlotMixture(SlotModule):
         **options,
     ):
         super().__init__(num_slots, input_dim, slot_dim, num_iterations, mlp_dim, **options)
-        if not variance_floor > 0:
-            raise ValueError(f"variance_floor must be above 0, got {variance_floor}")
         self.content = check_choice("content", content, Content)
         self.density = check_choice("density", density, Density)
         self.variances = check_choice("variances", variances, Estimation)
         self.weights = check_choice("weights", weights, Estimation)
-        self.variance_floor = variance_floor
+        self.variance_floor = check_above_zero("variance_floor", variance_floor)
         self.start_log_variance = nn.Parameter(torch.zeros_like(self.start.mean))  # (starts, D)
         if content == "reduced":
             self.reduce = nn.Sequential(
@@ -150,7 +150,9 @@ class SlotMixture(SlotModule):
             log_variances = self.start.expand_to_slots(self.start_log_variance, num_slots)  # (K, D)
             return means, log_variances.exp().expand_as(means).clamp_min(self.variance_floor)
         shape = (batch, num_slots, self.slot_dim)
-        if noise is not None or any(tensor.shape != shape for tensor in start):
+        for tensor in start:
+            check_floats("start", tensor, self.any_weight)
+        if noise is not None or [tensor.shape for tensor in start] != [shape, shape]:
             given = " and ".join(str(tuple(tensor.shape)) for tensor in start)
             raise ValueError(
                 f"start must be means and variances, each {shape}, and stand without noise, "

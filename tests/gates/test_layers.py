@@ -17,7 +17,7 @@ PICTURES = ("figures/", "widgets/", "fidelity/report.py")  # where matplotlib ma
 LOCAL_IMPORTS = {
     ("checkpoints.py", "importlib"): "a checkpoint names its model, which lies on a floor above",
     ("course/launch.py", "jupyterlab"): "an extra: the message says how to install it",
-    ("datasets/others/coco.py", "pycocotools"): "an extra: only masks of COCO need it",
+    ("datasets/others/outlines.py", "pycocotools"): "an extra: only masks of COCO need it",
     ("exercises/core.py", "importlib"): "tasks are found by the names of their files",
     ("training/logs.py", "importlib"): "an extra: only TensorBoard's log needs it",
 }

@@ -1,5 +1,6 @@
 """Checkpoints: whole or absent, refused when they do not fit, harmless when they are hostile."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ import subprocess
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
@@ -24,9 +26,13 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="module")
+def model():
+    return ObjectDiscovery(DiscoveryConfig(**SMALL)).eval()
+
+
 @pytest.fixture
-def saved(tmp_path):
-    model = ObjectDiscovery(DiscoveryConfig(**SMALL)).eval()
+def saved(model, tmp_path):
     path = tmp_path / "some.safetensors"
     checkpoints.write(
         path, model.state_dict(), {"model": "ObjectDiscovery", "config": SMALL, "step": 3}
@@ -46,6 +52,31 @@ def test_what_was_written_comes_back(saved):
     assert loaded.record["step"] == 3 and not loaded.model.training
     images, noise = torch.rand(2, 3, 16, 16), torch.randn(2, 3, 8)
     assert torch.equal(loaded.model(images, noise=noise).masks, model(images, noise=noise).masks)
+
+
+BUFFER = torch.arange(12.0)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"one": BUFFER, "same": BUFFER},
+        {"whole": BUFFER, "part": BUFFER[3:7]},
+        {"left": BUFFER[:8], "right": BUFFER[4:]},
+        {"rows": BUFFER.view(3, 4), "columns": BUFFER.view(3, 4).T},
+        {"every_third": BUFFER[::3], "expanded": BUFFER[5].expand(2, 3)},
+        {"none": BUFFER[:0], "also_none": BUFFER[5:5], "no_rows": torch.zeros(0, 4)},
+        {"weight": nn.Parameter(BUFFER), "number": torch.tensor(3)},
+        {"conjugate": torch.tensor([1 + 2j]).conj(), "negative": torch._neg_view(BUFFER)},
+    ],
+    ids=lambda tensors: "-".join(tensors),
+)
+def test_tensors_come_back_however_they_lie_in_memory(tmp_path, tensors):
+    checkpoints.write(tmp_path / "some.safetensors", tensors, {})
+    read, _ = checkpoints.read(tmp_path / "some.safetensors")
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype
 
 
 @pytest.mark.parametrize("length", [0, 5, 200, -1])
@@ -90,7 +121,7 @@ def test_a_file_without_a_record_is_refused(tmp_path):
             "has a config that ObjectDiscovery refuses",
         ),
         (
-            lambda tensors, record: record["config"].update(slot_dim=10**7),
+            lambda tensors, record: record["config"].update(slot_dim=2048),
             "does not fit its own config",
         ),
         (
@@ -104,6 +135,183 @@ def test_a_checkpoint_that_does_not_fit_is_refused(saved, change, message):
     rewrite(saved[1], change)
     with pytest.raises(CheckpointError, match=message):
         checkpoints.load(saved[1])
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9999])
+def test_a_flipped_bit_is_noticed(saved, part):
+    content = bytearray(saved[1].read_bytes())
+    content[int(part * len(content))] ^= 1
+    saved[1].write_bytes(content)
+    with pytest.raises(CheckpointError, match="some.safetensors is damaged.*git checkout"):
+        checkpoints.load(saved[1])
+
+
+def test_a_file_without_a_checksum_is_held_against_the_list_in_its_folder(saved):
+    model, path = saved
+    record = json.dumps({"model": "ObjectDiscovery", "config": SMALL})
+    save_file(model.state_dict(), path, metadata={"record": record})
+    checkpoints.load(path)
+    sums = path.with_name(checkpoints.SUMS_NAME)
+    sums.write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    checkpoints.load(path)
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged, SHA256SUMS has another checksum"):
+        checkpoints.load(path)
+    checkpoints.write(path, model.state_dict(), json.loads(record))  # this one has its own
+    checkpoints.load(path)
+
+
+def change_numbers(name, change):
+    """What puts other numbers into the place of a tensor's."""
+    return lambda tensors, record: tensors.update({name: change(tensors[name])})
+
+
+def fill_one(value):
+    def fill(tensor):
+        tensor = tensor.clone()
+        tensor.view(-1)[0] = value
+        return tensor
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        fill_one(float("nan")),
+        fill_one(float("-inf")),
+        lambda tensor: fill_one(1e300)(tensor.double()),  # finite in 64 bits alone
+        lambda tensor: fill_one(float("inf"))(tensor.half()),
+        Tensor.bool,
+        Tensor.int,
+        Tensor.long,
+        lambda tensor: tensor.to(torch.complex64),
+    ],
+)
+def test_weights_that_are_no_finite_real_numbers_are_refused_by_name(saved, change):
+    rewrite(saved[1], change_numbers("slots.start.mean", change))
+    with pytest.raises(CheckpointError, match="refused: slots.start.mean holds .*git checkout"):
+        checkpoints.load(saved[1])
+
+
+@pytest.mark.parametrize("type_", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_real_precision_are_loaded(saved, type_):
+    rewrite(
+        saved[1],
+        lambda tensors, record: tensors.update({k: v.to(type_) for k, v in tensors.items()}),
+    )
+    assert {weight.dtype for weight in checkpoints.load(saved[1]).model.parameters()} == {
+        torch.float32
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        "3",
+        '"text"',
+        "{",
+        "",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"step": ' + "9" * 5000 + "}",
+        '{"model": []}',
+        '{"model": null, "config": {}}',
+        '{"model": "ObjectDiscovery"}',
+        '{"model": "ObjectDiscovery", "config": []}',
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_record_that_is_no_record_is_refused(tmp_path, text):
+    path = tmp_path / "some.safetensors"
+    save_file({"x": torch.zeros(2)}, path, metadata={"record": text})
+    with pytest.raises(CheckpointError, match="some.safetensors"):
+        checkpoints.load(path)
+
+
+ODD = [10**10, 10**400, -1, 0, True, None, "x", [], {}, 0.5, float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize("name", [*DiscoveryConfig.__dataclass_fields__, "slot_options.mlp_dim"])
+def test_odd_options_are_refused_before_anything_is_built_from_them(name):
+    """At once, too: none of these numbers is counted up to or fills the memory."""
+    fits = {
+        "slot_options": [{}],
+        "slot_options.mlp_dim": [None],
+        "contrast": [0.5],
+        "pixel_scale": [0.5],
+    }
+    option, _, inner = name.partition(".")
+    for value in ODD:
+        if value in fits.get(name, []):
+            continue
+        config = SMALL | {option: {inner: value} if inner else value}
+        with pytest.raises(CheckpointError, match="a config that ObjectDiscovery refuses: .*") as e:
+            checkpoints.build({"model": "ObjectDiscovery", "config": config})
+        assert name in str(e.value) or inner, f"{value!r}: {e.value}"
+
+
+def write_raw(path, header: bytes, length: int | None = None, data: bytes = b""):
+    length = len(header) if length is None else length
+    path.write_bytes(length.to_bytes(8, "little") + header + data)
+
+
+@pytest.mark.parametrize("length", [2**24, 2**30, 2**40, 2**64 - 1])
+def test_a_header_that_could_fill_the_memory_is_refused(tmp_path, length, monkeypatch):
+    path = tmp_path / "some.safetensors"
+    write_raw(path, b"{}", length)
+    with open(path, "r+b") as file:  # a file with a hole, as long as it says
+        file.truncate(min(8 + length, 2**31))
+    monkeypatch.setattr(checkpoints, "safe_open", None)  # nothing is left to its reader
+    with pytest.raises(CheckpointError, match=rf"a header of {length:,} bytes"):
+        checkpoints.load(path)
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(saved):
+    model, path = saved
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="some.safetensors is not written"):
+        checkpoints.write(path, model.state_dict(), {"log": "x" * checkpoints.MOST_HEADER_BYTES})
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]},
+        {"dtype": "F8_E8M0", "shape": [1], "data_offsets": [0, 1]},
+        {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [2**60, 2**60 + 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]},
+        {"dtype": "F32", "shape": [1], "data_offsets": []},
+        {"dtype": None},
+        [],
+    ],
+    ids=repr,
+)
+def test_tensors_that_a_file_does_not_have_are_refused(tmp_path, entry):
+    path = tmp_path / "some.safetensors"
+    header = {"__metadata__": {"record": "{}"}, "x": entry}
+    write_raw(path, json.dumps(header).encode(), data=b"\0" * 4)
+    with pytest.raises(CheckpointError, match="some.safetensors"):
+        checkpoints.load(path)
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "..", ".", "", "/", "a/b"])
+def test_a_name_does_not_lead_out_of_the_folders(data_folder, saved, name):
+    (data_folder.parent / "outside.safetensors").write_bytes(saved[1].read_bytes())
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        checkpoints.load(name)
+
+
+def test_hidden_files_of_other_systems_are_no_checkpoints(data_folder):
+    (data_folder / "checkpoints" / "._some.safetensors").write_bytes(b"\0\5\x16\7")
+    assert checkpoints.available() == []
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -10,7 +10,16 @@ import time
 import pytest
 
 from smm_tutorial import files
-from smm_tutorial.files import FolderBusyError, ForeignNameError, check_name, join_name, lock_folder
+from smm_tutorial.files import (
+    FolderBusyError,
+    ForeignNameError,
+    JsonError,
+    check_name,
+    join_name,
+    lock_folder,
+    parse_json,
+    read_json,
+)
 
 LEAVING = [
     "../x",
@@ -32,6 +41,8 @@ LEAVING = [
     "a/.. /x",
     "a\0b",
     "a\nb",
+    "a\ud800b",
+    "a/" + 128 * "ü",
     None,
     3,
     b"a",
@@ -73,6 +84,42 @@ def test_a_folder_that_is_a_link_itself_is_as_good(tmp_path):
     (tmp_path / "true").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "true")
     assert join_name(tmp_path / "link", "x") == tmp_path / "link/x"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_is_read_in_every_encoding_that_programs_write(tmp_path, encoding):
+    path = tmp_path / "x.json"
+    path.write_bytes('{"ü": [1, 2.5, null]}'.encode(encoding))
+    assert read_json(path) == {"ü": [1, 2.5, None]}
+
+
+def test_json_text_may_begin_with_a_byte_order_mark():
+    assert parse_json("\ufeff[1]", "a note") == parse_json("[1]", "a note") == [1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1] 2",
+        b"\xff\xfe[",
+        b'"\xe9"',
+        b"\xef\xbb\xbf",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[" + b"9" * 5_000 + b"]",
+        b"\0" * 8,
+    ],
+    ids=lambda content: f"{content[:6]!r} x {len(content)}",
+)
+def test_what_is_no_json_is_one_kind_of_error_that_names_the_source(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(JsonError, match="x.json is "):
+        read_json(path)
+    with pytest.raises(JsonError, match="a member is "):
+        parse_json(content, "a member")
 
 
 def hold(folder):

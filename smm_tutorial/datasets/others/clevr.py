@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -24,12 +25,14 @@ from smm_tutorial.datasets.image_files import (
     read_scene_file,
 )
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_folders import find_pictures
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
     check_incomplete,
     check_split,
     choose_scenes,
+    labels_as_bytes,
 )
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads
 from smm_tutorial.scenes import Scene
@@ -102,7 +105,7 @@ def load_clevr(
         split=split,
         licence=SOURCE.licence,
         provenance={"source": SOURCE.homepage, "version": "1.0", "crop": crop, "size": size},
-        masks=_compute_masks(scenes, crop, size) if masks else None,
+        masks=_compute_masks(scenes, scenes_file, crop, size) if masks else None,
         records=records,
     )
 
@@ -131,7 +134,7 @@ def _list_split(
             f"the folder {image_folder} is missing: run `smm-tutorial data download clevr --split "
             f"{split}`, or unpack it from CLEVR_v1.0.zip"
         )
-    present = {path.name for path in image_folder.glob("*.png")}
+    present = {path.name for path in find_pictures(image_folder)}
     if not present:
         raise DatasetError(
             f"the folder {image_folder} holds no PNG images: unpack CLEVR_v1.0.zip again"
@@ -168,10 +171,18 @@ def _name_some(names: list[str]) -> str:
     return f"{len(names)} images ({', '.join(names[:NAMES_SHOWN])}{more})"
 
 
-def _compute_masks(scenes: list[Scene], crop: str | Window | None, size: Size | None) -> Tensor:
+def _compute_masks(
+    scenes: list[Scene], scenes_file: Path, crop: str | Window | None, size: Size | None
+) -> Tensor:
     """Masks (M, H, W) uint8 of the window and at the size that the images were brought to."""
     box = crop_box(*CLEVR_FRAME, crop)
     height, width = result_size(box, size)
     window = window_of_box(*CLEVR_FRAME, box)
     bar = tqdm(scenes, desc="computing masks", delay=PROGRESS_AFTER)
-    return torch.stack([scene_masks(scene, height, width, window).byte() for scene in bar])
+    masks = []
+    for scene in bar:
+        try:
+            masks.append(labels_as_bytes(scene_masks(scene, height, width, window).numpy()))
+        except ValueError as error:
+            raise DatasetError(f"{scenes_file}: no mask of {scene.filename}: {error}") from error
+    return torch.from_numpy(np.stack(masks))

@@ -18,19 +18,27 @@ from zipfile import ZipInfo
 from smm_tutorial.datasets.others.clevr import FOLDER, NAME, SOURCE, SPLITS
 from smm_tutorial.datasets.others.sources import announce
 from smm_tutorial.datasets.scene_images import DatasetError, check_count, check_split
-from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder, write_file
+from smm_tutorial.datasets.transfer.disk import (
+    folder_or_downloads,
+    lock_folder,
+    move_file,
+    write_file,
+)
 from smm_tutorial.datasets.transfer.manifests import (
     entry_of,
     extend_manifest,
+    has_length,
     is_whole,
     read_manifest,
 )
+from smm_tutorial.datasets.transfer.names import STAGING
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
+from smm_tutorial.files import JsonError, parse_json, read_json
 
-STAGING = ".fetching"  # images wait here until all of them and their records are there
+EXCERPT = "excerpt"  # the field by which a scenes file says that a download wrote it
 SCENES_BEGIN = re.compile(r'"scenes"\s*:\s*\[')
-LONGEST_RECORD = 1_000_000  # characters: the longest of 200 official records has 6,000
+LONGEST_RECORD = 100_000  # characters: the longest of 200 official records has 6,000
 
 
 def download_clevr(
@@ -64,16 +72,42 @@ def download_clevr(
     check_count(count)
     announce(NAME)
     target = folder_or_downloads(folder) / FOLDER
-    scenes_path = _scenes_path(split)
     with lock_folder(target):
-        if (target / scenes_path).is_file() and scenes_path not in read_manifest(target):
-            raise DatasetError(
-                f"{target / scenes_path} was not written by a download: to keep your own files as "
-                "they are, download into another folder"
-            )
+        _check_scenes_file(target, split)
+        count = max(count, _count_present(target, split))
         if not _has_all(target, split, count):
             _fetch(target, split, count, RemoteZip(Remote(url, patience)))
     return target
+
+
+def _check_scenes_file(target: Path, split: str) -> None:
+    name = _scenes_path(split)
+    path = target / name
+    if path.is_file() and name not in read_manifest(target) and not _read_excerpt(path):
+        raise DatasetError(
+            f"{path} was not written by a download: to keep your own files as they are, download "
+            "into another folder"
+        )
+
+
+def _count_present(target: Path, split: str) -> int:
+    """How many images earlier downloads brought or had begun with, gaps between them included.
+
+    The scenes file lists all of them or none would load, so fewer are never asked for.
+    """
+    numbered = re.compile(rf"images/{split}/CLEVR_{split}_(\d{{6}})\.png")
+    found = [match for name in read_manifest(target) if (match := numbered.fullmatch(name))]
+    numbers = [int(match[1]) + 1 for match in found if (target / match[0]).is_file()]
+    return max([*numbers, len(_read_excerpt(target / _scenes_path(split)))])
+
+
+def _read_excerpt(path: Path) -> list[Any]:
+    """The records of a scenes file that a download wrote; empty for any other file."""
+    try:
+        content = read_json(path)
+        return list(content["scenes"]) if EXCERPT in content["info"] else []
+    except (OSError, JsonError, KeyError, TypeError):
+        return []
 
 
 def _has_all(target: Path, split: str, count: int) -> bool:
@@ -82,12 +116,7 @@ def _has_all(target: Path, split: str, count: int) -> bool:
     names = [_image_path(split, index) for index in range(count)]
     if split != "test":
         names.append(_scenes_path(split))
-    return all(
-        name in files
-        and (target / name).is_file()
-        and (target / name).stat().st_size == files[name][0]
-        for name in names
-    )
+    return all(name in files and has_length(target / name, files[name]) for name in names)
 
 
 def _fetch(target: Path, split: str, count: int, archive: RemoteZip) -> None:
@@ -95,14 +124,14 @@ def _fetch(target: Path, split: str, count: int, archive: RemoteZip) -> None:
     files = {name: (info.file_size, info.CRC) for name, info in members.items()}
     missing = {n: info for n, info in members.items() if not is_whole(target / n, files[n])}
     archive.save(target / STAGING, missing)
-    scenes = _read_scenes(archive, target, split, count)
-    for name in missing:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / STAGING / name).replace(target / name)
+    scenes = _read_scenes(archive, split, count)
     if scenes is not None:
-        write_file(target / _scenes_path(split), scenes)
         files[_scenes_path(split)] = entry_of(scenes)
-    extend_manifest(target, files)
+    extend_manifest(target, files)  # first: so files are known for ours if it stops here
+    for name in missing:
+        move_file(target / STAGING, name, target)
+    if scenes is not None:
+        write_file(target, _scenes_path(split), scenes)
 
 
 def _find_image_members(archive: RemoteZip, split: str, count: int) -> dict[str, ZipInfo]:
@@ -120,22 +149,20 @@ def _find_image_members(archive: RemoteZip, split: str, count: int) -> dict[str,
     return found
 
 
-def _read_scenes(archive: RemoteZip, target: Path, split: str, count: int) -> bytes | None:
-    """A scenes file for as many images as will be there; None for a split without records."""
+def _read_scenes(archive: RemoteZip, split: str, count: int) -> bytes | None:
+    """A scenes file for the first `count` images; None for a split without records."""
     name = _scenes_path(split)
     if (info := archive.members.get(f"{FOLDER}/{name}")) is None:
         if split != "test":
             raise DownloadError(f"{archive.remote.url} has no {FOLDER}/{name}: check the address")
         return None
-    present = sum(path.startswith(f"images/{split}/") for path in read_manifest(target))
-    count = max(count, present)  # fewer than last time: the records of the others stay
     origin, records = parse_first_records(archive.stream(info), count)
     names = [record.get("image_filename") for record in records]
     if names != [Path(_image_path(split, index)).name for index in range(count)]:
         raise DownloadError(
             f"{name} in {archive.remote.url} does not list the first {count} images in order"
         )
-    origin |= {"excerpt": f"the first {count} records of the official file"}
+    origin |= {EXCERPT: f"the first {count} records of the official file"}
     return json.dumps({"info": origin, "scenes": records}, separators=(",", ":")).encode()
 
 
@@ -168,7 +195,7 @@ def parse_first_records(
             text = text.lstrip(" \t\r\n,")
             try:
                 record, end = parse(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if len(text) > LONGEST_RECORD:
                     raise DownloadError(
                         f"a record after the {len(records)}th is no JSON ({error}): fetch again"
@@ -191,11 +218,14 @@ def parse_first_records(
 def _parse_info(head: str) -> dict[str, Any]:
     """The field "info" of a scenes file that begins with `head`; empty where it stands later."""
     try:
-        return json.loads(head + "]}").get("info", {})
-    except ValueError as error:
-        raise DownloadError(
-            f"the scenes file begins with {head[:40]!r}, which is no JSON: check the address"
-        ) from error
+        info = parse_json(head + "]}", "the scenes file's head").get("info", {})
+        if isinstance(info, dict):
+            return info
+    except JsonError:
+        pass
+    raise DownloadError(
+        f"the scenes file begins with {head[:40]!r}, which is no head of one: check the address"
+    )
 
 
 def _image_path(split: str, index: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from smm_tutorial.datasets.cropping import Size, crop_box
 from smm_tutorial.datasets.image_files import parse_scene, read_images, read_masks, read_scene_file
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.datasets.transfer.names import check_file_name
 from smm_tutorial.scenes.camera import Window
 
 
@@ -57,9 +58,11 @@ def load_clevr_renders(
     for record in records:
         parse_scene(record, scenes_file)  # for its checks
 
-    filenames = [record["image_filename"] for record in records]
+    filenames = [check_file_name(record["image_filename"], scenes_file) for record in records]
     find_box = partial(crop_box, crop=crop)
-    masks = read_masks([folder / "masks" / name for name in filenames], find_box, size)
+    images = [folder / "images" / name for name in filenames]
+    masks = [folder / "masks" / name for name in filenames]
+    masks = read_masks(masks, find_box, size, images=images)
     for record, highest in zip(records, masks.amax(dim=(1, 2)).tolist(), strict=True):
         if highest > len(record["objects"]):
             raise DatasetError(
@@ -67,9 +70,10 @@ def load_clevr_renders(
                 f"record in {scenes_file} has {len(record['objects'])} objects: the files do not "
                 "belong together; render them again"
             )
-    info = content.get("info", {})
+    info = content.get("info")
+    info = info if isinstance(info, dict) else {}
     return SceneImages(
-        images=read_images([folder / "images" / name for name in filenames], find_box, size),
+        images=read_images(images, find_box, size),
         filenames=filenames,
         name="clevr-renders",
         split=split,

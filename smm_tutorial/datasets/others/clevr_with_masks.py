@@ -23,13 +23,15 @@ from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, crop_and_res
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.others.sources import SOURCES, announce
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_bounds, check_split
+from smm_tutorial.datasets.transfer.addresses import show_address
 from smm_tutorial.datasets.transfer.disk import check_free_space, folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.remote_file import Patience, Remote
-from smm_tutorial.datasets.transfer.resumable_file import ResumableFile, is_beginning
+from smm_tutorial.datasets.transfer.resumable_file import ResumableFile, is_beginning, note_path
 from smm_tutorial.datasets.transfer.tfrecords import (
     CutShortError,
     Feature,
     RecordError,
+    begins_with_record,
     parse_example,
     read_records,
 )
@@ -43,6 +45,7 @@ FILE = "clevr_with_masks_train.tfrecords"
 SPLITS = {"train": (0, 70_000), "val": (70_000, 85_000), "test": (85_000, 100_000)}
 HEIGHT, WIDTH, ENTITIES = 240, 320, 11  # the first entity is the background
 BYTES_PER_EXAMPLE = 105_000  # packed: 10.5 GB for 100,000
+GZIP = b"\x1f\x8b"  # a packed file begins so; some unpack the file by hand
 DAMAGE = (RecordError, gzip.BadGzipFile, zlib.error)
 CODES = ("size", "material", "shape", "color")  # small integers of unpublished meaning
 
@@ -154,6 +157,11 @@ def download_clevr_with_masks(
     target = folder_or_downloads(folder, FOLDER)
     path = target / FILE
     with lock_folder(target):
+        if is_beginning(path) and _is_unpacked(path):
+            raise DatasetError(
+                f"{path} was unpacked, so a download cannot go on with it: to keep it as it is, "
+                f"delete {note_path(path).name} beside it; to fetch it anew, delete both"
+            )
         present = path.stat().st_size if path.is_file() else 0
         check_free_space(target, max(0, needed * BYTES_PER_EXAMPLE - present))
         with ResumableFile(Remote(url, patience), path) as file:
@@ -166,7 +174,7 @@ def download_clevr_with_masks(
                 raise
     if found < needed:
         raise DatasetError(
-            f"{url} holds {found:,} examples, expected {needed:,}: check the address"
+            f"{show_address(url)} holds {found:,} examples, expected {needed:,}: check the address"
         )
     return path
 
@@ -180,6 +188,18 @@ def count_examples(root: str | Path | None = None) -> int:
     path = _find_file(root)
     with path.open("rb", buffering=0) as file:
         return _count(_read_records(file, path, is_beginning(path)), "checking")
+
+
+def was_downloaded(path: Path) -> bool:
+    """Whether a download wrote the file as it is; one's own file, or an unpacked one, is not."""
+    return is_beginning(path) and not _is_unpacked(path)
+
+
+def _is_unpacked(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return begins_with_record(file.read(100))
 
 
 def _count(examples: Iterator[bytes], what: str, total: int | None = None) -> int:
@@ -199,9 +219,11 @@ def _find_file(root: str | Path | None) -> Path:
 
 
 def _read_records(file: BinaryIO | io.RawIOBase, path: Path, may_end: bool) -> Iterator[bytes]:
-    """The records in the packed file; where it is but a beginning, it may end within one."""
+    """The records in the file, packed or not; where it is but a beginning, it may end in one."""
+    content = io.BufferedReader(file, 1 << 20)
+    packed = GZIP.startswith(content.peek(len(GZIP))[: len(GZIP)])
     try:
-        with gzip.GzipFile(fileobj=io.BufferedReader(file, 1 << 20)) as unpacked:
+        with gzip.GzipFile(fileobj=content) if packed else content as unpacked:
             yield from read_records(unpacked)
     except (EOFError, CutShortError) as error:
         if not may_end:

@@ -7,7 +7,6 @@ second val, the rest train.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ from typing import Any
 from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_folders import find_pictures
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split, choose_scenes
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
 from smm_tutorial.datasets.transfer.remote_file import Patience
 from smm_tutorial.datasets.transfer.remote_tar import unpack_tar
+from smm_tutorial.files import read_json
 
 NAME = "clevrtex"
 SOURCE = SOURCES[NAME]
@@ -82,7 +83,7 @@ def load_clevrtex(
         split=split,
         licence=SOURCE.licence,
         provenance={"source": SOURCE.homepage, "variant": variant, "crop": crop, "size": size},
-        masks=read_masks(masks, find_box, size),
+        masks=read_masks(masks, find_box, size, images=images),
         records=records,
     )
 
@@ -125,13 +126,13 @@ def download_clevrtex(
 
     def place(member: str) -> str | None:
         match = member_name.fullmatch(member)
-        return match[1] if match and ".." not in member else None
+        return match and match[1]
 
     parts: dict[int, set[str]] = {}
     complete: set[int] = set()
 
     def arrived(name: str) -> bool:
-        index = int(INDEX.search(name)[1])
+        index = _index_of(name)
         if index in indices:
             parts.setdefault(index, set()).add(name)
             if len(parts[index]) == len(SUFFIXES):
@@ -150,6 +151,12 @@ def download_clevrtex(
             "ask for no more"
         )
     return target
+
+
+def _index_of(name: str) -> int:
+    """The number of the image that a file belongs to; -1 for a file of another kind."""
+    match = INDEX.search(name)
+    return int(match[1]) if match else -1
 
 
 def _find_indices(variant: str, split: str) -> range:
@@ -184,8 +191,8 @@ def _list_images(folder: Path, variant: str, indices: range, split: str) -> list
         folder / name for name in fetched if {name[:-4] + suffix for suffix in SUFFIXES} <= fetched
     ]
     found: dict[int, Path] = {}
-    for path in listed if fetched else folder.glob(f"**/CLEVRTEX_{variant}_??????.png"):
-        index = int(INDEX.search(path.name)[1])
+    for path in listed if fetched else find_pictures(folder, f"**/CLEVRTEX_{variant}_??????.png"):
+        index = _index_of(path.name)
         if index not in indices:
             continue
         if index in found:
@@ -210,7 +217,7 @@ def _list_images(folder: Path, variant: str, indices: range, split: str) -> list
 def _read_record(image: Path) -> dict[str, Any]:
     path = image.with_suffix(".json")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if not isinstance(record, dict) or not isinstance(record.get("objects"), list):
             raise ValueError('it lacks the list "objects"')
     except OSError as error:

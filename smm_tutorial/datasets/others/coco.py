@@ -2,24 +2,27 @@
 
 The layout is annotations/instances_{split}2017.json and {split}2017/*.jpg. Outlines become masks
 with pycocotools, an optional requirement: pip install "smm-tutorial[coco]".
+
+One's own pictures load too, where they are laid out so: of every format, and with annotations that
+tell no more than each image's id and file_name and each annotation's image_id.
 """
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from smm_tutorial.datasets.cropping import NEAREST, FindBox, Size, centre_crop, crop_and_resize
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER, read_images
+from smm_tutorial.datasets.others.outlines import draw_masks, is_size
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_files import read_size
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
@@ -30,13 +33,15 @@ from smm_tutorial.datasets.scene_images import (
 )
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import extend_manifest, is_whole, read_manifest
+from smm_tutorial.datasets.transfer.names import FileNames
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
+from smm_tutorial.files import JsonError, check_name, read_json
 
 NAME = "coco"
 SOURCE = SOURCES[NAME]
 SPLITS = ("train", "val")
-MOST_OBJECTS = 255  # labels that fit into a byte
+UNKNOWN = "unknown"  # a category or licence that the annotations do not tell
 
 
 def load_coco(
@@ -53,8 +58,9 @@ def load_coco(
     """COCO images with masks of their objects, in the order of the annotations.
 
     Where outlines overlap, the smaller object lies on top. Crowds (many things under one outline)
-    are no objects and count as background. A record names the image's licence, and of each object
-    its category, box and area.
+    are no objects and count as background. An object without an outline has no pixels, of which a
+    warning tells. A record names the image's licence, and of each object its category, box and
+    area; what the annotations do not tell is "unknown" or None.
 
     Args:
         split: "train" or "val"; the labels of "test" are kept secret.
@@ -87,7 +93,7 @@ def load_coco(
     outlines = [outlines[present[index]] for index in chosen]
     files = [folder / f"{split}2017" / record["image_filename"] for record in records]
     images = read_images(files, find_box, size)
-    _check_sizes(files, records, file)
+    records = _fill_in_sizes(files, records, file)
     return SceneImages(
         images=images,
         filenames=[record["image_filename"] for record in records],
@@ -137,7 +143,10 @@ def download_coco(
         records, _ = _read_annotations(target / file)
         if count > len(records):
             raise ValueError(f"{split} has {len(records):,} images, fewer than count, {count:,}")
-        names = [f"{split}2017/{record['image_filename']}" for record in records[:count]]
+        listed = FileNames(target / file)
+        names = [
+            listed.check(f"{split}2017/{record['image_filename']}") for record in records[:count]
+        ]
         known = read_manifest(target)
         if any(name not in known or not (target / name).is_file() for name in names):
             _fetch(target, names, RemoteZip(Remote(urls[split], patience)))
@@ -170,50 +179,130 @@ def _find_annotations(folder: Path, split: str) -> Path:
     )
 
 
-def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+class _Outline(NamedTuple):
+    """The outline of an object."""
+
+    name: str  # of its annotation, for messages
+    shape: Any  # polygons or run lengths as the file has them, unchecked; None where it has none
+
+
+def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[_Outline]]]:
     """A record of each image, and the outlines of its objects in the same order."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        categories = {category["id"]: category["name"] for category in content["categories"]}
-        licences = {
-            # some files escape slashes
-            licence["id"]: f"{licence['name']} ({licence['url'].replace(chr(92), '')})"
-            for licence in content["licenses"]
-        }
-        objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
-        for annotation in content["annotations"]:
-            of_image = objects[annotation["image_id"]]
-            if not annotation["iscrowd"]:
-                of_image.append(annotation)
-        records = [
-            {
-                "image_filename": image["file_name"],
-                "image_id": image["id"],
-                "height": image["height"],
-                "width": image["width"],
-                "licence": licences[image["license"]],
-                "objects": [
-                    {
-                        "category": categories[entry["category_id"]],
-                        "bbox": entry["bbox"],
-                        "area": entry["area"],
-                    }
-                    for entry in objects[image["id"]]
-                ],
-            }
-            for image in content["images"]
-        ]
-        outlines = [
-            [entry["segmentation"] for entry in objects[image["id"]]] for image in content["images"]
-        ]
+        content = read_json(path)
     except OSError as error:
         raise DatasetError(f"cannot read {path} ({error.strerror}): fetch it again") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fault = f"{type(error).__name__}: {error}"
-        raise DatasetError(
-            f"{path} is damaged or no COCO annotations ({fault}): fetch it again"
-        ) from error
-    return records, outlines
+    except JsonError as error:
+        raise DatasetError(f"{error}: fetch it again") from error
+    try:
+        return _arrange_annotations(content)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}; mend the file, or fetch COCO's again") from error
+
+
+def _arrange_annotations(content: Any) -> tuple[list[dict[str, Any]], list[list[_Outline]]]:
+    """`_read_annotations` of what the file holds; raises ValueError that names entry and field."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{content!r:.40} is no COCO annotations, which are a JSON object")
+    categories = _read_names(content, "categories")
+    licences = _read_names(content, "licenses")
+    records: dict[int | str, dict[str, Any]] = {}
+    outlines: dict[int | str, list[_Outline]] = {}
+    for number, image in enumerate(_read_entries(content, "images")):
+        where = f"images[{number}]"
+        key = _read_field(image, "id", (int, str), where)
+        if key in records:
+            raise ValueError(f"{where}: id is {key!r}, as of an image before it")
+        records[key] = {
+            "image_filename": check_name(_read_field(image, "file_name", (str,), where)),
+            "image_id": key,
+            "height": _read_side(image, "height", where),
+            "width": _read_side(image, "width", where),
+            "licence": (licences or {}).get(_read_key(image, "license"), UNKNOWN),
+            "objects": [],
+        }
+        outlines[key] = []
+    if not records:
+        raise ValueError("images lists none")
+    for number, annotation in enumerate(_read_entries(content, "annotations")):
+        where = f"annotations[{number}] (id {annotation.get('id')!r:.40})"
+        key = _read_field(annotation, "image_id", (int, str), where)
+        if key not in records:
+            raise ValueError(
+                f"{where}: image_id is {key!r}, which no entry of images has as its id"
+            )
+        crowd = annotation.get("iscrowd")
+        if crowd not in (None, 0, 1):
+            raise ValueError(f"{where}: iscrowd is {crowd!r:.40}, must be 0 or 1")
+        if crowd:
+            continue
+        category = UNKNOWN
+        if categories is not None and annotation.get("category_id") is not None:
+            category = categories.get(_read_key(annotation, "category_id"))
+        if category is None:
+            raise ValueError(
+                f"{where}: category_id is {annotation['category_id']!r:.40}, which no entry of "
+                "categories has as its id"
+            )
+        thing = {
+            "category": category,
+            "bbox": annotation.get("bbox"),
+            "area": annotation.get("area"),
+        }
+        records[key]["objects"].append(thing)
+        shape = annotation.get("segmentation")
+        outlines[key].append(_Outline(where, None if shape == [] else shape))
+    return list(records.values()), list(outlines.values())
+
+
+def _read_entries(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of the annotations by its name; raises ValueError."""
+    entries = content.get(name)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(
+            f"{name} is {entries!r:.40}: COCO 2017's own files have a list of objects there"
+        )
+    return entries
+
+
+def _read_names(content: dict[str, Any], name: str) -> dict[int | str, str] | None:
+    """The names in the list of categories or licences by their id; None where there is no list."""
+    if content.get(name) is None:
+        return None
+    names = {}
+    for entry in _read_entries(content, name):
+        key = _read_key(entry, "id")
+        if key is None:
+            continue
+        names[key] = str(entry.get("name", UNKNOWN))
+        if name == "licenses" and "url" in entry:  # some files escape slashes
+            names[key] += f" ({str(entry['url']).replace(chr(92), '')})"
+    return names
+
+
+def _read_key(entry: dict[str, Any], name: str) -> int | str | None:
+    """The id by which an entry names a category or licence; None where it is no id."""
+    key = entry.get(name)
+    return key if type(key) in (int, str) else None
+
+
+def _read_field(entry: dict[str, Any], name: str, types: tuple[type, ...], where: str) -> Any:
+    """A field that masks cannot do without; raises ValueError."""
+    if type(entry.get(name)) not in types:
+        known = " or ".join({int: "a whole number", str: "text"}[kind] for kind in types)
+        found = f"{name} is {entry[name]!r:.40}" if name in entry else f"{name} is missing"
+        raise ValueError(f"{where}: {found}, COCO 2017's own files have {known} there")
+    return entry[name]
+
+
+def _read_side(image: dict[str, Any], name: str, where: str) -> int | None:
+    """An image's height or width; None where it is not told."""
+    side = image.get(name)
+    if isinstance(side, float) and side.is_integer():
+        side = int(side)
+    if side is not None and not is_size(side, 1):
+        raise ValueError(f"{where}: {name} is {side!r:.40}, must be a number of pixels")
+    return side
 
 
 def _find_present(
@@ -222,11 +311,11 @@ def _find_present(
     """Indices of the records whose images should be there: those downloaded, or else all."""
     names = [record["image_filename"] for record in records]
     image_folder = folder / f"{split}2017"
-    fetched = [Path(name) for name in read_manifest(folder)]
-    if downloaded := {path.name for path in fetched if path.parent.name == image_folder.name}:
+    prefix = f"{image_folder.name}/"
+    fetched = [name for name in read_manifest(folder) if name.startswith(prefix)]
+    if downloaded := {name.removeprefix(prefix) for name in fetched}:
         return [index for index, name in enumerate(names) if name in downloaded]
-    there = {path.name for path in image_folder.glob("*.jpg")}
-    present = [index for index, name in enumerate(names) if name in there]
+    present = [index for index, name in enumerate(names) if (image_folder / name).is_file()]
     missing = len(names) - len(present)
     fault = f"{missing:,} of the {len(names):,} images of {file} are not in {image_folder}"
     if not present or missing and incomplete == "error":
@@ -240,21 +329,29 @@ def _find_present(
     return present
 
 
-def _check_sizes(files: list[Path], records: list[dict[str, Any]], annotations: Path) -> None:
-    """Images of another size than the annotations say would get masks that do not fit."""
+def _fill_in_sizes(
+    files: list[Path], records: list[dict[str, Any]], annotations: Path
+) -> list[dict[str, Any]]:
+    """The records with their images' sizes.
+
+    Images of another size than the annotations say would get masks that do not fit.
+    """
+    filled = []
     for path, record in zip(files, records, strict=True):
-        expected = (record["width"], record["height"])
-        with Image.open(path) as image:
-            if image.size != expected:
-                raise DatasetError(
-                    f"{path} is {image.size} (width, height), {annotations} says {expected}: "
-                    "the files do not belong together; fetch both again"
-                )
+        height, width = read_size(path)
+        expected = (record["width"] or width, record["height"] or height)
+        if (width, height) != expected:
+            raise DatasetError(
+                f"{path} is {(width, height)} (width, height), {annotations} says {expected}: "
+                "the files do not belong together; fetch both again"
+            )
+        filled.append({**record, "height": height, "width": width})
+    return filled
 
 
 def _make_masks(
     records: list[dict[str, Any]],
-    outlines: list[list[Any]],
+    outlines: list[list[_Outline]],
     find_box: FindBox,
     size: Size | None,
     file: Path,
@@ -263,62 +360,21 @@ def _make_masks(
     masks = []
     bar = tqdm(records, desc="drawing masks", delay=PROGRESS_AFTER)
     for record, parts in zip(bar, outlines, strict=True):
+        shapes, names = [part.shape for part in parts], [part.name for part in parts]
         try:
-            mask = draw_masks(parts, record["height"], record["width"])
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+            mask = draw_masks(shapes, record["height"], record["width"], names)
+        except ValueError as error:
             raise DatasetError(
-                f"{file}: the outlines of {record['image_filename']} are damaged ({error})"
+                f"{file}: no mask of image {record['image_id']!r} ({record['image_filename']}): "
+                f"{error}"
             ) from error
         masks.append(crop_and_resize(mask, find_box(*mask.shape), size, NEAREST))
+    bare = sum(part.shape is None for parts in outlines for part in parts)
+    if bare:
+        total = sum(len(parts) for parts in outlines)
+        warnings.warn(
+            f"{bare:,} of {total:,} objects in {file} have no outline (segmentation): they are in "
+            "the records and not in the masks",
+            stacklevel=4,
+        )
     return torch.from_numpy(np.stack(masks))
-
-
-def draw_masks(outlines: list[Any], height: int, width: int) -> np.ndarray:
-    """One map (height, width) uint8 of objects' outlines: k for the k-th, 0 for none.
-
-    Args:
-        outlines: COCO's polygons or run lengths.
-        height, width: of the image.
-
-    Raises:
-        DatasetError: pycocotools is not installed.
-        ValueError: more than 255 objects, or an outline that is neither polygons nor run lengths.
-    """
-    try:
-        from pycocotools import mask as run_lengths
-    except ImportError as error:
-        raise DatasetError(
-            'masks of COCO need pycocotools: pip install "smm-tutorial[coco]" (or pycocotools), '
-            "or pass masks=False"
-        ) from error
-    if len(outlines) > MOST_OBJECTS:
-        raise ValueError(f"{len(outlines)} objects, a mask holds at most {MOST_OBJECTS}")
-    shapes = []
-    for outline in outlines:
-        _check_outline(outline, height, width)
-        try:
-            coded = outline
-            if isinstance(outline, list) or isinstance(outline["counts"], list):
-                coded = run_lengths.frPyObjects(outline, height, width)  # to pycocotools' strings
-            if isinstance(coded, list):
-                coded = run_lengths.merge(coded)
-            shapes.append(run_lengths.decode(coded).astype(bool))
-        except Exception as error:  # pycocotools raises nothing more particular
-            raise ValueError(f"{outline!r:.40} is no outline ({error})") from error
-    labels = np.zeros((height, width), np.uint8)
-    largest_first = sorted(range(len(shapes)), key=lambda index: -shapes[index].sum())
-    for index in largest_first:  # so the smallest lies on top
-        labels[shapes[index]] = index + 1
-    return labels
-
-
-def _check_outline(outline: Any, height: int, width: int) -> None:
-    """Raises ValueError for what pycocotools would crash on."""
-    if isinstance(outline, dict):
-        counts, size = outline.get("counts"), outline.get("size")
-        if isinstance(counts, list) and sum(counts) != height * width or size != [height, width]:
-            raise ValueError(
-                f"run lengths of {size} do not fill an image of {height} x {width} (height x width)"
-            )
-    elif not isinstance(outline, list) or not outline:
-        raise ValueError(f"{outline!r:.40} is no outline")

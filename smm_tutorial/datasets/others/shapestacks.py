@@ -16,6 +16,7 @@ import numpy as np
 from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
+from smm_tutorial.datasets.picture_folders import find_pictures
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
@@ -23,10 +24,11 @@ from smm_tutorial.datasets.scene_images import (
     check_split,
     choose_scenes,
 )
+from smm_tutorial.datasets.transfer.addresses import show_address
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
 from smm_tutorial.datasets.transfer.remote_file import Patience
-from smm_tutorial.datasets.transfer.remote_tar import unpack_tar
+from smm_tutorial.datasets.transfer.remote_tar import unpack_tar, was_interrupted
 
 NAME = "shapestacks"
 SOURCE = SOURCES[NAME]
@@ -82,7 +84,7 @@ def load_shapestacks(
         split=split,
         licence=SOURCE.licence,
         provenance={"source": SOURCE.homepage, "crop": crop, "size": size},
-        masks=read_masks(masks, find_box, size, _find_labels),
+        masks=read_masks(masks, find_box, size, _find_labels, images),
         records=[records[index] for index in chosen],
     )
 
@@ -117,7 +119,7 @@ def download_shapestacks(
     urls = SOURCE.addresses | (urls or {})
     target = folder_or_downloads(folder, NAME)
     with lock_folder(target):
-        if not _split_file(target, split).is_file():
+        if not _split_file(target, split).is_file() or was_interrupted(urls["meta"], target):
             unpack_tar(urls["meta"], target, _place_member, lambda name: False, patience)
         scenarios = _read_scenarios(target, split)
         wanted: set[str] = set()  # the masks of the images that have arrived
@@ -141,11 +143,12 @@ def download_shapestacks(
             unpack_tar(urls["iseg"], target, _place_member, mask_arrived, patience)
     if missing:
         raise DatasetError(
-            f"{urls['iseg']} lacks {len(missing)} masks, e.g. {min(missing)}: fetch again, or fewer"
+            f"{show_address(urls['iseg'])} lacks {len(missing)} masks, e.g. {min(missing)}: "
+            "fetch again, or fewer"
         )
     if len(wanted) < count:
         raise DatasetError(
-            f"{urls['rgb']} holds {len(wanted)} images of {split}, expected {count}: "
+            f"{show_address(urls['rgb'])} holds {len(wanted)} images of {split}, expected {count}: "
             "ask for no more"
         )
     return target
@@ -153,7 +156,7 @@ def download_shapestacks(
 
 def _place_member(member: str) -> str | None:
     match = MEMBER.fullmatch(member)
-    return match[1] if match and ".." not in member else None
+    return match and match[1]
 
 
 def _split_file(folder: Path, split: str) -> Path:
@@ -192,7 +195,8 @@ def _list_images(folder: Path, split: str) -> list[Path]:
     if not fetched:
         for scenario in sorted(scenarios):
             place = folder / "recordings" / scenario
-            here = sorted(path for path in place.glob("rgb-*.png") if IMAGE.fullmatch(path.name))
+            pictures = find_pictures(place, "rgb-*.png")
+            here = [path for path in pictures if IMAGE.fullmatch(path.name)]
             if not here:
                 raise DatasetError(f"{place} holds no images: {again}")
             found += here
@@ -234,4 +238,4 @@ def _find_labels(pixels: np.ndarray) -> np.ndarray:
     if (pixels != grey[..., None]).any() or (grey % GREY_PER_LABEL).any():
         raise ValueError(f"a .map has grey values that are multiples of {GREY_PER_LABEL}")
     labels = grey // GREY_PER_LABEL
-    return np.where(labels == UNASSIGNED, 0, labels).astype(np.uint8)
+    return np.where(labels == UNASSIGNED, 0, labels)

@@ -7,9 +7,10 @@ CLEVR's rules, seen through Slot Attention's crop, so the course runs without a 
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,11 @@ from smm_tutorial import paths
 from smm_tutorial.datasets.cropping import AREA, NEAREST, Size, crop_and_resize
 from smm_tutorial.datasets.own.packs import read_pack, sha256_hex
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.files import ForeignNameError, JsonError, check_name, read_json
 
 NAME = "clevr6"
 PROVENANCE_FILE = "provenance.json"
+SHA256 = re.compile(r"[0-9a-f]{64}")  # a checksum, in hexadecimal
 REMEDY = (
     "restore it with `git checkout -- data/packs/clevr6` (or reinstall the package), "
     "or make the packs again with `python -m smm_tutorial.datasets.make_packs`"
@@ -57,6 +60,8 @@ def load_clevr6(
     if split not in files:
         raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(files)}")
     data = read_pack(folder / files[split]["file"], files[split]["sha256"], REMEDY)
+    if data.records is None:
+        raise DatasetError(f"the pack {files[split]['file']} in {folder} has no records: {REMEDY}")
     object_counts = [len(record["objects"]) for record in data.records]
     chosen = choose_scenes(object_counts, len(data), limit, min_objects, max_objects)
     if len(chosen) < len(data):
@@ -92,28 +97,44 @@ def find_damaged_packs(root: str | Path | None = None) -> list[str]:
     folder = packs_folder(root)
     damaged = []
     for entry in read_provenance(folder)["files"].values():
-        path = folder / entry["file"]
-        if not path.is_file() or sha256_hex(path.read_bytes()) != entry["sha256"]:
+        try:
+            found = sha256_hex((folder / entry["file"]).read_bytes())
+        except OSError:
+            found = None
+        if found != entry["sha256"]:
             damaged.append(entry["file"])
     return damaged
 
 
 def read_provenance(folder: Path) -> dict:
-    """The provenance beside the packs, with a checksum for each.
+    """The provenance beside the packs, with name, count and checksum for each.
 
     Raises:
         DatasetError: it is missing or damaged.
     """
     path = folder / PROVENANCE_FILE
     try:
-        provenance = json.loads(path.read_text(encoding="utf-8"))
-        files = provenance["files"]
-        if not all({"file", "sha256"} <= set(entry) for entry in files.values()):
-            raise KeyError("file, sha256")
+        provenance = read_json(path)
     except OSError as error:
         raise DatasetError(f"cannot read {path} ({error.strerror}): {REMEDY}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except JsonError as error:
+        raise DatasetError(f"{path} is damaged ({error.__cause__}): {REMEDY}") from error
+    files = provenance.get("files") if isinstance(provenance, dict) else None
+    if not isinstance(files, dict) or not all(map(_is_entry, files.values())):
         raise DatasetError(
-            f"{path} is damaged ({type(error).__name__}: {error}): {REMEDY}"
-        ) from error
+            f'{path} is damaged: "files" must tell file, count and sha256 of each pack; {REMEDY}'
+        )
     return provenance
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this tells a pack's file, inside the folder, its count and its checksum."""
+    if not isinstance(entry, dict):
+        return False
+    try:
+        check_name(entry.get("file"))
+    except ForeignNameError:
+        return False
+    checksum = entry.get("sha256")
+    known = isinstance(checksum, str) and SHA256.fullmatch(checksum)
+    return bool(known) and type(entry.get("count")) is int

@@ -18,9 +18,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +27,18 @@ import torch
 from PIL import Image
 
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages
-from smm_tutorial.files import write_atomically
+from smm_tutorial.files import parse_json, write_atomically
 
 FORMAT = "smm-tutorial-pack"
 VERSION = 1
 IMAGES_PER_STRIP = 64
 #: Quality is effort here: at 90 files are 2 % larger than at the most, and written 7 x faster.
 WEBP = {"lossless": True, "exact": True, "quality": 90, "method": 6}
-FAULTS = (  # what zipfile, zlib, json, numpy and Pillow raise on damaged content
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-)
+#: A small file must not unpack to gigabytes. Bytes of images and masks that one byte of a pack may
+#: become (the committed packs have 6), and of JSON (1), beside what any pack may have.
+MOST_PIXELS, ANY_PIXELS = 100, 1 << 26
+MOST_JSON, ANY_JSON = 16, 1 << 20
+LONGEST_NPY_HEAD = 1 << 12  # bytes before the labels in masks.npy; usual are 128
 MEMBER_DATE = (1980, 1, 1, 0, 0, 0)  # a zip member needs one; a true one would change the bytes
 
 
@@ -117,30 +107,33 @@ def read_pack(
         )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _read_members(archive)
-    except FAULTS as error:
+            return _read_members(archive, len(content))
+    except Exception as error:  # zipfile, zlib, numpy and Pillow raise a dozen kinds for damage
         raise DatasetError(
             f"{path} is damaged or no pack ({type(error).__name__}: {error}); {remedy}"
         ) from error
 
 
-def _read_members(archive: zipfile.ZipFile) -> SceneImages:
-    header = json.loads(archive.read("header.json"))
-    found = header.get("format"), header.get("version")
-    if found != (FORMAT, VERSION):
-        raise ValueError(
-            f"format {found[0]!r} version {found[1]!r}, this library reads {FORMAT} {VERSION}"
-        )
-    count, height, width = header["count"], header["height"], header["width"]
+def _read_members(archive: zipfile.ZipFile, packed: int) -> SceneImages:
+    """The data in an archive of so many bytes."""
+    most_json = ANY_JSON + MOST_JSON * packed
+    header = parse_json(_read_member(archive, "header.json", most_json), "header.json")
+    count, height, width = _check_header(header)
+    pixels = count * height * width
+    if 4 * pixels > ANY_PIXELS + MOST_PIXELS * packed:
+        raise ValueError(f"{packed:,} bytes claim to hold {count:,} images of {height} x {width}")
     images = np.empty((count, height, width, 3), dtype=np.uint8)
     for number, start in enumerate(range(0, count, IMAGES_PER_STRIP)):
         target = images[start : start + IMAGES_PER_STRIP]  # (S, H, W, 3)
-        target[:] = _decode_strip(archive.read(_strip_name(number)), target.shape)
+        strip = _read_member(archive, _strip_name(number), packed)  # stored as it is
+        target[:] = _decode_strip(strip, target.shape)
     masks, records, members = None, None, archive.namelist()
     if "masks.npy" in members:
-        masks = torch.from_numpy(np.load(io.BytesIO(archive.read("masks.npy")), allow_pickle=False))
+        content = _read_member(archive, "masks.npy", pixels + LONGEST_NPY_HEAD)
+        masks = torch.from_numpy(_decode_masks(content, (count, height, width)))
     if "records.json" in members:
-        records = json.loads(archive.read("records.json"))
+        content = _read_member(archive, "records.json", most_json)
+        records = _check_records(parse_json(content, "records.json"))
     return SceneImages(
         images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         filenames=header["filenames"],
@@ -151,6 +144,46 @@ def _read_members(archive: zipfile.ZipFile) -> SceneImages:
         masks=masks,
         records=records,
     )
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """A member's content, if it has at most so many bytes: its checksum is checked."""
+    info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed in an unusual way")
+    if info.file_size > most:
+        raise ValueError(f"{name} claims {info.file_size:,} bytes, at most {most:,} are expected")
+    with archive.open(info) as member:
+        return member.read(info.file_size + 1)  # no more than that is unpacked
+
+
+def _check_header(header: Any) -> tuple[int, int, int]:
+    """Count, height and width of the images, if the header is one that `pack_bytes` writes."""
+    found = header.get("format"), header.get("version")
+    if found != (FORMAT, VERSION):
+        raise ValueError(
+            f"format {found[0]!r} version {found[1]!r}, this library reads {FORMAT} {VERSION}"
+        )
+    for field in ("count", "height", "width"):
+        if type(header[field]) is not int or header[field] < 1:
+            raise ValueError(f"{field} must be a whole number from 1, got {header[field]!r:.40}")
+    for field in ("name", "split", "licence"):
+        if not isinstance(header[field], str):
+            raise ValueError(f"{field} must be text, got {header[field]!r:.40}")
+    names = header["filenames"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("filenames must be a list of texts")
+    if not isinstance(header["provenance"], dict):
+        raise ValueError(f"provenance must be a table, got {header['provenance']!r:.40}")
+    return header["count"], header["height"], header["width"]
+
+
+def _check_records(records: Any) -> list[dict[str, Any]]:
+    """The records, if each of them has a list of objects."""
+    for index, record in enumerate(records if isinstance(records, list) else [records]):
+        if not isinstance(record, dict) or not isinstance(record.get("objects"), list):
+            raise ValueError(f'record {index} has no list "objects"')
+    return records
 
 
 def _strip_name(number: int) -> str:
@@ -173,6 +206,16 @@ def _decode_strip(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
             expected = (width, count * height)
             raise ValueError(f"a strip is {strip.size} pixels, the header says {expected}")
         return np.asarray(strip.convert("RGB")).reshape(shape)
+
+
+def _decode_masks(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """The masks (M, H, W); shape and type are checked before there is an array of them."""
+    file = io.BytesIO(content)
+    np.lib.format.read_magic(file)  # version 1.0, as `np.save` writes whatever is short
+    found, _, kind = np.lib.format.read_array_header_1_0(file)
+    if (found, kind) != (shape, np.uint8) and not kind.hasobject:  # which is refused below
+        raise ValueError(f"masks are {kind} {found}, the header says uint8 {shape}")
+    return np.load(io.BytesIO(content), allow_pickle=False)
 
 
 def _json_bytes(value: Any) -> bytes:

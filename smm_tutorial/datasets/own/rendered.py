@@ -8,9 +8,12 @@ variant and the renderer's version, so a changed renderer starts afresh.
 
 from __future__ import annotations
 
+import re
 import warnings
 import zlib
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +39,7 @@ from smm_tutorial.datasets.scene_images import (
     choose_scenes,
     join_scenes,
 )
-from smm_tutorial.datasets.transfer.disk import lock_folder, write_file
+from smm_tutorial.datasets.transfer.disk import delete_file, lock_folder, write_file
 from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 
@@ -64,16 +67,18 @@ RENDERED_VARIANTS = {
 }
 CHUNK = 16  # scenes
 CHECKSUM_LENGTH = 16  # hexadecimal digits of the sha256 in a file's name
+CHUNK_NAME = re.compile(r"[\w-]+-v\d+/\w+-seed\d+-\d{6,}-[0-9a-f]{16}\.zip")
 LICENCE = "CC BY 4.0"
 
 
 class Chunk(NamedTuple):
-    """Scenes `start` to `start + CHUNK` of a variant's split."""
+    """Scenes `start` to `stop` of a variant's split."""
 
     variant: str
     split: str
     seed: int
     start: int
+    stop: int
 
 
 def load_rendered(
@@ -116,14 +121,17 @@ def load_rendered(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     check_bounds(None, min_objects, max_objects)
-    chunks = [Chunk(variant, split, seed, start) for start in range(0, count, CHUNK)]
+    chunks = [Chunk(variant, split, seed, start, start + CHUNK) for start in range(0, count, CHUNK)]
+    work = partial(render_chunk, RENDERED_VARIANTS[variant])
     place = renders_folder(folder, variant)
     with lock_folder(place):
         parts = {chunk: _read_chunk(place, chunk) for chunk in chunks}
         missing = [chunk for chunk, part in parts.items() if part is None]
-        results = map_in_processes(render_chunk, missing, workers)
         title, total = f"rendering {variant}", len(missing) * CHUNK
-        with tqdm(desc=title, total=total, unit="scene", delay=PROGRESS_AFTER) as bar:
+        with (
+            tqdm(desc=title, total=total, unit="scene", delay=PROGRESS_AFTER) as bar,
+            closing(map_in_processes(work, missing, workers)) as results,
+        ):
             for chunk, scenes in zip(missing, results, strict=True):
                 parts[chunk] = _keep_chunk(place, chunk, scenes)
                 bar.update(CHUNK)
@@ -134,12 +142,12 @@ def load_rendered(
     return data if size is None else resize_scenes(data, size)
 
 
-def render_chunk(chunk: Chunk) -> RenderedScenes:
+def render_chunk(look: Look, chunk: Chunk) -> RenderedScenes:
     """Draws and renders one chunk; the same wherever and whenever."""
     name_hash = zlib.crc32(chunk.variant.encode())
     stream = (chunk.seed, SPLITS.index(chunk.split), chunk.start, name_hash)
-    look, generator = RENDERED_VARIANTS[chunk.variant], np.random.default_rng(stream)
-    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.start + CHUNK)
+    generator = np.random.default_rng(stream)
+    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.stop)
 
 
 def renders_folder(folder: str | Path | None, variant: str) -> Path:
@@ -150,8 +158,9 @@ def renders_folder(folder: str | Path | None, variant: str) -> Path:
 
 def find_damaged_renders(folder: Path) -> list[str]:
     """The chunks below a folder whose content does not match the checksum in their names."""
-    files = sorted(folder.rglob("*-*.zip"))
-    return [path.relative_to(folder).as_posix() for path in files if not _is_whole(path)]
+    found = [(path.relative_to(folder).as_posix(), path) for path in folder.glob("*/*.zip")]
+    chunks = sorted((name, path) for name, path in found if CHUNK_NAME.fullmatch(name))
+    return [name for name, path in chunks if not _is_whole(path)]
 
 
 def _chunk_name(chunk: Chunk, checksum: str) -> str:
@@ -164,7 +173,7 @@ def _read_chunk(place: Path, chunk: Chunk) -> SceneImages | None:
         if _is_whole(path):
             return read_pack(path, remedy=f"delete {path}, it is rendered again")
         warnings.warn(f"{path} is damaged: its scenes are rendered again", stacklevel=4)
-        path.unlink()
+        delete_file(place, path.name)
     return None
 
 
@@ -195,7 +204,7 @@ def _keep_chunk(place: Path, chunk: Chunk, scenes: RenderedScenes) -> SceneImage
         records=scenes.records,
     )
     content = pack_bytes(data)
-    write_file(place / _chunk_name(chunk, _short_checksum(content)), content)
+    write_file(place, _chunk_name(chunk, _short_checksum(content)), content)
     return data
 
 

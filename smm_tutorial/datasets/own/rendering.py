@@ -6,17 +6,22 @@ Each chunk has a random stream of its own.
 from __future__ import annotations
 
 import os
+import signal
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
+import joblib
 import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.datasets.scene_images import DatasetError, labels_as_bytes
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.beyond_clevr import BEYOND_CLEVR
 from smm_tutorial.scenes.camera import Window
@@ -29,6 +34,8 @@ SCENE_DRAWERS: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **BE
 SCENES_PER_RENDER = 16
 #: Of every number in a record, rounded before rendering: the image shows the rounded scene.
 RECORD_DECIMALS = 6
+IDLE_SECONDS = 10  # after which a process without work ends
+PARENT_SECONDS = 0.5  # between two looks whether the parent still runs
 Work, Result = TypeVar("Work"), TypeVar("Result")
 
 
@@ -93,7 +100,7 @@ def draw_and_render(
             effects=look.effects,
         )
         images.append((rendering.images * 255).round().byte())
-        masks.append(rendering.masks.byte())
+        masks.append(torch.from_numpy(labels_as_bytes(rendering.masks.numpy())))
     records = [scene.to_record() for scene in scenes]
     return RenderedScenes(torch.cat(images), torch.cat(masks), records)
 
@@ -113,8 +120,8 @@ def round_floats(value: Any) -> Any:
 
 
 def available_processes() -> int:
-    """How many processes may share the rendering on this machine: one per core."""
-    return os.cpu_count() or 1
+    """How many processes may share the rendering: one per core that this process may use."""
+    return joblib.cpu_count()
 
 
 def map_in_processes(
@@ -122,11 +129,49 @@ def map_in_processes(
 ) -> Iterator[Result]:
     """`work(item)` for every item, in order, shared by `workers` processes of one thread each.
 
-    One worker is this process itself.
+    One worker is this process itself. Several are fresh processes that import `work` from its
+    module. They do not run the caller's script again, so it needs no `if __name__ == "__main__":`.
+    Who stops early closes the iterator (`contextlib.closing`): that ends them at once.
+
+    Raises:
+        DatasetError: a process ended before its work was done.
     """
     if workers == 1:
         yield from map(work, items)
         return
-    one_thread = {"initializer": torch.set_num_threads, "initargs": (1,)}
-    with ProcessPoolExecutor(workers, get_context("spawn"), **one_thread) as pool:
-        yield from pool.map(work, items)
+    pool = joblib.Parallel(
+        workers,
+        backend="loky",
+        return_as="generator",
+        batch_size=1,
+        idle_worker_timeout=IDLE_SECONDS,
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+    )
+    results = pool(joblib.delayed(work)(item) for item in items)
+    try:
+        for result in results:  # noqa: UP028 (`yield from` would close `results` with its warning)
+            yield result
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            f"one of {workers} processes was ended from outside or crashed, often for lack of "
+            "memory: ask again with fewer workers; what has been written whole is kept"
+        ) from error
+    finally:
+        with warnings.catch_warnings():  # joblib warns of results that nobody took
+            warnings.simplefilter("ignore")
+            results.close()
+
+
+def _start_worker(parent: int) -> None:
+    """Makes this process compute in one thread, leave Ctrl-C to its parent, and end with it."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    """Ends this process once its parent has ended, which a signal may have stopped at once."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)

@@ -1,8 +1,13 @@
-"""What a download does to the disk: files written whole or not at all, by one process at a time."""
+"""What a download does to the disk: files written whole or not at all, by one process at a time.
+
+Whoever writes, moves or deletes names a folder and a file below it; a name that leaves the folder
+is refused.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,12 +25,50 @@ def folder_or_downloads(folder: str | Path | None, name: str = "") -> Path:
     return Path(folder) if folder is not None else paths.downloads_dir() / name
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all; raises `DatasetError` where the disk refuses."""
+def write_file(folder: Path, name: str, content: bytes) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        DatasetError: the disk refuses, or the name leaves the folder.
+    """
+    path = join_name(folder, name)
     try:
         files.write_atomically(path, content)
     except OSError as error:
         raise write_error(error, path) from error
+
+
+def move_file(folder: Path, name: str, target: Path) -> None:
+    """Moves a file into the folder `target`, where it keeps its name; raises as `write_file`."""
+    path = join_name(target, name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        join_name(folder, name).replace(path)
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def delete_file(folder: Path, name: str) -> None:
+    """Deletes a file; one that is not there is fine.
+
+    Raises:
+        DatasetError: the disk refuses, or the name leaves the folder.
+    """
+    path = join_name(folder, name)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot delete {path} ({error.strerror}): delete it by hand, or ask its owner to"
+        ) from error
+
+
+def join_name(folder: Path, name: str) -> Path:
+    """Where a file lies that is to be written; raises `DatasetError` where it leaves the folder."""
+    try:
+        return files.join_name(folder, name)
+    except files.ForeignNameError as error:
+        raise DatasetError(f"{folder} is left as it is: {error}") from error
 
 
 def write_error(error: OSError, path: Path) -> DatasetError:
@@ -33,6 +76,8 @@ def write_error(error: OSError, path: Path) -> DatasetError:
     remedy = "check it"
     if error.errno == errno.ENOSPC:
         remedy = "free some space, or set SMM_DATA to a folder on another disk"
+    elif error.errno in files.READ_ONLY:
+        remedy = "download into a folder of your own, e.g. with folder= or --folder"
     return DatasetError(
         f"cannot write {path} ({error.strerror}): {remedy}; what has been written whole is kept"
     )
@@ -40,9 +85,12 @@ def write_error(error: OSError, path: Path) -> DatasetError:
 
 def check_free_space(folder: Path, needed: int) -> None:
     """Raises `DatasetError` where `folder`'s disk has not `needed` bytes to spare."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, folder) from error
     free = shutil.disk_usage(folder).free
-    if free < needed + SPARE_ROOM:
+    if os.access(folder, os.W_OK) and free < needed + SPARE_ROOM:  # read-only disks are full
         raise DatasetError(
             f"{folder} has {free / 1e9:.2f} GB free and the download needs {needed / 1e9:.2f} GB: "
             "free some space, ask for fewer images, or set SMM_DATA to a folder on another disk"
@@ -53,11 +101,14 @@ def check_free_space(folder: Path, needed: int) -> None:
 def lock_folder(folder: Path) -> Iterator[None]:
     """Lets one process at a time work in `folder`; the others wait. A killed process lets go.
 
-    Raises `DatasetError` where another one goes on for longer than `PATIENCE`.
+    Raises `DatasetError` where another one goes on for longer than `PATIENCE`, or where the folder
+    cannot be made.
     """
     with ExitStack() as stack:
         try:
             stack.enter_context(files.lock_folder(folder, "fetching into", PATIENCE))
         except files.FolderBusyError as error:
             raise DatasetError(str(error)) from error
+        except OSError as error:
+            raise write_error(error, folder) from error
         yield

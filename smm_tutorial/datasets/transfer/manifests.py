@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from smm_tutorial.datasets.scene_images import DatasetError
-from smm_tutorial.datasets.transfer.disk import write_file
+from smm_tutorial.datasets.transfer.disk import delete_file, write_file
+from smm_tutorial.datasets.transfer.names import ARCHIVES, MANIFEST, FileNames
+from smm_tutorial.files import JsonError, read_json
 
-NAME = "manifest.json"
 UNPACKED_SUFFIX = ".unpacked"  # of the empty file that says that an archive was unpacked to its end
 Entry = tuple[int, int]  # length in bytes, CRC-32
 
@@ -22,39 +24,61 @@ def entry_of(content: bytes) -> Entry:
 def is_whole(path: Path, entry: Entry) -> bool:
     """Whether the file is there and has this length and checksum."""
     try:
-        return path.stat().st_size == entry[0] and entry_of(path.read_bytes()) == tuple(entry)
+        return has_length(path, entry) and entry_of(path.read_bytes()) == entry
     except OSError:
         return False
+
+
+def has_length(path: Path, entry: Entry) -> bool:
+    """Whether the file is there and has this length."""
+    return path.is_file() and path.stat().st_size == entry[0]
 
 
 def read_manifest(folder: Path) -> dict[str, Entry]:
     """The files of a download, by their path in `folder`; empty where there was none.
 
     Raises:
-        DatasetError: the manifest is damaged.
+        DatasetError: the manifest is damaged, or names files that no download writes.
     """
-    path = folder / NAME
-    if not path.is_file():
-        return {}
+    path = folder / MANIFEST
+    remedy = "delete it and download again, whole files are kept"
     try:
-        return {
-            name: (int(size), int(crc))
-            for name, (size, crc) in json.loads(path.read_text("utf-8"))["files"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(
-            f"{path} is damaged ({error}): delete it and download again, whole files are kept"
-        ) from error
+        content = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise DatasetError(f"cannot read {path} ({error.strerror}): {remedy}") from error
+    except JsonError as error:
+        raise DatasetError(f"{path} is damaged ({error.__cause__}): {remedy}") from error
+    entries = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        raise DatasetError(f'{path} is damaged (it has no table "files"): {remedy}')
+    names = FileNames(path)
+    for name, entry in entries.items():
+        if not (isinstance(entry, list) and len(entry) == 2 and all(map(_is_count, entry))):
+            raise DatasetError(
+                f"{path} is damaged ({name!r:.80} has {entry!r:.40} instead of length and "
+                f"checksum): {remedy}"
+            )
+        names.check(name)
+    return {name: (size, crc) for name, (size, crc) in entries.items()}
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and number >= 0
 
 
 def extend_manifest(folder: Path, files: dict[str, Entry]) -> None:
     """Adds files to the manifest, or replaces what it says of them."""
-    _write_manifest(folder, {**read_manifest(folder), **files})
+    known = read_manifest(folder)
+    names = FileNames(folder, known)
+    if added := {names.check(name): entry for name, entry in files.items()}:
+        _write_manifest(folder, {**known, **added})
 
 
 def _write_manifest(folder: Path, files: dict[str, Entry]) -> None:
     content = json.dumps({"files": dict(sorted(files.items()))}, separators=(",", ":")) + "\n"
-    write_file(folder / NAME, content.encode())
+    write_file(folder, MANIFEST, content.encode())
 
 
 def find_damaged_files(folder: Path) -> list[str]:
@@ -64,11 +88,16 @@ def find_damaged_files(folder: Path) -> list[str]:
     ]
 
 
-def discard_files(folder: Path, names: list[str]) -> None:
-    """Deletes files and what the manifest says of them: the next download fetches them again."""
-    kept = {name: entry for name, entry in read_manifest(folder).items() if name not in set(names)}
+def discard_files(folder: Path, names: Iterable[str]) -> None:
+    """Deletes files of the manifest and what it says of them: the next download fetches them again.
+
+    Raises:
+        DatasetError: the disk refuses, or a link in the folder leads out of it.
+    """
+    kept = read_manifest(folder)
+    for mark in (folder / ARCHIVES).glob(f"*{UNPACKED_SUFFIX}"):
+        delete_file(folder, f"{ARCHIVES}/{mark.name}")  # what it held has to be gone through again
     for name in names:
-        (folder / name).unlink(missing_ok=True)
-    for mark in folder.glob(f"*/*{UNPACKED_SUFFIX}"):
-        mark.unlink()  # the archive that held them has to be gone through again
+        if kept.pop(name, None) is not None:
+            delete_file(folder, name)
     _write_manifest(folder, kept)

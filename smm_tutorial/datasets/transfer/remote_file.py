@@ -1,27 +1,41 @@
 """Files on servers, whole or in part.
 
 `Remote` goes on where a connection was cut, waits when the server asks for it, and refuses a file
-that changes meanwhile.
+that changes meanwhile. What an answer says is believed only as far as it can be true, and every
+wait has an end.
 """
 
 from __future__ import annotations
 
-import re
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 import requests
 
 from smm_tutorial import __version__
 from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.datasets.transfer.addresses import follow_redirect, is_on_the_web, show_address
+from smm_tutorial.datasets.transfer.answers import (
+    Version,
+    find_difference,
+    is_packed_twice,
+    parse_length,
+    parse_length_without_part,
+    parse_part,
+    parse_retry_after,
+    show_text,
+)
+from smm_tutorial.datasets.transfer.bounded_session import CUT, BoundedSession, find_cause
+from smm_tutorial.datasets.transfer.workers import StoppedError, pause
 
 PIECE = 1 << 15  # bytes that go to disk at once, and that a cut connection loses at most
+PROGRESS = 1 << 10  # bytes that an answer has to bring: with less it counts as a failure
+LONGEST_UNTOLD = 1 << 34  # bytes of a file whose length nobody tells; no official one has as many
+REDIRECTS = (301, 302, 303, 307, 308)
+MOST_REDIRECTS = 10  # from address to address, for one request
 BUSY = (429, 500, 502, 503, 504)  # statuses that may pass
-CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+Span = tuple[int, int | None]  # of the file: first byte, and the one after the last if it is known
 
 
 class DownloadError(DatasetError):
@@ -38,17 +52,9 @@ class Patience:
 
     tries: int = 5
     connecting: float = 10.0
-    reading: float = 30.0  # between two pieces, not for the whole
+    reading: float = 30.0  # for the headers, then for every 32,768 bytes: not for the whole
     first_wait: float = 1.0  # doubles with each failure in a row
     longest_wait: float = 60.0
-
-
-class Version(NamedTuple):
-    """What a server says about a file, to see whether it is still the same one."""
-
-    bytes: int | None
-    etag: str | None
-    modified: str | None
 
 
 class Remote:
@@ -57,18 +63,28 @@ class Remote:
     Args:
         url: its address.
         patience: how long to wait and how often to ask again.
+
+    Attributes:
+        url: the address as messages and notes may show it, without passwords and queries.
     """
 
     def __init__(self, url: str, patience: Patience | None = None) -> None:
-        self.url = url
+        self.url = show_address(url)
         self.patience = patience or Patience()
+        self._address = url
         self._known: Version | None = None
         self._sessions = threading.local()  # a session's open connection belongs to one thread
 
     def version(self) -> Version:
-        """Size and marks of the file; asks the server once."""
+        """Size and marks of the file; asks the server once.
+
+        Raises:
+            DownloadError: the server fails.
+        """
         if self._known is None:
-            next(self._read_pieces(0, 1, must_be_part=False))
+            next(self._read_pieces(0, 1, must_be_part=False), None)
+            if self._known.bytes is None:  # some servers tell it only with the whole file
+                next(self._read_pieces(0, None, must_be_part=False), None)
         return self._known
 
     def expect(self, version: Version) -> None:
@@ -77,22 +93,29 @@ class Remote:
         Raises:
             ChangedError: the server has told another version already.
         """
-        if self._known is None:
-            self._known = version
-        for was, now in zip(self._known, version, strict=True):
-            if was is not None and now is not None and was != now:
-                raise ChangedError(
-                    f"{self.url} has changed on the server ({was} before, {now} now): what was "
-                    "fetched before belongs to the old version; start the download afresh"
-                )
+        known = self._known or version
+        if difference := find_difference(known, version):
+            raise ChangedError(
+                f"{self.url} has changed on the server ({difference}): what was "
+                "fetched before belongs to the old version; start the download afresh"
+            )
+        both = zip(known, version, strict=True)
+        self._known = Version(*(now if was is None else was for was, now in both))
 
-    def read(self, start: int, stop: int) -> bytes:
+    def read(self, start: int, stop: int, stopped: threading.Event | None = None) -> bytes:
         """The bytes from `start` up to `stop`, all of them.
+
+        Args:
+            start, stop: the first byte, and the one after the last.
+            stopped: ends the reading soon after it is set, in another thread.
 
         Raises:
             DownloadError: the server fails, gives no parts of files, or the file has changed.
+            StoppedError: `stopped` was set.
         """
-        return b"".join(self._read_pieces(start, stop, must_be_part=True))
+        if start >= stop:
+            return b""
+        return b"".join(self._read_pieces(start, stop, must_be_part=True, stopped=stopped))
 
     def stream(self, start: int = 0) -> Iterator[bytes]:
         """The bytes from `start` to the end, in pieces; without the server's parts, begins anew.
@@ -102,92 +125,170 @@ class Remote:
         """
         return self._read_pieces(start, None, must_be_part=False)
 
-    def _read_pieces(self, start: int, stop: int | None, must_be_part: bool) -> Iterator[bytes]:
+    def _read_pieces(
+        self,
+        start: int,
+        stop: int | None,
+        must_be_part: bool,
+        stopped: threading.Event | None = None,
+    ) -> Iterator[bytes]:
         position, failures = start, 0
+        stopped = stopped or threading.Event()
         while True:
+            asked = position
             try:
                 with self._ask(position, stop) as response:
-                    self._check_response(response, position, must_be_part)
-                    skip = position if response.status_code == 200 else 0
-                    end = stop if stop is not None else self._known.bytes
-                    for piece in response.iter_content(PIECE):
-                        fresh = piece[skip:]
-                        skip = max(0, skip - len(piece))
-                        if end is not None:  # some servers send more than they were asked for
-                            fresh = fresh[: end - position]
-                        if fresh:
-                            position, failures = position + len(fresh), 0
-                            yield fresh
+                    part = self._find_part(response, position, stop, must_be_part)
+                    for piece in self._receive(response, part, position):
+                        if stopped.is_set():
+                            raise StoppedError
+                        position += len(piece)
+                        yield piece
+                end = self._known.bytes if stop is None else stop
                 if end is None or position == end:
                     return
                 raise requests.ConnectionError(f"it ended after {position:,} of {end:,} bytes")
             except CUT as error:
-                failures += 1
-                self._wait_or_give_up(failures, error)
-            except requests.RequestException as error:
+                failures = 1 if position - asked >= PROGRESS else failures + 1
+                self._wait_or_give_up(failures, error, stopped)
+            except (requests.RequestException, ValueError) as error:
+                kind = type(error).__name__  # its own words may hold a password
                 raise DownloadError(
-                    f"cannot ask for {self.url} ({error}): check the address"
-                ) from error
+                    f"cannot ask for {self.url} ({kind}): check the address, and the proxy where "
+                    "one is set"
+                ) from None
 
     def _ask(self, start: int, stop: int | None) -> requests.Response:
         """A response whose body is the file from `start` (status 206) or all of it (200)."""
         if not hasattr(self._sessions, "session"):
-            self._sessions.session = requests.Session()
+            self._sessions.session = BoundedSession()
             self._sessions.session.headers["User-Agent"] = f"smm-tutorial/{__version__}"
         headers = {"Accept-Encoding": "identity"}
         if start or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         timeout = (self.patience.connecting, self.patience.reading)
-        return self._sessions.session.get(self.url, headers=headers, timeout=timeout, stream=True)
-
-    def _check_response(self, response: requests.Response, start: int, must_be_part: bool) -> None:
-        status, headers = response.status_code, response.headers
-        answer = f"{status} {response.reason}"
-        marks = headers.get("ETag"), headers.get("Last-Modified")
-        if status in BUSY:
-            raise requests.ConnectionError(f"it answers {answer}", response=response)
-        if status == 416:
-            raise DownloadError(
-                f"{self.url} ends before byte {start:,}: it changed or was cut short on the server"
+        address = self._address
+        for _ in range(MOST_REDIRECTS + 1):
+            if not is_on_the_web(address):
+                leads = "" if address == self._address else f", to which {self.url} leads"
+                raise DownloadError(
+                    f"cannot ask for {show_address(address)}{leads}: "
+                    "check the address, which has to begin with https:// or http://"
+                )
+            response = self._sessions.session.get(
+                address, headers=headers, timeout=timeout, stream=True
             )
+            if response.status_code not in REDIRECTS or "Location" not in response.headers:
+                return response
+            response.close()
+            address = follow_redirect(address, response.headers["Location"])
+        raise DownloadError(
+            f"{self.url} leads from address to address, more than {MOST_REDIRECTS} times: "
+            "check the address on the data set's page, and pass the one you find there"
+        )
+
+    def _find_part(
+        self, response: requests.Response, start: int, stop: int | None, must_be_part: bool
+    ) -> Span:
+        """What of the file the answer's body is; raises where that is not what was asked for."""
+        status, headers = response.status_code, response.headers
+        marks = headers.get("ETag") or None, headers.get("Last-Modified") or None
+        if status in BUSY:
+            raise requests.ConnectionError(
+                f"it answers {status} {show_text(response.reason)}", response=response
+            )
+        if status == 416:
+            self._check_end(headers.get("Content-Range", ""), start, stop)
+            return start, start
         if status not in (200, 206):
             raise DownloadError(
-                f"{self.url} answers {answer}: check the address on the data set's page, "
-                "and pass the one you find there"
+                f"{self.url} answers {status} {show_text(response.reason)}: check the address on "
+                "the data set's page, and pass the one you find there"
+            )
+        coding = (headers.get("Transfer-Encoding") or "identity").lower()
+        if coding not in ("identity", "chunked"):
+            raise DownloadError(
+                f"{self.url} is sent in an unusual way (Transfer-Encoding: {show_text(coding)}): "
+                "fetch it whole with a browser or curl"
             )
         if status == 200:
-            length = headers.get("Content-Length")
-            self.expect(Version(int(length) if length is not None else None, *marks))
+            self.expect(Version(self._find_length(headers, coding), *marks))
             if must_be_part:
                 raise DownloadError(
                     f"{self.url} does not give parts of files: "
                     "fetch it whole with a browser or curl and unpack it"
                 )
-            return
-        part = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
-        if part is None or int(part[1]) != start:
+            return 0, self._known.bytes if stop is None else stop
+        told = headers.get("Content-Range", "")
+        part = parse_part(told)
+        if part is None or not part.start == start < part.stop:
             raise DownloadError(
-                f"{self.url} sent another part than asked for: try again later, or fetch it whole"
+                f"{self.url} sent another part than asked for (Content-Range: {show_text(told)}; "
+                f"asked from byte {start:,}): try again later, or fetch it whole"
             )
-        self.expect(Version(None if part[2] == "*" else int(part[2]), *marks))
+        self.expect(Version(part.length, *marks))
+        ends = part.stop, stop, self._known.bytes
+        return start, min(end for end in ends if end is not None)
 
-    def _wait_or_give_up(self, failures: int, error: requests.RequestException) -> None:
+    def _check_end(self, told: str, start: int, stop: int | None) -> None:
+        """Raises where the server has nothing from `start` on, unless the file ends there."""
+        if (length := parse_length_without_part(told)) is not None:
+            self.expect(Version(length, None, None))
+        known = self._known.bytes if self._known else None
+        # whoever has as much of a file that never tells its length has all of it
+        untold = self._known is not None and known is None and start > 0
+        if stop is not None or not (untold or known == start):
+            raise DownloadError(
+                f"{self.url} ends before byte {start:,}: it changed or was cut short on the server"
+            )
+
+    def _find_length(self, headers: Mapping[str, str], coding: str) -> int | None:
+        """The whole file's length, where the answer tells it."""
+        told = headers.get("Content-Length")
+        if told is None or coding == "chunked":
+            return None
+        if (length := parse_length(told)) is None:
+            raise DownloadError(
+                f"{self.url} tells no length that can be true (Content-Length: {show_text(told)}): "
+                "try again later, or fetch it whole with a browser or curl"
+            )
+        return length
+
+    def _receive(self, response: requests.Response, part: Span, position: int) -> Iterator[bytes]:
+        """The part's bytes from `position` on, as they are sent; what follows it is left unread.
+
+        A header Content-Encoding tells how the file is packed (.tar.gz), so nothing is unpacked.
+        """
+        coding = response.raw.headers.pop("Content-Encoding", None)  # urllib3 looks for it there
+        at, stop = part
+        while stop is None or at < stop:
+            count = PIECE if stop is None else min(PIECE, stop - at)
+            piece = response.raw.read(count)
+            if not piece:
+                return
+            if at == 0 and coding and is_packed_twice(piece):
+                raise DownloadError(
+                    f"{self.url} is packed once more by the server on its way "
+                    f"(Content-Encoding: {show_text(coding)}), although it was asked not to: fetch "
+                    "it whole with a browser, or with curl --compressed"
+                )
+            fresh = piece[max(0, position - at) :]
+            at += len(piece)
+            if fresh:
+                yield fresh
+            if stop is None and at > LONGEST_UNTOLD:
+                raise DownloadError(
+                    f"{self.url} does not tell its length and goes on after {at:,} bytes: "
+                    "check the address, or fetch it whole with a browser or curl"
+                )
+
+    def _wait_or_give_up(self, failures: int, error: Exception, stopped: threading.Event) -> None:
         if failures >= self.patience.tries:
             raise DownloadError(
-                f"gave up on {self.url} after {failures} tries ({error}): "
+                f"gave up on {self.url} after {failures} tries ({find_cause(error)}): "
                 "check the connection, or try again later; what has been fetched is kept"
-            )
+            ) from None
         wait = self.patience.first_wait * 2 ** (failures - 1)
-        if error.response is not None:
-            wait = max(wait, parse_retry_after(error.response.headers.get("Retry-After")))
-        time.sleep(min(wait, self.patience.longest_wait))
-
-
-def parse_retry_after(header: str | None) -> float:
-    """Seconds from now that the header Retry-After tells; 0 where it is absent or unreadable."""
-    try:
-        if header is None or header.isdecimal():
-            return float(header or 0)
-        return parsedate_to_datetime(header).timestamp() - time.time()
-    except ValueError:
-        return 0.0
+        if (response := getattr(error, "response", None)) is not None:
+            wait = max(wait, parse_retry_after(response.headers.get("Retry-After")))
+        pause(min(wait, self.patience.longest_wait), stopped)

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from PIL import Image
 from tqdm import tqdm
 
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
-from smm_tutorial.datasets.transfer.disk import write_file
+from smm_tutorial.datasets.transfer.addresses import show_address
+from smm_tutorial.datasets.transfer.disk import join_name, write_file
 from smm_tutorial.datasets.transfer.manifests import (
     UNPACKED_SUFFIX,
     Entry,
@@ -28,11 +32,23 @@ from smm_tutorial.datasets.transfer.manifests import (
     is_whole,
     read_manifest,
 )
+from smm_tutorial.datasets.transfer.names import (
+    ARCHIVES,
+    FileNames,
+    UntrustedError,
+    check_file_name,
+)
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, Remote
-from smm_tutorial.datasets.transfer.resumable_file import ResumableFile, delete_download
+from smm_tutorial.datasets.transfer.resumable_file import (
+    ResumableFile,
+    delete_download,
+    is_beginning,
+)
+from smm_tutorial.files import parse_json
 
-FOLDER = "archives"  # below the data set's folder
 PIXELS = (".png", ".map")
+LARGEST_FILE = 1 << 24  # bytes: the largest files of the data sets, lists of a split, have 1 MB
+LONGEST_HEADER = 1 << 15  # bytes: a name and the attributes of a file; usual are 512 to 2,048
 
 
 class _DamagedError(Exception):
@@ -40,6 +56,13 @@ class _DamagedError(Exception):
 
 
 DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, _DamagedError)
+
+
+class _Member(NamedTuple):
+    """A file in an archive, and how to read it before the next member is asked for."""
+
+    name: str
+    read: Callable[[], bytes]
 
 
 def unpack_tar(
@@ -64,48 +87,109 @@ def unpack_tar(
         Whether there were enough; False when the archive came to its end before.
 
     Raises:
-        DatasetError: the server fails, the disk is full (what is whole stays) or the archive is
-            damaged (its beginning is deleted, files that were whole stay).
+        DatasetError: the server fails, the disk is full (what is whole stays), or the archive is
+            damaged or gives a wanted member a name that leaves the folder (its beginning is
+            deleted, files that were whole stay).
     """
-    path = target / FOLDER / url.rsplit("/", 1)[-1]
-    done = path.with_name(path.name + UNPACKED_SUFFIX)
-    if done.is_file():
+    path = _archive_path(url, target)
+    done = path.name + UNPACKED_SUFFIX
+    if (path.parent / done).is_file():
+        delete_download(path)  # where that was interrupted
         return False
+    remote = Remote(url, patience)
     known = read_manifest(target)
+    names = FileNames(remote.url, known)
     added: dict[str, Entry] = {}
     with (
-        ResumableFile(Remote(url, patience), path) as packed,
+        ResumableFile(remote, path) as packed,
+        closing(_read_members(packed)) as members,
         tqdm(desc=path.name, delay=PROGRESS_AFTER, unit="file") as bar,
     ):
         try:
-            with (
-                gzip.GzipFile(fileobj=io.BufferedReader(packed, 1 << 20)) as unpacked,
-                tarfile.open(fileobj=unpacked, mode="r|") as archive,
-            ):
-                for member in archive:
-                    name = place(member.name.removeprefix("./")) if member.isfile() else None
-                    if name is None:
-                        continue
-                    if name not in known or not is_whole(target / name, known[name]):
-                        content = archive.extractfile(member).read()
-                        _check_content(name, content)
-                        write_file(target / name, content)
-                        known[name] = added[name] = entry_of(content)
-                    bar.update()
-                    if arrived(name):
-                        return True
-                while unpacked.read(1 << 20):
-                    pass  # to the end, where the checksum of the whole stands
+            for member in members:
+                name = place(member.name.removeprefix("./"))
+                if name is None:
+                    continue
+                names.check(name)
+                if name not in known or not is_whole(target / name, known[name]):
+                    content = member.read()
+                    _check_content(name, content)
+                    write_file(target, name, content)
+                    known[name] = added[name] = entry_of(content)
+                bar.update()
+                if arrived(name):
+                    return True
         except DAMAGE as error:
             packed.discard()
             raise DownloadError(
-                f"{url} arrived damaged ({error}): its beginning was deleted; fetch it again"
+                f"{remote.url} arrived damaged ({error}): its beginning was deleted; fetch it again"
             ) from error
+        except UntrustedError:
+            packed.discard()
+            raise
         finally:
             extend_manifest(target, added)
-    write_file(done, b"all of it\n")
+    write_file(path.parent, done, b"all of it\n")
     delete_download(path)
     return False
+
+
+def was_interrupted(url: str, target: Path) -> bool:
+    """Whether an archive was begun that has not been unpacked to its end."""
+    return is_beginning(_archive_path(url, target))
+
+
+def _archive_path(url: str, target: Path) -> Path:
+    """Where the beginning of an archive is kept."""
+    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    return join_name(target, f"{ARCHIVES}/{check_file_name(name, show_address(url))}")
+
+
+def _read_members(packed: ResumableFile) -> Iterator[_Member]:
+    """The plain files in a .tar.gz, in its order."""
+    with gzip.GzipFile(fileobj=io.BufferedReader(packed, 1 << 20)) as unpacked:
+        metered = _MeteredFile(unpacked, LONGEST_HEADER)
+        with tarfile.open(fileobj=metered, mode="r:") as archive:
+            while (info := archive.next()) is not None:
+                if info.isreg():
+                    yield _Member(info.name, partial(_read_content, archive, metered, info))
+                archive.members.clear()  # millions of them fit into a small archive
+                archive.pax_headers.clear()
+                metered.granted = LONGEST_HEADER
+        while unpacked.read(1 << 20):
+            pass  # to the end, where the checksum of the whole stands
+
+
+def _read_content(archive: tarfile.TarFile, metered: _MeteredFile, info: tarfile.TarInfo) -> bytes:
+    if not 0 <= info.size <= LARGEST_FILE:
+        raise _DamagedError(f"{info.name[:200]} claims {info.size:,} bytes")
+    metered.granted = LARGEST_FILE
+    return archive.extractfile(info).read()
+
+
+class _MeteredFile:
+    """An unpacked archive that is read forward, and no more at a time than was granted.
+
+    `tarfile` reads names and attributes into memory, however long the archive says that they are.
+    """
+
+    def __init__(self, file: gzip.GzipFile, granted: int) -> None:
+        self._file = file
+        self.granted = granted  # bytes
+
+    def read(self, count: int) -> bytes:
+        if not 0 <= count <= self.granted:
+            raise _DamagedError(f"it claims {count:,} bytes where a name or an attribute stands")
+        self.granted -= count
+        return self._file.read(count)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, position: int) -> int:
+        if position < self.tell():
+            raise _DamagedError("it claims a size below zero")
+        return self._file.seek(position)
 
 
 def _check_content(name: str, content: bytes) -> None:
@@ -115,6 +199,6 @@ def _check_content(name: str, content: bytes) -> None:
             with Image.open(io.BytesIO(content)) as image:
                 image.verify()
         elif name.endswith(".json"):
-            json.loads(content)
+            parse_json(content, name)
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         raise _DamagedError(f"{name}: {error}") from error

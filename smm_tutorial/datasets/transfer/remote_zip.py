@@ -1,7 +1,8 @@
 """Single members of a zip file on a server, without the rest of it.
 
 Python's `zipfile` reads, unpacks and checks; it sees the remote file through a window of bytes held
-in memory. Members that lie beside each other come with one request, a few requests at a time.
+in memory. Members that lie beside each other come with one request, a few requests at a time. What
+the directory of the file claims is bounded before anything is read because of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -20,22 +20,32 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
+from smm_tutorial.datasets.transfer.answers import show_text
 from smm_tutorial.datasets.transfer.disk import check_free_space, write_file
 from smm_tutorial.datasets.transfer.manifests import is_whole
+from smm_tutorial.datasets.transfer.names import FileNames
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Remote
+from smm_tutorial.datasets.transfer.workers import Work
 
 CONNECTIONS = 4  # at once: few enough to be no burden
 TOGETHER = 8_000_000  # bytes that one request fetches at most, unless a single member is larger
 TAIL = 1 << 18  # bytes at the end, fetched first: they hold the directory of a small zip file
 AHEAD = 2_000_000  # bytes that are fetched beyond what is read, for the next reads
+SMALL = 1 << 20  # bytes that any member may unpack to
+MOST_UNPACKED = 50  # bytes that one packed byte may become: COCO's annotations come from 5 to 1
 STREAMED = 1 << 16  # bytes of a piece of unpacked content
+LONGEST_DIRECTORY = 1 << 25  # bytes; CLEVR's and COCO's, of 100,000 files, have about 12 million
+LARGEST_MEMBER = 1 << 30  # bytes that are held in memory; COCO's annotations have 450 million
+LONGEST_FRAME = 30 + 2 * 65_535 + 24  # bytes around a member's content: header, name, extra, end
 ENCRYPTED = 1  # a bit of a member's flags
 FAULTS = (  # what `zipfile` raises on damaged content
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
     EOFError,
-    UnicodeDecodeError,
+    OSError,
+    OverflowError,
+    ValueError,
     NotImplementedError,
 )
 
@@ -55,7 +65,8 @@ class RemoteZip:
         remote: the file.
 
     Raises:
-        DownloadError: it cannot be reached, gives no parts, or is no zip file.
+        DownloadError: it cannot be reached, gives no parts, is no zip file or has a damaged
+            directory.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -63,56 +74,62 @@ class RemoteZip:
         self._window = _Window(remote)
         try:
             self._archive = zipfile.ZipFile(self._window)
+            self._stops = _find_stops(self._archive)
+            self._window.most = LARGEST_MEMBER
         except FAULTS as error:
             raise DownloadError(
-                f"{remote.url} is no whole zip file ({error}): check the address"
+                f"{remote.url} is no whole zip file ({show_text(str(error))}): check the address"
             ) from error
         self.members = {info.filename: info for info in self._archive.infolist()}
-        starts = sorted(info.header_offset for info in self.members.values())
-        self._stops = dict(pairwise([*starts, self._archive.start_dir]))  # of each member's bytes
 
     def save(self, folder: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
         """Fetches members into a folder, under the names given; those that are whole there stay.
 
         Raises:
-            DatasetError: as `fetch`, or the disk is full.
+            DatasetError: as `fetch`, the disk is full, or a name leaves the folder.
         """
+        names = FileNames(self.remote.url)
         missing = {
-            info.filename: folder / name
+            info.filename: name
             for name, info in members.items()
-            if not is_whole(folder / name, (info.file_size, info.CRC))
+            if not is_whole(folder / names.check(name), (info.file_size, info.CRC))
         }
         wanted = [self.members[name] for name in missing]
+        self._check_sizes(wanted)
         check_free_space(folder, sum(info.file_size for info in wanted))
-        self.fetch(wanted, lambda info, content: write_file(missing[info.filename], content))
+        self.fetch(
+            wanted, lambda info, content: write_file(folder, missing[info.filename], content)
+        )
 
     def fetch(
         self, members: Iterable[zipfile.ZipInfo], keep: Callable[[zipfile.ZipInfo, bytes], None]
     ) -> None:
         """Fetches members and hands each, checked, to `keep`, from several threads in any order.
 
+        The first error ends all of it, and so does Ctrl-C: at once, whatever the server does.
+
         Raises:
-            DownloadError: as `Remote.read`, or a member is damaged. What `keep` had received by
-                then stays with it.
+            DownloadError: as `Remote.read`, or a member is damaged or too large for memory. What
+                `keep` had received by then stays with it; it receives nothing more.
         """
+        members = list(members)
+        self._check_sizes(members)
         spans = self._find_spans(members)
         total = sum(span.stop - span.start for span in spans)
         bar = tqdm(total=total, unit="B", unit_scale=True, desc="fetching", delay=PROGRESS_AFTER)
 
         def fetch_span(span: Span) -> None:
-            self._window.hold(span.start, span.stop)
+            self._window.hold(span.start, span.stop, work.stopped)
             for info in span.members:
-                keep(info, b"".join(self._unpack(info, info.file_size + 1)))
-            bar.update(span.stop - span.start)
+                content = b"".join(self._unpack(info, info.file_size + 1))
+                with work.unless_stopped():
+                    keep(info, content)
+            with work.unless_stopped():
+                bar.update(span.stop - span.start)
 
-        with bar, ThreadPoolExecutor(CONNECTIONS) as pool:
-            try:
-                tasks = [pool.submit(fetch_span, span) for span in spans]
-                done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
-                for task in done:
-                    task.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        work = Work(spans, fetch_span, CONNECTIONS)
+        with bar:
+            work.finish()
 
     def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         """One member's content, unpacked piece by piece; its checksum is checked at its end.
@@ -122,11 +139,31 @@ class RemoteZip:
         """
         return self._unpack(info, STREAMED)
 
-    def _find_spans(self, members: Iterable[zipfile.ZipInfo]) -> list[Span]:
+    def _name(self, info: zipfile.ZipInfo) -> str:
+        """A member and its archive, for messages."""
+        return f"{show_text(info.filename)} in {self.remote.url}"
+
+    def _check_sizes(self, members: list[zipfile.ZipInfo]) -> None:
+        """Raises `DownloadError` for members that would fill the memory, or are made to."""
+        for info in members:
+            packed = self._stops[info.header_offset] - info.header_offset
+            if info.file_size > SMALL + MOST_UNPACKED * packed:
+                raise DownloadError(
+                    f"{self._name(info)} claims to unpack from {packed:,} to {info.file_size:,} "
+                    "bytes, which no file of a data set does: check the address"
+                )
+            if (size := max(info.file_size, info.compress_size)) > LARGEST_MEMBER:
+                raise DownloadError(
+                    f"{self._name(info)} claims {size:,} bytes, and {LARGEST_MEMBER:,} are held in "
+                    "memory at most: unpack it by hand"
+                )
+
+    def _find_spans(self, members: list[zipfile.ZipInfo]) -> list[Span]:
         """The members in the order in which they lie, neighbours together."""
         spans: list[Span] = []
         for info in sorted(members, key=lambda info: info.header_offset):
-            start, stop = info.header_offset, self._stops[info.header_offset]
+            start = info.header_offset
+            stop = min(self._stops[start], start + info.compress_size + LONGEST_FRAME)
             if spans and spans[-1].stop == start and stop - spans[-1].start <= TOGETHER:
                 spans[-1] = Span(spans[-1].start, stop, [*spans[-1].members, info])
             else:
@@ -138,18 +175,33 @@ class RemoteZip:
         usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not usual or info.flag_bits & ENCRYPTED:
             raise DownloadError(
-                f"{info.filename} in {self.remote.url} is encrypted or packed in an unusual way: "
-                "unpack it by hand"
+                f"{self._name(info)} is encrypted or packed in an unusual way: unpack it by hand"
             )
+        unpacked = 0
         try:
             with self._archive.open(info) as member:
                 while content := member.read(piece):
+                    unpacked += len(content)
                     yield content
+            if unpacked != info.file_size:
+                raise EOFError(f"{unpacked:,} bytes, {info.file_size:,} expected")
         except FAULTS as error:
             raise DownloadError(
-                f"{info.filename} in {self.remote.url} is damaged ({error}): fetch it again; "
+                f"{self._name(info)} is damaged ({show_text(str(error))}): fetch it again; "
                 "if it stays so, the archive on the server is damaged"
             ) from error
+
+
+def _find_stops(archive: zipfile.ZipFile) -> dict[int, int]:
+    """Where the bytes of each member end at the latest, by where they start.
+
+    Raises:
+        BadZipFile: a member starts before the file or in its directory.
+    """
+    starts = sorted(info.header_offset for info in archive.infolist())
+    if starts and not 0 <= starts[0] <= starts[-1] < archive.start_dir:
+        raise zipfile.BadZipFile("its directory names places that are not in it")
+    return dict(pairwise([*starts, archive.start_dir]))
 
 
 class _Held(threading.local):
@@ -157,6 +209,7 @@ class _Held(threading.local):
 
     start = 0
     content = b""
+    stopped: threading.Event | None = None  # ends this thread's reading
 
 
 class _Window:
@@ -172,13 +225,14 @@ class _Window:
             raise DownloadError(
                 f"{remote.url} does not tell its size: fetch it whole with a browser or curl"
             )
+        self.most = LONGEST_DIRECTORY  # bytes to read at once
         self._size, self._position, self._held = size, 0, _Held()
         self.hold(max(0, size - TAIL), size)
 
-    def hold(self, start: int, stop: int) -> None:
+    def hold(self, start: int, stop: int, stopped: threading.Event | None = None) -> None:
         """Fetches a part of the file, in place of the one that this thread held."""
-        self._held.content = self._remote.read(start, stop)
-        self._held.start = start
+        self._held.content = self._remote.read(start, stop, stopped)
+        self._held.start, self._held.stopped = start, stopped
 
     def seekable(self) -> bool:
         return True
@@ -198,8 +252,10 @@ class _Window:
         stop = self._size if count < 0 else min(start + count, self._size)
         if start >= stop:
             return b""
+        if stop - start > self.most:
+            raise zipfile.BadZipFile(f"{stop - start:,} bytes to read, {self.most:,} at most")
         held = self._held
         if start < held.start or stop > held.start + len(held.content):
-            self.hold(start, max(stop, min(start + AHEAD, self._size)))  # reads ahead
+            self.hold(start, max(stop, min(start + AHEAD, self._size)), held.stopped)
         self._position = stop
         return held.content[start - held.start : stop - held.start]

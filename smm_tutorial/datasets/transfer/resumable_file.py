@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.datasets.transfer.answers import Version, show_text
 from smm_tutorial.datasets.transfer.disk import write_error, write_file
-from smm_tutorial.datasets.transfer.remote_file import PIECE, ChangedError, Remote, Version
+from smm_tutorial.datasets.transfer.remote_file import PIECE, ChangedError, Remote
+
+LONGEST_NOTE = 1 << 20  # bytes: a note has some hundreds
 
 
 def note_path(path: Path) -> Path:
@@ -33,6 +36,32 @@ def delete_download(path: Path) -> None:
     note_path(path).unlink(missing_ok=True)
 
 
+def read_note(path: Path) -> Version | None:
+    """Which version of a remote file `path` is the beginning of; None where nothing was begun.
+
+    Raises:
+        DatasetError: the note is damaged.
+    """
+    if not is_beginning(path):
+        return None
+    note = note_path(path)
+    try:
+        with note.open(encoding="utf-8-sig") as file:
+            content = json.loads(file.read(LONGEST_NOTE))
+        version = Version(*(content[field] for field in Version._fields))
+        if not (version.bytes is None or type(version.bytes) is int and version.bytes >= 0):
+            raise ValueError(f"bytes is {version.bytes!r:.40}")
+        for mark in version[1:]:
+            if not (mark is None or isinstance(mark, str)):
+                raise ValueError(f"{mark!r:.40} is no text")
+        return version
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DatasetError(
+            f"{note} is damaged ({type(error).__name__}: {show_text(str(error))}): delete it and "
+            f"{path} and fetch again"
+        ) from error
+
+
 class ResumableFile(io.RawIOBase):
     """A remote file to read from its beginning; what is read is kept, and read from disk next time.
 
@@ -42,7 +71,7 @@ class ResumableFile(io.RawIOBase):
 
     Raises (while reading):
         DownloadError: as `Remote.stream`; also when the remote file is not the one that was begun.
-        DatasetError: the disk is full.
+        DatasetError: the disk is full, or what lies there is damaged or changes meanwhile.
     """
 
     def __init__(self, remote: Remote, path: Path) -> None:
@@ -74,45 +103,73 @@ class ResumableFile(io.RawIOBase):
 
     def _read_pieces(self) -> Iterator[bytes]:
         """First what lies on disk, then the rest from the server."""
-        position = 0
-        if self.path.is_file():
-            with self.path.open("rb") as kept:
-                while piece := kept.read(PIECE):
-                    yield piece
-                position = kept.tell()
-        begun = self._read_note()
+        begun = read_note(self.path)
+        position = self._find_size()
+        if begun is not None and begun.bytes is not None and position > begun.bytes:
+            raise DatasetError(
+                f"{self.path} has {position:,} bytes, more than the {begun.bytes:,} of the file "
+                f"that {note_path(self.path).name} tells of: delete both and fetch again"
+            )
+        if position:
+            yield from self._read_kept()
         if position and (begun is None or begun.bytes == position):
             return
         try:
-            if begun is None:
-                note = {"url": self.remote.url, **self.remote.version()._asdict()}
-                write_file(note_path(self.path), (json.dumps(note, indent=2) + "\n").encode())
-            else:
+            if position:
                 self.remote.expect(begun)
-            with self.path.open("ab", buffering=0) as growing:
-                for piece in self.remote.stream(position):
-                    self._append(growing, memoryview(piece))
-                    yield piece
+            else:
+                self._write_note(self.remote.version())
+            yield from self._fetch_rest(position)
         except ChangedError as error:
             both = f"{self.path} and {note_path(self.path).name}"
             raise ChangedError(f"{error}: delete {both} first") from error
 
-    def _read_note(self) -> Version | None:
-        """Which version the bytes on disk belong to; None where nothing was begun."""
-        if not is_beginning(self.path):
-            return None
-        note = note_path(self.path)
-        try:
-            content = json.loads(note.read_text(encoding="utf-8"))
-            return Version(*(content[field] for field in Version._fields))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DatasetError(
-                f"{note} is damaged ({error}): delete it and {self.path} and fetch again"
-            ) from error
+    def _find_size(self) -> int:
+        """How many bytes lie on disk."""
+        return self.path.stat().st_size if self.path.is_file() else 0
 
-    def _append(self, growing: io.RawIOBase, piece: memoryview) -> None:
+    def _read_kept(self) -> Iterator[bytes]:
+        """What lies on disk."""
+        try:
+            with self.path.open("rb") as kept:
+                while piece := kept.read(PIECE):
+                    yield piece
+        except OSError as error:
+            raise DatasetError(f"cannot read {self.path} ({error.strerror}): check it") from error
+
+    def _fetch_rest(self, position: int) -> Iterator[bytes]:
+        """What comes after `position`, and is on disk before it is handed on."""
+        try:
+            growing = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise write_error(error, self.path) from error
+        with growing:
+            for piece in self.remote.stream(position):
+                self._append(growing, memoryview(piece), position)
+                position += len(piece)
+                yield piece
+        version = self.remote.version()
+        if version.bytes is None:  # at its end the length is known: it is whole from now on
+            self._write_note(version._replace(bytes=position))
+
+    def _append(self, growing: io.FileIO, piece: memoryview, position: int) -> None:
+        """Writes a piece where `position` bytes were written before.
+
+        Raises:
+            DatasetError: the disk is full, or something else deletes or writes the file.
+        """
+        if self._find_size() != position or not is_beginning(self.path):
+            raise DatasetError(
+                f"{self.path} or its note was written or deleted by something else meanwhile: "
+                f"delete it and {note_path(self.path).name}, and fetch again"
+            )
         try:
             while piece:
                 piece = piece[growing.write(piece) :]
         except OSError as error:
             raise write_error(error, self.path) from error
+
+    def _write_note(self, version: Version) -> None:
+        note = {"url": self.remote.url, **version._asdict()}
+        content = (json.dumps(note, indent=2) + "\n").encode()
+        write_file(self.path.parent, note_path(self.path).name, content)

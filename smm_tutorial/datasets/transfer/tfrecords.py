@@ -17,7 +17,7 @@ import numpy as np
 
 LENGTH = struct.Struct("<Q")
 CHECKSUM = struct.Struct("<I")
-LONGEST_RECORD = 1 << 28  # bytes: a length beyond this is damage, not data
+LONGEST_RECORD = 1 << 22  # bytes: an example of CLEVR (with masks) has 1.1 million
 MASK_DELTA = 0xA282EAD8  # added to the rotated checksum (TFRecord format)
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 Feature = list[bytes] | np.ndarray
@@ -43,12 +43,20 @@ def read_records(file: BinaryIO) -> Iterator[bytes]:
             raise RecordError(f"the length of record {index} fails its checksum")
         (length,) = LENGTH.unpack(head)
         if length > LONGEST_RECORD:
-            raise RecordError(f"record {index} claims {length:,} bytes")
+            raise RecordError(
+                f"record {index} claims {length:,} bytes, at most {LONGEST_RECORD:,} are read"
+            )
         content = _read_exactly(file, length, index)
         if _read_exactly(file, CHECKSUM.size, index) != _checksum(content):
             raise RecordError(f"record {index} fails its checksum")
         yield content
         index += 1
+
+
+def begins_with_record(content: bytes) -> bool:
+    """Whether an (unpacked) TFRecord file may begin so: the first length fits its checksum."""
+    head, checksum = content[: LENGTH.size], content[LENGTH.size :][: CHECKSUM.size]
+    return len(head) == LENGTH.size and checksum == _checksum(head)
 
 
 def frame_record(content: bytes) -> bytes:
@@ -91,7 +99,9 @@ def _parse_features(content: memoryview) -> dict[str, Feature]:
     for number, part in _read_fields(content):
         for _, entry in _read_fields(part) if number == 1 else ():
             fields = dict(_read_fields(entry))
-            features[bytes(fields[1]).decode()] = _parse_feature(fields.get(2, memoryview(b"")))
+            features[_read_text(fields[1]).decode()] = _parse_feature(
+                fields.get(2, memoryview(b""))
+            )
     return features
 
 
@@ -99,9 +109,9 @@ def _parse_feature(content: memoryview) -> Feature:
     """A feature is a bytes_list (field 1), float_list (2) or int64_list (3) of values (field 1)."""
     for kind, values in _read_fields(content):
         if kind == 1:
-            return [bytes(value) for _, value in _read_fields(values)]
+            return [_read_text(value) for _, value in _read_fields(values)]
         if kind == 2:  # packed, or one field a value
-            packed = b"".join(bytes(value) for _, value in _read_fields(values))
+            packed = b"".join(_read_text(value) for _, value in _read_fields(values))
             return np.frombuffer(packed, "<f4")
         if kind == 3:
             return np.array(
@@ -109,6 +119,12 @@ def _parse_feature(content: memoryview) -> Feature:
                 np.int64,
             )
     return []
+
+
+def _read_text(value: memoryview | int) -> bytes:
+    if isinstance(value, int):  # of which `bytes` would make so many zeros
+        raise ValueError(f"the number {value} stands where bytes should")
+    return bytes(value)
 
 
 def _read_integers(value: memoryview | int) -> list[int]:
@@ -120,7 +136,7 @@ def _read_integers(value: memoryview | int) -> list[int]:
         while position < len(value):
             number, position = _read_varint(value, position)
             numbers.append(number)
-    return [number - (1 << 64) if number >> 63 else number for number in numbers]
+    return [(number + (1 << 63)) % (1 << 64) - (1 << 63) for number in numbers]
 
 
 def _read_fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:

@@ -1,5 +1,6 @@
 """`smm-tutorial data`, each action on real files from a server of the tests' own."""
 
+import gzip
 import hashlib
 import json
 
@@ -96,6 +97,77 @@ def test_a_beginning_of_records_is_checked_and_deleted_when_damaged(server, down
     assert "tfrecords is damaged" in capsys.readouterr().err
     assert run("verify", "--delete") == 1 and not list(path.parent.glob("clevr*"))
     assert run(*arguments) == 0 and run("verify") == 0
+
+
+def unpacked_records(count=4):
+    """The examples that the server has, as gunzip leaves them."""
+    return gzip.decompress(packed_records([tf_example(masked_scene(i)) for i in range(count)]))
+
+
+def test_an_unpacked_file_of_ones_own_is_read_and_stays(downloads, capsys):
+    path = downloads / "clevr_with_masks" / "clevr_with_masks_train.tfrecords"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(unpacked_records())
+    assert len(datasets.load("clevr-with-masks", size=16)) == 4
+    assert run("verify", "--delete") == 0
+    assert "clevr-with-masks: 4 examples" in capsys.readouterr().out
+    assert run("download", "clevr-with-masks", "--count", "4", "--url", "http://127.0.0.1:1/x") == 0
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("noted", [True, False], ids=["with a note", "without a note"])
+def test_only_a_file_that_a_download_wrote_is_deleted_when_damaged(
+    server, downloads, capsys, packed, noted
+):
+    arguments = ["download", "clevr-with-masks", "--count", "4", "--url", server.url("records")]
+    assert run(*arguments) == 0
+    path = downloads / "clevr_with_masks" / "clevr_with_masks_train.tfrecords"
+    note = path.with_name(path.name + ".source.json")
+    if not packed:
+        path.write_bytes(unpacked_records())  # in place, and the note was left beside it
+    if not noted:
+        note.unlink()
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 255
+    path.write_bytes(content)
+    kept = path.read_bytes()
+    assert run("verify", "--delete") == 1
+    said = capsys.readouterr().err
+    assert "is damaged" in said
+    if packed and noted:
+        assert not path.exists() and not note.exists() and "; deleted" in said
+    else:
+        assert path.read_bytes() == kept and note.exists() == noted
+        assert "no download wrote it as it is, so it stays" in said
+
+
+def test_a_download_does_not_go_on_with_a_file_that_was_unpacked(server, downloads, capsys):
+    arguments = ["download", "clevr-with-masks", "--url", server.url("records"), "--count"]
+    assert run(*arguments, "1") == 0
+    path = downloads / "clevr_with_masks" / "clevr_with_masks_train.tfrecords"
+    path.write_bytes(unpacked_records(1))
+    assert run(*arguments, "4") == 1
+    assert "was unpacked" in capsys.readouterr().err and path.read_bytes() == unpacked_records(1)
+
+
+def test_verify_deletes_nothing_outside_whatever_manifests_say(downloads, tmp_path, capsys):
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("three years")
+    for folder, name in (("coco", "../../thesis.txt"), ("shapestacks", str(thesis))):
+        (downloads / folder).mkdir(parents=True)
+        (downloads / folder / "manifest.json").write_text(json.dumps({"files": {name: [1, 1]}}))
+    (downloads / "clevrtex_camo").mkdir()
+    (downloads / "clevrtex_camo" / "manifest.json").write_text("{")
+    (downloads / "clevrtex_outd").mkdir()
+    (downloads / "clevrtex_outd" / "link").symlink_to(tmp_path)
+    entries = {"files": {"link/thesis.txt": [1, 1]}}
+    (downloads / "clevrtex_outd" / "manifest.json").write_text(json.dumps(entries))
+    assert run("verify", "--delete") == 1
+    said = capsys.readouterr().err  # of every fault, not of the first alone
+    for folder in ("coco", "shapestacks"):
+        assert f"{folder}/manifest.json is not to be trusted" in said
+    assert "clevrtex_camo/manifest.json is damaged" in said and "a link in" in said
+    assert thesis.read_text() == "three years"
 
 
 def test_a_file_out_of_an_unpacked_archive_is_fetched_again(downloads, monkeypatch):

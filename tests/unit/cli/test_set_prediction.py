@@ -6,11 +6,10 @@ import pytest
 
 from smm_tutorial import checkpoints, cli, discovery, results, set_prediction
 from smm_tutorial.set_prediction.recipe import SIZES
-from smm_tutorial.set_prediction.runs import SetPredictionRun
 from tests.toys import toy_sets as made_up_sets
 
 TRAIN = ["train", "set-prediction", "--profile", "ci", "--steps", "3"]
-NAME = "set-prediction-mixture-clevr6-whole-ci-seed0"
+NAME = "set-prediction-mixture-clevr6-whole-ci-steps3-seed0"
 
 
 def test_train_evaluate_and_report(toy_sets, capsys):
@@ -53,11 +52,8 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     ],
 )
 def test_what_makes_no_sense_for_sets_is_refused(toy_sets, capsys, arguments, message):
-    model = set_prediction.build_model(SetPredictionRun(profile="ci").config, seed=0)
-    record = {"name": "sets", "model": "SetPredictor", "config": asdict(model.config)}
-    record["data"] = "clevr6-whole"
-    checkpoints.write(toy_sets / "checkpoints" / "sets.safetensors", model.state_dict(), record)
-    assert cli.main(["evaluate", "sets", *arguments]) == 1
+    assert cli.main(TRAIN) == 0
+    assert cli.main(["evaluate", NAME, *arguments]) == 1
     assert message in capsys.readouterr().err
 
 
@@ -69,4 +65,4 @@ def test_a_model_of_masks_predicts_no_sets(toy_sets):
         checkpoints.CheckpointError,
         match="is a ObjectDiscovery, but only a SetPredictor predicts sets",
     ):
-        set_prediction.evaluated_record("masks", "clevr6-whole", None, 0, "")
+        set_prediction.score_by_name("masks", "clevr6-whole", None, 0, "")

@@ -10,6 +10,8 @@ from hypothesis.extra.numpy import arrays
 from smm_tutorial.clustering import KMeans, k_means_plus_plus
 from tests.unit.clustering.examples import K, fit_sklearn, overlapping_points, seeds
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 
 def assert_equals_sklearns_k_means(points, init, max_iter=300):
     theirs = fit_sklearn(

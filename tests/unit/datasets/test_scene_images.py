@@ -17,7 +17,12 @@ from smm_tutorial.datasets.cropping import (
     crop_box,
     window_of_box,
 )
-from smm_tutorial.datasets.scene_images import SceneImages, choose_scenes, join_scenes
+from smm_tutorial.datasets.scene_images import (
+    SceneImages,
+    choose_scenes,
+    join_scenes,
+    labels_as_bytes,
+)
 
 
 @pytest.fixture
@@ -89,6 +94,32 @@ def test_parts_that_disagree_are_refused(data):
         SceneImages(data.images, data.filenames, "n", "s", "l", masks=data.masks[:, :, 1:])
     with pytest.raises(ValueError, match="records must be as many as the images, 5, got 4"):
         SceneImages(data.images, data.filenames, "n", "s", "l", records=data.records[:4])
+
+
+def test_images_and_masks_of_other_types_are_told_the_way_to_bytes(data):
+    def refusal(**changes):
+        with pytest.raises(ValueError, match="must be uint8") as caught:
+            replace(data, **changes)
+        return str(caught.value)
+
+    floats = data.images.float()
+    assert "from 0 to 255" in refusal(images=floats) and "images.byte()" in refusal(images=floats)
+    assert "from nan to nan" in refusal(images=floats.fill_(torch.nan))
+    assert "from -1 to 1" in refusal(images=torch.linspace(-1, 1, 360).view(5, 3, 4, 6))
+    assert "from 0 to 300" in refusal(masks=data.masks.int() * 150)
+    assert "from 0 to 2" in refusal(masks=data.masks.to(torch.uint16))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.uint16, np.int64, ">u2"])
+def test_labels_of_every_type_become_bytes(dtype):
+    labels = labels_as_bytes(np.array([[0, 1], [1, 0]], dtype=dtype))
+    assert labels.dtype == np.uint8 and labels.tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("label", [-1, 256, 257, 65_535, 2**40])
+def test_a_label_beyond_a_byte_is_refused_and_not_wrapped(label):
+    with pytest.raises(ValueError, match=f"label {label}, but a mask holds labels from 0 to 255"):
+        labels_as_bytes(np.array([[0, label]]))
 
 
 def test_scenes_are_chosen_by_objects_first_and_then_limited():

@@ -2,17 +2,21 @@
 messages.
 """
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, fields, replace
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from smm_tutorial.discovery.loss import reconstruction_loss
 from smm_tutorial.discovery.model import DiscoveryConfig, DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.networks.decoders import BroadcastDecoder, PixelDecoder
 from smm_tutorial.networks.encoders import ConvEncoder
 from smm_tutorial.networks.positions import fourier_grid, position_grid
 from smm_tutorial.slots.base import SlotOutput
+from tests.wrong_types import KINDS, NO_SIZES, no_float32
 
 CONFIGS = [
     DiscoveryConfig(
@@ -101,13 +105,13 @@ def test_images_of_a_wrong_size_are_refused_with_the_fix():
 
 def test_unknown_parts_are_refused():
     with pytest.raises(
-        ValueError, match=r"slots must be one of \['attention', 'mixture'\].*got 'k-means'"
+        ValueError, match="slots must be one of 'attention', 'mixture', got 'k-means'"
     ):
         ObjectDiscovery(DiscoveryConfig(slots="k-means"))
 
-    with pytest.raises(ValueError, match="mask_prior must be 'share' or 'none', got 'area'"):
+    with pytest.raises(ValueError, match="mask_prior must be one of 'share', 'none', got 'area'"):
         ObjectDiscovery(DiscoveryConfig(mask_prior="area"))
-    with pytest.raises(ValueError, match="pixel_scale must be above 0, got 0"):
+    with pytest.raises(ValueError, match="pixel_scale must be a number above 0, got 0"):
         ObjectDiscovery(DiscoveryConfig(pixel_scale=0))
 
 
@@ -144,7 +148,7 @@ def test_encoder_sees_color_as_much_as_position_before_training_unless_pixels_ar
 
 def test_the_encoder_of_a_model_has_its_contrast():
     assert ObjectDiscovery(DiscoveryConfig(contrast=0.5)).encoder.contrast == 0.5
-    with pytest.raises(ValueError, match="contrast must be above 0, got 0"):
+    with pytest.raises(ValueError, match="contrast must be a number above 0, got 0"):
         ConvEncoder(32, 8, contrast=0)
 
 
@@ -163,3 +167,42 @@ def test_decoders_treat_every_slot_alike(decoder):
     decode, slots = decoder(8, 16, 8), torch.randn(5, 8)
     assert_close(decode(slots)[3], decode(slots[3:4])[0])
     assert decode(slots).shape == (5, 4, 16, 16)
+
+
+@pytest.mark.parametrize("value", NO_SIZES, ids=repr)
+def test_what_is_no_size_is_refused_by_its_name(value):
+    sizes = [field.name for field in fields(DiscoveryConfig) if field.type is int]
+    assert len(sizes) == 8
+    for name in sizes:
+        with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1, got "):
+            DiscoveryConfig(**{name: value})
+
+
+def test_a_config_of_numpys_numbers_is_that_of_pythons_in_a_record_too():
+    plain = DiscoveryConfig(num_slots=3, contrast=2.0, slot_options={"mlp_dim": 8})
+    config = DiscoveryConfig(
+        num_slots=np.int64(3), contrast=np.float32(2), slot_options={"mlp_dim": np.int64(8)}
+    )
+    assert config == plain
+    assert json.loads(json.dumps(asdict(config))) == asdict(plain)
+    with pytest.raises(ValueError, match="slot_options must be options by name, got 8"):
+        DiscoveryConfig(slot_options=8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_of_another_type_are_refused(kind):
+    images, message = no_float32(2, 3, 16, 16)[kind]
+    with pytest.raises(ValueError, match="^images must .*" + message.format(name="images")):
+        ObjectDiscovery(CONFIGS[0])(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_model_of_another_type_paints_in_float32_at_least_and_learns(config, dtype):
+    model = ObjectDiscovery(config).to(dtype)
+    images = torch.rand(2, 3, config.image_size, config.image_size).to(dtype)
+    output = model(images)
+    wider = torch.float64 if dtype == torch.float64 else torch.float32
+    assert output.reconstructions.dtype == output.log_masks.dtype == wider
+    reconstruction_loss(output, images)["loss"].backward()
+    assert model.encoder.embed_positions.weight.grad.isfinite().all()

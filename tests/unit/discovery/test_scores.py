@@ -59,7 +59,7 @@ def test_of_several_starts_each_image_keeps_the_one_that_explains_its_pixels_bes
     found = discovery.segment(model, data, seed=3, masks="decoder", starts=3)
     assert torch.equal(found, torch.stack(expected))
     assert discovery.evaluate(model, data, starts=2)["starts"] == 2
-    with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="starts must be a whole number of at least 1, got 0"):
         discovery.segment(model, data, starts=0)
 
 
@@ -170,6 +170,16 @@ def test_scores_by_the_size_of_objects():
 def test_a_mixture_on_raw_pixels_finds_plain_squares():
     data = toy_scenes(count=4, size=16)
     assert discovery.score(data, discovery.segment_pixels(data, num_clusters=3))["mbo"] > 0.7
+
+
+def test_a_mixture_on_raw_pixels_has_its_iterations_and_does_not_warn():
+    # Rings of grey: here EM needs more than 50 iterations.
+    y, x = torch.meshgrid(torch.arange(-12.0, 12), torch.arange(-12.0, 12), indexing="ij")
+    rings = (14 * torch.hypot(x, y)).to(torch.uint8).expand(1, 3, 24, 24)
+    data = SceneImages(rings, ["0.png"], "rings", "test", "CC0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert discovery.segment_pixels(data, num_clusters=8).shape == (1, 24, 24)
 
 
 def test_masks_are_needed_to_score():

@@ -122,6 +122,41 @@ def test_large_labels_are_not_taken_for_the_background(metric):
 
 
 @every_metric
+def test_labels_of_its_own_in_every_image_need_no_table_of_all_labels(metric):
+    image = torch.arange(2_000)[:, None, None]
+    numbers = torch.arange(12).view(3, 4) % 5
+    of_its_own = metric(image * 5 + numbers + 1, 10**12 + image * 5 + numbers)
+    assert torch.equal(of_its_own, metric(numbers[None] + 1, numbers[None]).expand(2_000))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "int64", "uint64"])
+def test_a_label_may_be_as_large_as_its_type_allows(dtype):
+    largest = min(np.iinfo(dtype).max, 2**63 - 1)
+    true = np.array([[[0, 0, 1, largest]]], dtype=dtype)
+    assert count_table(true, true).tolist() == np.diag([2.0, 1, 1])[None].tolist()
+
+
+def test_more_labels_than_a_table_can_hold_are_refused_before_memory_is_asked_for():
+    own_label = torch.arange(256 * 256).view(1, 256, 256)
+    with pytest.raises(
+        ValueError, match="65,536 true and 65,536 predicted labels would take 34 GB"
+    ):
+        adjusted_rand_index(own_label, own_label)
+    assert adjusted_rand_index(own_label % 5, own_label).item() == 0
+    marked = torch.full((2**11 + 1, 1, 1), 255)
+    with pytest.raises(ValueError, match="of 2049 images, 256 true .*fewer images at once"):
+        count_table(marked, marked)
+
+
+def test_masked_labels_are_refused():
+    labels = np.zeros((1, 2, 2), dtype=int)
+    masked = np.ma.array(labels, mask=[[[0, 1], [0, 0]]])
+    with pytest.raises(ValueError, match=r"predicted has masked pixels.*predicted\.filled\(0\)"):
+        count_table(labels, masked)
+    assert count_table(labels, np.ma.array(labels)).tolist() == [[[4]]]
+
+
+@every_metric
 @settings(deadline=None, max_examples=12)
 @given(maps=label_maps())
 def test_a_batch_scores_as_its_images(metric, maps):
@@ -202,6 +237,8 @@ def test_wrong_maps_are_refused_with_the_way_out(metric):
         metric(labels, torch.rand(2, 4, 4))
     with pytest.raises(ValueError, match=r"true must not hold negative labels, got -1"):
         metric(labels - 1, labels)
+    with pytest.raises(ValueError, match=r"true must hold labels below 2\*\*63, got 9223372036"):
+        metric(np.full((1, 2, 2), 2**63, dtype=np.uint64), labels)
     with pytest.raises(
         ValueError, match=r"true must be a map \(batch, height, width\).*\(4, 4\).*labels\[None\]"
     ):

@@ -4,8 +4,10 @@ from dataclasses import asdict
 
 import pytest
 
-from smm_tutorial import cli, discovery, report, results
+from smm_tutorial import cli, discovery, paths, report, results
 from smm_tutorial.discovery.tables import NO_COMPARISON
+from smm_tutorial.files import lock_folder
+from smm_tutorial.results import records
 from smm_tutorial.results.comparisons import Spread
 from smm_tutorial.results.tables import shift_table
 
@@ -19,7 +21,7 @@ def scores_of(value, set_name=TEST):
         "selection": "all",
         "fg_ari": value,
         "mbo": value - 0.2,
-        "miou": value - 0.25,
+        "miou": max(value - 0.25, 0.0),
         "ari": value - 0.1,
         "background_iou": 0.9,
         "split": 0.05,
@@ -28,11 +30,11 @@ def scores_of(value, set_name=TEST):
         "segments": 5.0,
         "images": 320,
         "by_objects": {
-            "3": {"fg_ari": value + 0.01, "mbo": value - 0.1},
-            "4": {"fg_ari": value - 0.01, "mbo": value - 0.3},
+            "3": {"fg_ari": value + 0.01, "mbo": max(value - 0.1, 0.0)},
+            "4": {"fg_ari": value - 0.01, "mbo": max(value - 0.3, 0.0)},
         },
         "by_size": {
-            "below 1.25 %": {"objects": 9, "overlap": value - 0.4},
+            "below 1.25 %": {"objects": 9, "overlap": max(value - 0.4, 0.0)},
             "5 % and more": {"objects": 5, "overlap": value},
         },
     }
@@ -55,7 +57,10 @@ def record_of(slots, seed, value, *, validation=None, minutes=10.0, profile="ci"
         "step": run.training.steps,
         "minutes": minutes,
         "scores": [scores_of(value)] + [scores_of(other, name) for name, other in scores.items()],
-        "validation": [{"fg_ari": 0.99}, {"fg_ari": value if validation is None else validation}],
+        "validation": [
+            {"fg_ari": 0.99, "mbo": 0.5},
+            {"fg_ari": value if validation is None else validation, "mbo": 0.5},
+        ],
         "provenance": {"revision": "0123456789ab", "hardware": {"cpus": 2, "gpu": None}},
     }
 
@@ -184,7 +189,7 @@ def test_contestants_may_have_learning_rates_of_their_own_but_seeds_of_one_may_n
 def test_the_table_has_a_line_for_each_slot_module(keep):
     records = records_of(mixture=[0.8, 0.9], attention=[0.7, 0.8, 0.9], mixture_reduced=[0.6])
     # seed 0 is chosen, though seed 1 tests better
-    records[0] |= {"minutes": 20.0, "validation": [{"fg_ari": 0.95}]}
+    records[0] |= {"minutes": 20.0, "validation": [{"fg_ari": 0.95, "mbo": 0.5}]}
     keep(records)
     head, _, *rows = cells(discovery.comparison_table())
     assert [row[0] for row in rows] == ["Slot Attention", "SMM, slots reduced", "SMM"]
@@ -252,6 +257,20 @@ def test_the_readme_takes_the_tables_between_its_comments(keep):
         ValueError, match="lost the two comments that mark the place of the comparison table"
     ):
         report.fill_readme(others)
+
+
+def test_the_readme_waits_for_others_that_keep_results(keep, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr(records, "LOCK_PATIENCE", 0.0)
+    with lock_folder(tmp_path / "results", "keeping results in"):
+        assert cli.main(["report", "comparison", "--keep"]) == 1
+    assert "another process is keeping results in" in capsys.readouterr().err
+
+
+def test_without_a_checkout_there_is_no_readme_to_keep(keep, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "repository_root", lambda: None)
+    assert cli.main(["report", "comparison", "--keep"]) == 1
+    assert "only a checkout of the course has a README" in capsys.readouterr().err
 
 
 def test_the_whole_report_from_the_command_line(keep, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smm_tutorial.scenes import PAPER_CROP, random_scene, read_records
+from smm_tutorial.scenes import PAPER_CROP, Scene, SceneObject, random_scene, read_records
 from smm_tutorial.scenes.camera import (
     CAMERA_JITTER,
     CAMERA_POSITION,
@@ -156,17 +156,64 @@ def test_pixel_coords_are_written_as_blender_wrote_them():
 
 @pytest.mark.parametrize(
     "window",
-    [(29, 64, 221, 256), (0.5, 0, 0.5, 1), (0, 0.9, 1, 0.1), (-0.1, 0, 1, 1), (0.0, 0.0, 1.0)],
+    [
+        *((29, 64, 221, 256), (0.5, 0, 0.5, 1), (0, 0.9, 1, 0.1), (-0.1, 0, 1, 1)),
+        *((0.0, 0.0, 1.0), (0, 0, float("nan"), 1), (0, 0, 1, "1"), "0011", 1, {}),
+    ],
 )
 def test_an_impossible_window_is_refused(window):
-    with pytest.raises(ValueError, match="fractions of the full frame"):
+    with pytest.raises(ValueError, match="window .* fractions of the full frame"):
         Frame.of_image(64, 64, window)
 
 
-@pytest.mark.parametrize(("height", "width"), [(0, 64), (64, -1)])
-def test_an_impossible_size_is_refused(height, width):
-    with pytest.raises(ValueError, match=f"height={height}, width={width}"):
+@pytest.mark.parametrize(
+    ("height", "width", "name"),
+    [(0, 64, "height"), (64, -1, "width"), (64.0, 64, "height"), (64, "64", "width")]
+    + [(True, 64, "height"), (64, None, "width"), (10**9, 64, "height")],
+)
+def test_an_impossible_size_is_refused(height, width, name):
+    with pytest.raises(ValueError, match=f"^{name} must be a whole number from 1 to"):
         Frame.of_image(height, width)
+
+
+ABOVE = (0.0, 0.0, 9.0)
+
+
+@pytest.mark.parametrize("position", [ABOVE, (0.0, 0.0, -9.0), (1e-200, 0.0, 1e5), (0, 0, 1e-2)])
+def test_a_camera_straight_above_or_below_sees_what_one_beside_it_sees(position):
+    position = np.array(position, dtype=float)
+    beside = position + 1e-6 * np.array([CAMERA_POSITION[0], CAMERA_POSITION[1], 0.0])
+    axes = camera_axes(position)
+    np.testing.assert_allclose(axes, camera_axes(beside), atol=1e-2)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-12)
+    assert np.linalg.det(axes) > 0
+
+
+def test_a_camera_is_recovered_from_pictures_taken_straight_above():
+    points = np.array([[1.0, 2.0, 0.7], [-2.0, 1.0, 0.35], [2.0, -2.0, 0.7]])
+    near = (0.3, -0.2, 9.0)
+    items = [
+        SceneObject("sphere", "large", "metal", "red", 0.0, tuple(point), coords)
+        for point, coords in zip(points, pixel_coords(points, np.array(near)), strict=True)
+    ]
+    np.testing.assert_allclose(camera_position(Scene(tuple(items))), near, atol=0.05)
+
+
+@pytest.mark.parametrize("position", [(0, 0, 0), (np.nan, 0, 1), (0, np.inf, 1)])
+def test_a_camera_at_the_place_it_faces_is_refused(position):
+    with pytest.raises(ValueError, match="the camera must lie away from the origin"):
+        camera_axes(np.array(position, dtype=float))
+
+
+def test_points_beside_the_camera_have_no_pixels():
+    with pytest.raises(ValueError, match="points must .* lie before the camera"):
+        pixel_coords(np.array([CAMERA_POSITION]), np.array(CAMERA_POSITION))
+
+
+def test_a_record_whose_pixels_fit_no_camera_says_so():
+    item = SceneObject("sphere", "large", "metal", "red", 0.0, CAMERA_POSITION, (1, 2, 3.0))
+    with pytest.raises(ValueError, match="no camera fits the objects' pixel_coords"):
+        camera_position(Scene((item,)))
 
 
 def test_rays_are_unit_vectors():

@@ -63,3 +63,21 @@ def test_what_cannot_be_edited_is_named(scene):
         edit_object(scene, 4, x=0)
     with pytest.raises(ValueError, match="an object has no colour: change x, y"):
         edit_object(scene, 1, colour="red")
+    with pytest.raises(ValueError, match="number must be a whole number"):
+        edit_object(scene, 1.0, x=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x", float("nan")), ("y", "2"), ("turn", None), ("turn", float("inf"))]
+    + [("shape", "cone"), ("size", "huge"), ("material", 3), ("color", "pink")],
+)
+def test_a_change_that_cannot_be_seen_is_named(scene, name, value):
+    field = {"x": "3d_coords", "y": "3d_coords"}.get(name, name)
+    with pytest.raises(ValueError, match=f"{field} must be"):
+        edit_object(scene, 2, **{name: value})
+
+
+def test_a_lamp_turns_by_a_number_of_degrees(scene):
+    with pytest.raises(ValueError, match="degrees must be a finite number"):
+        turn_key_lamp(scene, float("nan"))

@@ -58,7 +58,8 @@ def test_glossy_metal_alone_depends_on_rough_rays(scene, faithful):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("shadows", "gentle"), ("average", True), ("bounces", -1), ("rough_rays", 0)],
+    [("shadows", "gentle"), ("average", True), ("bounces", -1), ("rough_rays", 0)]
+    + [("bounces", 1.5), ("bounces", True), ("rough_rays", "4")],
 )
 def test_an_unknown_choice_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .* got {value!r}"):

@@ -9,8 +9,10 @@ from PIL import Image
 
 from smm_tutorial.scenes import (
     PAPER_CROP,
+    Mirror,
     Scene,
     SceneObject,
+    Texture,
     random_scenes,
     raytrace,
     read_records,
@@ -205,12 +207,123 @@ def test_images_resemble_blenders_where_nothing_was_fitted():
     assert psnr.mean() > 41.5
 
 
-@pytest.mark.parametrize("wrong", [[], lone()])
+@pytest.mark.parametrize("wrong", [[], lone(), 3, None])
 def test_render_asks_for_a_list_of_scenes(wrong):
     with pytest.raises(ValueError, match=r"pass \[scene\]"):
         render(wrong, 8, 8)
 
 
-def test_render_asks_for_at_least_one_sample(scenes):
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        render(scenes, 8, 8, samples=0)
+@pytest.mark.parametrize("samples", [0, -1, 1.5, "4", True, None])
+def test_render_asks_for_at_least_one_sample(scenes, samples):
+    with pytest.raises(ValueError, match="samples must be a whole number of at least 1, got "):
+        render(scenes, 8, 8, samples=samples)
+
+
+def test_sizes_may_be_numpys_integers(scenes):
+    sizes = np.int64(8), np.uint8(9)
+    assert render(scenes, *sizes, samples=np.int32(2)).images.shape == (3, 3, 8, 9)
+    assert scene_masks(scenes[0], *sizes).shape == sizes
+
+
+def two(shape, material, offset):
+    """A large object, and a small one whose centre is off the large one's by `offset`."""
+    place = (offset[0], offset[1], 0.7 + offset[2])
+    items = [(shape, "large", (0.0, 0.0, 0.7)), ("cylinder", "small", place)]
+    return replace(
+        lone(), objects=tuple(SceneObject(s, z, material, "red", 0.3, p) for s, z, p in items)
+    )
+
+
+def lit_from(place):
+    return replace(lone(), lamps=LAMP_POSITIONS | {"Lamp_Key": place})
+
+
+#: Whatever lies where no scene of CLEVR's has it, and can still be seen.
+ODD_SCENES = {
+    "straight above": replace(lone(), camera=(0.0, 0.0, 9.0)),
+    "straight below": replace(lone(), camera=(0.0, 0.0, -9.0)),
+    "nearly above": replace(lone(), camera=(1e-200, 0.0, 9.0)),
+    "camera far away": replace(lone(), camera=(0.0, -20.0, 20.0)),
+    "camera behind the wall": replace(lone(), camera=(-20.0, 9.0, 5.0)),
+    "lamp on the floor": lit_from((1.0, 1.0, 0.0)),
+    "lamp under the floor": lit_from((1.0, 1.0, -2.0)),
+    "lamp on the object": lit_from((0.0, 0.0, 1.4)),
+    "lamp in the object": lit_from((0.0, 0.0, 0.7)),
+    "lamp at the camera": lit_from(CAMERA_POSITION),
+    "deep under the floor": replace(lone(position=(13.5, -6.3, -54.0)), camera=(15.0, -7.0, -60.0)),
+    "far away": lone(position=(-1e6, 4e5, 0.7)),
+    "no objects": Scene((), camera=CAMERA_POSITION),
+} | {
+    f"{shape} of {material}, {offset}": two(shape, material, offset)
+    for shape, material in [("cube", "metal"), ("sphere", "metal"), ("cylinder", "rubber")]
+    for offset in [(0, 0, 0), (0, 0, 0.7), (0.7, 0, 0), (1e-6, 0, 0)]
+}
+
+
+@pytest.mark.parametrize("name", ODD_SCENES)
+def test_odd_scenes_have_pixels_of_light(name):
+    images = render([ODD_SCENES[name]], 24, 24, samples=2).images
+    assert bool(((images >= 0) & (images <= 1)).all()) and images.std() > 0
+
+
+def test_a_camera_straight_above_sees_what_one_beside_it_sees():
+    scene = two("cube", "rubber", (1.0, 1.0, 0.0))
+    beside = (1e-4 * CAMERA_POSITION[0], 1e-4 * CAMERA_POSITION[1], 9.0)
+    images, masks = render([replace(scene, camera=c) for c in (beside, (0.0, 0.0, 9.0))], 24, 24)
+    assert (images[0] - images[1]).abs().mean() < 0.01
+    assert (masks[0] != masks[1]).float().mean() < 0.01
+
+
+NAN, FAR = float("nan"), float("inf")
+WRONG_SCENES = [
+    ("camera must", {"camera": (0, 0, 0)}),
+    ("camera must", {"camera": (0.0, NAN, 5.0)}),
+    ("camera must", {"camera": (FAR, 0, 1)}),
+    ("camera must", {"camera": (1, 2)}),
+    ("camera must", {"camera": 7}),
+    (r"the camera at .* lies in objects\[0\]", {"camera": (0.3, 0.3, 0.9)}),
+    ("lamps.Lamp_Key must", {"lamps": LAMP_POSITIONS | {"Lamp_Key": (0, 0, 0)}}),
+    ("lamps.Lamp_Back must", {"lamps": LAMP_POSITIONS | {"Lamp_Back": (NAN, 0, 0)}}),
+    ("lamps.* is missing", {"lamps": {"Lamp_Key": (1, 1, 1)}}),
+    ("lamps must", {"lamps": 3}),
+    ("objects must", {"objects": None}),
+    (r"objects\[0\] must be a SceneObject", {"objects": (None,)}),
+    ("mirror.width must", {"mirror": Mirror((0, 0), 0, NAN, 1)}),
+    ("mirror must be a Mirror", {"mirror": "silver"}),
+    ("ground_texture.scale must", {"ground_texture": Texture("dots", ((0, 0, 0),) * 2, 0.0, 0)}),
+]
+
+
+@pytest.mark.parametrize(("words", "change"), WRONG_SCENES)
+@pytest.mark.parametrize("draw", ["render", "masks"])
+def test_what_cannot_be_seen_is_named(words, change, draw):
+    scene = replace(lone(), **change)
+    with pytest.raises(ValueError, match=f"CLEVR_new_000000.*{words}"):
+        render([scene], 8, 8) if draw == "render" else scene_masks(scene, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "name"),
+    [
+        ("position", (0, 0, NAN), "3d_coords"),
+        ("position", (0, 0, -FAR), "3d_coords"),
+        ("position", (0, 0, 10**400), "3d_coords"),
+        ("position", None, ""),
+        ("rotation", NAN, "rotation"),
+        ("size", "tiny", "size"),
+        ("shape", "cone", "shape"),
+        ("color", None, "color"),
+        ("texture", Texture("dots", ((0, 0, NAN), (0, 0, 0)), 1.0, 0), "texture.colors"),
+    ],
+)
+def test_an_object_that_cannot_be_seen_is_named(field, value, name):
+    item = replace(lone().objects[0], **{field: value})
+    with pytest.raises(ValueError, match=rf"objects\[1\].*{name}"):
+        render([replace(lone(), objects=(*lone().objects, item))], 8, 8)
+
+
+def test_light_that_is_no_number_never_leaves(scenes, monkeypatch):
+    dark = raytrace.radiance
+    monkeypatch.setattr(raytrace, "radiance", lambda *a, **o: (dark(*a, **o)[0] * NAN, None))
+    with pytest.raises(ValueError, match="CLEVR_new_000000.* no number"):
+        render(scenes, 8, 8, samples=2)

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -271,3 +272,101 @@ def test_missing_and_unknown_fields_of_mirror_and_texture_are_named(record, key,
         Scene.from_record(record | {key: whole | {"gloss": 1}})
     with pytest.raises(ValueError, match=f"{key} must be a mapping.*NoneType"):
         Scene.from_record(record | {key: None})
+
+
+#: What an editor, another program or a damaged file puts in the place of a value.
+ODD_VALUES = [None, "x", -1, 0, 1e300, float("inf"), float("nan"), [], {}, 10**400, 10**5000, True]
+
+
+def list_places(value, place=()):
+    """The keys that lead to every value in a record, of lists the first two items."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else list(enumerate(value))[:2]
+        for key, item in items:
+            yield (*place, key)
+            yield from list_places(item, (*place, key))
+
+
+def change(record, place, edit):
+    """The record with `edit(holder, key)` done at a place."""
+    holder = record = copy.deepcopy(record)
+    for key in place[:-1]:
+        holder = holder[key]
+    edit(holder, place[-1])
+    return record
+
+
+def test_every_field_of_a_record_is_sound_or_named(record):
+    record |= {"mirror": MIRROR, "ground_texture": TEXTURE}
+    record["objects"][0]["texture"] = TEXTURE
+    refused = 0
+    for place in list_places(record):
+        edits = [lambda holder, key: holder.pop(key)]
+        edits += [partial(lambda v, holder, key: holder.__setitem__(key, v), v) for v in ODD_VALUES]
+        for edit in edits:
+            changed = change(record, place, edit)
+            try:
+                assert Scene.from_record(changed).to_record() == changed | {
+                    "relationships": changed.get("relationships", record["relationships"])
+                }
+            except ValueError as error:
+                refused += 1
+                assert any(str(key) in str(error) for key in place) and len(str(error)) < 1000
+    assert refused > 1000
+
+
+@pytest.mark.parametrize(
+    ("relationships", "words"),
+    [
+        ({"left": [[1], [0], [4], []]}, r"left\[2\] must be a whole number from 0 to 3, got 4"),
+        ({"left": [[-1], [], [], []]}, r"left\[0\] must be a whole number"),
+        ({"left": [[], [], []]}, "left must be a list for each of the 4 objects"),
+        ({"left": [[], [], [], 3]}, r"left\[3\] must be a list"),
+        ([[1]], "relationships must map left, right"),
+    ],
+)
+def test_relationships_with_objects_that_are_not_there_are_refused(record, relationships, words):
+    with pytest.raises(ValueError, match=words):
+        Scene.from_record(record | {"relationships": relationships})
+
+
+@pytest.mark.parametrize("vector", [[0, 0, 0], [0.5, 0.5, 0.5], [1, 1, 0]])
+def test_directions_are_unit_vectors(record, vector):
+    record["directions"]["left"] = vector
+    with pytest.raises(ValueError, match="directions.left must be a unit vector"):
+        Scene.from_record(record)
+
+
+def test_a_record_of_very_many_parts_is_refused_in_a_short_sentence(record):
+    for name, value in (
+        ("objects", record["objects"] * 10**5),
+        ("objects", dict.fromkeys(map(str, range(10**5)))),
+        ("camera", [0.0] * 10**5),
+        ("split", ["x"] * 10**5),
+        ("lamps", dict.fromkeys(map(str, range(10**5)), [1, 1, 1])),
+    ):
+        with pytest.raises(ValueError, match=name) as caught:
+            Scene.from_record(record | {name: value})
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path, record):
+    path = tmp_path / "scenes.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"scenes": [record]}).encode())
+    assert read_records(path)[0].to_record() == record
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"scenes": [' + "9" * 5000 + "]}", "\0", ""])
+def test_json_that_cannot_be_read_is_named(tmp_path, content):
+    path = tmp_path / "scenes.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="scenes.json is .*JSON"):
+        read_records(path)
+
+
+def test_numbers_that_json_does_not_have_are_located(tmp_path, record):
+    record["objects"][3]["rotation"] = float("nan")  # Python writes NaN
+    path = tmp_path / "scenes.json"
+    path.write_text(json.dumps({"scenes": [record]}))
+    with pytest.raises(ValueError, match=r"scenes.json: scene 0: .*objects\[3\].rotation .* nan"):
+        read_records(path)

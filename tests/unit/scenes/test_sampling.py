@@ -1,6 +1,7 @@
 """Drawn scenes keep CLEVR's rules."""
 
 import itertools
+import json
 import math
 from collections import Counter
 
@@ -102,3 +103,23 @@ def test_file_names_carry_the_split_and_the_index():
 def test_impossible_numbers_of_objects_are_refused(fewest, most):
     with pytest.raises(ValueError, match=f"min_objects={fewest}, max_objects={most}"):
         random_scene(np.random.default_rng(0), fewest, most)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ("min_objects", "max_objects") for value in (2.0, "2", True, None)]
+    + [("image_index", 1.5), ("image_index", -1), ("split", b"val"), ("count", 2.5)],
+)
+def test_numbers_that_are_not_whole_are_named(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        if name in ("min_objects", "max_objects", "count"):
+            random_scenes(**{"count": 1, "generator": np.random.default_rng(0), name: value})
+        random_scene(np.random.default_rng(0), **{name: value})
+
+
+def test_numpys_integers_draw_the_same_scene_and_its_record_is_json():
+    plain, numpys = (
+        random_scene(np.random.default_rng(0), whole(2), whole(3), image_index=whole(5))
+        for whole in (int, np.int8)
+    )
+    assert json.dumps(numpys.to_record()) == json.dumps(plain.to_record())

@@ -181,7 +181,18 @@ def test_sets_without_a_real_target_or_without_predictions_score_zero():
     assert average_precision_clevr(np.zeros((0, 4, 19)), np.zeros((0, 4, 19)), -1) == 0
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sets_and_thresholds_of_any_numeric_type_score_the_same():
+    predictions, targets = sets(0)
+    predictions = predictions.astype(np.float16)  # every type below holds these numbers
+    expected = average_precision_clevr(predictions, targets, 1)
+    assert 0 < expected < 1
+    for kind in (list, np.array, torch.tensor):
+        sets_of_kind = (kind(values.tolist()) for values in (predictions, targets))
+        assert average_precision_clevr(*sets_of_kind, np.float32(1)) == expected
+    assert average_precision_clevr(torch.tensor(predictions), targets, np.int64(1)) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_tensors_that_need_gradients_or_are_short_are_welcome(dtype):
     predictions = torch.tensor(one()[None, None], dtype=dtype, requires_grad=True)
     assert average_precision_clevr(predictions, one()[None, None], 0.1) == 1
@@ -204,6 +215,15 @@ def test_tensors_that_need_gradients_or_are_short_are_welcome(dtype):
         (lambda p, t: (p, 0.5 * t, 1), r"must be 1 \(real\) or 0 \(padding\), got 0.5"),
         (lambda p, t: (p, t, -0.5), "or -1 for no limit, got -0.5"),
         (lambda p, t: (p, t, float("nan")), "distance_threshold must be a distance.*got nan"),
+        (lambda p, t: (p, t, "0.5"), "distance_threshold must be a distance.*got '0.5'"),
+        (lambda p, t: (p, t, None), "distance_threshold must be a distance.*got None"),
+        (lambda p, t: (p, t, True), "distance_threshold must be a distance.*got True"),
+        (lambda p, t: (p, t, np.ones(2)), "distance_threshold must be a distance.*got array"),
+        (lambda p, t: (p + 0j, t, 1), "predictions must be an array of real numbers, got ndarray"),
+        (lambda p, t: (p, t.astype(str), 1), "targets must be an array of real .* they are <U"),
+        (lambda p, t: ([[1], [2, 3]], t, 1), "predictions must be an array of real .*, got list"),
+        (lambda p, t: (p, {"sets": t}, 1), "targets must be an array of real numbers, got dict"),
+        (lambda p, t: (np.ma.masked_less(p, 0.1), t, 1), "predictions has masked numbers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -164,3 +164,18 @@ def test_a_diverged_network_is_reported_by_the_training_loop():
 def test_sets_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"got \(2, 4, 19\) and \(2, 5, 19\)"):
         matched_set_loss(torch.zeros(2, 4, 19), torch.zeros(2, 5, 19))
+
+
+@pytest.mark.parametrize("name", ["predictions", "targets"])
+def test_sets_that_are_no_tensors_are_refused_by_their_name(name):
+    sets = {"predictions": torch.zeros(2, 4, 19), "targets": torch.zeros(2, 4, 19)}
+    sets[name] = sets[name].numpy()
+    with pytest.raises(ValueError, match=f"^{name} must be a tensor, got ndarray"):
+        matched_set_loss(**sets)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_predictions_of_every_precision_are_matched(dtype):
+    exact = torch.rand(2, 4, 19, generator=torch.Generator().manual_seed(0)).to(dtype)
+    loss = matched_set_loss(exact[:, [2, 0, 3, 1]], exact)["loss"]
+    assert loss == 0

@@ -23,6 +23,7 @@ from smm_tutorial.set_prediction.targets import (
 )
 from tests.shared import SHARED
 from tests.toy_models import SMALL_SET_PREDICTION
+from tests.wrong_types import KINDS, NO_SIZES, no_float32
 
 SCENES = [random_scene(np.random.default_rng(seed), 3, 6) for seed in range(4)]
 SHARED_SCENES = SHARED / "data" / "CLEVR_v1.0" / "scenes" / "CLEVR_val_scenes.json"
@@ -201,7 +202,7 @@ def test_a_checkpoint_gives_the_same_network_back(tmp_path):
     [
         (
             lambda: SetPredictor(replace(SMALL_SET_PREDICTION, slots="k-means")),
-            r"slots must be one of \['attention', .*got 'k-means'",
+            "slots must be one of 'attention', 'mixture', got 'k-means'",
         ),
         (
             lambda: SetPredictor(replace(SMALL_SET_PREDICTION, convolutions="deep")),
@@ -221,3 +222,27 @@ def test_a_checkpoint_gives_the_same_network_back(tmp_path):
 def test_wrong_use_is_told_what_was_expected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("value", NO_SIZES, ids=repr)
+def test_what_is_no_size_is_refused_by_its_name(value):
+    for name in ("image_size", "num_slots", "slot_dim", "num_iterations", "head_dim"):
+        with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1, got "):
+            replace(SMALL_SET_PREDICTION, **{name: value})
+    if value is not None:
+        with pytest.raises(ValueError, match="^max_objects must be a whole number"):
+            set_targets(SCENES, value if value else -1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_of_another_type_are_refused(kind):
+    images, message = no_float32(2, 3, 16, 16)[kind]
+    with pytest.raises(ValueError, match="^images must .*" + message.format(name="images")):
+        network(SMALL_SET_PREDICTION)(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_network_of_another_type_predicts_in_float32_at_least(dtype):
+    predictions = network(SMALL_SET_PREDICTION).to(dtype)(torch.rand(2, 3, 16, 16).to(dtype))
+    wider = torch.float64 if dtype == torch.float64 else torch.float32
+    assert predictions.predictions.dtype == wider

@@ -1,6 +1,9 @@
 """The authors' released weights in our modules: outputs, scores, options, files that lie."""
 
 import pickle
+import traceback
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
@@ -239,6 +242,15 @@ class Trap:
         return (open, (self.mark, "w"))
 
 
+def repack(path, theirs, change, compression=ZIP_STORED):
+    """A file in their layout, its members changed."""
+    torch.save(theirs, path.with_suffix(".old"))
+    with ZipFile(path.with_suffix(".old")) as old, ZipFile(path, "w", compression) as new:
+        for member in old.infolist():
+            content = change(Path(member.filename).name, old.read(member))
+            new.writestr(member.filename, content)
+
+
 def truncated(path, theirs, mark):
     torch.save(theirs, path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -256,6 +268,76 @@ FILES_THAT_LIE = {
     "bare pickle": (
         lambda path, theirs, mark: path.write_bytes(pickle.dumps(Trap(mark), protocol=2)),
         "nothing in it was run",
+    ),
+    "old format": (
+        lambda path, theirs, mark: torch.save(theirs, path, _use_new_zipfile_serialization=False),
+        "damaged or holds more than tensors",
+    ),
+    "compressed": (
+        lambda path, theirs, mark: repack(
+            path, theirs, lambda name, content: content, ZIP_DEFLATED
+        ),
+        "damaged or holds more than tensors",
+    ),
+    "long": (
+        lambda path, theirs, mark: torch.save(theirs | {"quantizer.x": torch.zeros(2**22)}, path),
+        "damaged or holds more than tensors",
+    ),
+    "a long list of names": (
+        lambda path, theirs, mark: repack(
+            path, theirs, lambda name, content: b"]" * 2**20 if name == "data.pkl" else content
+        ),
+        "damaged or holds more than tensors",
+    ),
+    "numpy": (
+        lambda path, theirs, mark: torch.save(theirs | {"mlp_coords.2.bias": np.zeros(3)}, path),
+        "damaged or holds more than tensors",
+    ),
+    "whole numbers": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"slot_attention.mu": theirs["slot_attention.mu"].int()}, path
+        ),
+        "slot_attention.mu holds torch.int32, expected real numbers",
+    ),
+    "complex numbers": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"mlp_coords.2.bias": torch.zeros(3, dtype=torch.complex64)}, path
+        ),
+        "mlp_coords.2.bias holds torch.complex64, expected real numbers",
+    ),
+    "sparse": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"mlp_coords.2.bias": torch.zeros(3).to_sparse()}, path
+        ),
+        "mlp_coords.2.bias holds torch.float32, expected real numbers, stored densely",
+    ),
+    "nowhere": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"mlp_coords.2.bias": torch.zeros(3, device="meta")}, path
+        ),
+        "mlp_coords.2.bias holds torch.float32, expected real numbers, stored densely",
+    ),
+    "one number, expanded": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"encoder_cnn.layers.0.weight": torch.zeros(1).expand(10**12)}, path
+        ),
+        r"at encoder.convolutions.0.weight it has \(1000000000000,\), expected",
+    ),
+    "an empty grid": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"encoder_pos.grid": torch.zeros(0, 32, 32, 4)}, path
+        ),
+        r"at encoder.positions it has \(0, 32, 32, 4\), expected \(4, 32, 32\)",
+    ),
+    "other tokens": (
+        lambda path, theirs, mark: torch.save(
+            theirs | {"slot_attention.mu": torch.zeros(3, 4, 5)}, path
+        ),
+        r"at slot_attention.logsigma it has \(1, 1, 64\), expected nothing",
+    ),
+    "names that are none": (
+        lambda path, theirs, mark: torch.save(theirs | {3: torch.zeros(3)}, path),
+        "holds dict and not tensors by name",
     ),
     "list": (
         lambda path, theirs, mark: torch.save([1, 2], path),
@@ -301,6 +383,8 @@ def test_files_that_lie_are_refused_by_name_with_the_remedy(tmp_path, in_their_l
     with pytest.raises(CheckpointError, match=message) as failure:
         load_released(tmp_path / "e725.pth")
     assert str(tmp_path / "e725.pth") in str(failure.value)
+    shown = "".join(traceback.format_exception(failure.value))
+    assert "Re-running" not in shown and "weights_only` set" not in shown  # torch's advice: run it
     assert "github.com/AIRI-Institute/smm" in str(failure.value)
     assert not mark.exists()
 

@@ -32,7 +32,7 @@ def record_of(module, seed, ap, purpose="comparison", rate=None):
         "step": 20,
         "minutes": 20.0,
         "scores": [scores],
-        "validation": [{"ap_inf": ap}],
+        "validation": [{"ap_inf": ap, "ap_0.5": ap}],
         "provenance": {"hardware": {"cpus": 2, "gpu": None}},
     }
 

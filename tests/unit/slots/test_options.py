@@ -1,11 +1,13 @@
 """Options and limits of the slot modules, half precision, and what wrong input is told."""
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
 from smm_tutorial.slots import SlotAttention, SlotMixture
 from tests.unit.slots.cases import MODULES, PLAIN, from_noise, random, tensors_of
+from tests.wrong_types import KINDS, NO_SIZES, no_float32
 
 
 @pytest.mark.parametrize("content", ["mean", "mean_and_variance", "reduced"])
@@ -79,6 +81,84 @@ def test_half_precision_follows_float32(module_class, dtype):
 
 
 @pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("update", ["neural", "none"])
+@pytest.mark.parametrize("normalisation", ["layer", "inputs", "none"])
+@pytest.mark.parametrize("projections", ["learned", "identity"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_slots_keep_the_type_of_the_module(module_class, update, normalisation, projections, dtype):
+    options = {"update": update, "normalisation": normalisation, "projections": projections}
+    module = module_class(4, 8, 8, **options).to(dtype)
+    out = module(random(2, 9, 8, dtype=dtype), return_history=True)
+    assert out.slots.dtype == dtype
+    assert all(state.means.dtype == dtype for state in out.history)
+    out.slots.float().sum().backward()
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+def test_a_device_without_autocast_computes_too(module_class):
+    with torch.device("meta"):
+        out = module_class(4, 5, 8)(torch.zeros(2, 9, 5))
+    assert out.slots.is_meta and out.slots.shape[:2] == (2, 4)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_of_another_type_are_refused(module_class, kind):
+    inputs, message = no_float32(2, 9, 5)[kind]
+    with pytest.raises(ValueError, match="^inputs must .*" + message.format(name="inputs")):
+        module_class(4, 5, 8)(inputs)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_noise_of_any_floats_starts_the_slots(module_class, dtype):
+    module, inputs = module_class(4, 5, 8), random(2, 9, 5, dtype=torch.float32)
+    noise = random(2, 4, 8, dtype=dtype)
+    assert torch.equal(module(inputs, noise=noise).slots, module(inputs, noise=noise.float()).slots)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("kind", ["numpy", "list", "integers", "booleans", "complex"])
+def test_noise_that_is_no_tensor_of_floats_is_refused(module_class, kind):
+    noise, _ = no_float32(2, 4, 8)[kind]
+    with pytest.raises(ValueError, match="^noise must be a tensor of floats, got "):
+        module_class(4, 5, 8)(torch.zeros(2, 9, 5), noise=noise)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_start_of_another_type_is_refused(kind):
+    means, message = no_float32(2, 4, 8)[kind]
+    with pytest.raises(ValueError, match="^start must .*" + message.format(name="start")):
+        SlotMixture(4, 5, 8)(torch.zeros(2, 9, 5), start=(means, torch.ones(2, 4, 8)))
+
+
+SIZES = ("num_slots", "input_dim", "slot_dim", "num_iterations", "mlp_dim")
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("value", NO_SIZES, ids=repr)
+def test_what_is_no_size_is_refused_by_its_name(module_class, value):
+    good = dict.fromkeys(SIZES, 4)
+    for name in SIZES:
+        if (name, value) != ("mlp_dim", None):  # that stands for its default
+            with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1"):
+                module_class(**good | {name: value})
+    for name in ("num_slots", "num_iterations"):
+        if value is not None:  # that stands for the module's own
+            with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1"):
+                module_class(**good)(torch.zeros(1, 5, 4), **{name: value})
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_sizes_from_numpy_are_those_of_python(module_class, kind):
+    module = module_class(kind(3), kind(5), kind(8), kind(2), kind(6))
+    assert all(type(getattr(module, name)) is int for name in SIZES)
+    out = module(torch.zeros(1, 9, 5), num_iterations=kind(4), num_slots=kind(2))
+    assert out.slots.shape[:2] == (1, 2)
+
+
+@pytest.mark.parametrize("module_class", MODULES)
 def test_clustering_stays_in_float32_under_autocast(module_class):
     torch.manual_seed(0)
     module = module_class(4, 16, 16)
@@ -94,8 +174,11 @@ def test_clustering_stays_in_float32_under_autocast(module_class):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda c: c(0, 5, 8), "num_slots must be at least 1, got 0"),
-        (lambda c: c(3, 5, 8, num_iterations=0), "num_iterations must be at least 1"),
+        (lambda c: c(0, 5, 8), "num_slots must be a whole number of at least 1, got 0"),
+        (
+            lambda c: c(3, 5, 8, num_iterations=0),
+            "num_iterations must be a whole number of at least 1, got 0",
+        ),
         (
             lambda c: c(3, 5, 8, start="learned"),
             "start must be one of 'shared', 'per_slot', 'background', got 'learned'",
@@ -111,7 +194,10 @@ def test_clustering_stays_in_float32_under_autocast(module_class):
             lambda c: c(3, 5, 8)(torch.zeros(2, 9, 5), noise=torch.zeros(2, 4, 8)),
             r"noise must be .* = \(2, 3, 8\), got",
         ),
-        (lambda c: c(3, 5, 8)(torch.zeros(2, 9, 5), num_slots=0), "num_slots must be at least 1"),
+        (
+            lambda c: c(3, 5, 8)(torch.zeros(2, 9, 5), num_slots=0),
+            "num_slots must be a whole number of at least 1, got 0",
+        ),
         (
             lambda c: c(3, 5, 8, start="per_slot")(torch.zeros(2, 9, 5), num_slots=4),
             "has learned 3 starts",
@@ -128,7 +214,7 @@ def test_wrong_mixture_options_are_refused():
         SlotMixture(3, 5, 8, content="variance")
     with pytest.raises(ValueError, match="density must be one of 'gaussian', 'dot_product', got"):
         SlotMixture(3, 5, 8, density="scaled_distance")
-    with pytest.raises(ValueError, match="variance_floor must be above 0"):
+    with pytest.raises(ValueError, match="variance_floor must be a number above 0, got 0.0"):
         SlotMixture(3, 5, 8, variance_floor=0.0)
 
 

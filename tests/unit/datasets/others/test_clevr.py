@@ -122,6 +122,15 @@ def test_computed_masks_have_the_images_shape_and_know_the_objects(clevr, crop):
         assert 0 < mask.max() <= len(record["objects"])
 
 
+def test_a_computed_mask_does_not_wrap_its_labels(clevr, monkeypatch):
+    mask = torch.tensor([[0, 256]])
+    monkeypatch.setattr("smm_tutorial.datasets.others.clevr.scene_masks", lambda *_: mask)
+    with pytest.raises(
+        DatasetError, match=r"scenes\.json: no mask of CLEVR_train_000000\.png: label 256, "
+    ):
+        datasets.load("clevr", root=clevr, size=8, masks=True)
+
+
 def test_a_damaged_image_is_named(clevr):
     path = clevr / "images" / "train" / "CLEVR_train_000001.png"
     whole = path.read_bytes()
@@ -238,6 +247,14 @@ def test_faults_in_renders_are_named(renders):
         DatasetError, match=r"masks/CLEVR_train_000001\.png is damaged .*one channel.*RGB"
     ):
         datasets.load("clevr-renders", root=renders)
+    Image.fromarray(np.full((240, 320), 256, dtype=np.uint16)).save(mask)
+    with pytest.raises(DatasetError, match=r"masks/CLEVR_train_000001\.png has label 256, "):
+        datasets.load("clevr-renders", root=renders)
+    Image.fromarray(np.zeros((320, 240), dtype=np.uint8)).save(mask)
+    with pytest.raises(
+        DatasetError, match=r"masks/CLEVR_train_000001\.png is \(320, 240\).*is \(240, 320\)"
+    ):
+        datasets.load("clevr-renders", root=renders, size=16)
     mask.unlink()
     with pytest.raises(DatasetError, match=r"masks/CLEVR_train_000001\.png is missing"):
         datasets.load("clevr-renders", root=renders)

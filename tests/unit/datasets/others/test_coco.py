@@ -194,7 +194,7 @@ def test_faults_of_files_are_named(folder):
     (folder / "val2017" / name_of(1)).write_bytes(jpeg(1))
     damaged = [
         {**ANNOTATIONS["annotations"][0], "segmentation": outline}
-        for outline in ([], "?", [[1, 2]], {"size": [1, 1]})
+        for outline in ({}, "?", [[1, 2]], {"size": [1, 1]})
     ]
     for change in (
         {"images": 3},
@@ -204,6 +204,174 @@ def test_faults_of_files_are_named(folder):
         (folder / JSON_NAME).write_text(json.dumps({**ANNOTATIONS, **change}))
         with pytest.raises(DatasetError, match="instances_val2017"):
             load(folder)
+
+
+def own(root, suffix=".jpg", images=({},), annotations=({},), **content):
+    """A folder with one picture and annotations of one's own, changed as told; None leaves out."""
+
+    def merge(entry, changes):
+        return {key: value for key, value in (entry | changes).items() if value is not None}
+
+    image = {"id": 1, "file_name": f"a{suffix}", "width": 40, "height": 30, "license": 4}
+    path = root / "val2017" / f"a{suffix}"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(path)
+    content = merge(
+        ANNOTATIONS
+        | {
+            "images": [merge(image, changes) for changes in images],
+            "annotations": [
+                merge(annotation(1, rectangle(1, 1, 9, 9)), changes) for changes in annotations
+            ],
+        },
+        content,
+    )
+    (root / "instances_val2017.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpeg", ".JPG", ".webp", ".tif", ".bmp"])
+def test_pictures_of_every_format_are_found(tmp_path, suffix):
+    data = load(own(tmp_path, suffix))
+    assert data.filenames == [f"a{suffix}"] and data.masks.unique().tolist() == [0, 1]
+
+
+def test_what_masks_do_not_need_may_be_missing(tmp_path):
+    full = load(own(tmp_path / "full"))
+    image = {"width": None, "height": None, "license": None}
+    assert load(own(tmp_path / "x", licenses=[{"name": "x"}])).records[0]["licence"] == "unknown"
+    things = {"iscrowd": None, "area": None, "bbox": None, "category_id": None, "id": None}
+    root = own(
+        tmp_path / "bare", images=[image], annotations=[things], licenses=None, categories=None
+    )
+    bare = load(root)
+    assert torch.equal(bare.masks, full.masks)
+    assert bare.records == [
+        {
+            "image_filename": "a.jpg",
+            "image_id": 1,
+            "height": 30,
+            "width": 40,
+            "licence": "unknown",
+            "objects": [{"category": "unknown", "bbox": None, "area": None}],
+        }
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"segmentation": []}, {"segmentation": None}])
+def test_objects_without_an_outline_are_in_the_records_and_a_warning_tells(tmp_path, changes):
+    root = own(tmp_path, annotations=[changes, {}])
+    with pytest.warns(UserWarning, match="1 of 2 objects in .*val2017.json have no outline"):
+        data = datasets.load("coco", split="val", size=16, root=root)
+    assert data.masks.unique().tolist() == [0, 2] and len(data.records[0]["objects"]) == 2
+    assert load(root, masks=False).masks is None  # and no warning
+
+
+def test_pictures_may_lie_in_folders_and_have_text_as_id(tmp_path):
+    root = own(
+        tmp_path,
+        images=[{"id": "a", "file_name": "x/y/a.jpg"}, {"id": "b"}],
+        annotations=[{"image_id": "a"}],
+    )
+    (root / "val2017/x/y").mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(root / "val2017/x/y/a.jpg")
+    data = load(root)
+    assert data.filenames == ["x/y/a.jpg", "a.jpg"] and data.masks.amax(dim=(1, 2)).tolist() == [
+        1,
+        0,
+    ]
+
+
+def test_annotations_may_begin_with_a_byte_order_mark(tmp_path):
+    path = own(tmp_path) / "instances_val2017.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(load(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"images": {}}, r"images is {}: COCO 2017's own files have a list"),
+        ({"annotations": None}, "annotations is None: COCO 2017's own files have a list"),
+        ({"annotations": [5]}, r"annotations is \[5\]"),
+        ({"categories": 5}, "categories is 5"),
+        ({"images": []}, "images lists none"),
+    ],
+)
+def test_lists_that_are_none_are_named(tmp_path, changes, fault):
+    path = own(tmp_path) / "instances_val2017.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(DatasetError, match=rf"instances_val2017\.json: {fault}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"id": None}, r"images\[0\]: id is missing, COCO 2017's own files have a whole number"),
+        ({"id": [1]}, r"images\[0\]: id is \[1\]"),
+        (
+            {"file_name": None},
+            r"images\[0\]: file_name is missing, COCO 2017's own files have text",
+        ),
+        ({"file_name": 5}, r"images\[0\]: file_name is 5"),
+        ({"file_name": "../a.jpg"}, r"'\.\./a\.jpg' is refused as a file's name"),
+        ({"file_name": "/a.jpg"}, r"'/a\.jpg' is refused as a file's name"),
+        ({"width": 10**9}, r"images\[0\]: width is 1000000000, must be"),
+        ({"width": -40}, r"images\[0\]: width is -40"),
+        ({"height": 0}, r"images\[0\]: height is 0"),
+        ({"height": 30.5}, r"images\[0\]: height is 30\.5"),
+        ({"height": "30"}, r"images\[0\]: height is '30'"),
+    ],
+)
+def test_a_wrong_image_is_named_by_entry_and_field(tmp_path, changes, fault):
+    with pytest.raises(DatasetError, match=fault):
+        load(own(tmp_path, images=[changes]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"image_id": None}, "image_id is missing"),
+        ({"image_id": "1"}, "image_id is '1', which no entry of images has as its id"),
+        ({"image_id": 99}, "image_id is 99, which no entry of images has as its id"),
+        ({"category_id": 5}, "category_id is 5, which no entry of categories has as its id"),
+        ({"category_id": {}}, "category_id is {}"),
+        ({"iscrowd": "0"}, "iscrowd is '0', must be 0 or 1"),
+        ({"segmentation": [[float("nan")] * 6]}, "a coordinate is infinite or no number"),
+        ({"segmentation": {"size": [30, 40], "counts": [7]}}, "run lengths of .* do not fill"),
+    ],
+)
+def test_a_wrong_annotation_is_named_by_entry_id_and_field(tmp_path, changes, fault):
+    with pytest.raises(DatasetError, match=rf"json: .*annotations\[1\] \(id 7\): {fault}"):
+        load(own(tmp_path, annotations=[{}, {"id": 7, **changes}]))
+
+
+def test_a_damaged_outline_names_its_image_too(tmp_path):
+    root = own(tmp_path, annotations=[{"segmentation": [[1, 2]]}])
+    with pytest.raises(DatasetError, match=r"no mask of image 1 \(a\.jpg\): annotations\[0\]"):
+        load(root)
+    assert load(root, masks=False).records[0]["objects"]
+
+
+@pytest.mark.parametrize("licence", [5, "x", [], 0.5])
+def test_a_licence_that_is_not_listed_is_unknown(tmp_path, licence):
+    data = load(own(tmp_path, images=[{"license": licence}]))
+    assert data.records[0]["licence"] == "unknown"
+
+
+def test_two_images_of_one_id_are_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"images\[1\]: id is 1, as of an image before it"):
+        load(own(tmp_path, images=[{}, {}]))
+
+
+def test_whole_floats_are_sizes_and_another_size_is_refused(tmp_path):
+    root = own(tmp_path / "whole", images=[{"width": 40.0, "height": 30.0}])
+    assert load(root).records[0]["width"] == 40
+    with pytest.raises(DatasetError, match=r"is \(40, 30\) \(width, height\), .* says \(30, 40\)"):
+        load(own(tmp_path / "turned", images=[{"width": 30, "height": 40}]))
+    with pytest.raises(DatasetError, match=r"is \(40, 30\) \(width, height\), .* says \(40, 31\)"):
+        load(own(tmp_path / "half", images=[{"width": None, "height": 31}]))
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="no COCO sample beside the repository")

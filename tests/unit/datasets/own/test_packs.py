@@ -2,6 +2,7 @@
 ones themselves.
 """
 
+import io
 import json
 import os
 import time
@@ -23,6 +24,8 @@ from smm_tutorial.datasets.own.packs import pack_bytes, read_pack, write_pack
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages
 from smm_tutorial.scenes import PAPER_CROP, Scene
 from smm_tutorial.scenes.raytrace import RENDERER_VERSION, render
+from tests.memory import peak_of
+from tests.servers import zipped
 
 SPLITS = ("train", "val", "test")
 TINY = {"train": 3, "val": 2, "test": 1}
@@ -48,6 +51,32 @@ def made_up(count=70, height=5, width=7, labelled=True, seed=0):
 
 
 PACKED = pack_bytes(made_up(count=3))
+LONG = 40_000_000  # bytes, of which some are unpacked; gigabytes would only take longer
+
+
+def members_of(content):
+    """The content of each member of a pack."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def with_header(**changes):
+    """The members of a pack whose header was changed by hand."""
+    members = members_of(PACKED)
+    header = json.loads(members["header.json"])
+    return {**members, "header.json": json.dumps({**header, **changes}).encode()}
+
+
+def with_member(name, content):
+    return {**members_of(PACKED), name: content}
+
+
+def npy(shape, kind="|u1", labels=b""):
+    """A .npy file whose header may claim anything."""
+    file = io.BytesIO()
+    head = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, head)
+    return file.getvalue() + labels
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +186,98 @@ def test_files_that_are_no_packs_are_refused(tmp_path):
             read_pack(path)
 
 
+CLAIMS = {
+    "a long header": with_header(provenance={"a": "a" * LONG}),
+    "long records": with_member("records.json", b"[" + b"[]," * (LONG // 3) + b"[]]"),
+    "a long strip": with_member("images/00000.webp", bytes(LONG)),
+    "long masks": with_member("masks.npy", npy((3, 5, 7), labels=bytes(LONG))),
+    "masks of terabytes": with_member("masks.npy", npy((1 << 40,))),
+    "masks of large numbers": with_member("masks.npy", npy((3, 5, 7), "<f8", bytes(840))),
+    "masks of texts": with_member("masks.npy", npy((3, 5, 7), "|S1000000000")),
+    "masks with deep brackets": with_member(
+        "masks.npy", b"\x93NUMPY\x01\0" + (9000).to_bytes(2, "little") + b"-" * 9000
+    ),
+    "many images": with_header(count=1 << 40),
+    "high images": with_header(height=1 << 40),
+    "wide images": with_header(width=10**4000),
+    "nested records": with_member("records.json", b"[" * 100_000),
+    "a nested header": with_member("header.json", b'{"a":' * 100_000),
+}
+
+
+@pytest.mark.parametrize("members", CLAIMS.values(), ids=CLAIMS)
+def test_a_pack_fills_no_memory_whatever_it_claims(tmp_path, members):
+    path = tmp_path / "bomb.zip"
+    path.write_bytes(zipped(members, packed=True))
+    assert path.stat().st_size < 200_000
+
+    def read():
+        with pytest.raises(DatasetError, match=r"bomb\.zip is damaged or no pack .*; do this"):
+            read_pack(path, remedy="do this")
+
+    assert peak_of(read) < 8_000_000
+
+
+def test_a_member_of_a_pack_unpacks_to_no_more_than_the_directory_says(tmp_path):
+    content = zipped(with_member("records.json", bytes(LONG)), packed=True)
+    path = tmp_path / "bomb.zip"
+    path.write_bytes(content.replace(LONG.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+
+    def read():
+        with pytest.raises(DatasetError, match="damaged or no pack"):
+            read_pack(path)
+
+    assert peak_of(read) < 8_000_000
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"count": 1.0},
+        {"count": True},
+        {"count": "3"},
+        {"count": 0},
+        {"height": -5},
+        {"width": None},
+        {"filenames": "abc"},
+        {"filenames": [1, 2, 3]},
+        {"filenames": ["a"]},
+        {"licence": None},
+        {"name": 3},
+        {"provenance": []},
+    ],
+    ids=str,
+)
+def test_a_header_of_other_types_is_one_clear_error(tmp_path, changes):
+    path = tmp_path / "odd.zip"
+    path.write_bytes(zipped(with_header(**changes)))
+    with pytest.raises(DatasetError, match=r"odd\.zip is damaged or no pack"):
+        read_pack(path)
+
+
+@pytest.mark.parametrize("records", [3, {}, [3, 3, 3], [{}] * 3, [{"objects": 1}] * 3], ids=str)
+def test_records_without_objects_are_one_clear_error(tmp_path, records):
+    path = tmp_path / "odd.zip"
+    path.write_bytes(zipped(with_member("records.json", json.dumps(records).encode())))
+    with pytest.raises(DatasetError, match=r"odd\.zip is damaged or no pack"):
+        read_pack(path)
+
+
+def test_masks_in_the_order_of_columns_are_read(tmp_path):
+    data = made_up(count=2)
+    turned = torch.from_numpy(np.asfortranarray(data.masks.numpy()))
+    write_pack(tmp_path / "val.zip", replace(data, masks=turned))
+    assert torch.equal(read_pack(tmp_path / "val.zip").masks, data.masks)
+
+
+def test_data_that_packs_very_well_still_comes_back(tmp_path):
+    blank = torch.zeros(2_000, 3, 64, 64, dtype=torch.uint8)
+    names = [f"{index}.png" for index in range(len(blank))]
+    data = SceneImages(blank, names, "blank", "val", "CC0", masks=blank[:, 0].clone())
+    write_pack(tmp_path / "val.zip", data)
+    assert len(read_pack(tmp_path / "val.zip")) == len(blank)
+
+
 def test_a_pickle_in_a_pack_is_refused(tmp_path):
     """A pack from a stranger must not run code."""
     path = tmp_path / "evil.zip"
@@ -250,6 +371,23 @@ def test_faults_of_the_embedded_packs_name_the_remedy(tiny_packs, tmp_path):
     (tmp_path / "provenance.json").write_text('{"files": {"train"')
     with pytest.raises(DatasetError, match=r"provenance\.json is damaged.*git checkout"):
         datasets.load("clevr6", root=tmp_path)
+    whole = json.loads((tiny_packs / "provenance.json").read_text())
+    for change in (
+        {"sha256": None},  # which would turn the check off
+        {"sha256": "00ff"},
+        {"sha256": ["a"]},
+        {"file": "../train.zip"},
+        {"file": None},
+        {"count": "3"},
+    ):
+        files = {**whole["files"], "train": {**whole["files"]["train"], **change}}
+        (tmp_path / "provenance.json").write_text(json.dumps({**whole, "files": files}))
+        with pytest.raises(DatasetError, match=r"provenance\.json is damaged.*git checkout"):
+            datasets.load("clevr6", root=tmp_path)
+    for content in ("[]", "3", '{"files": 3}', '{"files": {"a": 3}}', "[" * 100_000, "\0"):
+        (tmp_path / "provenance.json").write_text(content)
+        with pytest.raises(DatasetError, match=r"provenance\.json is damaged.*git checkout"):
+            datasets.load("clevr6", root=tmp_path)
     (tmp_path / "provenance.json").unlink()
     with pytest.raises(DatasetError, match=r"cannot read .*provenance\.json.*git checkout"):
         datasets.load("clevr6", root=tmp_path)

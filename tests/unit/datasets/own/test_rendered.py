@@ -6,16 +6,18 @@ import sys
 from collections import Counter
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
 
 from smm_tutorial import datasets
 from smm_tutorial.datasets.own import rendered
-from smm_tutorial.datasets.own.rendering import Look
+from smm_tutorial.datasets.own.rendering import Look, draw_and_render
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.scenes import OFFICIAL_WINDOW, Scene
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.masks import scene_masks
+from smm_tutorial.scenes.raytrace import Rendering
 from tests.full_disk import fill_disk_after
 
 
@@ -33,7 +35,7 @@ def work(monkeypatch):
     """The chunks that were really rendered."""
     done, real = [], rendered.render_chunk
     monkeypatch.setattr(
-        rendered, "render_chunk", lambda chunk: done.append(chunk.start) or real(chunk)
+        rendered, "render_chunk", lambda look, chunk: done.append(chunk.start) or real(look, chunk)
     )
     return done
 
@@ -164,6 +166,16 @@ def test_scenes_that_nothing_draws_are_refused():
         Look(3, 6, 16, 16, scenes="moon")
 
 
+def test_a_rendered_mask_does_not_wrap_its_labels(monkeypatch):
+    def render(scenes, height, width, **_):
+        shape = (len(scenes), height, width)
+        return Rendering(torch.zeros(shape[0], 3, *shape[1:]), torch.full(shape, 256))
+
+    monkeypatch.setattr("smm_tutorial.datasets.own.rendering.render", render)
+    with pytest.raises(ValueError, match="label 256, but a mask holds labels from 0 to 255"):
+        draw_and_render(Look(3, 3, 4, 4), np.random.default_rng(0), "train", 0, 1)
+
+
 def test_training_and_testing_pairs_of_shape_and_colour_share_none(tmp_path, monkeypatch):
     pairs = []
     for variant in ("cogent-a", "out-of-distribution-pairs"):
@@ -199,17 +211,17 @@ import sys, time
 from pathlib import Path
 from smm_tutorial import datasets
 from smm_tutorial.datasets.own import rendered
-from smm_tutorial.datasets.own.rendering import Look
+from smm_tutorial.datasets.own.rendering import Look, draw_and_render
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
 rendered.RENDERED_VARIANTS["clevr"], rendered.CHUNK = Look(3, 4, 8, 8, samples=1), 2
 real = rendered.render_chunk
 
-def noted(chunk):
+def noted(look, chunk):
     with open(folder / "work.txt", "a") as file:
         file.write(f"{chunk.start}\\n")
     time.sleep(0.5)  # long enough for the other one to begin as well, if nothing keeps it
-    return real(chunk)
+    return real(look, chunk)
 
 rendered.render_chunk = noted
 (folder / f"ready-{name}").touch()

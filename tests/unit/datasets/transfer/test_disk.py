@@ -21,7 +21,7 @@ def test_a_full_disk_leaves_the_old_file_or_none(tmp_path, monkeypatch):
         with pytest.raises(
             DatasetError, match=f"cannot write .*{name} .*free some space, or set SMM_DATA"
         ):
-            disk.write_file(tmp_path / name, b"fresh")
+            disk.write_file(tmp_path, name, b"fresh")
     assert [path.name for path in tmp_path.iterdir()] == ["old"] and (
         tmp_path / "old"
     ).read_bytes() == b"old"

@@ -1,0 +1,219 @@
+"""What the fields of a record may hold, for records that people edit by hand.
+
+A schema looks like the record itself:
+
+    {"step": COUNT, "gpu?": TEXT}    an object with these fields; "?" marks one that may be missing
+    ListOf(COUNT, least=1)           a list of such values, of at least one
+    NamesOf(COUNT)                   an object with such values under any names
+    OrNull(TEXT)                     null, or such a value
+    (NamesOf(COUNT), {"all": SHARE}) what fits all of these
+
+Only fields that a table or a figure reads are listed; others may hold anything.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from smm_tutorial.results.titles import CONTESTANT_TITLES, SET_TITLES
+
+MOST = 2**63  # of any number
+
+
+class Kind(NamedTuple):
+    """Values without fields of their own. words: what they are, for messages."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+class ListOf(NamedTuple):
+    schema: Schema
+    least: int = 0
+
+
+class NamesOf(NamedTuple):
+    schema: Schema
+
+
+class OrNull(NamedTuple):
+    schema: Schema
+
+
+#: A tuple without a name of its own holds schemas that all must fit.
+Schema = Kind | ListOf | NamesOf | OrNull | dict | tuple
+
+
+def number(low: float, high: float) -> Kind:
+    def fits(value: Any) -> bool:
+        return type(value) in (int, float) and low <= value <= high
+
+    return Kind(f"a number from {low:g} to {high:g}", fits)
+
+
+def whole(low: int) -> Kind:
+    words = f"a whole number, {low} or more" if low > -MOST else "a whole number"
+    return Kind(words, lambda value: type(value) is int and low <= value <= MOST)
+
+
+def one_of(names: Collection[str]) -> Kind:
+    words = f"one of {', '.join(map(repr, names))}"
+    return Kind(words, lambda value: isinstance(value, str) and value in names)
+
+
+def matching(pattern: str, words: str) -> Kind:
+    return Kind(words, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)))
+
+
+TEXT = Kind("text on one line", lambda value: isinstance(value, str) and value.isprintable())
+ANYTHING = Kind("anything", lambda value: True)
+SHARE = number(0, 1)
+INDEX = number(-1, 1)  # a Rand index, adjusted for chance
+NUMBER = number(-MOST, MOST)
+COUNT = whole(0)
+
+PROTOCOL = {
+    "images": whole(1),
+    "starts?": whole(1),
+    "selection?": one_of(("all", "bic")),
+    "command?": TEXT,
+}
+DISCOVERY_SCORES = PROTOCOL | {
+    "set": one_of(SET_TITLES["discovery"]),
+    "starts": whole(1),
+    "selection": one_of(("all", "bic")),
+    "fg_ari": INDEX,
+    "mbo": SHARE,
+    "miou": SHARE,
+    "ari": INDEX,
+    "split?": SHARE,
+    "merged?": SHARE,
+    "missed?": SHARE,
+    "by_objects?": NamesOf({"fg_ari?": INDEX, "mbo?": SHARE}),
+    "by_size?": NamesOf({"overlap?": SHARE}),
+    "decoder_masks?": {"mbo?": SHARE},
+}
+SET_SCORES = PROTOCOL | {
+    "set": one_of(SET_TITLES["set-prediction"]),
+    "ap": dict.fromkeys(("inf", "1", "0.5", "0.25", "0.125", "0.0625"), SHARE),
+}
+PROVENANCE = {
+    "hardware": {
+        "cpus": OrNull(COUNT),
+        "gpu": OrNull(TEXT),
+        "threads?": whole(1),
+        "processes?": whole(1),
+    }
+}
+RUN = {
+    "command": TEXT,
+    "contestant": one_of(CONTESTANT_TITLES),
+    "config": {"image_size": whole(1)},
+    "training": {"seed": whole(-MOST), "learning_rate": number(0, MOST)},
+    "profile": TEXT,
+    "step": COUNT,
+    "minutes": number(0, MOST),
+    "provenance": PROVENANCE,
+}
+DISCOVERY_RUN = RUN | {
+    "data": one_of(SET_TITLES["discovery"]),
+    "ablation?": OrNull(TEXT),
+    "scores": ListOf(DISCOVERY_SCORES),
+    "validation": ListOf({"fg_ari": INDEX, "mbo": SHARE}, least=1),
+}
+SET_RUN = RUN | {
+    "training": RUN["training"] | {"loss": {"coordinate_weight": number(0, MOST)}},
+    "data": one_of(SET_TITLES["set-prediction"]),
+    "scores": ListOf(SET_SCORES),
+    "validation": ListOf({"ap_inf": SHARE, "ap_0.5": SHARE}, least=1),
+}
+#: By task and purpose.
+RUNS = {
+    "discovery": {
+        "showcase": DISCOVERY_RUN,
+        "comparison": DISCOVERY_RUN,
+        "search": DISCOVERY_RUN,
+        "ablation": DISCOVERY_RUN | {"ablation": TEXT},
+        "baseline": {"scores": ListOf(DISCOVERY_SCORES), "provenance": PROVENANCE},
+    },
+    "set-prediction": {"showcase": SET_RUN, "comparison": SET_RUN, "search": SET_RUN},
+}
+
+PIXELS = dict.fromkeys(("image", "ground", "rubber", "metal"), NUMBER)  # in dB
+EFFECT = {"held out": PIXELS, "costs": PIXELS, "mask_overlap": SHARE, "changed": NamesOf(ANYTHING)}
+COMPLETE = PIXELS | {"colour_shift": NUMBER, "images": COUNT}
+RECOGNITION = dict.fromkeys(("0.5", "0.25", "0.125"), SHARE) | {"images": COUNT}
+#: What has no task, by what the name begins with.
+OTHERS = {
+    "benchmark-": {
+        "scores": NamesOf(
+            {
+                "value": NUMBER,
+                "unit": TEXT,
+                "bar": OrNull(matching(r"[<>]= \d+(\.\d+)?", "a bar such as '>= 36'")),
+            }
+        )
+    },
+    "raytracer-effects": {
+        "scores": (NamesOf(EFFECT), {"all effects": {"held out": COMPLETE, "all": COMPLETE}}),
+        "recognition?": NamesOf(RECOGNITION),
+    },
+}
+
+
+def find_record_fault(record: dict) -> str | None:
+    """What is wrong with a record of version 2 whose name is in order, in words; None if nothing
+    is.
+    """
+    if "task" in record or "purpose" in record:
+        if fault := find_fault(record, {"task": one_of(RUNS)}):
+            return fault
+        runs = RUNS[record["task"]]
+        fault = find_fault(record, {"purpose": one_of(runs)})
+        return fault or find_fault(record, runs[record["purpose"]])
+    for beginning, schema in OTHERS.items():
+        if record["name"].startswith(beginning):
+            return find_fault(record, schema)
+    return None
+
+
+def find_fault(value: Any, schema: Schema, field: str = "") -> str | None:
+    """The first field of a value that the schema does not allow, in words; None if there is none.
+
+    field: where the value lies in the record, such as `scores[0].ap`.
+    """
+    match schema:
+        case Kind(words, fits):
+            return None if fits(value) else _say(field, words, value)
+        case OrNull(inner):
+            return None if value is None else find_fault(value, inner, field)
+        case ListOf(inner, least):
+            if not isinstance(value, list) or len(value) < least:
+                return _say(field, "a list" + (f" of at least {least}" if least else ""), value)
+            parts = [(f"{field}[{index}]", part, inner) for index, part in enumerate(value)]
+        case NamesOf(inner):
+            if not isinstance(value, dict) or not all(map(TEXT.fits, value)):
+                return _say(field, "an object, its names on one line each", value)
+            parts = [(f"{field}.{name}", part, inner) for name, part in value.items()]
+        case dict():
+            if not isinstance(value, dict):
+                return _say(field, "an object", value)
+            parts = []
+            for name, inner in schema.items():
+                optional, name = name.endswith("?"), name.removesuffix("?")
+                place = f"{field}.{name}" if field else name
+                if name in value:
+                    parts.append((place, value[name], inner))
+                elif not optional and name not in value:
+                    return f"{place} is missing"
+        case _:
+            parts = [(field, value, inner) for inner in schema]
+    faults = (find_fault(part, inner, place) for place, part, inner in parts)
+    return next(filter(None, faults), None)
+
+
+def _say(field: str, words: str, value: Any) -> str:
+    return f"{field} must be {words}, got {reprlib.repr(value)}"
