@@ -141,9 +141,8 @@ slots = SlotMixture(
 noise = torch.randn(6, 7, 48, generator=torch.Generator().manual_seed(0))
 found = slots(inputs, noise=noise)
 responsibilities = found.responsibilities
-print(
-    f"slots {tuple(found.slots.shape)}, responsibilities {tuple(responsibilities.shape)}"
-)
+shape = tuple(responsibilities.shape)
+print(f"slots {tuple(found.slots.shape)}, responsibilities {shape}")
 sums = responsibilities.sum(dim=2)  # over slots
 torch.testing.assert_close(sums, torch.ones_like(sums))
 

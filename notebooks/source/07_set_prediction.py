@@ -1204,11 +1204,10 @@ print(
 # see what it predicts for *our* pictures, which it has never seen.
 
 # %%
-from smm_tutorial import fidelity, paths
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.scenes import random_scenes
+from smm_tutorial.scenes import OFFICIAL_WINDOW, random_scenes, render
 
-RELEASED = paths.downloads_dir() / "official_smm" / "e725.pth"
+RELEASED = set_prediction.released_path()
 
 
 def with_records(images, scenes):
@@ -1226,7 +1225,7 @@ def with_records(images, scenes):
 if RELEASED.is_file():
     released = set_prediction.load_released(RELEASED)
     new_scenes = random_scenes(12, np.random.default_rng(6))
-    new_images = fidelity.our_images(new_scenes)  # (12, 3, 128, 128)
+    new_images = render(new_scenes, 128, 128, window=OFFICIAL_WINDOW).images
     noise = released.start_noise(12, torch.Generator().manual_seed(0))
     with torch.no_grad():
         theirs = released(new_images, noise=noise)  # (12, 10, 19)

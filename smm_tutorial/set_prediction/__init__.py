@@ -21,6 +21,7 @@ from smm_tutorial.set_prediction.released import (
     ReleasedSetPredictor,
     ReleasedSlotMixture,
     load_released,
+    released_path,
 )
 from smm_tutorial.set_prediction.runs import SetPredictionRun, build_model, train, train_and_record
 from smm_tutorial.set_prediction.scores import (
@@ -81,6 +82,7 @@ __all__ = [
     "object_vector",
     "pair_costs",
     "predict_sets",
+    "released_path",
     "right_predictions",
     "score",
     "score_by_name",

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from smm_tutorial import paths
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.networks.encoders import ConvEncoder, check_images
 from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
@@ -71,6 +72,11 @@ RENAMED_IN_BLOCKS = {".to_out.0.": ".out.", ".ff.net.0.0.": ".mlp.0.", ".ff.net.
 POSITIONS = "encoder.positions"
 FIRST_LAYER = "encoder.convolutions.0.weight"
 UNUSED = ("quantizer.", "coord_quantizer.")  # left over from another experiment of the authors
+
+
+def released_path() -> Path:
+    """Where the notebooks look for the authors' file; it may not be there."""
+    return paths.downloads_dir() / "official_smm" / "e725.pth"
 
 
 def load_released(path: str | Path) -> "ReleasedSetPredictor":
