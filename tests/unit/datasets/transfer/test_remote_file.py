@@ -275,10 +275,11 @@ class Endless:
 
     def __call__(self, asked):
         yield self.beginning
+        pieces = 1 if self.wait else 1 + (1 << 16) // len(self.piece)  # more than sockets hold
         for _ in range(100 if self.wait else 10_000):
             if self.wait and asked.over.wait(self.wait):
                 return
-            yield self.piece
+            yield self.piece * pieces
         self.ended = True
 
 
@@ -312,13 +313,13 @@ def test_a_server_that_sends_on_and_on_is_left_when_all_is_there(beginning, piec
         (head("302 Found", Location="/other", Content_Length=1 << 40), MORE, "to address, more"),
         (b"HTTP/1.1 206 Part\r\n", b"X: y\r\n", "gave up on .*100 headers"),
         (b"HTTP/1.1 206 Part\r\nX: ", b"y" * 9999, "gave up on .*65536"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 99, "gave up on .*headers go on"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "gave up on .*headers go on"),
         (b"", MORE, "gave up on .*65536"),
         (head("404 Not Found"), MORE, "answers 404 Not Found: check the address"),
         (head("503 Busy"), MORE, "gave up on .*it answers 503 Busy"),
         (
             head("206 Part", **WHOLE, Transfer_Encoding="chunked") + b"0\r\n",
-            b"X: y\r\n" * 999,
+            b"X: y\r\n",
             "gave up on .*headers go on",
         ),
         (
@@ -450,7 +451,7 @@ def test_a_part_is_known_in_the_ways_that_servers_write_it(told):
         assert Remote(server.url(), IMPATIENT).read(3, 8) == CONTENT[3:8]
 
 
-@pytest.mark.parametrize("told", ["", "3-7/9", "bytes 7-3/9", "bytes 3-7", "bytes 3-" + "9" * 5000])
+@pytest.mark.parametrize("told", ["", "3-7/9", "bytes 3-2/9", "bytes 3-7", "bytes 3-" + "9" * 5000])
 def test_a_part_that_does_not_say_which_is_refused(told):
     with RawServer(lambda asked: give_part(CONTENT, asked, Content_Range=told)) as server:
         with pytest.raises(DownloadError, match="sent another part than asked for"):
@@ -469,6 +470,16 @@ def test_an_odd_wish_to_wait_is_no_traceback(server, waits, when):
     server.faults["file"] = [Fault(status=503, headers={"Retry-After": when})]
     assert fetched(Remote(server.url("file"))) == CONTENT
     assert len(waits) == 1 and 1 <= waits[0] <= 60
+
+
+def test_what_follows_the_part_that_an_answer_names_is_not_taken_for_the_file():
+    def answer(asked):
+        if asked.number:
+            return give_part(CONTENT, asked)
+        return [head("206 Part", Content_Range=f"bytes 0-4/{len(CONTENT)}"), CONTENT[:5], MORE]
+
+    with RawServer(answer) as server:
+        assert Remote(server.url(), IMPATIENT).read(0, 20) == CONTENT[:20]
 
 
 # redirects
