@@ -26,6 +26,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
+from tests.shared import ROOT
+
 DEVICE = torch.device("mps:0")
 CPU = torch.device("cpu")
 DOUBLES = (torch.float64, torch.complex128)
@@ -42,9 +44,10 @@ NO_MIXTURE = (
 )
 NO_GENERATOR = "Expected a 'mps' device type for generator but found 'cpu'"
 
-#: Whose tensors lie on the device by default.
-MAKERS = ("/tests/", "/torch/nn/", "/smm_tutorial/slots/", "/smm_tutorial/networks/")
-MAKERS += ("/smm_tutorial/set_prediction/released.py",)
+TESTS, LIBRARY, TORCH = ROOT / "tests", ROOT / "smm_tutorial", Path(torch.__file__).parent
+#: Whose tensors lie on the device by default: those of tests, and of networks.
+MAKERS = (TESTS, TORCH / "nn", LIBRARY / "slots", LIBRARY / "networks")
+MAKERS = tuple(str(maker) for maker in (*MAKERS, LIBRARY / "set_prediction" / "released.py"))
 FACTORIES = _device_constructors()
 #: Functions in which tensors of the CPU may take part: as an index, or copied over.
 MIXING = {Tensor.__getitem__, Tensor.__setitem__, Tensor.copy_, Tensor.module_load}
@@ -222,28 +225,27 @@ def _lies_elsewhere(tensor: Tensor) -> bool:
 def _called_by_a_test() -> bool:
     """Whether a test, or a network that it builds, has called a function of torch."""
     frame = sys._getframe(2)
-    while _is_torch(frame.f_code.co_filename) or frame.f_code.co_filename == __file__:
+    while not (file := frame.f_code.co_filename).startswith(MAKERS) or file == __file__:
+        if not file.startswith((str(TORCH), __file__)):
+            return False
         frame = frame.f_back
-    return any(maker in Path(frame.f_code.co_filename).as_posix() for maker in MAKERS)
-
-
-def _is_torch(file: str) -> bool:
-    return "/torch/" in Path(file).as_posix() and "/torch/nn/" not in Path(file).as_posix()
+    return True
 
 
 def is_refused_in_a_test(traceback: TracebackType) -> bool:
     """Whether it was a test, and not the library, that asked the device for what it refuses."""
-    files = []
+    last = None
     while traceback:
-        files.append(Path(traceback.tb_frame.f_code.co_filename))
+        file = Path(traceback.tb_frame.f_code.co_filename)
+        if file != Path(__file__) and (TESTS in file.parents or LIBRARY in file.parents):
+            last = file
         traceback = traceback.tb_next
-    ours = [file for file in files if {"tests", "smm_tutorial"} & set(file.parts)]
-    last = next(file for file in reversed(ours) if file != Path(__file__))
-    return "tests" in last.parts
+    return last is not None and TESTS in last.parents
 
 
 def let_training_find_it(setattr: Callable[[object, str, object], None] = setattr) -> None:
     """Makes Fabric choose the device, on a machine whose CPU has no units for half precision."""
-    setattr(torch.cpu, "get_capabilities", dict)
+    if hasattr(torch.cpu, "get_capabilities"):  # not in older versions
+        setattr(torch.cpu, "get_capabilities", dict)
     setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
     setattr(MPSAccelerator, "get_parallel_devices", staticmethod(lambda devices: [DEVICE]))
