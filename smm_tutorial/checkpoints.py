@@ -36,9 +36,26 @@ class Checkpoint(NamedTuple):
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
-    """Writes tensors and record to one safetensors file, atomically."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    files.write_atomically(Path(path), to_bytes(tensors, metadata={"record": json.dumps(record)}))
+    """Writes tensors and record to one safetensors file, atomically.
+
+    Tensors that share memory, such as tied weights, are stored once per name.
+    """
+    metadata = {"record": json.dumps(record)}
+    files.write_atomically(Path(path), to_bytes(_part_memory(tensors), metadata=metadata))
+
+
+def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, with their values in order and memory of their own: safetensors
+    writes memory as it lies.
+    """
+    parted: dict[str, Tensor] = {}
+    taken = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        parted[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return parted
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:

@@ -84,7 +84,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None]:
-    """Lets one process at a time work in `folder`; a killed process lets go of it.
+    """Lets one process at a time work in `folder`; a killed process lets go of it. Who works there
+    may come in once more.
 
     What killed processes left half written is deleted. A folder that is read-only, or lies where
     locks do not work, is used without a lock. For the latter a warning says so.
@@ -97,7 +98,7 @@ def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None
     Raises:
         FolderBusyError: another process works there and goes on for longer than that.
     """
-    lock = FileLock(folder / LOCK_NAME, fallback_to_soft=False)
+    lock = FileLock(folder / LOCK_NAME, fallback_to_soft=False, is_singleton=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _acquire(lock, folder, work, patience)

@@ -15,7 +15,7 @@ from smm_tutorial.experiments.run import Run, save_run
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import Compile, Precision
-from smm_tutorial.training.loop import is_first_process
+from smm_tutorial.training.processes import is_first_process
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

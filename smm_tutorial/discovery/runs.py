@@ -26,7 +26,8 @@ from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
-from smm_tutorial.training.loop import TrainingResult, fit, is_first_process
+from smm_tutorial.training.loop import TrainingResult, fit
+from smm_tutorial.training.processes import is_first_process
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,15 @@
 from smm_tutorial.training.batches import Batch, Batches
 from smm_tutorial.training.config import TrainingConfig, fast_precision, learning_rate_factor
 from smm_tutorial.training.logs import read_log
-from smm_tutorial.training.loop import (
-    NonFiniteError,
-    TrainingResult,
-    fit,
-    is_first_process,
-    step_generator,
-)
+from smm_tutorial.training.loop import NonFiniteError, TrainingResult, fit, step_generator
 from smm_tutorial.training.memory import bytes_kept_for_backward
+from smm_tutorial.training.processes import is_first_process
+from smm_tutorial.training.state import CannotWriteError
 
 __all__ = [
     "Batch",
     "Batches",
+    "CannotWriteError",
     "NonFiniteError",
     "TrainingConfig",
     "TrainingResult",

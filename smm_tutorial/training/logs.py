@@ -6,18 +6,37 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from smm_tutorial.checkpoints import CheckpointError
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number from 0 on."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
 
 def read_log(folder: str | Path) -> list[dict]:
-    """The entries of a run's log so far; a line that a kill cut short is left out."""
+    """The entries of a run's log so far. A last line that a kill cut short is left out.
+
+    Raises `CheckpointError` for a log that no run wrote.
+    """
     file, entries = Path(folder) / "log.jsonl", []
-    for line in file.read_text().splitlines() if file.exists() else []:
+    lines = file.read_bytes().split(b"\n") if file.exists() else [b""]
+    for number, line in enumerate(lines, 1):
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if isinstance(entry, dict) and is_count(entry.get("step")):
+            entries.append(entry)
+        elif number < len(lines):
+            raise CheckpointError(
+                f"{file} is damaged: line {number} is no entry with a step ({line[:40]!r}); delete "
+                "that line, or the file, to go on without"
+            )
     return entries
 
 
@@ -81,6 +100,8 @@ class Meter:
         self.away += time.perf_counter() - began
 
     def readings(self, done: int) -> dict[str, float]:
-        """For the log."""
+        """For the log; none where the call has not trained."""
+        if done == self.first:
+            return {}
         memory = {} if self.peak_memory_mib is None else {"peak_memory_mib": self.peak_memory_mib}
         return {"images_per_s": self.images_per_s(done)} | memory

@@ -10,12 +10,10 @@ Fabric reads, starts the processes and ends them all when one fails.
 
 import contextlib
 import logging
-import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,18 +25,23 @@ from lightning_utilities.core import rank_zero
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from smm_tutorial import files
 from smm_tutorial.training.batches import Share
 from smm_tutorial.training.config import Precision, TrainingConfig, learning_rate_factor
-from smm_tutorial.training.interrupts import hold_interrupts
+from smm_tutorial.training.interrupts import hold_interrupts, save_before_the_end
 from smm_tutorial.training.logs import Meter, TensorBoard
-from smm_tutorial.training.state import RunState, Trained, WeightAverage
+from smm_tutorial.training.processes import PATIENCE, read_processes
+from smm_tutorial.training.state import (
+    CannotWriteError,
+    Progress,
+    RunState,
+    Trained,
+    WeightAverage,
+    explain_failed_writes,
+)
 
 #: `loss(model, batch, step)` -> scalars by name. "loss" is minimised, all of them are logged.
 Loss = Callable[[nn.Module, Any, int], dict[str, Tensor]]
-
-#: The longest that a process waits for the others. The first one evaluates while they wait, so an
-#: evaluation must be shorter.
-PATIENCE = timedelta(minutes=10)
 
 
 class DrawsBatches(Protocol):
@@ -79,11 +82,6 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed >> numpy.uint64(1)))
 
 
-def is_first_process() -> bool:
-    """Whether this process writes and reports: the only one, or the first of `torchrun`'s."""
-    return int(os.environ.get("RANK", 0)) == 0
-
-
 def fit(
     model: nn.Module,
     batches: DrawsBatches,
@@ -98,6 +96,7 @@ def fit(
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
     evaluate_every: int = 1000,
     tensorboard: str | Path | None = None,
+    choices: dict | None = None,
 ) -> TrainingResult:
     """Trains `model` in place with AdamW.
 
@@ -107,15 +106,21 @@ def fit(
     evaluate: scalars of the model that are logged every `evaluate_every` steps and at the end.
     tensorboard: a folder for the log as TensorBoard's event files, beside `log.jsonl`.
 
+    choices: what else decides the run, as JSON; a state of a run with others is refused.
+
     Under `torchrun` each process computes its share of the same joint batch, so that the losses are
     those of one process, up to rounding. The first process alone evaluates and writes. Several
     machines need a `run_dir` that all of them see.
 
-    An interrupt saves the last finished step before it is passed on.
+    An interrupt saves the last finished step before it is passed on, and so does what ends the
+    process (`kill`, a closed terminal). What was due at that step and not yet logged, such as an
+    evaluation, the next call makes up for.
 
     Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on
-    disk), `CheckpointError` where `run_dir` holds a damaged state or one of another configuration,
-    and `ValueError` for a batch that the processes cannot share, or what the hardware lacks.
+    disk), `CheckpointError` where `run_dir` holds a damaged state or one of another run,
+    `FolderBusyError` where another process trains in it, `CannotWriteError` where it cannot be
+    written, and `ValueError` for a batch that the processes cannot share, or what the hardware
+    lacks.
     """
     fabric = start_fabric(config.precision)
     if config.batch_size % fabric.world_size:
@@ -129,85 +134,179 @@ def fit(
     board = TensorBoard(tensorboard) if tensorboard is not None and writes else None
     batches.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
     wrapped, trained = _set_up(fabric, model, config)
-    state = RunState(Path(run_dir), config) if run_dir is not None else None
-    first, seconds_before = state.restore(trained) if state else (0, 0.0)
-    if state and writes:
-        state.cut_log(first)
-    last = config.steps if stop_at is None else min(stop_at, config.steps)
-    meter = Meter(fabric.device, config.batch_size, first, seconds_before)
-    log, done = [], first
-    shown = progress and writes
-    bar = tqdm(
-        range(first, last), initial=first, total=config.steps, disable=not shown, unit="step"
-    )
-    try:
-        for step in bar:
-            _set_learning_rate(trained.optimizer, step, config)
-            scalars = loss(wrapped, batches.draw(step_generator(config.seed, step)), step)
-            trained.optimizer.zero_grad(set_to_none=True)
-            fabric.backward(scalars["loss"])
-            scalars = _average_over_processes(fabric, scalars)
-            _refuse_non_finite(fabric, trained, scalars, step, state)
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            with hold_interrupts():
-                trained.optimizer.step()
+    with _own_folder(fabric, run_dir):
+        state = RunState(Path(run_dir), config, choices) if run_dir is not None else None
+        begun = state.restore(trained) if state else Progress()
+        run = _Run(
+            trained,
+            begun,
+            Meter(fabric.device, config.batch_size, begun.step, begun.seconds),
+            last=config.steps if stop_at is None else min(stop_at, config.steps),
+            state=state if writes else None,
+            board=board,
+            evaluate=evaluate if writes else None,
+            log_every=log_every,
+            evaluate_every=evaluate_every,
+        )
+        bar = tqdm(
+            range(begun.step, run.last),
+            initial=begun.step,
+            total=config.steps,
+            disable=not (progress and writes),
+            unit="step",
+        )
+        with save_before_the_end(run.save) if run.state else contextlib.nullcontext():
+            try:
+                run.take_up_log()
+                for step in bar:
+                    _set_learning_rate(trained.optimizer, step, config)
+                    scalars = loss(wrapped, batches.draw(step_generator(config.seed, step)), step)
+                    trained.optimizer.zero_grad(set_to_none=True)
+                    fabric.backward(scalars["loss"])
+                    scalars = _average_over_processes(fabric, scalars)
+                    _refuse_non_finite(fabric, trained, scalars, step, state)
+                    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+                    with hold_interrupts():
+                        trained.optimizer.step()
+                        if trained.average:
+                            trained.average.update(model, step)
+                        run.done, run.scalars = step + 1, scalars
+                    if run.is_due(log_every):
+                        bar.set_postfix_str(run.describe())
+                    run.log_what_is_due()
+                    if run.is_due(save_every):
+                        run.save()
+            except KeyboardInterrupt:
+                with hold_interrupts():
+                    run.save()
+                    if run.state:
+                        print(
+                            f"Interrupted. {state.file} holds step {run.done:,}: "
+                            "the same call goes on from there."
+                        )
+                raise
+            finally:
                 if trained.average:
-                    trained.average.update(model, step)
-                done = step + 1
+                    model.load_state_dict(trained.average.model.state_dict())
+    measured = run.measure()
+    speed = measured.readings.get("images_per_s", 0.0)
+    return TrainingResult(run.done, measured.seconds, run.log, speed, run.meter.peak_memory_mib)
 
-            entry = {}
-            if done % log_every == 0 or done == last:
-                entry = {name: value.item() for name, value in scalars.items()}
-                entry |= meter.readings(done)
-                bar.set_postfix_str(
-                    f"loss {entry['loss']:.4f}, {entry['images_per_s']:.0f} images/s"
-                )
-            if evaluate and writes and (done % evaluate_every == 0 or done == last):
-                with meter.paused():
-                    entry |= evaluate((trained.average or trained).model.eval())
-                model.train()
-            if entry and writes:
-                log.append({"step": done, "seconds": round(meter.seconds, 2)} | entry)
-                for journal in filter(None, (state, board)):
-                    journal.log(log[-1])
-            if state and writes and (done % save_every == 0 or done == last):
-                state.save(trained, done, meter.seconds)
-    except KeyboardInterrupt:
-        if state and writes:
-            with hold_interrupts():
-                state.save(trained, done, meter.seconds)
-                print(
-                    f"Interrupted. {state.file} holds step {done:,}: "
-                    "the same call goes on from there."
-                )
-        raise
-    finally:
-        if trained.average:
-            model.load_state_dict(trained.average.model.state_dict())
-    return TrainingResult(done, meter.seconds, log, meter.images_per_s(done), meter.peak_memory_mib)
+
+@contextlib.contextmanager
+def _own_folder(fabric: Fabric, folder: str | Path | None) -> Iterator[None]:
+    """Keeps other runs out of a folder. The first process locks it, all learn of a refusal.
+
+    Raises `FolderBusyError` or `CannotWriteError`, in every process.
+    """
+    refusal = None
+    with contextlib.ExitStack() as stack:
+        if folder is not None and fabric.is_global_zero:
+            try:
+                with explain_failed_writes(Path(folder), "nothing was trained yet"):
+                    stack.enter_context(files.lock_folder(Path(folder), "training in"))
+            except (files.FolderBusyError, CannotWriteError) as error:
+                refusal = error
+        refusal = fabric.broadcast(refusal)
+        if refusal is not None:
+            raise refusal
+        yield
+
+
+@dataclass
+class _Run:
+    """A call of `fit`: how far it is, and what it logs, evaluates and saves.
+
+    state, board, evaluate: None in all processes but the first. log: the entries of this call.
+    done: steps done. scalars: of the last of them, the loss and what else its entry says.
+    """
+
+    trained: Trained
+    begun: Progress
+    meter: Meter
+    last: int
+    state: RunState | None
+    board: TensorBoard | None
+    evaluate: Callable[[nn.Module], dict[str, float]] | None
+    log_every: int
+    evaluate_every: int
+
+    def __post_init__(self):
+        self.done, self.scalars = self.begun.step, self.begun.readings
+        self.log: list[dict] = []
+
+    def is_due(self, every: int) -> bool:
+        """Whether what is done every so many steps, and at the end, is due after the last one."""
+        return self.done % every == 0 or self.done == self.last
+
+    def measure(self) -> Progress:
+        readings = {name: float(value) for name, value in self.scalars.items()}
+        return Progress(self.done, self.meter.seconds, readings | self.meter.readings(self.done))
+
+    def describe(self) -> str:
+        """For the progress bar."""
+        readings = self.measure().readings
+        return f"loss {readings['loss']:.4f}, {readings['images_per_s']:.0f} images/s"
+
+    def take_up_log(self) -> None:
+        """Leaves out of the log what came after the state, and makes up for what is missing.
+
+        A kill comes between two saves, and the steps since are done again. An interrupt saves, and
+        may have come before its step was logged or evaluated.
+        """
+        if not self.state:
+            return
+        entries = self.state.read_log(self.done)
+        found = entries.pop() if entries and entries[-1]["step"] == self.done else {}
+        evaluated = found.keys() - self.scalars.keys() - {"step", "seconds"}
+        missing = self.is_due(self.log_every) and not found
+        missing |= bool(self.evaluate) and self.is_due(self.evaluate_every) and not evaluated
+        if found and not missing:
+            entries.append(found)
+        self.state.begin_log(entries)
+        if missing and self.done:
+            self.log_what_is_due()
+
+    def log_what_is_due(self) -> None:
+        """Writes an entry about the last step, if it is time for one."""
+        entry = self.measure().readings if self.is_due(self.log_every) else {}
+        if self.evaluate and self.is_due(self.evaluate_every):
+            model = self.trained.model
+            with self.meter.paused():
+                entry |= self.evaluate((self.trained.average or self.trained).model.eval())
+            model.train()
+        if entry:
+            seconds = round(self.meter.seconds, 2)
+            self.log.append({"step": self.done, "seconds": seconds} | entry)
+            for journal in filter(None, (self.state, self.board)):
+                journal.log(self.log[-1])
+
+    def save(self) -> None:
+        if self.state:
+            self.state.save(self.trained, self.measure())
 
 
 def start_fabric(precision: Precision) -> Fabric:
     """Fabric for this process alone, or, under `torchrun`, for one of several that share gradients.
 
-    Raises `ValueError` for a precision that this hardware does not have.
+    Raises `ValueError` for a precision that this hardware does not have, or an environment that
+    `torchrun` does not make, and `TimeoutError` where the processes do not meet.
     """
     if precision == "16-mixed" and not torch.cuda.is_available():
         raise ValueError(
             "precision '16-mixed' needs a GPU, and there is none: "
             "use fast_precision(), or '32-true'"
         )
-    processes = {"devices": 1}
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # set by torchrun
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        processes = {
-            "devices": local,
-            "num_nodes": int(os.environ["WORLD_SIZE"]) // local,
+    options, others = {"devices": 1}, read_processes()
+    if others:
+        options = {
+            "devices": others.local_world_size,
+            "num_nodes": others.num_machines,
             # An ablation may leave a parameter without a gradient.
             "strategy": DDPStrategy(timeout=PATIENCE, find_unused_parameters=True),
         }
-    with _without_notices():
-        fabric = Fabric(accelerator="auto", precision=precision, **processes)
+    with _without_notices(), others.joining() if others else contextlib.nullcontext():
+        fabric = Fabric(accelerator="auto", precision=precision, **options)
         fabric.launch()
     return fabric
 

@@ -1,8 +1,12 @@
 """What a run goes on from after a stop or a kill, and the folder that holds it."""
 
+import contextlib
 import copy
+import errno
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,34 @@ import torch
 from torch import Tensor, nn
 
 from smm_tutorial import checkpoints, files
-from smm_tutorial.training.logs import read_log
+from smm_tutorial.training.logs import is_count, read_log
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class CannotWriteError(OSError):
+    """A file of a run that cannot be written; says why, what is kept all the same, what to do."""
+
+
+@contextlib.contextmanager
+def explain_failed_writes(path: Path, kept: str) -> Iterator[None]:
+    """Raises `CannotWriteError` where something inside cannot be written.
+
+    path: what is written, a file or a folder. kept: what is safe all the same, and the way on.
+    """
+    try:
+        yield
+    except CannotWriteError:
+        raise
+    except OSError as error:
+        remedy = "see what is there"
+        if error.errno in FULL:
+            remedy = "make room on its disk"
+        elif error.errno in files.READ_ONLY:
+            remedy = "choose a folder that may be written to, or permit it"
+        raise CannotWriteError(
+            f"{path} cannot be written ({error.strerror or error}): {remedy}; {kept}"
+        ) from error
 
 
 class WeightAverage:
@@ -56,77 +87,183 @@ class Trained:
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Raises `RuntimeError` for tensors of another model."""
+        """Raises `ValueError`, `KeyError` or `RuntimeError` for tensors of another model."""
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
-            part, rest = name.split(".", 1)
+            part, _, rest = name.partition(".")
             parts[part][rest] = tensor
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, _, kind = name.partition(".")
+            moments.setdefault(int(index), {})[kind] = tensor
+        self._check_moments(moments)
         self.model.load_state_dict(parts["model"])
         if self.average:
             self.average.model.load_state_dict(parts["average"])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts["optimizer"].items():
-            index, kind = name.split(".")
-            moments.setdefault(int(index), {})[kind] = tensor
+        elif parts["average"]:
+            raise ValueError("weights are averaged in one of them alone")
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+
+    def _check_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
+        """The optimiser takes whatever it is given, and fails or goes wrong in its next step."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for index, tensors in moments.items():
+            shapes = {kind: tensor.shape for kind, tensor in tensors.items()}
+            shape = parameters[index].shape if 0 <= index < len(parameters) else None
+            if shapes != {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}:
+                raise ValueError(f"the optimiser's part {index} does not fit")
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    step: steps done. seconds: what they took, over all calls. readings: what the last of them said
+    for the log, such as its loss; a state from before it was kept has none.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    readings: dict[str, float] = field(default_factory=dict)
 
 
 class RunState:
     """A run's files: `state.safetensors` to go on from and `log.jsonl`.
 
     config: a dataclass; a state of another configuration is refused. A state that lacks a field has
-    its default.
+    its default. choices: what else decides the run, as JSON; likewise, but where a state lacks one
+    nothing is known of it.
     """
 
-    def __init__(self, folder: Path, config: Any):
+    def __init__(self, folder: Path, config: Any, choices: dict | None = None):
         self.folder, self.config = folder, config
+        self.choices = json.loads(json.dumps(choices or {}))
         self.file, self.log_file = folder / "state.safetensors", folder / "log.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        self.log_lines: list[str] = []
 
-    def save(self, trained: Trained, step: int, seconds: float) -> None:
-        record = {"step": step, "seconds": seconds, "training": asdict(self.config)}
+    def save(self, trained: Trained, progress: Progress) -> None:
+        """Raises `CannotWriteError`; the state on disk is then as it was."""
+        record = asdict(progress) | {"training": asdict(self.config), "choices": self.choices}
         if trained.precision:
             record["precision"] = trained.precision.state_dict()
-        checkpoints.write(self.file, trained.tensors(), record)
+        tensors = trained.tensors()
 
-    def restore(self, trained: Trained) -> tuple[int, float]:
-        """Loads the state, if there is one -> steps done and seconds spent.
+        def write() -> None:
+            if not self.log_file.exists():
+                self._write_log()
+            checkpoints.write(self.file, tensors, record)
+
+        self._write(self.file, write)
+
+    def restore(self, trained: Trained) -> Progress:
+        """Loads the state, if there is one -> how far the run is.
 
         Raises `CheckpointError` for a state of another run, or a damaged one.
         """
         if not self.file.exists():
-            return 0, 0.0
+            return Progress()
         tensors, record = checkpoints.read(self.file)
-        defaults = {
-            field.name: field.default
-            for field in fields(self.config)
-            if field.default is not MISSING
-        }
-        ours, theirs = asdict(self.config), defaults | record["training"]
-        if differ := sorted(
-            name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
-        ):
+        try:
+            progress = self._read_progress(record)
+        except ValueError as error:
+            raise checkpoints.CheckpointError(
+                f"{self.file} is no state that a run goes on from ({error}): delete it to begin "
+                "anew, or choose another folder"
+            ) from error
+        if differ := self._find_differences(record):
             raise checkpoints.CheckpointError(
                 f"{self.file} is of a run with another {', '.join(differ)}: "
                 "choose another folder, or delete this one"
             )
         try:
             trained.load(tensors)
-        except RuntimeError as error:
+            if trained.precision:
+                trained.precision.load_state_dict(record["precision"])
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise checkpoints.CheckpointError(
-                f"{self.file} is of another model: choose another folder"
+                f"{self.file} is of another model ({error}): choose another folder, or delete this "
+                "one"
             ) from error
-        if trained.precision:
-            trained.precision.load_state_dict(record["precision"])
-        return record["step"], record["seconds"]
+        return progress
 
-    def cut_log(self, step: int) -> None:
-        """Leaves out of the log what came after `step`, for the run goes on from there."""
-        kept = [entry for entry in read_log(self.folder) if entry["step"] <= step]
-        files.write_atomically(
-            self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept).encode()
-        )
+    def _read_progress(self, record: Any) -> Progress:
+        """Raises `ValueError` for a record that no run wrote."""
+        if not isinstance(record, dict):
+            raise ValueError(f"its record is {record!r:.40}")
+        record = {"readings": {}, "choices": {}} | record  # older ones lack them
+        for name in ("training", "readings", "choices"):
+            if not isinstance(record.get(name), dict):
+                raise ValueError(f"its {name} is {record.get(name)!r:.40}")
+        step, seconds, readings = (record.get(name) for name in ("step", "seconds", "readings"))
+        if not is_count(step):
+            raise ValueError(f"its step is {step!r:.40}")
+        if not all(_is_number(value) for value in (seconds, *readings.values())) or seconds < 0:
+            raise ValueError(f"its seconds are {seconds!r:.40} and its readings {readings!r:.80}")
+        return Progress(step, seconds, readings)
+
+    def _find_differences(self, record: dict) -> list[str]:
+        """The names of what the state's run and this one do not share."""
+        defaults = {
+            field.name: field.default
+            for field in fields(self.config)
+            if field.default is not MISSING
+        }
+        differ = _find_differences(asdict(self.config), defaults | record["training"])
+        choices = self.choices | record.get("choices", {})  # what one of them lacks is not known
+        differ += _find_differences(choices | self.choices, choices)
+        if not differ and record["step"] > self.config.steps:
+            differ = ["number of steps"]
+        return differ
+
+    def read_log(self, step: int) -> list[dict]:
+        """The entries of the log up to a step, each once; those after it came before a kill.
+
+        Raises `CheckpointError` for a log that no run wrote.
+        """
+        entries = {entry["step"]: entry for entry in read_log(self.folder)}
+        return [entries[done] for done in sorted(entries) if done <= step]
+
+    def begin_log(self, entries: list[dict]) -> None:
+        """Writes a log with these entries. Raises `CannotWriteError`."""
+        self.log_lines = [json.dumps(entry) + "\n" for entry in entries]
+        self._write(self.log_file, self._write_log)
 
     def log(self, entry: dict) -> None:
-        with open(self.log_file, "a") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Adds an entry to the log. Raises `CannotWriteError`."""
+        line = json.dumps(entry) + "\n"
+
+        def write() -> None:
+            if self.log_file.exists():
+                with open(self.log_file, "r+b") as file:  # which makes no new one, as "a" does
+                    file.seek(0, os.SEEK_END)
+                    file.write(line.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            else:
+                self._write_log()
+
+        self.log_lines.append(line)
+        self._write(self.log_file, write)
+
+    def _write_log(self) -> None:
+        files.write_atomically(self.log_file, "".join(self.log_lines).encode())
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        """Writes a file of the run, twice where somebody deletes the folder meanwhile."""
+        kept = "nothing is kept of the run yet: call it again"
+        if self.file.exists():
+            kept = f"{self.file} is whole, and the same call goes on from there"
+        with explain_failed_writes(path, kept):
+            try:
+                write()
+            except FileNotFoundError:
+                write()
+
+
+def _find_differences(ours: dict, theirs: dict) -> list[str]:
+    names = sorted(ours.keys() | theirs.keys())
+    return [name for name in names if ours.get(name) != theirs.get(name)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
@@ -46,6 +47,31 @@ def test_what_was_written_comes_back(saved):
     assert loaded.record["step"] == 3 and not loaded.model.training
     images, noise = torch.rand(2, 3, 16, 16), torch.randn(2, 3, 8)
     assert torch.equal(loaded.model(images, noise=noise).masks, model(images, noise=noise).masks)
+
+
+BUFFER = torch.arange(12.0)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"one": BUFFER, "same": BUFFER},
+        {"whole": BUFFER, "part": BUFFER[3:7]},
+        {"left": BUFFER[:8], "right": BUFFER[4:]},
+        {"rows": BUFFER.view(3, 4), "columns": BUFFER.view(3, 4).T},
+        {"every_third": BUFFER[::3], "expanded": BUFFER[5].expand(2, 3)},
+        {"none": BUFFER[:0], "also_none": BUFFER[5:5], "no_rows": torch.zeros(0, 4)},
+        {"weight": nn.Parameter(BUFFER), "number": torch.tensor(3)},
+        {"conjugate": torch.tensor([1 + 2j]).conj(), "negative": torch._neg_view(BUFFER)},
+    ],
+    ids=lambda tensors: "-".join(tensors),
+)
+def test_tensors_come_back_however_they_lie_in_memory(tmp_path, tensors):
+    checkpoints.write(tmp_path / "some.safetensors", tensors, {})
+    read, _ = checkpoints.read(tmp_path / "some.safetensors")
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype
 
 
 @pytest.mark.parametrize("length", [0, 5, 200, -1])

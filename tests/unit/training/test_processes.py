@@ -14,7 +14,8 @@ from smm_tutorial import checkpoints
 from smm_tutorial.discovery.recipe import make_loss
 from smm_tutorial.training.batches import Share
 from smm_tutorial.training.logs import read_log
-from smm_tutorial.training.loop import is_first_process, step_generator
+from smm_tutorial.training.loop import step_generator
+from smm_tutorial.training.processes import is_first_process
 from tests.several_processes import model_with_an_unused_parameter, run
 from tests.shared import ROOT
 from tests.toy_runs import LOSS, tiny_model, toy_batches

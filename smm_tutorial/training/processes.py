@@ -1,0 +1,115 @@
+"""The processes that train together, as `torchrun` tells them of each other.
+
+What is wrong with the environment is said at once: torch would wait for minutes, in silence.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+
+#: The longest that a process waits for the others. The first one evaluates while they wait, so an
+#: evaluation must be shorter.
+PATIENCE = timedelta(minutes=10)
+QUIET = 15.0  # seconds that a process waits for the others before it says so
+REMEDY = "torchrun sets it; see `torchrun --help`, and do not set it by hand"
+
+
+def is_first_process() -> bool:
+    """Whether this process writes and reports: the only one, or the first of `torchrun`'s."""
+    return _read_number("RANK", default=0) == 0
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many there are, on how many machines, and where they meet."""
+
+    rank: int
+    world_size: int
+    local_world_size: int  # on each machine
+    meeting: str  # host:port, of the first one
+
+    @property
+    def num_machines(self) -> int:
+        return self.world_size // self.local_world_size
+
+    @contextlib.contextmanager
+    def joining(self) -> Iterator[None]:
+        """Says what it waits for, where the others do not come soon.
+
+        Raises `TimeoutError` where they do not come within `PATIENCE`, or the first one cannot be
+        reached.
+        """
+        wait = (
+            f"process {self.rank + 1} of {self.world_size} waits for the others at {self.meeting}, "
+            f"at most {PATIENCE.total_seconds() / 60:g} minutes"
+        )
+        timer = threading.Timer(QUIET, print, [wait], {"flush": True})
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except torch.distributed.DistError as error:  # it does not say who waited for whom
+            raise TimeoutError(
+                f"the {self.world_size} processes did not meet at {self.meeting} ({error}): start "
+                "as many on every machine, with the same --rdzv-endpoint or --master-addr, and see "
+                "that its port is open"
+            ) from error
+        finally:
+            timer.cancel()
+
+
+def read_processes() -> Processes | None:
+    """What `torchrun` says in the environment; None for a process that was started alone.
+
+    Raises `ValueError` for what torchrun never says.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        if not is_first_process():
+            raise ValueError(
+                f"RANK is {os.environ['RANK']!r}, but this process was not started by torchrun: "
+                "start it so, or unset RANK"
+            )
+        return None
+    world_size = _read_number("WORLD_SIZE", least=1)
+    local_world_size = _read_number("LOCAL_WORLD_SIZE", least=1)
+    rank = _read_number("RANK", below=world_size)
+    _read_number("LOCAL_RANK", below=local_world_size)
+    _read_number("GROUP_RANK", below=max(1, world_size // local_world_size), default=0)
+    if world_size % local_world_size:
+        raise ValueError(
+            f"WORLD_SIZE must be a multiple of LOCAL_WORLD_SIZE = {local_world_size}, got "
+            f"{world_size}: start as many processes on every machine"
+        )
+    port = _read_number("MASTER_PORT", least=1, below=2**16)
+    host = os.environ.get("MASTER_ADDR", "")
+    try:
+        socket.getaddrinfo(host or None, port)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"MASTER_ADDR is {host!r}, and no machine is found by that name ({error}): give "
+            "torchrun the name or address of the first one, as --rdzv-endpoint or --master-addr"
+        ) from error
+    return Processes(rank, world_size, local_world_size, f"{host}:{port}")
+
+
+def _read_number(
+    name: str, least: int = 0, below: int | None = None, default: int | None = None
+) -> int:
+    """A whole number from the environment. Raises `ValueError` unless it is one, in its range."""
+    text = os.environ.get(name, default)
+    try:
+        number = int(text)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or number < least or (below is not None and number >= below):
+        limit = "on" if below is None else f"to {below - 1}"
+        raise ValueError(
+            f"{name} must be a whole number from {least} {limit}, got {text!r}: {REMEDY}"
+        )
+    return number
