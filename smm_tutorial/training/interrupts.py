@@ -28,15 +28,17 @@ def hold_interrupts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def save_before_the_end(save: Callable[[], None]) -> Iterator[None]:
+def save_before_the_end(save: Callable[[str], None]) -> Iterator[None]:
     """A process that is ended inside, by one of `ENDINGS`, saves first; then it ends as it would
     have. A signal that is ignored, as `nohup` asks for, stays so.
+
+    save: takes the reason.
     """
     handlers = _find_handlers(ENDINGS)
     handlers = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def end(number: int, frame: Any) -> None:
-        save()
+        save(f"Ended by {signal.Signals(number).name}")
         signal.signal(number, handlers[number])
         os.kill(os.getpid(), number)
 

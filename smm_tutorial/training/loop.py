@@ -155,7 +155,7 @@ def fit(
             disable=not (progress and writes),
             unit="step",
         )
-        with save_before_the_end(run.save) if run.state else contextlib.nullcontext():
+        with save_before_the_end(run.save_and_say) if run.state else contextlib.nullcontext():
             try:
                 run.take_up_log()
                 for step in bar:
@@ -177,13 +177,8 @@ def fit(
                     if run.is_due(save_every):
                         run.save()
             except KeyboardInterrupt:
-                with hold_interrupts():
-                    run.save()
-                    if run.state:
-                        print(
-                            f"Interrupted. {state.file} holds step {run.done:,}: "
-                            "the same call goes on from there."
-                        )
+                if run.state:
+                    run.save_and_say("Interrupted")
                 raise
             finally:
                 if trained.average:
@@ -284,6 +279,16 @@ class _Run:
     def save(self) -> None:
         if self.state:
             self.state.save(self.trained, self.measure())
+
+    def save_and_say(self, why: str) -> None:
+        """Saves where the call ends early."""
+        with hold_interrupts():
+            self.save()
+            print(
+                f"{why}. {self.state.file} holds step {self.done:,}: "
+                "the same call goes on from there.",
+                flush=True,
+            )
 
 
 def start_fabric(precision: Precision) -> Fabric:

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import errno
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from smm_tutorial import checkpoints, files
+from smm_tutorial.training.interrupts import hold_interrupts
 from smm_tutorial.training.logs import is_count, read_log
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -149,8 +151,7 @@ class RunState:
         tensors = trained.tensors()
 
         def write() -> None:
-            if not self.log_file.exists():
-                self._write_log()
+            self._keep_log()
             checkpoints.write(self.file, tensors, record)
 
         self._write(self.file, write)
@@ -180,9 +181,10 @@ class RunState:
             if trained.precision:
                 trained.precision.load_state_dict(record["precision"])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]  # torch's goes over many lines
             raise checkpoints.CheckpointError(
-                f"{self.file} is of another model ({error}): choose another folder, or delete this "
-                "one"
+                f"{self.file} is of another model ({reason}): choose another folder, or delete "
+                "this one"
             ) from error
         return progress
 
@@ -197,8 +199,10 @@ class RunState:
         step, seconds, readings = (record.get(name) for name in ("step", "seconds", "readings"))
         if not is_count(step):
             raise ValueError(f"its step is {step!r:.40}")
-        if not all(_is_number(value) for value in (seconds, *readings.values())) or seconds < 0:
-            raise ValueError(f"its seconds are {seconds!r:.40} and its readings {readings!r:.80}")
+        if not _is_number(seconds) or not 0 <= seconds < math.inf:
+            raise ValueError(f"its seconds are {seconds!r:.40}")
+        if not all(map(_is_number, readings.values())):
+            raise ValueError(f"its readings are {readings!r:.80}")
         return Progress(step, seconds, readings)
 
     def _find_differences(self, record: dict) -> list[str]:
@@ -233,27 +237,33 @@ class RunState:
         line = json.dumps(entry) + "\n"
 
         def write() -> None:
-            if self.log_file.exists():
+            try:
                 with open(self.log_file, "r+b") as file:  # which makes no new one, as "a" does
                     file.seek(0, os.SEEK_END)
                     file.write(line.encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-            else:
+            except FileNotFoundError:
                 self._write_log()
 
         self.log_lines.append(line)
         self._write(self.log_file, write)
 
+    def _keep_log(self) -> None:
+        """Sees to it that the log is on the disk, for the state that counts on it comes next."""
+        try:
+            with open(self.log_file, "r+b") as file:
+                os.fsync(file.fileno())
+        except FileNotFoundError:
+            self._write_log()
+
     def _write_log(self) -> None:
         files.write_atomically(self.log_file, "".join(self.log_lines).encode())
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
-        """Writes a file of the run, twice where somebody deletes the folder meanwhile."""
+        """Writes a file of the run as a whole; once more where the folder is deleted meanwhile."""
         kept = "nothing is kept of the run yet: call it again"
         if self.file.exists():
             kept = f"{self.file} is whole, and the same call goes on from there"
-        with explain_failed_writes(path, kept):
+        with hold_interrupts(), explain_failed_writes(path, kept):
             try:
                 write()
             except FileNotFoundError:

@@ -1,5 +1,6 @@
 """The training loop: repeatable, resumable to the bit, and careful with what is on disk."""
 
+import itertools
 import json
 import logging
 import os
@@ -13,10 +14,13 @@ import time
 import pytest
 import torch
 from lightning_utilities.core import rank_zero
+from torch import nn
 
 from smm_tutorial import checkpoints, files
 from smm_tutorial.discovery.recipe import make_loss
+from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
+from smm_tutorial.training.logs import read_log
 from smm_tutorial.training.loop import NonFiniteError, fit, step_generator
 from tests import toy_runs
 from tests.toy_runs import CONFIG, LOSS, RandomImages, tiny_model
@@ -164,6 +168,174 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(tmp_path):
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(checkpoints.CheckpointError, match="state.safetensors is damaged"):
         train(tiny_model(), tmp_path)
+
+
+ODD_RECORDS = {
+    "no training": lambda record: record.pop("training"),
+    "a training of text": lambda record: record.update(training="12 steps"),
+    "no step": lambda record: record.pop("step"),
+    "a step of text": lambda record: record.update(step="3"),
+    "a step that is true": lambda record: record.update(step=True),
+    "a step below 0": lambda record: record.update(step=-1),
+    "a step beyond the end": lambda record: record.update(step=13),
+    "a fraction of a step": lambda record: record.update(step=2.5),
+    "no seconds": lambda record: record.pop("seconds"),
+    "seconds that are no number": lambda record: record.update(seconds=float("nan")),
+    "readings of text": lambda record: record.update(readings={"loss": "low"}),
+    "choices that are a list": lambda record: record.update(choices=[]),
+}
+ODD_TENSORS = {
+    "a foreign one": lambda tensors: tensors.update(foo=torch.zeros(1)),
+    "one of a foreign part": lambda tensors: tensors.update({"foo.a": torch.zeros(1)}),
+    "one of the average": lambda tensors: tensors.update({"average.a": torch.zeros(1)}),
+    "a foreign moment": lambda tensors: tensors.update({"optimizer.0.foo": torch.zeros(1)}),
+    "the optimiser's without a number": lambda tensors: tensors.update(
+        {"optimizer.a.exp_avg": torch.zeros(1)}
+    ),
+    "of a parameter that is not there": lambda tensors: tensors.update(
+        {"optimizer.99.exp_avg": torch.zeros(1)}
+    ),
+    "a moment of another shape": lambda tensors: tensors.update(
+        {"optimizer.0.exp_avg": torch.zeros(1)}
+    ),
+    "no moment": lambda tensors: tensors.pop("optimizer.0.exp_avg"),
+    "no weight": lambda tensors: tensors.pop(next(iter(tensors))),
+}
+
+
+@pytest.mark.parametrize("change", ODD_RECORDS.values(), ids=ODD_RECORDS)
+def test_a_state_with_an_odd_record_is_refused(tmp_path, change):
+    train(tiny_model(), tmp_path, stop_at=3)
+    tensors, record = checkpoints.read(tmp_path / "state.safetensors")
+    change(record)
+    checkpoints.write(tmp_path / "state.safetensors", tensors, record)
+    with pytest.raises(checkpoints.CheckpointError, match=r"state.safetensors is .*delete"):
+        train(tiny_model(), tmp_path)
+
+
+@pytest.mark.parametrize("change", ODD_TENSORS.values(), ids=ODD_TENSORS)
+def test_a_state_with_odd_tensors_is_refused(tmp_path, change):
+    train(tiny_model(), tmp_path, stop_at=3)
+    tensors, record = checkpoints.read(tmp_path / "state.safetensors")
+    change(tensors)
+    checkpoints.write(tmp_path / "state.safetensors", tensors, record)
+    with pytest.raises(
+        checkpoints.CheckpointError, match="state.safetensors is of another model.*delete"
+    ):
+        train(tiny_model(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["null", "[]", "3", '{"nostep": 1}', '{"step": null}', '{"step": true}', '{"step": -1}']
+    + ['{"step": 1.5}', "", "{", "[" * 100_000, '{"step": ' + "1" * 5_000 + "}", "\xff"],
+    ids=lambda line: line[:12],
+)
+def test_a_log_with_an_odd_line_is_refused(tmp_path, line):
+    content = b'{"step": 1}\n' + line.encode("latin-1") + b'\n{"step": 2}\n'
+    (tmp_path / "log.jsonl").write_bytes(content)
+    with pytest.raises(
+        checkpoints.CheckpointError, match=r"log.jsonl is damaged: line 2 .*delete that line"
+    ):
+        train(tiny_model(), tmp_path)
+    assert (tmp_path / "log.jsonl").read_bytes() == content
+
+
+def test_a_state_of_other_choices_is_refused_and_one_that_says_nothing_of_them_is_not(tmp_path):
+    train(tiny_model(), tmp_path, stop_at=2)
+    train(tiny_model(), tmp_path, stop_at=3, choices={"data": "clevr6", "begun_with": None})
+    with pytest.raises(checkpoints.CheckpointError, match="of a run with another begun_with, data"):
+        train(tiny_model(), tmp_path, choices={"data": "stacks", "begun_with": "pixels"})
+    train(tiny_model(), tmp_path, choices={"data": "clevr6", "shape": (1, 2)})
+
+
+# One run in a folder
+
+
+def test_a_folder_in_which_a_run_trains_is_refused_to_others(tmp_path):
+    """Another thread stands for another process: locks tell them apart alike."""
+    refusals = []
+
+    def train_too():
+        with pytest.raises(FolderBusyError, match=f"another process is training in {tmp_path}"):
+            train(tiny_model(), tmp_path)
+        refusals.append(True)
+
+    def loss(model, batch, step):
+        if step == 3:
+            thread = threading.Thread(target=train_too)
+            thread.start()
+            thread.join()
+        return make_loss(LOSS, CONFIG.steps)(model, batch, step)
+
+    train(tiny_model(), tmp_path, loss=loss, log_every=1)
+    assert refusals == [True]
+    assert [entry["step"] for entry in read_log(tmp_path)] == list(range(1, 13))
+    train(tiny_model(), tmp_path)  # it has let go
+
+
+def test_the_owner_of_a_folder_may_train_in_it(tmp_path):
+    with files.lock_folder(tmp_path, "training in"):
+        assert train(tiny_model(), tmp_path).step == 12
+
+
+# Evaluations
+
+
+def watch(model):
+    return {"mean": nn.utils.parameters_to_vector(model.parameters()).mean().item()}
+
+
+@pytest.mark.parametrize("interrupted_at", [5, 10, 12])
+def test_an_evaluation_that_was_interrupted_is_made_up_for(tmp_path, interrupted_at):
+    calls = itertools.count(1)
+
+    def interrupted(model):
+        if min(5 * next(calls), 12) == interrupted_at:
+            raise KeyboardInterrupt
+        return watch(model)
+
+    options = {"evaluate_every": 5, "log_every": 4}
+    train(tiny_model(), tmp_path / "whole", evaluate=watch, **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model(), tmp_path / "parts", evaluate=interrupted, **options)
+    run = train(tiny_model(seed=7), tmp_path / "parts", evaluate=watch, **options)
+    times = {"seconds": 0, "images_per_s": 0}
+    whole, parts = (
+        [entry | times for entry in read_log(tmp_path / name)] for name in ("whole", "parts")
+    )
+    assert whole == parts
+    assert run.log[0]["step"] == interrupted_at and run.images_per_s > 0
+
+
+def test_a_finished_run_that_was_never_evaluated_is_evaluated_once(tmp_path):
+    train(tiny_model(), tmp_path, log_every=5)
+    for expected in (1, 0):
+        run = train(tiny_model(seed=7), tmp_path, log_every=5, evaluate=watch)
+        assert len(run.log) == expected
+    log = read_log(tmp_path)
+    assert [entry["step"] for entry in log] == [5, 10, 12]
+    assert {"mean", "loss"} <= log[-1].keys()
+
+
+def test_a_finished_run_whose_log_is_lost_gets_its_last_entry_back(tmp_path):
+    train(tiny_model(), tmp_path, evaluate=watch)
+    entry = read_log(tmp_path)[-1]
+    (tmp_path / "log.jsonl").unlink()
+    run = train(tiny_model(seed=7), tmp_path, evaluate=watch)
+    assert run.log == read_log(tmp_path) and run.log[0].keys() == entry.keys()
+    assert (run.log[0]["loss"], run.log[0]["mean"]) == (entry["loss"], entry["mean"])
+
+
+def test_an_older_state_says_nothing_of_its_loss_and_is_evaluated(tmp_path):
+    train(tiny_model(), tmp_path)
+    tensors, record = checkpoints.read(tmp_path / "state.safetensors")
+    for name in ("readings", "choices"):
+        del record[name]
+    checkpoints.write(tmp_path / "state.safetensors", tensors, record)
+    (tmp_path / "log.jsonl").unlink()
+    run = train(tiny_model(seed=7), tmp_path, evaluate=watch)
+    assert [entry.keys() for entry in run.log] == [{"step", "seconds", "mean"}]
 
 
 def test_an_interrupt_saves_the_last_finished_step_and_says_how_to_go_on(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,12 +11,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from smm_tutorial import checkpoints
+from smm_tutorial import checkpoints, files
 from smm_tutorial.discovery.recipe import make_loss
 from smm_tutorial.training.batches import Share
 from smm_tutorial.training.logs import read_log
-from smm_tutorial.training.loop import step_generator
-from smm_tutorial.training.processes import is_first_process
+from smm_tutorial.training.loop import start_fabric, step_generator
+from smm_tutorial.training.processes import is_first_process, read_processes
 from tests.several_processes import model_with_an_unused_parameter, run
 from tests.shared import ROOT
 from tests.toy_runs import LOSS, tiny_model, toy_batches
@@ -62,7 +63,7 @@ def test_two_processes_train_like_one_though_interrupted_and_killed_on_the_way(t
     state.unlink()  # back to the start
     status, _, errors = end(start(tmp_path, "killed"))
     assert status == 1 and "Signal 9 (SIGKILL) received" in errors
-    assert checkpoints.read(state)[1]["step"] == 4
+    assert checkpoints.read(state)[1]["step"] in (4, 5)  # torchrun ends the first, which may save
 
     status, _, errors = end(start(tmp_path))
     assert status == 0, errors
@@ -84,6 +85,14 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(tmp_path):
     status, _, errors = end(start(tmp_path, processes=3))
     assert status == 1
     assert "batch_size must be a multiple of the 3 processes, got 4" in errors
+
+
+def test_all_processes_learn_that_another_run_trains_in_the_folder(tmp_path):
+    with files.lock_folder(tmp_path, "training in"):
+        status, _, errors = end(start(tmp_path))
+    assert status == 1
+    refusals = [line for line in errors.splitlines() if "FolderBusyError: another process" in line]
+    assert len(refusals) == 2 and read_log(tmp_path) == []
 
 
 def test_the_mean_over_the_shares_of_a_batch_is_the_loss_of_the_batch():
@@ -119,3 +128,86 @@ def test_the_first_process_writes_and_reports(monkeypatch, rank, first):
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
     assert is_first_process() is first
+
+
+ENVIRONMENT = {
+    "TORCHELASTIC_RUN_ID": "1",
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "GROUP_RANK": "1",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_processes_are_read_from_torchruns_environment(environment, monkeypatch):
+    found = read_processes()
+    assert (found.rank, found.world_size, found.num_machines) == (3, 4, 2)
+    assert found.meeting == "127.0.0.1:29500"
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name)
+    assert read_processes() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MASTER_PORT", "http", "MASTER_PORT must be a whole number from 1 to 65535, got 'http'"),
+        ("MASTER_PORT", "0", "MASTER_PORT must be a whole number from 1 to 65535, got '0'"),
+        ("MASTER_PORT", "70000", "MASTER_PORT must be a whole number from 1 to 65535, got '70000'"),
+        ("MASTER_PORT", None, "MASTER_PORT must be a whole number from 1 to 65535, got None"),
+        ("WORLD_SIZE", "two", "WORLD_SIZE must be a whole number from 1 on, got 'two'"),
+        ("WORLD_SIZE", "0", "WORLD_SIZE must be a whole number from 1 on, got '0'"),
+        ("WORLD_SIZE", "5", "WORLD_SIZE must be a multiple of LOCAL_WORLD_SIZE = 2, got 5"),
+        ("LOCAL_WORLD_SIZE", "", "LOCAL_WORLD_SIZE must be a whole number from 1 on, got ''"),
+        ("RANK", "4", "RANK must be a whole number from 0 to 3, got '4'"),
+        ("RANK", "-1", "RANK must be a whole number from 0 to 3, got '-1'"),
+        ("LOCAL_RANK", "2", "LOCAL_RANK must be a whole number from 0 to 1, got '2'"),
+        ("GROUP_RANK", "2", "GROUP_RANK must be a whole number from 0 to 1, got '2'"),
+        ("GROUP_RANK", "1.0", "GROUP_RANK must be a whole number from 0 to 1, got '1.0'"),
+        ("MASTER_ADDR", "no.such.host.invalid", "MASTER_ADDR is 'no.such.host.invalid', and no"),
+        ("MASTER_ADDR", "a" * 70, "MASTER_ADDR is 'aaaa.*and no machine is found"),
+    ],
+)
+def test_an_odd_environment_is_refused_at_once(environment, monkeypatch, name, value, message):
+    monkeypatch.delenv(name)
+    if value is not None:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        start_fabric("32-true")
+
+
+def test_a_later_process_that_torchrun_did_not_start_is_refused(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setenv("RANK", "1")  # all that it would write it would leave to the first one
+    with pytest.raises(ValueError, match="RANK is '1', but this process was not started by torch"):
+        start_fabric("32-true")
+
+
+WAITING = """
+from datetime import timedelta
+from smm_tutorial.training import loop, processes
+processes.QUIET, loop.PATIENCE = 0.0, timedelta(seconds=2)
+loop.start_fabric("32-true")
+"""
+
+
+def test_a_process_whose_companions_do_not_come_says_what_it_waits_for_and_gives_up():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    alone = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    environment = os.environ | ENVIRONMENT | alone | {"GROUP_RANK": "0", "MASTER_PORT": port}
+    command = [sys.executable, "-c", WAITING]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert f"process 1 of 2 waits for the others at 127.0.0.1:{port}, at most" in done.stdout
+    expected = f"TimeoutError: the 2 processes did not meet at 127.0.0.1:{port}"
+    assert done.returncode == 1 and expected in done.stderr
