@@ -14,10 +14,19 @@ from smm_tutorial import __version__
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.cli import data, evaluate, report, train
 from smm_tutorial.datasets.scene_images import DatasetError
+from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.loop import NonFiniteError
 
 #: Errors that are a message to the user, not a defect: printed without a traceback.
-EXPECTED = (ValueError, OSError, ImportError, CheckpointError, DatasetError, NonFiniteError)
+EXPECTED = (
+    ValueError,
+    OSError,
+    ImportError,
+    CheckpointError,
+    DatasetError,
+    FolderBusyError,
+    NonFiniteError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,17 +5,19 @@ Several GPUs: start the same command under `torchrun`, for example
 """
 
 import argparse
+from contextlib import nullcontext
 from typing import Any, get_args
 
 from smm_tutorial import discovery, set_prediction
 from smm_tutorial.datasets.named_sets import TRAINING_DATA
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES
-from smm_tutorial.experiments.run import Run, save_run
+from smm_tutorial.experiments.run import Run, check_kept, save_run
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import Compile, Precision
 from smm_tutorial.training.processes import is_first_process
+from smm_tutorial.training.state import own_folder
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -71,6 +73,11 @@ def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
         const=True,
         help="put under data/, to be committed: the record, or the checkpoint with its record; by "
         "default the checkpoint of a run of its own, and of runs that are compared the record",
+    )
+    task.add_argument(
+        "--replace",
+        action="store_true",
+        help="what --keep puts under data/ may take the place of another run by the same name",
     )
     engine = task.add_argument_group("engine")
     engine.add_argument("--precision", choices=get_args(Precision), help="default: the fastest")
@@ -135,13 +142,16 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 
 def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> dict | None:
     """Trains a run and keeps what is to be kept -> its record; None in all but one process."""
+    usual = "checkpoint" if run.purpose == "showcase" else "record"
+    keep = usual if options.keep is True else options.keep
+    check_kept(run.choices, keep, options.replace)
     if is_first_process():
         print(f"{run.name}: {run.training.steps:,} steps, in {run.folder}")
-    model, record = task.train_and_record(run, command, tensorboard=options.tensorboard)
-    if record is None:
-        return None
-    usual = "checkpoint" if run.purpose == "showcase" else "record"
-    checkpoint, kept = save_run(model, record, usual if options.keep is True else options.keep)
+    with own_folder(run.folder) if is_first_process() else nullcontext():
+        model, record = task.train_and_record(run, command, tensorboard=options.tensorboard)
+        if record is None:
+            return None
+        checkpoint, kept = save_run(model, record, keep, options.replace)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"checkpoint {checkpoint}: {parameters:,} parameters")
     print(f"record {kept}")

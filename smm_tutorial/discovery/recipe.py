@@ -73,6 +73,14 @@ SIZES = {
         clip_norm=1.0,
     ),
 }
+#: Steps of the runs in `data/results`, by profile and purpose, where they are not the profile's.
+#: The names of these runs do not say them; see `DiscoveryRun.name`.
+KEPT_STEPS = {
+    ("laptop", "showcase"): 24_000,
+    ("laptop", "comparison"): 6_000,
+    ("laptop", "search"): 1_000,
+    ("laptop", "ablation"): 1_000,
+}
 
 
 @dataclass(frozen=True)

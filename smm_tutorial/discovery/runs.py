@@ -9,6 +9,7 @@ from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, tra
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
 from smm_tutorial.discovery.recipe import (
+    KEPT_STEPS,
     LEARNING_RATE_FACTORS,
     MIRRORED,
     SIZES,
@@ -19,7 +20,15 @@ from smm_tutorial.discovery.recipe import (
 )
 from smm_tutorial.discovery.scores import evaluate, score
 from smm_tutorial.discovery.segmentation import segment
-from smm_tutorial.experiments.run import Purpose, build_seeded, describe_run, run_folder
+from smm_tutorial.experiments.run import (
+    Purpose,
+    build_seeded,
+    choices_of_state,
+    describe_choices,
+    describe_run,
+    name_engine,
+    run_folder,
+)
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.slots.base import check_choice
@@ -28,6 +37,8 @@ from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
+
+LEAST_SIZE = 12  # pixels; smaller images have too few cells for encoder and decoder
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,9 @@ class DiscoveryRun:
                 "a comparison takes the learning rate of its search, and a search needs one: "
                 f"got rate={self.rate} for purpose={self.purpose!r}"
             )
+        if self.size is not None and self.size < LEAST_SIZE:
+            raise ValueError(f"size must be at least {LEAST_SIZE} pixels, got {self.size}")
+        _ = self.training  # refuses the rest
 
     @property
     def name(self) -> str:
@@ -80,9 +94,8 @@ class DiscoveryRun:
         parts = [prefixes.get(self.purpose, self.purpose), self.module, self.data, self.profile]
         if self.size is not None:
             parts.append(f"{self.size}px")
-        if self.rate is not None:
-            parts.append(f"rate{self.rate:g}")
-        return "-".join([*parts, f"seed{self.seed}"])
+        usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
+        return "-".join([*parts, *name_engine(self, *usual), f"seed{self.seed}"])
 
     @property
     def folder(self) -> Path:
@@ -111,6 +124,11 @@ class DiscoveryRun:
             chosen["precision"] = self.precision
         return training_config(sizes, self.seed, self.steps, **chosen)
 
+    @property
+    def choices(self) -> dict:
+        """As its record has them."""
+        return describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
+
 
 def build_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
     """The untrained network of a seed. The global random state stays as it was."""
@@ -129,7 +147,8 @@ def train(
     draw_noise = partial(model.start_noise, num_slots=run.loss.num_slots)
     batches = Batches(data, run.training.batch_size, draw_noise, mirrored=MIRRORED)
     loss = make_loss(run.loss, run.training.steps)
-    result = fit(model, batches, loss, run.training, folder, **engine)
+    told = choices_of_state(run)
+    result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result
 
 
@@ -158,7 +177,5 @@ def train_and_record(
     record = describe_run(
         run, model, result, task="discovery", command=command, validated="fg_ari", made_by=made_by
     )
-    record["training"]["loss"] = asdict(run.loss)
-    record["ablation"] = run.ablation
     record["scores"] = [{"set": run.data} | scores]
     return model, record

@@ -65,6 +65,13 @@ SIZES = {
     "gpu": _paper_sizes(scenes=20_000, batch_size=128, learning_rate=4e-4, steps=60_000),
     "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
 }
+#: Steps of the runs in `data/results`, by profile and purpose, where they are not the profile's.
+#: The names of these runs do not say them; see `SetPredictionRun.name`.
+KEPT_STEPS = {
+    ("laptop", "showcase"): 12_000,
+    ("laptop", "comparison"): 8_000,
+    ("laptop", "search"): 8_000,
+}
 
 
 def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfig:

@@ -1,15 +1,26 @@
 """Runs of set prediction: the choices that decide one, and how it is trained and recorded."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
-from smm_tutorial.experiments.run import Purpose, build_seeded, describe_run, run_folder
+from smm_tutorial.experiments.run import (
+    Purpose,
+    build_seeded,
+    choices_of_state,
+    describe_choices,
+    describe_run,
+    name_engine,
+    run_folder,
+    short_number,
+)
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 from smm_tutorial.set_prediction.recipe import (
+    KEPT_STEPS,
     SIZES,
     VALIDATION_SCENES,
     begin_with_discovery,
@@ -19,7 +30,7 @@ from smm_tutorial.set_prediction.recipe import (
 )
 from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.set_prediction.targets import set_targets
-from smm_tutorial.slots.base import check_choice
+from smm_tutorial.slots.base import check_at_least_one, check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
@@ -57,13 +68,16 @@ class SetPredictionRun:
         check_choice("module", self.module, CONTESTANTS)
         check_choice("profile", self.profile, SIZES)
         check_choice("purpose", self.purpose, PREFIXES)
-        if not self.coordinate_weight > 0:
+        if not 0 < self.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
+        if self.scenes is not None:
+            check_at_least_one("scenes", self.scenes)
         if self.purpose != "showcase" and (self.rate is None) == (self.purpose == "search"):
             raise ValueError(
                 "compared runs share the recipe's learning rate, and a search needs one of its "
                 f"own: got rate={self.rate} for purpose={self.purpose!r}"
             )
+        _ = self.training  # refuses the rest
 
     @property
     def data(self) -> str:
@@ -77,9 +91,9 @@ class SetPredictionRun:
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
         if self.coordinate_weight != 1:
-            parts.append(f"weight{self.coordinate_weight:g}")
-        if self.rate is not None:
-            parts.append(f"rate{self.rate:g}")
+            parts.append(f"weight{short_number(self.coordinate_weight)}")
+        usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
+        parts += name_engine(self, *usual)
         if self.begin_with is not None:
             parts.append("pretrained")
         return "-".join([*parts, f"seed{self.seed}"])
@@ -102,6 +116,19 @@ class SetPredictionRun:
             SIZES[self.profile], self.seed, self.steps, compile=self.compile, **chosen
         )
 
+    @property
+    def choices(self) -> dict:
+        """As its record has them."""
+        loss = {"coordinate_weight": self.coordinate_weight}
+        begun_with = None if self.begin_with is None else Path(self.begin_with).name
+        described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
+        return described | {"scenes": self.num_scenes, "begun_with": begun_with}
+
+    @property
+    def num_scenes(self) -> int:
+        """How many it trains on."""
+        return SIZES[self.profile].scenes if self.scenes is None else self.scenes
+
 
 def build_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
     """The untrained network of a seed. The global random state stays as it was."""
@@ -119,14 +146,14 @@ def train(
     engine: options of `training.fit`, such as `evaluate`.
     """
     model = build_model(run.config, run.seed)
-    if run.begin_with:
+    if run.begin_with is not None:
         begin_with_discovery(model, run.begin_with)
-    scenes = run.scenes or SIZES[run.profile].scenes
-    data = set_split(run.data, "train", run.config.image_size, scenes)
+    data = set_split(run.data, "train", run.config.image_size, run.num_scenes)
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
     loss = make_loss(run.coordinate_weight)
-    result = fit(model, batches, loss, run.training, folder, **engine)
+    told = choices_of_state(run)
+    result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result
 
 
@@ -159,9 +186,5 @@ def train_and_record(
         validated="ap_inf",
         made_by=made_by,
     )
-    record["training"]["loss"] = {"coordinate_weight": run.coordinate_weight}
-    record["training"]["pretrained"] = run.begin_with is not None
-    record["scenes"] = run.scenes or SIZES[run.profile].scenes
-    record["begun_with"] = run.begin_with and Path(run.begin_with).name
     record["scores"] = [{"set": run.data} | scores]
     return model, record

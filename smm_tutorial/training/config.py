@@ -1,14 +1,17 @@
 """How a model is trained: the configuration, its schedules and precisions."""
 
 import math
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Schedule = Literal["cosine", "half_life", "one_cycle"]
 Compile = Literal["none", "default"]
+LARGEST_SEED = 2**63 - 1  # that torch takes
 TENSOR_CORES = (7, 0)  # least compute capability of a GPU that has units for float16
 
 
@@ -55,12 +58,19 @@ class TrainingConfig:
     compile: Compile = "none"
 
     def __post_init__(self):
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in {"steps": 1, "batch_size": 1, "warmup_steps": 0, "seed": 0}.items():
+            self._make_plain(name, operator.index, "a whole number")
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"seed must be at most {LARGEST_SEED}, got {self.seed}")
+        for name in ("learning_rate", "clip_norm", "weight_decay"):
+            self._make_plain(name, float, "a number")
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be a number from 0 on, got {self.weight_decay}")
         choices = {"precision": Precision, "schedule": Schedule, "compile": Compile}
         for name, known in choices.items():
             if getattr(self, name) not in get_args(known):
@@ -83,6 +93,14 @@ class TrainingConfig:
             raise ValueError(
                 f"ema_decay must be between 0 and 1, or None for no average, got {self.ema_decay}"
             )
+
+    def _make_plain(self, name: str, convert: Callable[[Any], Any], kind: str) -> None:
+        """Numbers of numpy and torch become Python's, which JSON knows."""
+        value = getattr(self, name)
+        try:
+            object.__setattr__(self, name, convert(value))
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be {kind}, got {value!r}") from None
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:

@@ -25,7 +25,7 @@ from lightning_utilities.core import rank_zero
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from smm_tutorial import files
+from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.batches import Share
 from smm_tutorial.training.config import Precision, TrainingConfig, learning_rate_factor
 from smm_tutorial.training.interrupts import hold_interrupts, save_before_the_end
@@ -37,7 +37,7 @@ from smm_tutorial.training.state import (
     RunState,
     Trained,
     WeightAverage,
-    explain_failed_writes,
+    own_folder,
 )
 
 #: `loss(model, batch, step)` -> scalars by name. "loss" is minimised, all of them are logged.
@@ -134,7 +134,7 @@ def fit(
     board = TensorBoard(tensorboard) if tensorboard is not None and writes else None
     batches.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
     wrapped, trained = _set_up(fabric, model, config)
-    with _own_folder(fabric, run_dir):
+    with _own_together(fabric, run_dir):
         state = RunState(Path(run_dir), config, choices) if run_dir is not None else None
         begun = state.restore(trained) if state else Progress()
         run = _Run(
@@ -189,8 +189,8 @@ def fit(
 
 
 @contextlib.contextmanager
-def _own_folder(fabric: Fabric, folder: str | Path | None) -> Iterator[None]:
-    """Keeps other runs out of a folder. The first process locks it, all learn of a refusal.
+def _own_together(fabric: Fabric, folder: str | Path | None) -> Iterator[None]:
+    """Keeps other runs out of a folder: the first process owns it, all learn of a refusal.
 
     Raises `FolderBusyError` or `CannotWriteError`, in every process.
     """
@@ -198,9 +198,8 @@ def _own_folder(fabric: Fabric, folder: str | Path | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if folder is not None and fabric.is_global_zero:
             try:
-                with explain_failed_writes(Path(folder), "nothing was trained yet"):
-                    stack.enter_context(files.lock_folder(Path(folder), "training in"))
-            except (files.FolderBusyError, CannotWriteError) as error:
+                stack.enter_context(own_folder(Path(folder)))
+            except (FolderBusyError, CannotWriteError) as error:
                 refusal = error
         refusal = fabric.broadcast(refusal)
         if refusal is not None:

@@ -46,6 +46,18 @@ def explain_failed_writes(path: Path, kept: str) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in a run's folder. Its owner may come in once more.
+
+    Raises `FolderBusyError` where one does, and `CannotWriteError`.
+    """
+    with contextlib.ExitStack() as stack:
+        with explain_failed_writes(folder, "nothing was trained yet"):
+            stack.enter_context(files.lock_folder(folder, "training in"))
+        yield
+
+
 class WeightAverage:
     """An exponential moving average of a model's weights: `model` here is a copy that holds it.
 

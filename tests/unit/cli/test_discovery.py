@@ -1,15 +1,17 @@
 """Object discovery from the command line: train, evaluate, report, and what is kept where."""
 
 import json
+import threading
 from dataclasses import asdict
 
 import pytest
 
-from smm_tutorial import checkpoints, cli, discovery, paths, results
+from smm_tutorial import checkpoints, cli, discovery, files, paths, results
+from smm_tutorial.discovery import runs
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 
 TRAIN = ["train", "discovery", "--profile", "ci"]
-NAME = "discovery-mixture-clevr6-ci-seed0"
+NAME = "discovery-mixture-clevr6-ci-steps2-seed0"
 
 
 def sets_of(record):
@@ -18,7 +20,7 @@ def sets_of(record):
 
 def test_slot_attention_trains_by_the_same_command(toy_data):
     assert cli.main([*TRAIN, "--slots", "attention", "--steps", "2", "--keep"]) == 0
-    model, record = checkpoints.load("discovery-attention-clevr6-ci-seed0")
+    model, record = checkpoints.load("discovery-attention-clevr6-ci-steps2-seed0")
     assert record["config"]["slots"] == "attention"
     assert type(model.slots).__name__ == "SlotAttention"
 
@@ -57,7 +59,7 @@ def test_train_evaluate_and_report(toy_data, capsys):
 def test_a_kept_comparison_is_a_record_and_its_checkpoint_only_on_demand(toy_data, capsys):
     train = [*TRAIN, *"--slots mixture-reduced --steps 2 --seed 1 --kind comparison".split()]
     assert cli.main([*train, "--keep"]) == 0
-    name = "comparison-mixture-reduced-clevr6-ci-seed1"
+    name = "comparison-mixture-reduced-clevr6-ci-steps2-seed1"
     kept = toy_data / "results" / f"{name}.json"
     assert checkpoints.available() == []
     record = json.loads(kept.read_text())
@@ -83,14 +85,15 @@ def test_scores_do_not_go_into_the_record_of_another_run(toy_data, capsys):
     assert cli.main(["evaluate", NAME, "--keep"]) == 1
     message = "is of a run with another step: scores of two runs do not go into one record"
     assert message in capsys.readouterr().err
-    assert cli.main(train) == 0  # the new run's record replaces that of the other, scores and all
+    assert cli.main(train) == 1 and "--replace puts the new run" in capsys.readouterr().err
+    assert cli.main([*train, "--replace"]) == 0  # the record of the other, scores and all
     assert sets_of(json.loads(path.read_text())) == ["clevr6"]
 
 
 def test_a_run_here_is_found_by_its_name_or_its_file(toy_data, capsys):
     for rate in ("0.001", "0.002"):
         assert cli.main([*TRAIN, "--steps", "1", "--learning-rate", rate]) == 0
-        name = f"discovery-mixture-clevr6-ci-rate{rate}-seed0"
+        name = f"discovery-mixture-clevr6-ci-steps1-rate{rate}-seed0"
         assert checkpoints.load(name).record["training"]["learning_rate"] == float(rate)
     file = paths.runs_dir() / name / f"{name}.safetensors"
     assert checkpoints.load(str(file)).record["name"] == name
@@ -121,12 +124,14 @@ def test_a_run_has_one_purpose(toy_data, capsys):
 
 def test_an_ablation_and_a_search_are_named_so(toy_data):
     assert cli.main([*TRAIN, "--steps", "1", "--variant", "no-price", "--keep"]) == 0
-    record = results.read_record("variant-no-price-mixture-clevr6-ci-seed0")
+    record = results.read_record("variant-no-price-mixture-clevr6-ci-steps1-seed0")
     assert (record["purpose"], record["ablation"]) == ("ablation", "no-price")
     assert record["training"]["loss"]["price"] == 0
     search = ["--kind", "comparison", "--learning-rate", "0.01", "--keep"]
     assert cli.main([*TRAIN, "--steps", "1", *search]) == 0
-    assert results.read_record("search-mixture-clevr6-ci-rate0.01-seed0")["purpose"] == "search"
+    assert (
+        results.read_record("search-mixture-clevr6-ci-steps1-rate0.01-seed0")["purpose"] == "search"
+    )
 
 
 def test_a_second_call_goes_on_with_the_run_of_the_first(toy_data, capsys):
@@ -134,6 +139,63 @@ def test_a_second_call_goes_on_with_the_run_of_the_first(toy_data, capsys):
         assert cli.main([*TRAIN, "--steps", "2"]) == 0
     log = paths.runs_dir() / NAME / "log.jsonl"
     assert len(log.read_text().splitlines()) == 1  # the second call found nothing left to do
+
+
+def test_a_trial_does_not_touch_the_checkpoint_of_the_full_run(toy_data):
+    full, trial = [*TRAIN, "--keep"], [*TRAIN, "--keep", "--steps", "1"]
+    assert cli.main(full) == 0
+    kept = {
+        path: path.read_bytes()
+        for path in toy_data.glob("*/discovery-*-ci-seed0.*")  # a checkpoint and its record
+    }
+    assert len(kept) == 2
+    assert cli.main(trial) == 0
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert "discovery-mixture-clevr6-ci-steps1-seed0" in checkpoints.available()
+
+
+def test_what_may_not_be_replaced_is_refused_before_the_first_step(toy_data, capsys, monkeypatch):
+    train = [*TRAIN, "--keep", "--steps", "2"]
+    assert cli.main(train) == 0
+    assert cli.main(train) == 0  # the same run again may
+    path = toy_data / "checkpoints" / f"{NAME}.safetensors"
+    tensors, record = checkpoints.read(path)
+    record["training"]["batch_size"] = 64
+    checkpoints.write(path, tensors, record)
+    before = path.read_bytes()
+    monkeypatch.setattr(discovery, "train_and_record", None)
+    capsys.readouterr()
+    assert cli.main(train) == 1
+    message = capsys.readouterr().err
+    assert f"{path} is of another run by this name" in message
+    assert "its training.batch_size is 64 and not 8): --replace puts the new run" in message
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    monkeypatch.setenv("SMM_DATA", str(toy_data))
+
+
+def test_an_interrupt_in_the_last_evaluation_loses_nothing(toy_data, monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "score", interrupted)
+        assert cli.main([*TRAIN, "--steps", "2", "--keep"]) == 130
+    assert cli.main([*TRAIN, "--steps", "2", "--keep"]) == 0
+    (entry,) = results.read_record(NAME)["validation"]
+    assert entry["step"] == 2 and {"fg_ari", "loss"} <= entry.keys()
+    assert cli.main(["report", "discovery"]) == 0
+
+
+def test_a_run_that_another_process_trains_is_refused(toy_data, capsys):
+    outcome = []
+    with files.lock_folder(paths.runs_dir() / NAME, "training in"):
+        thread = threading.Thread(target=lambda: outcome.append(cli.main([*TRAIN, "--steps", "2"])))
+        thread.start()
+        thread.join()
+    assert outcome == [1]
+    expected = f"another process is training in {paths.runs_dir() / NAME}: wait for its end"
+    assert expected in capsys.readouterr().err
 
 
 def test_engine_options_reach_the_training(toy_data, monkeypatch):
@@ -156,6 +218,12 @@ def test_engine_options_reach_the_training(toy_data, monkeypatch):
         (["evaluate", "nothing"], "there is no checkpoint 'nothing': known are []"),
         (["evaluate", "pixels", "--data", "clevr-renders"], "the folder of the renders: --root"),
         ([*TRAIN, "--steps", "-1"], "steps must be at least 1, got -1"),
+        ([*TRAIN, "--seed", "-1"], "seed must be at least 0, got -1"),
+        ([*TRAIN, "--seed", str(2**63)], f"seed must be at most {2**63 - 1}, got {2**63}"),
+        ([*TRAIN, "--learning-rate", "nan"], "learning_rate must be a number above 0, got nan"),
+        ([*TRAIN, "--size", "0"], "size must be at least 12 pixels, got 0"),
+        ([*TRAIN, "--size", "-32"], "size must be at least 12 pixels, got -32"),
+        ([*TRAIN, "--size", "33"], "stride must be a power of 2 that divides image_size = 33"),
     ],
 )
 def test_expected_errors_are_one_line_and_status_1(toy_data, capsys, arguments, message):

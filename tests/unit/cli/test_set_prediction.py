@@ -10,7 +10,7 @@ from smm_tutorial.set_prediction.runs import SetPredictionRun
 from tests.toys import toy_sets as made_up_sets
 
 TRAIN = ["train", "set-prediction", "--profile", "ci", "--steps", "3"]
-NAME = "set-prediction-mixture-clevr6-whole-ci-seed0"
+NAME = "set-prediction-mixture-clevr6-whole-ci-steps3-seed0"
 
 
 def test_train_evaluate_and_report(toy_sets, capsys):

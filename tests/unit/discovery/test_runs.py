@@ -72,7 +72,7 @@ def test_names_say_what_is_special():
     sized = compared("mixture", seed=3, size=64)
     assert sized.name == sized.folder.name == "comparison-mixture-clevr6-ci-64px-seed3"
     searched = DiscoveryRun(profile="ci", seed=3, steps=7, rate=4e-4, purpose="search")
-    assert searched.name == "search-mixture-clevr6-ci-rate0.0004-seed3"
+    assert searched.name == "search-mixture-clevr6-ci-steps7-rate0.0004-seed3"
     assert searched.training.learning_rate == 4e-4
     alone = DiscoveryRun(profile="ci", rate=4e-4)
     assert alone.name == "discovery-mixture-clevr6-ci-rate0.0004-seed0"
