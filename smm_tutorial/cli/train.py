@@ -95,13 +95,7 @@ def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
 
 
 def train_discovery(options: argparse.Namespace, command: str) -> None:
-    choices = _choices(options)
-    if options.variant:
-        if choices["purpose"] != "showcase":
-            raise ValueError("--variant is a purpose of its own: leave out --kind")
-        choices |= {"purpose": "ablation", "ablation": options.variant}
-    run = discovery.DiscoveryRun(data=options.data, size=options.size, **choices)
-    record = _train(discovery, run, options, command)
+    record = _train(discovery, choose_discovery(options), options, command)
     if record:
         last = record["validation"][-1]
         scores = ", ".join(f"{title} {last[name]:.3f}" for name, title in SCORE_TITLES.items())
@@ -109,18 +103,32 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
         print(discovery.score_table([record]))
 
 
+def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
+    """The run that the options ask for."""
+    choices = _choices(options)
+    if options.variant:
+        if choices["purpose"] != "showcase":
+            raise ValueError("--variant is a purpose of its own: leave out --kind")
+        choices |= {"purpose": "ablation", "ablation": options.variant}
+    return discovery.DiscoveryRun(data=options.data, size=options.size, **choices)
+
+
 def train_set_prediction(options: argparse.Namespace, command: str) -> None:
-    run = set_prediction.SetPredictionRun(
+    record = _train(set_prediction, choose_set_prediction(options), options, command)
+    if record:
+        precision = record["validation"][-1]["ap_inf"]
+        print(f"validation split, which is for choosing: AP {precision:.1%}")
+        print(set_prediction.score_table([record]))
+
+
+def choose_set_prediction(options: argparse.Namespace) -> set_prediction.SetPredictionRun:
+    """The run that the options ask for."""
+    return set_prediction.SetPredictionRun(
         scenes=options.scenes,
         coordinate_weight=options.coordinate_weight,
         begin_with=options.begin_with,
         **_choices(options),
     )
-    record = _train(set_prediction, run, options, command)
-    if record:
-        precision = record["validation"][-1]["ap_inf"]
-        print(f"validation split, which is for choosing: AP {precision:.1%}")
-        print(set_prediction.score_table([record]))
 
 
 def _choices(options: argparse.Namespace) -> dict[str, Any]:

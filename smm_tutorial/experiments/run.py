@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -138,8 +139,10 @@ def _flatten(record: dict) -> dict[str, Any]:
     flat = {}
     for name in CHOICES & record.keys():
         value = json.loads(json.dumps(record[name]))  # as a file has it
-        inner = value if name in ("config", "training") else {}
-        flat |= {f"{name}.{part}": choice for part, choice in inner.items()} or {name: value}
+        if name in ("config", "training"):
+            flat |= {f"{name}.{part}": choice for part, choice in value.items()}
+        else:
+            flat[name] = value
     return flat
 
 
@@ -158,20 +161,21 @@ def describe_run(
     command: what makes the run again. validated: the score that marks the log's entries about the
     validation scenes. made_by: the `provenance` when the run began.
     """
-    head = {"version": VERSION, "name": run.name, "task": task, "purpose": run.purpose}
-    head |= {"command": command, "model": type(model).__name__}
-    return (
-        head
-        | run.choices
-        | {
-            "step": result.step,
-            "minutes": round(result.seconds / 60, 1),
-            "images_per_s": result.images_per_s,
-            "peak_memory_mib": result.peak_memory_mib,
-            "validation": [entry for entry in read_log(run.folder) if validated in entry],
-            "provenance": made_by,
-        }
-    )
+    return {
+        "version": VERSION,
+        "name": run.name,
+        "task": task,
+        "purpose": run.purpose,
+        "command": command,
+        "model": type(model).__name__,
+        **run.choices,
+        "step": result.step,
+        "minutes": round(result.seconds / 60, 1),
+        "images_per_s": result.images_per_s,
+        "peak_memory_mib": result.peak_memory_mib,
+        "validation": [entry for entry in read_log(run.folder) if validated in entry],
+        "provenance": made_by,
+    }
 
 
 def check_kept(choices: dict, keep: Keep | None, replace: bool = False) -> None:
@@ -237,11 +241,23 @@ def save_run(
     Raises what `check_kept` raises, and `CannotWriteError`.
     """
     check_kept(record, keep, replace)
+    kept = paths.results_dir() / f"{record['name']}.json"
+    is_another = kept.is_file() and bool(_find_differences(record, kept))
     folder = run_folder(record["name"])
-    place = paths.checkpoints_dir() if keep == "checkpoint" else folder
-    checkpoint = place / f"{record['name']}.safetensors"
+    checkpoint = paths.checkpoints_dir() if keep == "checkpoint" else folder
+    checkpoint = checkpoint / f"{record['name']}.safetensors"
+    kept = kept if keep else folder / kept.name
     safe = f"the trained run is whole in {folder}, and the same call saves it"
-    with explain_failed_writes(place, safe), files.lock_folder(place, "saving into", PATIENCE):
+    with _saving(checkpoint.parent, safe):
         checkpoints.write(checkpoint, model.state_dict(), record)
-    with explain_failed_writes(paths.results_dir() if keep else folder, safe):
-        return checkpoint, keep_record(record) if keep else write_record(record, folder)
+    with _saving(kept.parent, safe):
+        if keep and not is_another:
+            return checkpoint, keep_record(record)
+        return checkpoint, write_record(record, kept.parent)
+
+
+@contextmanager
+def _saving(folder: Path, safe: str) -> Iterator[None]:
+    """Lets one process write in a folder at a time, without what killed ones left half written."""
+    with explain_failed_writes(folder, safe), files.lock_folder(folder, "saving into", PATIENCE):
+        yield

@@ -165,6 +165,8 @@ class RunState:
         def write() -> None:
             self._keep_log()
             checkpoints.write(self.file, tensors, record)
+            if not self.log_file.exists():  # somebody has deleted the folder in between
+                self._write_log()
 
         self._write(self.file, write)
 

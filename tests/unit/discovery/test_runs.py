@@ -111,6 +111,10 @@ def test_ablations_differ_from_the_complete_run_in_what_they_name():
         ({"purpose": "ablation", "ablation": "all"}, "ablation must be one of 'complete', .*"),
         ({"purpose": "comparison", "rate": 1.0}, "takes the learning rate of its search.*rate=1.0"),
         ({"purpose": "search"}, "a search needs one: got rate=None"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
+        ({"size": 0}, "size must be at least 12 pixels, got 0"),
     ],
 )
 def test_choices_that_make_no_sense_are_refused(choices, message):

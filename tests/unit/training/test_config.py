@@ -6,6 +6,7 @@ import sys
 import types
 from dataclasses import asdict, replace
 
+import numpy
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -297,12 +298,32 @@ def test_weight_decay_is_decoupled_from_the_gradient():
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, got nan"),
         ({"learning_rate": -1e-3}, "learning_rate must be a number above 0, got -0.001"),
         ({"clip_norm": 0.0}, "clip_norm must be a number above 0, got 0.0"),
+        ({"weight_decay": -0.1}, "weight_decay must be a number from 0 on, got -0.1"),
+        ({"weight_decay": float("inf")}, "weight_decay must be a number from 0 on, got inf"),
+        ({"warmup_steps": -1}, "warmup_steps must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 2**63}, f"seed must be at most {2**63 - 1}, got {2**63}"),
+        ({"seed": "one"}, "seed must be a whole number, got 'one'"),
+        ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
+        ({"batch_size": None}, "batch_size must be a whole number, got None"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number, got 'fast'"),
         ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1, or None for no average, got 1.0"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **options)
+
+
+def test_numbers_of_numpy_and_torch_are_as_good(tmp_path):
+    numbers = {"steps": numpy.int64(12), "seed": torch.tensor(1), "batch_size": numpy.uint8(4)}
+    config = replace(CONFIG, **numbers, clip_norm=numpy.float32(0.5))
+    assert config == replace(CONFIG, clip_norm=0.5)
+    whole, parts = tiny_model(), tiny_model()
+    train(whole, config=replace(CONFIG, clip_norm=0.5))
+    train(parts, tmp_path, config, stop_at=5)  # whose state is JSON
+    train(parts, tmp_path, config)
+    assert torch.equal(weights(whole), weights(parts))
 
 
 # Averaged weights
