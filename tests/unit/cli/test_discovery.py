@@ -9,7 +9,9 @@ import pytest
 
 from smm_tutorial import checkpoints, cli, discovery, files, paths, results
 from smm_tutorial.discovery import runs
+from smm_tutorial.files import FolderBusyError
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+from smm_tutorial.training.state import own_folder
 
 TRAIN = ["train", "discovery", "--profile", "ci"]
 NAME = "discovery-mixture-clevr6-ci-steps2-seed0"
@@ -245,9 +247,28 @@ def test_a_run_that_another_process_trains_is_refused(toy_data, capsys):
         thread = threading.Thread(target=lambda: outcome.append(cli.main([*TRAIN, "--steps", "2"])))
         thread.start()
         thread.join()
-    assert outcome == [1]
+    assert outcome == [1] and not (paths.runs_dir() / NAME / "state.safetensors").exists()
     expected = f"another process is training in {paths.runs_dir() / NAME}: wait for its end"
     assert expected in capsys.readouterr().err
+
+
+def test_a_run_owns_its_folder_until_it_is_saved(toy_data, monkeypatch):
+    refusals, save = [], cli.train.save_run
+
+    def enter():
+        with pytest.raises(FolderBusyError), own_folder(paths.runs_dir() / NAME):
+            pass
+        refusals.append(True)
+
+    def watched(*arguments):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        return save(*arguments)
+
+    monkeypatch.setattr(cli.train, "save_run", watched)
+    assert cli.main([*TRAIN, "--steps", "2"]) == 0
+    assert refusals == [True]
 
 
 def test_engine_options_reach_the_training(toy_data, monkeypatch):

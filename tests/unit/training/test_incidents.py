@@ -136,7 +136,8 @@ def some_points(tmp_path):
     """Points of a run, folders, and whether something is written between a point and the end."""
     seen = run(tmp_path / "whole").seen
     last_write = max(point for point, name in enumerate(seen) if name in WRITES)
-    for point in range(0, len(seen), STRIDE):
+    last_save = len(seen) - 12
+    for point in [*range(0, last_save, STRIDE), *range(last_save, len(seen))]:
         yield point, tmp_path / str(point), point <= last_write
 
 
@@ -204,6 +205,18 @@ def test_a_folder_that_takes_nothing_is_refused_before_the_first_step(tmp_path):
         with pytest.raises(CannotWriteError, match=f"{folder} cannot be written"):
             run(folder, operations.append)
     assert operations and not any("step" in one.seen for one in operations)
+
+
+def test_the_log_is_on_the_disk_before_the_state_that_counts_on_it(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+
+    def loss(model, vectors, step):
+        return {"loss": model(vectors).square().sum()}
+
+    fit(Tied(), Vectors(), loss, CONFIG, tmp_path, save_every=8, progress=False)
+    log, state = ((tmp_path / name).stat().st_ino for name in ("log.jsonl", "state.safetensors"))
+    assert synced[-2:] == [log, state]
 
 
 def test_a_clock_that_is_set_back_changes_nothing(tmp_path, expected, monkeypatch):
