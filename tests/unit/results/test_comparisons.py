@@ -3,10 +3,11 @@
 from dataclasses import asdict
 
 import pytest
+from filelock import FileLock
 
 from smm_tutorial import cli, discovery, paths, report, results
 from smm_tutorial.discovery.tables import NO_COMPARISON
-from smm_tutorial.files import lock_folder
+from smm_tutorial.files import LOCK_NAME
 from smm_tutorial.results import records
 from smm_tutorial.results.comparisons import Spread
 from smm_tutorial.results.tables import shift_table
@@ -262,7 +263,7 @@ def test_the_readme_takes_the_tables_between_its_comments(keep):
 def test_the_readme_waits_for_others_that_keep_results(keep, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "repository_root", lambda: tmp_path)
     monkeypatch.setattr(records, "LOCK_PATIENCE", 0.0)
-    with lock_folder(tmp_path / "results", "keeping results in"):
+    with FileLock(tmp_path / "results" / LOCK_NAME):
         assert cli.main(["report", "comparison", "--keep"]) == 1
     assert "another process is keeping results in" in capsys.readouterr().err
 
