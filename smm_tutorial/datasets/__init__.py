@@ -16,6 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from smm_tutorial.arguments import show_value
 from smm_tutorial.datasets.cropping import Size
 from smm_tutorial.datasets.others.clevr import load_clevr
 from smm_tutorial.datasets.others.clevr_download import download_clevr
@@ -97,7 +100,8 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
         DatasetError: a file is missing, damaged or contradicts another.
     """
     loader = _find_function(name, LOADERS, "data set", options)
-    return loader(split=split, size=size, **options)
+    options = {"split": split, "size": size, **options}
+    return loader(**{option: _as_plain(value) for option, value in options.items()})
 
 
 def fetch(name: str, **options: Any) -> Path:
@@ -114,15 +118,25 @@ def fetch(name: str, **options: Any) -> Path:
         ValueError: an unknown name, split or option.
         DatasetError: the server fails, what arrives is damaged, or the disk is full.
     """
-    return _find_function(name, DOWNLOADS, "download", options)(**options)
+    download = _find_function(name, DOWNLOADS, "download", options)
+    return download(**{option: _as_plain(value) for option, value in options.items()})
+
+
+def _as_plain(value: Any) -> Any:
+    """A numpy number, or those in a tuple or list, as Python's: provenance is written as JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (tuple, list):
+        return type(value)(_as_plain(item) for item in value)
+    return value
 
 
 def _find_function(
     name: str, functions: dict[str, Callable[..., Any]], what: str, options: dict[str, Any]
 ) -> Callable[..., Any]:
     """The function of that name, checked to take these options."""
-    if name not in functions:
-        raise ValueError(f"unknown {what} {name!r}: known are {', '.join(functions)}")
+    if not isinstance(name, str) or name not in functions:
+        raise ValueError(f"unknown {what} {show_value(name)}: known are {', '.join(functions)}")
     parameters = inspect.signature(functions[name]).parameters
     if unknown := sorted(set(options) - set(parameters)):
         known = [option for option in parameters if option not in ("split", "size")]

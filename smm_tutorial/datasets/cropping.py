@@ -14,7 +14,9 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from smm_tutorial.scenes.camera import PAPER_CROP, WINDOWED_FRAME_ASPECT, Window
+from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.scenes.camera import LONGEST_SIDE, PAPER_CROP, WINDOWED_FRAME_ASPECT, Window
+from smm_tutorial.scenes.fields import are_numbers
 
 AREA = Image.Resampling.BOX  # mean over each new pixel's area
 BILINEAR = Image.Resampling.BILINEAR  # antialiased triangle filter: common for CLEVR
@@ -40,11 +42,11 @@ def height_and_width(size: Size) -> tuple[int, int]:
         ValueError: anything but one or two whole numbers of at least 1.
     """
     sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
+    if len(sides) != 2:
         raise ValueError(
-            f"size must be in pixels, one number or (height, width), each at least 1, got {size!r}"
+            f"size must be one number of pixels or (height, width), got {show_value(size)}"
         )
-    return sides
+    return tuple(check_whole("size", side, most=LONGEST_SIDE) for side in sides)
 
 
 def result_size(box: Box, size: Size | None) -> tuple[int, int]:
@@ -171,10 +173,12 @@ def _find_window(crop: str | Window) -> Window:
                 f"unknown crop {crop!r}: known are {known}, None, (top, left, bottom, right)"
             )
         return CROPS[crop]
-    if len(crop) != 4 or not (0 <= crop[0] < crop[2] <= 1 and 0 <= crop[1] < crop[3] <= 1):
+    if not are_numbers(crop, 4) or not (
+        0 <= crop[0] < crop[2] <= 1 and 0 <= crop[1] < crop[3] <= 1
+    ):
         raise ValueError(
             "crop must be (top, left, bottom, right) in fractions of the 4:3 frame, 0..1, "
-            f"got {crop!r}: for rows 29:221 of 240 divide by 240"
+            f"got {show_value(crop)}: for rows 29:221 of 240 divide by 240"
         )
     return tuple(crop)
 

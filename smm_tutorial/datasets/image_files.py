@@ -44,6 +44,7 @@ def read_scene_file(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{error}, perhaps cut short: {remedy}") from error
     if not isinstance(content, dict) or not isinstance(content.get("scenes"), list):
         raise DatasetError(f'{path} is no CLEVR scenes file, it lacks the list "scenes": {remedy}')
+    named_before: set[str] = set()
     for index, record in enumerate(content["scenes"]):
         named = isinstance(record, dict) and isinstance(record.get("image_filename"), str)
         if not named or not isinstance(record.get("objects"), list):
@@ -52,6 +53,12 @@ def read_scene_file(path: Path) -> dict[str, Any]:
             check_name(record["image_filename"])
         except ForeignNameError as error:
             raise DatasetError(f"{path}: scene {index}: {error}; {remedy}") from error
+        if record["image_filename"] in named_before:
+            raise DatasetError(
+                f"{path}: scene {index} names {record['image_filename']} as its image, and so does "
+                f"a scene before it: {remedy}"
+            )
+        named_before.add(record["image_filename"])
     return content
 
 

@@ -21,16 +21,18 @@ import torch
 from PIL import features
 from tqdm import tqdm
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.own.clevr6 import NAME, PROVENANCE_FILE, packs_folder
 from smm_tutorial.datasets.own.packs import pack_bytes, sha256_hex
 from smm_tutorial.datasets.own.rendering import (
+    MOST_WORKERS,
     RECORD_DECIMALS,
     Look,
     RenderedScenes,
     draw_and_render,
     map_in_processes,
 )
-from smm_tutorial.datasets.scene_images import SceneImages
+from smm_tutorial.datasets.scene_images import SceneImages, check_split
 from smm_tutorial.files import write_atomically
 from smm_tutorial.scenes import PAPER_CROP
 from smm_tutorial.scenes.raytrace import RENDERER_VERSION
@@ -69,7 +71,16 @@ def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int)
 
     Returns:
         The provenance as written, with size and sha256 of each file.
+
+    Raises:
+        ValueError: another split than those of `COUNTS`, or an impossible number.
+        DatasetError: a process that renders was killed.
     """
+    seed = check_whole("seed", seed, least=0)
+    workers = check_whole("workers", workers, most=MOST_WORKERS)
+    for split, count in counts.items():
+        check_split(NAME, split, COUNTS)
+        check_whole(f"count of {split}", count)
     chunks = [
         Chunk(seed, split, start, min(start + CHUNK, count))
         for split, count in counts.items()

@@ -14,7 +14,7 @@ from typing import Any
 from smm_tutorial import datasets
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.own.rendering import available_processes
-from smm_tutorial.datasets.scene_images import join_scenes
+from smm_tutorial.datasets.scene_images import check_split, join_scenes
 from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 
 #: What a run of object discovery can be trained on: the embedded packs, and variants of
@@ -55,6 +55,7 @@ def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
 
 
 def _rendered(variant: str, split: str, size: int, count: int | None = None) -> SceneImages:
+    check_split(variant, split, RENDERED_COUNTS)
     count = RENDERED_COUNTS[split] if count is None else count
     workers = available_processes() if split == "train" else 1
     return datasets.load(

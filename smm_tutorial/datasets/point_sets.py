@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import check_whole
+
 STICK_TILT = np.pi / 6  # from upright to the left, as the sticks of notebook 01
 STICK_SPREADS = (0.25, 1.3)  # standard deviations across and along a stick
 
@@ -31,8 +33,10 @@ def stick_sets(
         Points of one group follow each other; that is the same in every set.
 
     Raises:
-        ValueError: so many sticks do not fit apart from each other.
+        ValueError: so many sticks do not fit apart from each other, or a number is not whole.
     """
+    count = check_whole("count", count)
+    groups, per_group = check_whole("groups", groups), check_whole("per_group", per_group)
     shape = stick_map(tilt)
     to_round = np.linalg.inv(shape)
     centres = np.stack([_place_sticks(rng, groups, to_round) for _ in range(count)])
@@ -63,7 +67,11 @@ def _place_sticks(rng: np.random.Generator, count: int, to_round: np.ndarray) ->
 
 
 def draw_points(sets: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` different points of each set (B, N, 2), drawn at random -> (B, count, 2)."""
+    """`count` different points of each set (B, N, 2), drawn at random -> (B, count, 2).
+
+    Raises `ValueError` where a set has fewer.
+    """
+    count = check_whole("count", count, most=sets.shape[1])
     order = torch.rand(sets.shape[:2], generator=generator).argsort(dim=1)[:, :count]  # (B, count)
     return sets.gather(1, order[:, :, None].expand(-1, -1, sets.shape[2]))
 
@@ -87,8 +95,9 @@ def two_clouds(
         Points (count, 2), and each point's group (count,) in {0, 1}.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: there is no such kind, or `count` is not whole.
     """
+    count = check_whole("count", count)
     if kind not in CLOUD_KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, CLOUD_KINDS))}, got {kind!r}")
     groups = np.arange(count) % 2

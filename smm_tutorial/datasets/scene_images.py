@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import check_whole, show_value
+
 MOST_OBJECTS = 255  # labels of a scene that fit into a byte, beside the background's 0
 
 
@@ -90,16 +92,17 @@ class SceneImages:
         return self.images.shape[2], self.images.shape[3]
 
     def batch(self, indices: Tensor | Sequence[int] | slice) -> Batch:
-        """The scenes at `indices`, on the data's device: images as floats, masks as int64."""
-        if not isinstance(indices, slice):
-            indices = torch.as_tensor(indices, dtype=torch.long)
+        """The scenes at `indices`, on the data's device: images as floats, masks as int64.
+
+        Raises `ValueError` for indices that are no whole numbers.
+        """
+        indices = _as_indices(indices)
         masks = None if self.masks is None else self.masks[indices].long()
         return Batch(self.images[indices].float() / 255, masks)
 
     def subset(self, indices: Tensor | Sequence[int] | slice) -> SceneImages:
-        """A data set of the scenes at `indices`, in that order."""
-        if not isinstance(indices, slice):
-            indices = torch.as_tensor(indices, dtype=torch.long)
+        """A data set of the scenes at `indices`, in that order; raises as `batch`."""
+        indices = _as_indices(indices)
         chosen = torch.arange(len(self))[indices]
         order = chosen.tolist()
         return replace(
@@ -114,6 +117,20 @@ class SceneImages:
         """The same data with images and masks on `device`."""
         masks = None if self.masks is None else self.masks.to(device)
         return replace(self, images=self.images.to(device), masks=masks)
+
+
+def _as_indices(indices: Tensor | Sequence[int] | slice) -> Tensor | slice:
+    """The indices as torch takes them; torch itself would cut fractions off in silence."""
+    if isinstance(indices, slice):
+        return indices
+    indices = torch.as_tensor(indices)
+    is_whole = not (indices.dtype.is_floating_point or indices.dtype == torch.bool)
+    if indices.numel() and not is_whole:
+        raise ValueError(
+            f"indices must be whole numbers, got {indices.dtype}: for a mask pass "
+            "mask.nonzero().flatten()"
+        )
+    return indices.long()
 
 
 def _name_range(values: Tensor) -> str:
@@ -153,14 +170,8 @@ def join_scenes(parts: Sequence[SceneImages]) -> SceneImages:
 
 def check_split(name: str, split: str, known: Iterable[str]) -> None:
     """Raises ValueError for a split that the data set does not have."""
-    if split not in known:
-        raise ValueError(f"{name} has no split {split!r}: known are {', '.join(known)}")
-
-
-def check_count(count: int) -> None:
-    """Raises ValueError where not a single scene is asked for."""
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    if not isinstance(split, str) or split not in known:
+        raise ValueError(f"{name} has no split {show_value(split)}: known are {', '.join(known)}")
 
 
 def check_incomplete(incomplete: str) -> None:
@@ -170,13 +181,11 @@ def check_incomplete(incomplete: str) -> None:
 
 
 def check_bounds(limit: int | None, min_objects: int | None, max_objects: int | None) -> None:
-    """Raises ValueError for a bound that no scene could meet; None means no bound."""
+    """Raises ValueError for a bound that is no number of scenes or objects; None means no bound."""
     bounds = {"limit": (limit, 1), "min_objects": (min_objects, 0), "max_objects": (max_objects, 0)}
     for name, (value, lowest) in bounds.items():
-        if value is not None and value < lowest:
-            raise ValueError(
-                f"{name} must be at least {lowest}, got {value}; leave it out for no bound"
-            )
+        if value is not None:
+            check_whole(name, value, lowest)
 
 
 def choose_scenes(

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.others.clevr import FOLDER, NAME, SOURCE, SPLITS
 from smm_tutorial.datasets.others.sources import announce
-from smm_tutorial.datasets.scene_images import DatasetError, check_count, check_split
+from smm_tutorial.datasets.scene_images import DatasetError, check_split
 from smm_tutorial.datasets.transfer.disk import (
     folder_or_downloads,
     lock_folder,
@@ -69,7 +70,7 @@ def download_clevr(
             kept.
     """
     check_split(NAME, split, SPLITS)
-    check_count(count)
+    check_whole("count", count)
     announce(NAME)
     target = folder_or_downloads(folder) / FOLDER
     with lock_folder(target):

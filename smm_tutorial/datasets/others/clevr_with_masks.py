@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.cropping import BILINEAR, NEAREST, Size, crop_and_resize, crop_box
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.others.sources import SOURCES, announce
@@ -150,6 +151,7 @@ def download_clevr_with_masks(
     """
     check_split(NAME, split, SPLITS)
     start, stop = SPLITS[split]
+    check_whole("count", count)
     if not 1 <= count <= stop - start:
         raise ValueError(f"count must be 1 to {stop - start}, the size of {split}, got {count}")
     announce(NAME)

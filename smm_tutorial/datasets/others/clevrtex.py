@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
@@ -113,6 +114,7 @@ def download_clevrtex(
         DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
             many images.
     """
+    check_whole("count", count)
     indices = _find_indices(variant, split)
     if not 1 <= count <= len(indices):
         raise ValueError(f"count must be 1 to {len(indices):,}, the size of {split}, got {count}")

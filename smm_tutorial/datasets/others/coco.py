@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.cropping import NEAREST, FindBox, Size, centre_crop, crop_and_resize
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER, read_images
 from smm_tutorial.datasets.others.outlines import draw_masks, is_size
@@ -26,7 +27,6 @@ from smm_tutorial.datasets.picture_files import read_size
 from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
-    check_count,
     check_incomplete,
     check_split,
     choose_scenes,
@@ -131,7 +131,7 @@ def download_coco(
             many images.
     """
     check_split(NAME, split, SPLITS)
-    check_count(count)
+    check_whole("count", count)
     announce(NAME)
     urls = SOURCE.addresses | (urls or {})
     target = folder_or_downloads(folder, NAME)

@@ -13,17 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.cropping import Size, centre_crop
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.others.sources import SOURCES, announce
 from smm_tutorial.datasets.picture_folders import find_pictures
-from smm_tutorial.datasets.scene_images import (
-    DatasetError,
-    SceneImages,
-    check_count,
-    check_split,
-    choose_scenes,
-)
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split, choose_scenes
 from smm_tutorial.datasets.transfer.addresses import show_address
 from smm_tutorial.datasets.transfer.disk import folder_or_downloads, lock_folder
 from smm_tutorial.datasets.transfer.manifests import read_manifest
@@ -114,7 +109,7 @@ def download_shapestacks(
             many images.
     """
     check_split(NAME, split, SPLITS)
-    check_count(count)
+    check_whole("count", count)
     announce(NAME)
     urls = SOURCE.addresses | (urls or {})
     target = folder_or_downloads(folder, NAME)

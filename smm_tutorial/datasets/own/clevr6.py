@@ -20,7 +20,7 @@ from torch import Tensor
 from smm_tutorial import paths
 from smm_tutorial.datasets.cropping import AREA, NEAREST, Size, crop_and_resize
 from smm_tutorial.datasets.own.packs import read_pack, sha256_hex
-from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, choose_scenes
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split, choose_scenes
 from smm_tutorial.files import ForeignNameError, JsonError, check_name, read_json
 
 NAME = "clevr6"
@@ -57,8 +57,7 @@ def load_clevr6(
     """
     folder = packs_folder(root)
     files = read_provenance(folder)["files"]
-    if split not in files:
-        raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(files)}")
+    check_split(NAME, split, files)
     data = read_pack(folder / files[split]["file"], files[split]["sha256"], REMEDY)
     if data.records is None:
         raise DatasetError(f"the pack {files[split]['file']} in {folder} has no records: {REMEDY}")

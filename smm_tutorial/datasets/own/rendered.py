@@ -21,11 +21,13 @@ import numpy as np
 from tqdm import tqdm
 
 from smm_tutorial import paths
+from smm_tutorial.arguments import check_whole, show_value
 from smm_tutorial.datasets.cropping import Size
 from smm_tutorial.datasets.image_files import PROGRESS_AFTER
 from smm_tutorial.datasets.own.clevr6 import resize_scenes
 from smm_tutorial.datasets.own.packs import pack_bytes, read_pack, sha256_hex
 from smm_tutorial.datasets.own.rendering import (
+    MOST_WORKERS,
     Look,
     RenderedScenes,
     draw_and_render,
@@ -36,6 +38,7 @@ from smm_tutorial.datasets.scene_images import (
     DatasetError,
     SceneImages,
     check_bounds,
+    check_split,
     choose_scenes,
     join_scenes,
 )
@@ -66,6 +69,8 @@ RENDERED_VARIANTS = {
     "out-of-distribution-crowd": Look(11, 16, 64, 64, window=FULL_SQUARE, scenes="crowded"),
 }
 CHUNK = 16  # scenes
+MOST_SCENES = 10**6
+LARGEST_SEED = 2**64 - 1
 CHECKSUM_LENGTH = 16  # hexadecimal digits of the sha256 in a file's name
 CHUNK_NAME = re.compile(r"[\w-]+-v\d+/\w+-seed\d+-\d{6,}-[0-9a-f]{16}\.zip")
 LICENCE = "CC BY 4.0"
@@ -109,22 +114,21 @@ def load_rendered(
         workers: processes that share the rendering, each of one thread.
 
     Raises:
-        ValueError: an unknown split or variant, a count below 1, or no scene left.
-        DatasetError: the disk is full.
+        ValueError: an unknown split or variant, an impossible number, or no scene left.
+        DatasetError: the disk is full, or a process that renders was killed.
     """
-    if split not in SPLITS:
-        raise ValueError(f"{NAME} has no split {split!r}: known are {', '.join(SPLITS)}")
-    if variant not in RENDERED_VARIANTS:
-        raise ValueError(
-            f"{NAME} has no variant {variant!r}: known are {', '.join(RENDERED_VARIANTS)}"
-        )
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    check_split(NAME, split, SPLITS)
+    if not isinstance(variant, str) or variant not in RENDERED_VARIANTS:
+        known = ", ".join(RENDERED_VARIANTS)
+        raise ValueError(f"{NAME} has no variant {show_value(variant)}: known are {known}")
+    count = check_whole("count", count, most=MOST_SCENES)
+    seed = check_whole("seed", seed, least=0, most=LARGEST_SEED)
+    workers = check_whole("workers", workers, most=MOST_WORKERS)
     check_bounds(None, min_objects, max_objects)
     chunks = [Chunk(variant, split, seed, start, start + CHUNK) for start in range(0, count, CHUNK)]
     work = partial(render_chunk, RENDERED_VARIANTS[variant])
     place = renders_folder(folder, variant)
-    with lock_folder(place):
+    with lock_folder(place, "rendering into"):
         parts = {chunk: _read_chunk(place, chunk) for chunk in chunks}
         missing = [chunk for chunk, part in parts.items() if part is None]
         title, total = f"rendering {variant}", len(missing) * CHUNK

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smm_tutorial.arguments import check_whole
 from smm_tutorial.datasets.scene_images import DatasetError, labels_as_bytes
 from smm_tutorial.scenes import PAPER_CROP, Scene, random_scene
 from smm_tutorial.scenes.beyond_clevr import BEYOND_CLEVR
@@ -34,6 +35,7 @@ SCENE_DRAWERS: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **BE
 SCENES_PER_RENDER = 16
 #: Of every number in a record, rounded before rendering: the image shows the rounded scene.
 RECORD_DECIMALS = 6
+MOST_WORKERS = 1024
 IDLE_SECONDS = 10  # after which a process without work ends
 PARENT_SECONDS = 0.5  # between two looks whether the parent still runs
 Work, Result = TypeVar("Work"), TypeVar("Result")
@@ -53,7 +55,7 @@ class Look:
         options: of that function, e.g. {"condition": "B"} of "cogent".
 
     Raises:
-        ValueError: scenes that nothing draws.
+        ValueError: a number that is not whole and at least 1, or scenes that nothing draws.
     """
 
     min_objects: int
@@ -67,6 +69,8 @@ class Look:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
+        for name in ("min_objects", "max_objects", "height", "width", "samples"):
+            check_whole(name, getattr(self, name))
         if self.scenes not in SCENE_DRAWERS:
             known = ", ".join(SCENE_DRAWERS)
             raise ValueError(f"scenes must be one of {known}, got {self.scenes!r}")
@@ -136,7 +140,8 @@ def map_in_processes(
     Raises:
         DatasetError: a process ended before its work was done.
     """
-    if workers == 1:
+    workers = min(workers, len(items))
+    if workers <= 1:
         yield from map(work, items)
         return
     pool = joblib.Parallel(

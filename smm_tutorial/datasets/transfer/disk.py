@@ -98,15 +98,17 @@ def check_free_space(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path, work: str = "fetching into") -> Iterator[None]:
     """Lets one process at a time work in `folder`; the others wait. A killed process lets go.
+
+    Messages say `work` for what is done there.
 
     Raises `DatasetError` where another one goes on for longer than `PATIENCE`, or where the folder
     cannot be made.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.lock_folder(folder, "fetching into", PATIENCE))
+            stack.enter_context(files.lock_folder(folder, work, PATIENCE))
         except files.FolderBusyError as error:
             raise DatasetError(str(error)) from error
         except OSError as error:

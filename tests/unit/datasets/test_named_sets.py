@@ -165,3 +165,9 @@ def test_blenders_scenes_are_told_apart_by_their_number_of_objects():
     assert max(len(record["objects"]) for record in few.records) == 6
     assert min(len(record["objects"]) for record in many.records) == 7
     assert not torch.equal(few.images[0], many.images[0])
+
+
+@pytest.mark.parametrize("split", ["all", None, ["train"]])
+def test_a_split_that_no_variant_has_is_named(split):
+    with pytest.raises(ValueError, match="clevr-tex has no split .*: known are train, val, test"):
+        named_sets.training_split("clevr-tex", split, 8)

@@ -88,3 +88,23 @@ def test_a_tilted_cross_is_the_cross_turned_by_45_degrees():
 def test_an_unknown_kind_of_clouds_is_named():
     with pytest.raises(ValueError, match="kind must be one of 'apart', .* got 'rings'"):
         two_clouds("rings", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True, None])
+def test_numbers_of_points_are_whole(value):
+    rng, generator = np.random.default_rng(0), torch.Generator()
+    for name, draw in {
+        "count": lambda: stick_sets(rng, value),
+        "groups": lambda: stick_sets(rng, 1, groups=value),
+        "per_group": lambda: stick_sets(rng, 1, per_group=value),
+        "count of clouds": lambda: two_clouds("apart", rng, value),
+        "count of points": lambda: draw_points(torch.zeros(1, 5, 2), value, generator),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name.split()[0]} must be a whole number"):
+            draw()
+
+
+def test_a_set_gives_no_more_points_than_it_has():
+    with pytest.raises(ValueError, match="count must be a whole number from 1 to 5, got 6"):
+        draw_points(torch.zeros(1, 5, 2), 6, torch.Generator())
+    assert draw_points(torch.zeros(1, 5, 2), np.int64(5), torch.Generator()).shape == (1, 5, 2)

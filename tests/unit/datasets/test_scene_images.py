@@ -1,5 +1,6 @@
 """`SceneImages`, `choose_scenes`, resizing, and `datasets.load`'s own messages."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_scenes_are_chosen_by_objects_first_and_then_limited():
         choose_scenes(counts, 6, min_objects=11)
     with pytest.raises(ValueError, match="need scene records"):
         choose_scenes(None, 4, max_objects=6)
-    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 1, got 0"):
         choose_scenes(counts, 6, limit=0)
 
 
@@ -190,7 +191,7 @@ def test_impossible_crops_and_sizes_are_refused():
     with pytest.raises(ValueError, match="rows -20 to 340 of an image that has 320"):
         crop_box(320, 480, (0.0, 0.0, 1.0, 1.0))
     for size in (0, (3, 4, 5), 2.5):
-        with pytest.raises(ValueError, match="size must be in pixels"):
+        with pytest.raises(ValueError, match="^size must be "):
             crop_and_resize(np.zeros((4, 4), dtype=np.uint8), (0, 0, 4, 4), size, NEAREST)
 
 
@@ -213,3 +214,79 @@ def test_pixels_beyond_the_crop_have_no_say():
     boxed = crop_and_resize(pixels, (4.0, 2.0, 28.0, 20.0), (9, 12), BILINEAR)
     cropped = np.asarray(Image.fromarray(pixels[2:20, 4:28]).resize((12, 9), BILINEAR))
     assert np.array_equal(boxed, cropped)
+
+
+NOT_WHOLE = [1.5, 2.0, "2", True, float("nan"), [2], -(10**5000), b"2", np.float32(2)]
+NUMBERS = [("clevr6", option) for option in ("size", "limit", "min_objects", "max_objects")]
+NUMBERS += [("rendered", option) for option in ("count", "seed", "workers", "min_objects")]
+
+
+@pytest.mark.parametrize(("name", "option"), NUMBERS)
+@pytest.mark.parametrize("value", NOT_WHOLE, ids=lambda value: type(value).__name__)
+def test_a_number_that_is_not_whole_is_named(name, option, value):
+    with pytest.raises(ValueError, match=f"^{option} must be "):
+        datasets.load(name, split="val", **{option: value})
+
+
+@pytest.mark.parametrize("option", ["size", "count", "seed", "workers"])
+def test_a_number_without_measure_is_named(option):
+    with pytest.raises(ValueError, match=f"^{option} must be "):
+        datasets.load("rendered" if option != "size" else "clevr6", **{option: 10**5000})
+
+
+@pytest.mark.parametrize("size", [(2, 3.0), (2, "3"), (True, 2), (2,), (1, 2, 3), (10**400, 1), {}])
+def test_a_size_that_is_none_is_named(size):
+    with pytest.raises(ValueError, match="^size must be "):
+        datasets.load("clevr6", split="val", limit=1, size=size)
+
+
+@pytest.mark.parametrize("split", [b"val", None, 1, ["val"], {}])
+@pytest.mark.parametrize("name", ["clevr6", "rendered", "coco"])
+def test_a_split_that_is_no_text_is_named(name, split):
+    with pytest.raises(ValueError, match="has no split .*: known are"):
+        datasets.load(name, split=split)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"clevr6", ["clevr6"]])
+def test_a_name_that_is_no_text_is_named(name):
+    with pytest.raises(ValueError, match="unknown data set .*: known are"):
+        datasets.load(name)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32])
+def test_numpys_integers_are_numbers_and_provenance_stays_json(kind, tmp_path):
+    def load(whole):
+        sizes, bounds = (whole(6), whole(8)), {"min_objects": whole(3), "max_objects": whole(4)}
+        few = datasets.load("clevr6", split="val", size=whole(8), limit=whole(2), **bounds)
+        folder, look = tmp_path / whole.__name__, {"variant": "clevr6", "size": sizes}
+        drawn = datasets.load("rendered", count=whole(1), seed=whole(1), folder=folder, **look)
+        return few, drawn
+
+    for numpys, plain in zip(load(kind), load(int), strict=True):
+        assert torch.equal(numpys.images, plain.images) and len(plain) == len(numpys) > 0
+        assert json.dumps(dict(numpys.provenance)) == json.dumps(dict(plain.provenance))
+
+
+@pytest.mark.parametrize("name", datasets.DOWNLOADS)
+@pytest.mark.parametrize("count", [0, 1.5, "2", True, None])
+def test_what_is_no_number_of_images_is_not_fetched(name, count, tmp_path):
+    with pytest.raises(ValueError, match="^count must be a whole number of at least 1, got "):
+        datasets.fetch(name, count=count, folder=tmp_path)
+
+
+@pytest.mark.parametrize("indices", [[0.5], torch.tensor([1.0]), [True, False], np.array([0.0])])
+def test_indices_are_whole_numbers(data, indices):
+    for choose in (data.batch, data.subset):
+        with pytest.raises(ValueError, match="indices must be whole numbers, got torch"):
+            choose(indices)
+
+
+@pytest.mark.parametrize("indices", [[], torch.tensor([], dtype=torch.float64), np.array([2, 0])])
+def test_no_indices_and_numpys_are_fine(data, indices):
+    assert len(data.subset(indices)) == len(data.batch(indices).images) == len(indices)
+
+
+@pytest.mark.parametrize("crop", [5, (0, 0, 1), ("0", 0, 1, 1), (0, 0, float("nan"), 1), {}])
+def test_a_crop_that_is_none_is_named(crop):
+    with pytest.raises(ValueError, match="crop must be .*fractions"):
+        crop_box(240, 320, crop)

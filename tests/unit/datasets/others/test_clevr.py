@@ -186,6 +186,45 @@ def test_damaged_scene_files_are_named(clevr):
         datasets.load("clevr", root=clevr)
 
 
+def test_scene_files_of_other_programs_are_read(clevr):
+    plain = datasets.load("clevr", root=clevr).records
+    scenes_file(clevr).write_bytes(b"\xef\xbb\xbf" + scenes_file(clevr).read_bytes())
+    assert datasets.load("clevr", root=clevr).records == plain
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda scene: scene["objects"][0].update(rotation=10**400), r"objects\[0\].rotation"),
+        (lambda scene: scene["objects"][0].update(rotation=float("nan")), r"objects\[0\].rotation"),
+        (lambda scene: scene.update(image_index=1.5), "image_index"),
+        (lambda scene: scene.update(relationships={"left": [[99]]}), "relationships.left"),
+        (lambda scene: scene["directions"].update(left=[0, 0, 0]), "directions.left"),
+    ],
+)
+def test_a_wrong_record_is_named_with_its_file_and_scene(clevr, edit, words):
+    content = json.loads(scenes_file(clevr).read_text())
+    edit(content["scenes"][1])
+    scenes_file(clevr).write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=rf"_scenes\.json: .*CLEVR_train_000001\.png.*{words}"):
+        datasets.load("clevr", root=clevr)
+
+
+def test_an_image_that_two_records_name_is_refused(clevr):
+    content = json.loads(scenes_file(clevr).read_text())
+    content["scenes"].append(content["scenes"][0])
+    scenes_file(clevr).write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="names CLEVR_train_000000.png .* and so does a scene"):
+        datasets.load("clevr", root=clevr)
+
+
+def test_scene_files_nested_without_end_are_named(clevr):
+    for content in ("[" * 100_000, '{"scenes":' * 100_000):
+        scenes_file(clevr).write_text(content)
+        with pytest.raises(DatasetError, match=r"_scenes\.json is nested too deeply.*unpack"):
+            datasets.load("clevr", root=clevr)
+
+
 def test_missing_folders_and_unknown_splits_are_named(clevr, tmp_path):
     with pytest.raises(
         DatasetError, match=r"no CLEVR at .*nowhere.*download CLEVR_v1\.0\.zip.*clevr6"

@@ -157,7 +157,7 @@ def test_a_damaged_file_on_disk_is_found_and_fetched_again(server, tmp_path):
 def test_what_cannot_be_asked_for_is_named(server, tmp_path):
     with pytest.raises(ValueError, match="clevr has no split 'valid'"):
         get(server, tmp_path, split="valid")
-    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="count must be a whole number of at least 1, got 0"):
         get(server, tmp_path, 0)
     with pytest.raises(
         DownloadError, match="it holds 12 images of train in a row; ask for no more"

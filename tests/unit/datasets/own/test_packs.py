@@ -321,6 +321,24 @@ def test_the_same_seed_makes_the_same_packs_whatever_else_is_made(tiny_packs, tm
     )
 
 
+@pytest.mark.parametrize(
+    ("seed", "counts", "workers", "words"),
+    [
+        (-1, {"val": 1}, 1, "seed must be"),
+        (1.5, {"val": 1}, 1, "seed must be"),
+        (0, {"val": 0}, 1, "count of val must be"),
+        (0, {"val": "9"}, 1, "count of val must be"),
+        (0, {"all": 1}, 1, "no split 'all'"),
+        (0, {"val": 1}, 0, "workers must be"),
+        (0, {"val": 1}, True, "workers must be"),
+    ],
+)
+def test_packs_that_cannot_be_made_are_named(tmp_path, seed, counts, workers, words):
+    with pytest.raises(ValueError, match=words):
+        make_packs.make_packs(tmp_path, seed, counts, workers)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_provenance_tells_how_to_make_the_packs(tiny_packs):
     provenance = json.loads((tiny_packs / "provenance.json").read_text())
     assert provenance["command"] == (

@@ -110,8 +110,8 @@ def test_what_cannot_be_rendered_is_named(tmp_path):
             {"variant": "clevr99"},
             "rendered has no variant 'clevr99': known are clevr, clevr-whole, clevr6-whole, ",
         ),
-        ({"count": 0}, "count must be at least 1"),
-        ({"min_objects": -1}, "min_objects must be at least 0"),
+        ({"count": 0}, "count must be a whole number from 1"),
+        ({"min_objects": -1}, "min_objects must be a whole number of at least 0"),
         ({"max_objects": 1}, "none of the 3 scenes has 0 to 1 objects"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -164,6 +164,19 @@ def test_scenes_that_nothing_draws_are_refused():
         ValueError, match="scenes must be one of clevr, cogent, .*textured, got 'moon'"
     ):
         Look(3, 6, 16, 16, scenes="moon")
+
+
+@pytest.mark.parametrize("value", [0, 1.5, "8", True, None])
+@pytest.mark.parametrize("name", ["min_objects", "max_objects", "height", "width", "samples"])
+def test_looks_of_impossible_numbers_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1"):
+        replace(Look(3, 6, 16, 16), **{name: value})
+
+
+def test_a_mistake_in_the_variant_is_named(tmp_path):
+    for variant in (None, ["clevr"], b"clevr"):
+        with pytest.raises(ValueError, match="has no variant .*: known are clevr"):
+            load(tmp_path, variant=variant)
 
 
 def test_a_rendered_mask_does_not_wrap_its_labels(monkeypatch):
