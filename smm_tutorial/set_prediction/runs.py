@@ -31,7 +31,7 @@ from smm_tutorial.set_prediction.recipe import (
 )
 from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.set_prediction.targets import set_targets
-from smm_tutorial.slots.base import check_at_least_one, check_choice
+from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
