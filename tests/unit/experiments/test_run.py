@@ -148,7 +148,7 @@ def test_another_run_by_the_same_name_is_replaced_on_demand_alone(
     (other[outer] if outer else other)[inner] = value
     checkpoint, kept = kept_files(toy_data, run.name)
     for keep in ("record", "checkpoint"):
-        results.write_record(other)
+        kept.write_text(json.dumps(other))
         before = kept.read_bytes()
         expected = f"{run.name}.json is of another run .*{message}"
         with pytest.raises(FileExistsError, match=expected):

@@ -66,7 +66,7 @@ def test_compared_runs_share_their_training_and_names_say_what_is_special():
         ({"purpose": "search"}, "a search needs one of its own: got rate=None"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"steps": -3}, "steps must be at least 1, got -3"),
-        ({"scenes": 0}, "scenes must be at least 1, got 0"),
+        ({"scenes": 0}, "scenes must be a whole number of at least 1, got 0"),
         ({"coordinate_weight": math.nan}, "coordinate_weight must be above 0, got nan"),
         ({"coordinate_weight": math.inf}, "coordinate_weight must be above 0, got inf"),
         ({"coordinate_weight": 0}, "coordinate_weight must be above 0, got 0"),
