@@ -131,7 +131,7 @@ def parse(arguments):
 
 
 def test_scores_that_others_keep_in_the_meantime_stay(toy_data):
-    assert cli.main([*TRAIN, "--steps", "1", "--keep"]) == 0
+    assert cli.main([*TRAIN, "--steps", "2", "--keep"]) == 0
     one = discovery.score_by_name(NAME, "stacks", None, 0, "one")
     other = discovery.score_by_name(NAME, "clevr-tex", None, 0, "other")
     for record, scores in (one, other):
@@ -141,7 +141,7 @@ def test_scores_that_others_keep_in_the_meantime_stay(toy_data):
 
 @pytest.mark.parametrize("name", ["../../outside", "{folder}/outside", "a/b", "..", ".hidden", ""])
 def test_a_checkpoint_whose_record_is_named_elsewhere_writes_nothing(toy_data, capsys, name):
-    assert cli.main([*TRAIN, "--steps", "1"]) == 0
+    assert cli.main([*TRAIN, "--steps", "2"]) == 0
     file = paths.runs_dir() / NAME / f"{NAME}.safetensors"
     tensors, record = checkpoints.read(file)
     record["name"] = name.format(folder=toy_data.parent)
