@@ -1125,7 +1125,9 @@ def segment_by_hand(image, columns=slice(None), kind="full"):
     """An image (3, 32, 32) -> each pixel's component (32, 32), by some features."""
     features = pixels_as_points(image)[:, columns]
     options = dict(covariance_type=kind, reg_covar=1e-4, max_iter=50, random_state=0)
-    model = GaussianMixtureEM(7, **options).fit(features)
+    with warnings.catch_warnings():  # fifty iterations are enough here
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = GaussianMixtureEM(7, **options).fit(features)
     return torch.from_numpy(model.predict(features).reshape(32, 32))
 
 
