@@ -9,7 +9,6 @@ Fabric reads, starts the processes and ends them all when one fails.
 """
 
 import contextlib
-import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,17 +19,15 @@ from typing import Any, Protocol
 import numpy
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
-from lightning_utilities.core import rank_zero
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.batches import Share
-from smm_tutorial.training.config import Precision, TrainingConfig, learning_rate_factor
+from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
 from smm_tutorial.training.interrupts import hold_interrupts, save_before_the_end
 from smm_tutorial.training.logs import Meter, TensorBoard
-from smm_tutorial.training.processes import PATIENCE, read_processes
+from smm_tutorial.training.processes import start_fabric
 from smm_tutorial.training.state import (
     CannotWriteError,
     Progress,
@@ -290,31 +287,6 @@ class _Run:
             )
 
 
-def start_fabric(precision: Precision) -> Fabric:
-    """Fabric for this process alone, or, under `torchrun`, for one of several that share gradients.
-
-    Raises `ValueError` for a precision that this hardware does not have, or an environment that
-    `torchrun` does not make, and `TimeoutError` where the processes do not meet.
-    """
-    if precision == "16-mixed" and not torch.cuda.is_available():
-        raise ValueError(
-            "precision '16-mixed' needs a GPU, and there is none: "
-            "use fast_precision(), or '32-true'"
-        )
-    options, others = {"devices": 1}, read_processes()
-    if others:
-        options = {
-            "devices": others.local_world_size,
-            "num_nodes": others.num_machines,
-            # An ablation may leave a parameter without a gradient.
-            "strategy": DDPStrategy(timeout=PATIENCE, find_unused_parameters=True),
-        }
-    with _without_notices(), others.joining() if others else contextlib.nullcontext():
-        fabric = Fabric(accelerator="auto", precision=precision, **options)
-        fabric.launch()
-    return fabric
-
-
 def _set_up(fabric: Fabric, model: nn.Module, config: TrainingConfig) -> tuple[nn.Module, Trained]:
     """The model as the loss is to call it, on its device, and all that training changes."""
     optimizer = torch.optim.AdamW(
@@ -348,20 +320,6 @@ def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
             stacklevel=2,
         )
         return model
-
-
-@contextlib.contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger
-    is left as it was.
-    """
-    logger = rank_zero.log
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:

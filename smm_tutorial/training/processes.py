@@ -4,6 +4,7 @@ What is wrong with the environment is said at once: torch would wait for minutes
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -12,6 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+from lightning_utilities.core import rank_zero
+
+from smm_tutorial.training.config import Precision
 
 #: The longest that a process waits for the others. The first one evaluates while they wait, so an
 #: evaluation must be shorter.
@@ -113,3 +119,42 @@ def _read_number(
             f"{name} must be a whole number from {least} {limit}, got {text!r}: {REMEDY}"
         )
     return number
+
+
+def start_fabric(precision: Precision) -> Fabric:
+    """Fabric for this process alone, or, under `torchrun`, for one of several that share gradients.
+
+    Raises `ValueError` for a precision that this hardware does not have, or an environment that
+    `torchrun` does not make, and `TimeoutError` where the processes do not meet.
+    """
+    if precision == "16-mixed" and not torch.cuda.is_available():
+        raise ValueError(
+            "precision '16-mixed' needs a GPU, and there is none: "
+            "use fast_precision(), or '32-true'"
+        )
+    options, others = {"devices": 1}, read_processes()
+    if others:
+        options = {
+            "devices": others.local_world_size,
+            "num_nodes": others.num_machines,
+            # An ablation may leave a parameter without a gradient.
+            "strategy": DDPStrategy(timeout=PATIENCE, find_unused_parameters=True),
+        }
+    with _without_notices(), others.joining() if others else contextlib.nullcontext():
+        fabric = Fabric(accelerator="auto", precision=precision, **options)
+        fabric.launch()
+    return fabric
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger
+    is left as it was.
+    """
+    logger = rank_zero.log
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -15,8 +15,8 @@ from smm_tutorial import checkpoints, files
 from smm_tutorial.discovery.recipe import make_loss
 from smm_tutorial.training.batches import Share
 from smm_tutorial.training.logs import read_log
-from smm_tutorial.training.loop import start_fabric, step_generator
-from smm_tutorial.training.processes import is_first_process, read_processes
+from smm_tutorial.training.loop import step_generator
+from smm_tutorial.training.processes import is_first_process, read_processes, start_fabric
 from tests.several_processes import model_with_an_unused_parameter, run
 from tests.shared import ROOT
 from tests.toy_runs import LOSS, tiny_model, toy_batches
@@ -195,9 +195,9 @@ def test_a_later_process_that_torchrun_did_not_start_is_refused(monkeypatch):
 
 WAITING = """
 from datetime import timedelta
-from smm_tutorial.training import loop, processes
-processes.QUIET, loop.PATIENCE = 0.0, timedelta(seconds=2)
-loop.start_fabric("32-true")
+from smm_tutorial.training import processes
+processes.QUIET, processes.PATIENCE = 0.0, timedelta(seconds=2)
+processes.start_fabric("32-true")
 """
 
 
