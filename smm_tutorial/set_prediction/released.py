@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from smm_tutorial import paths
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.networks.encoders import ConvEncoder, check_images
+from smm_tutorial.networks.image_range import check_unit_range
 from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
 from smm_tutorial.slots.base import SlotOutput, check_noise, in_full_precision
 from smm_tutorial.slots.mixture import Projected, SlotMixture, log_joint
@@ -38,7 +39,6 @@ RELEASED_OPTIONS = {
     "variance_floor": 1e-8,
 }
 LEAST_CLOSENESS = 1e-8  # added to exp(-distance)
-RANGE_SLACK = 1e-3  # how far beyond [0, 1] a resampling filter may carry an image
 MOST_BYTES = 8 * 2**20  # of a file and of what it unpacks to; the release has 2.6 MB
 MOST_PICKLE_BYTES = 2**18  # of names and shapes in it; the release has 15 KB
 REMEDY = "fetch e725.pth (2.6 MB) anew from github.com/AIRI-Institute/smm"
@@ -138,12 +138,7 @@ class ReleasedSetPredictor(nn.Module):
             ValueError: images or noise of another type or shape, or images beyond [0, 1].
         """
         check_images(images, IMAGE_SIZE, self.encoder.embed_positions.weight)
-        low, high = images.aminmax()
-        if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
-            raise ValueError(
-                f"images must lie in [0, 1], got {low:.3g} to {high:.3g}: "
-                "(images + 1) / 2 undoes a [-1, 1] scale"
-            )
+        check_unit_range(images)
         slot_output = self.slots(self.encoder(images), noise, return_history=return_history)
         return SetPrediction(self.heads(slot_output.slots), slot_output)
 
