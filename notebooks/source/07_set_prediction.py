@@ -794,13 +794,13 @@ print(f"the nearest prediction lies {scores['distance']:.2f} world units off (me
 #
 # ### Your turn: which predictions are right
 #
-# Go through the predictions of one image, the surest first. A prediction is right if there is an object that
+# Go through the predictions of one image, the surest first. Each prediction looks at the nearest object that is *like it*, with the same four
+# properties. The prediction is right if
 #
-# - is *alike* (all four properties agree),
-# - is nearer than the threshold,
-# - and was not taken by an earlier prediction.
+# - this object is nearer than the threshold,
+# - and no earlier prediction was right about it.
 #
-# Among the objects that are alike and not taken, the prediction gets the *nearest* one.
+# If the object is taken already, the prediction is wrong. It does not look at another object.
 
 
 # %%
