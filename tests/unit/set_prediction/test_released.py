@@ -98,6 +98,7 @@ def scores_of(predictor, name):
     ]
 
 
+@pytest.mark.needs_cpu("it compares with data of its own")
 @needs_weights
 @pytest.mark.filterwarnings("ignore:left out")
 @pytest.mark.parametrize(
@@ -112,6 +113,7 @@ def test_the_released_weights_score_as_measured(released, name, expected):
     assert scores_of(released, name) == pytest.approx(expected, abs=1.0)
 
 
+@pytest.mark.needs_cpu("it compares with data of its own")
 @needs_weights
 @pytest.mark.filterwarnings("ignore:left out")
 @pytest.mark.parametrize("change", ["the paper's density", "the paper's weights"])
@@ -375,6 +377,7 @@ FILES_THAT_LIE = {
 }
 
 
+@pytest.mark.needs_cpu("the files hold tensors that no device stores")
 @pytest.mark.parametrize("kind", FILES_THAT_LIE)
 def test_files_that_lie_are_refused_by_name_with_the_remedy(tmp_path, in_their_layout, kind):
     write, message = FILES_THAT_LIE[kind]

@@ -254,6 +254,7 @@ def test_a_state_of_other_choices_is_refused_and_one_that_says_nothing_of_them_i
 # One run in a folder
 
 
+@pytest.mark.needs_cpu("another thread trains, where nothing is pretended")
 def test_a_folder_in_which_a_run_trains_is_refused_to_others(tmp_path):
     """Another thread stands for another process: locks tell them apart alike."""
     refusals = []
