@@ -31,10 +31,14 @@ def provenance() -> dict:
 
 
 def _git_revision() -> str:
-    """The checkout's commit, with `-dirty` where library files differ; `unknown` outside one."""
+    """The checkout's commit, with `-dirty` where library files differ.
+
+    Outside a checkout, as in a copy without its history, what `SMM_REVISION` says, else `unknown`.
+    """
+    elsewhere = os.environ.get("SMM_REVISION") or "unknown"
     root = paths.repository_root()
     if root is None:
-        return "unknown"
+        return elsewhere
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", root, *arguments]
@@ -44,4 +48,4 @@ def _git_revision() -> str:
         revision = git("rev-parse", "--short=12", "HEAD")
         return revision + ("-dirty" if git("status", "--porcelain", "--", "smm_tutorial") else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return elsewhere

@@ -1,9 +1,16 @@
-"""The loss of set prediction: slots and objects matched, the distances of the pairs summed."""
+"""The losses of set prediction: slots and objects matched, the errors of the pairs summed."""
 
-from torch import Tensor
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
 
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
-from smm_tutorial.set_prediction.targets import OBJECT_DIM
+from smm_tutorial.set_prediction.model import activate
+from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
+
+SetObjective = Literal["huber", "likelihood"]
+PLACE_WEIGHT = 5.0  # of the places in `matched_likelihood_loss`, as of boxes in DETR
 
 
 def matched_set_loss(
@@ -26,15 +33,7 @@ def matched_set_loss(
     Raises:
         ValueError: no tensors, other shapes, or sets of different sizes.
     """
-    for name, sets in {"predictions": predictions, "targets": targets}.items():
-        if not isinstance(sets, Tensor):
-            raise ValueError(f"{name} must be a tensor, got {type(sets).__name__}")
-    shapes = tuple(predictions.shape), tuple(targets.shape)
-    if shapes[0] != shapes[1] or predictions.ndim != 3 or shapes[0][2] != OBJECT_DIM:
-        raise ValueError(
-            f"predictions and targets must both be (batch, slots, {OBJECT_DIM}), got {shapes[0]} "
-            f"and {shapes[1]}: make targets with set_targets(records, max_objects=num_slots)"
-        )
+    _check_sets(predictions, targets)
     coordinates, properties = pair_costs(predictions, targets, coordinate_weight)  # (B, K, K) each
     matched = match_slots(coordinates + properties)[..., None]  # (B, K, 1)
     coordinates, properties = (
@@ -45,3 +44,79 @@ def matched_set_loss(
         "coordinates": coordinates.detach(),
         "properties": properties.detach(),
     }
+
+
+def matched_likelihood_loss(
+    logits: Tensor, targets: Tensor, coordinate_weight: float = 1.0
+) -> dict[str, Tensor]:
+    """How unlikely the true sets are under the predicted ones, after each iteration.
+
+    It asks of slots what they can give. Only a slot that is matched with a real object is asked for
+    properties (cross-entropy for each group) and a place (absolute error, `PLACE_WEIGHT` times);
+    all slots are asked whether they hold a real object (binary cross-entropy). The cheapest
+    matching is found after the last iteration and holds for all. Everything is counted per object,
+    and averaged over iterations. The form is that of DETR (Carion et al. 2020, arXiv 2005.12872).
+
+    Args:
+        logits: `(I, B, K, 19)`, those of `SetPrediction`.
+        targets: `(B, K, 19)`, in the order of `targets`.
+        coordinate_weight: how often places count, beside `PLACE_WEIGHT`.
+
+    Returns:
+        Scalars: `loss`, the sum of the others; `coordinates`; `properties`; `real`.
+
+    Raises:
+        ValueError: no tensors, other shapes, or sets of different sizes.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim != 4:
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"logits must be (iterations, batch, slots, {OBJECT_DIM}), got {given}")
+    _check_sets(logits[-1], targets)
+    matched = match_slots(_matching_costs(logits[-1].detach(), targets))  # (B, K)
+    wanted = targets.gather(1, matched[..., None].expand_as(targets))  # (B, K, 19)
+    real = wanted[..., REAL]  # (B, K)
+    per_object = 1 / (len(logits) * real.sum().clamp_min(1))
+    places = activate(logits)[..., COORDINATES]  # (I, B, K, 3)
+    errors = (places - wanted[..., COORDINATES]).abs().sum(dim=3)  # (I, B, K)
+    surprise = sum(
+        -(logits[..., group].log_softmax(dim=3) * wanted[..., group]).sum(dim=3)
+        for group in PROPERTY_SLICES.values()
+    )  # (I, B, K); 0 for padding, whose targets are all 0
+    doubt = nn.functional.binary_cross_entropy_with_logits(
+        logits[..., REAL], real.expand(logits.shape[:3]), reduction="sum"
+    )
+    coordinates = coordinate_weight * PLACE_WEIGHT * (errors * real).sum() * per_object
+    properties, doubt = surprise.sum() * per_object, doubt * per_object
+    return {
+        "loss": coordinates + properties + doubt,
+        "coordinates": coordinates.detach(),
+        "properties": properties.detach(),
+        "real": doubt.detach(),
+    }
+
+
+@torch.no_grad()
+def _matching_costs(logits: Tensor, targets: Tensor) -> Tensor:
+    """What it costs to call a slot `(B, K, 19)` a target: the probability missed, and the distance.
+
+    Padding costs nothing anywhere, so it takes the slots that real objects leave -> `(B, K, T)`.
+    """
+    predictions = activate(logits)
+    groups = slice(COORDINATES.stop, REAL)
+    found = predictions[..., groups] @ targets[..., groups].mT  # (B, K, T)
+    missed = len(PROPERTY_SLICES) - found + 1 - predictions[..., REAL:]
+    apart = torch.cdist(predictions[..., COORDINATES], targets[..., COORDINATES], p=1)
+    return (missed + PLACE_WEIGHT * apart) * targets[:, None, :, REAL]
+
+
+def _check_sets(predictions: Tensor, targets: Tensor) -> None:
+    """Raises `ValueError` unless both are `(B, K, 19)`."""
+    for name, sets in {"predictions": predictions, "targets": targets}.items():
+        if not isinstance(sets, Tensor):
+            raise ValueError(f"{name} must be a tensor, got {type(sets).__name__}")
+    shapes = tuple(predictions.shape), tuple(targets.shape)
+    if shapes[0] != shapes[1] or predictions.ndim != 3 or shapes[0][2] != OBJECT_DIM:
+        raise ValueError(
+            f"predictions and targets must both be (batch, slots, {OBJECT_DIM}), got {shapes[0]} "
+            f"and {shapes[1]}: make targets with set_targets(records, max_objects=num_slots)"
+        )

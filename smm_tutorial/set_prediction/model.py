@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
-from smm_tutorial.set_prediction.targets import OBJECT_DIM, PROPERTY_SLICES
+from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
 from smm_tutorial.slots.base import SlotOutput, widen
 from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
@@ -48,10 +48,13 @@ class SetPrediction:
     predictions: `(B, K, 19)`, float32 at least, in the order of `set_targets`: coordinates in
     (-1, 1), four groups that sum to one, and how sure it is that the object is real, in (0, 1).
     slot_output: what the predictions were read from.
+    logits: `(I, B, K, 19)`, the heads' outputs that `activate` makes predictions of; those of each
+    of I iterations if a history was asked for, else of the last alone.
     """
 
     predictions: Tensor
     slot_output: SlotOutput
+    logits: Tensor | None = None
 
 
 class SetHeads(nn.Module):
@@ -65,17 +68,21 @@ class SetHeads(nn.Module):
         )
 
     def forward(self, slots: Tensor) -> Tensor:
-        coordinates = widen(self.coordinates(slots))  # (B, K, 3)
-        properties = widen(self.properties(slots))  # (B, K, 16)
-        groups = properties[..., :-1].split(
-            [values.stop - values.start for values in PROPERTY_SLICES.values()], dim=2
-        )
-        parts = [
-            torch.tanh(coordinates / 2),  # 2 sigmoid(x) - 1
-            *(group.softmax(dim=2) for group in groups),
-            properties[..., -1:].sigmoid(),
-        ]
-        return torch.cat(parts, dim=2)
+        return activate(self.logits(slots))
+
+    def logits(self, slots: Tensor) -> Tensor:
+        """What the MLPs give, before it becomes coordinates and probabilities -> `(..., K, 19)`."""
+        return torch.cat([widen(self.coordinates(slots)), widen(self.properties(slots))], dim=-1)
+
+
+def activate(logits: Tensor) -> Tensor:
+    """Outputs of `SetHeads` `(..., 19)` -> coordinates in (-1, 1), and probabilities."""
+    parts = [
+        torch.tanh(logits[..., COORDINATES] / 2),  # 2 sigmoid(x) - 1
+        *(logits[..., group].softmax(dim=-1) for group in PROPERTY_SLICES.values()),
+        logits[..., REAL:].sigmoid(),
+    ]
+    return torch.cat(parts, dim=-1)
 
 
 class SetPredictor(SlotModel):
@@ -92,5 +99,7 @@ class SetPredictor(SlotModel):
         self.heads = SetHeads(self.slots.output_dim, config.head_dim)
 
     def decode(self, slot_output: SlotOutput) -> SetPrediction:
-        """Reads each slot as an object."""
-        return SetPrediction(self.heads(slot_output.slots), slot_output)
+        """Reads each slot as an object; after each iteration where a history was kept."""
+        states = [self.slots.read_state(state) for state in slot_output.history]
+        logits = self.heads.logits(torch.stack(states or [slot_output.slots]))  # (I, B, K, 19)
+        return SetPrediction(activate(logits[-1]), slot_output, logits)

@@ -6,9 +6,10 @@ from typing import Any
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.networks.encoders import Convolutions
-from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.loss import SetObjective, matched_likelihood_loss, matched_set_loss
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 from smm_tutorial.slots.contestants import CONTESTANTS
+from smm_tutorial.slots.mixture import Content
 from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
@@ -39,6 +40,9 @@ class SetPredictionSizes:
     live_steps: int = 1_000  # of the run that a learner watches in the notebook
     parts: Convolutions = "light"  # the encoder's: for a CPU or a small GPU | the papers'
     clip_norm: float = 0.3
+    objective: SetObjective = "huber"  # the papers' loss | one on every iteration
+    content: Content = "mean_and_variance"  # of a slot of `mixture`
+    ema_decay: float | None = None
 
 
 def _paper_sizes(**options: Any) -> SetPredictionSizes:
@@ -62,7 +66,17 @@ def _paper_sizes(**options: Any) -> SetPredictionSizes:
 SIZES = {
     "ci": SetPredictionSizes(scenes=64, batch_size=8, steps=20, live_steps=20),
     "laptop": SetPredictionSizes(),
-    "gpu": _paper_sizes(scenes=20_000, batch_size=128, learning_rate=4e-4, steps=60_000),
+    "gpu": _paper_sizes(
+        scenes=20_000,
+        batch_size=256,
+        learning_rate=4e-4,
+        steps=20_000,
+        parts="light",
+        num_iterations=8,
+        objective="likelihood",
+        content="mean_and_log_variance",
+        ema_decay=0.999,
+    ),
     "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
 }
 #: Steps of the runs in `data/results`, by profile and purpose, where they are not the profile's.
@@ -77,6 +91,13 @@ KEPT_STEPS = {
 def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfig:
     """The network of a contestant. All contestants share everything but the slot module."""
     contestant = CONTESTANTS[module]
+    options = {
+        "initialisation": "clustering",
+        "normalisation": "inputs",
+        "gradient": "last" if sizes.objective == "huber" else "each",
+    }
+    if contestant.module == "mixture" and sizes.content != "mean_and_variance":
+        options["content"] = sizes.content
     return SetPredictionConfig(
         slots=contestant.module,
         image_size=sizes.image_size,
@@ -86,8 +107,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
         convolutions=sizes.parts,
         encoder_channels=sizes.channels,
         encoder_stride=sizes.stride,
-        slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"}
-        | contestant.options,
+        slot_options=options | contestant.options,
     )
 
 
@@ -102,18 +122,23 @@ def training_config(
         "clip_norm": sizes.clip_norm,
         "precision": fast_precision(),
         "schedule": "one_cycle",
+        "ema_decay": sizes.ema_decay,
     }
     return TrainingConfig(steps, sizes.batch_size, seed=seed, **chosen | options)
 
 
-def make_loss(coordinate_weight: float) -> Loss:
-    """The loss of a run; see `matched_set_loss`."""
+def make_loss(coordinate_weight: float, objective: SetObjective = "huber") -> Loss:
+    """The loss of a run: `matched_set_loss` | `matched_likelihood_loss` for `likelihood`."""
 
-    def loss(model, batch: Batch, step: int) -> dict:
+    def huber(model, batch: Batch, step: int) -> dict:
         output = model(batch.images, noise=batch.noise)
         return matched_set_loss(output.predictions, batch.targets, coordinate_weight)
 
-    return loss
+    def likelihood(model, batch: Batch, step: int) -> dict:
+        output = model(batch.images, noise=batch.noise, return_history=True)
+        return matched_likelihood_loss(output.logits, batch.targets, coordinate_weight)
+
+    return {"huber": huber, "likelihood": likelihood}[objective]
 
 
 def begin_with_discovery(model: SetPredictor, what: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smm_tutorial.arguments import check_whole
+from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
 from smm_tutorial.experiments.run import (
     Purpose,
@@ -121,6 +122,8 @@ class SetPredictionRun:
     def choices(self) -> dict:
         """As its record has them."""
         loss = {"coordinate_weight": self.coordinate_weight}
+        if (objective := SIZES[self.profile].objective) != "huber":
+            loss["objective"] = objective
         begun_with = None if self.begin_with is None else Path(self.begin_with).name
         described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
         return described | {"scenes": self.num_scenes, "begun_with": begun_with}
@@ -137,44 +140,52 @@ def build_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
 
 
 def train(
-    run: SetPredictionRun, folder: str | Path | None = None, **engine: Any
+    run: SetPredictionRun,
+    folder: str | Path | None = None,
+    data: SceneImages | None = None,
+    **engine: Any,
 ) -> tuple[SetPredictor, TrainingResult]:
     """Trains the network of a run on images and their records; in a folder it goes on from there.
 
     Images are never mirrored: in the mirror a scene has other coordinates, beyond those that the
     heads can tell, and other light.
 
-    engine: options of `training.fit`, such as `evaluate`.
+    data: the run's training scenes where they are at hand; else they are rendered or read. engine:
+    options of `training.fit`, such as `evaluate`.
     """
     model = build_model(run.config, run.seed)
     if run.begin_with is not None:
         begin_with_discovery(model, run.begin_with)
-    data = set_split(run.data, "train", run.config.image_size, run.num_scenes)
+    if data is None:
+        data = set_split(run.data, "train", run.config.image_size, run.num_scenes)
+    if len(data) != run.num_scenes:
+        raise ValueError(f"the run trains on {run.num_scenes} scenes, got {len(data)}")
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
-    loss = make_loss(run.coordinate_weight)
+    loss = make_loss(run.coordinate_weight, SIZES[run.profile].objective)
     told = choices_of_state(run)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result
 
 
 def train_and_record(
-    run: SetPredictionRun, command: str = "", **engine: Any
+    run: SetPredictionRun, command: str = "", data: SceneImages | None = None, **engine: Any
 ) -> tuple[SetPredictor, dict | None]:
     """Trains a run in its folder, scores it on the test split -> model and record.
 
-    command: what makes the run again. engine: options of `training.fit`. Under `torchrun` the first
-    process alone scores; the others get None for a record.
+    command: what makes the run again. data: as of `train`. engine: options of `training.fit`. Under
+    `torchrun` the first process alone scores; the others get None for a record.
     """
     made_by = provenance()  # of the code that is loaded now
     size = run.config.image_size
     validation = set_split(run.data, "val", size, VALIDATION_SCENES)
 
     def validate(model: SetPredictor) -> dict[str, float]:
-        precisions = evaluate(model, validation)["ap"]
-        return {f"ap_{name}": precision for name, precision in precisions.items()}
+        scores = evaluate(model, validation)
+        precisions = {f"ap_{name}": precision for name, precision in scores["ap"].items()}
+        return precisions | scores.get("binding", {})
 
-    model, result = train(run, run.folder, evaluate=validate, **engine)
+    model, result = train(run, run.folder, data, evaluate=validate, **engine)
     if not is_first_process():
         return model, None
     scores = evaluate(model, SET_EVALUATION_SETS[run.data].load(size))

@@ -3,9 +3,10 @@ low.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_tutorial.datasets import SceneImages
+from smm_tutorial.metrics import count_table, foreground_ari
 from smm_tutorial.set_prediction.average_precision import NO_LIMIT, average_precision_clevr
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.targets import (
@@ -25,11 +26,13 @@ DECIMALS = 4
 
 
 def evaluate(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict:
-    """Every score of a model on a data set, ready for JSON: `score` of what `predict_sets` gives.
+    """Every score of a model on a data set, ready for JSON: `score` of what `predict_sets` gives,
+    and `score_binding` where there are masks.
 
     Raises `ValueError` when the data have no records.
     """
-    return score(data, predict_sets(model, data, seed))
+    scores = score(data, predict_sets(model, data, seed))
+    return scores if data.masks is None else scores | {"binding": score_binding(model, data, seed)}
 
 
 @torch.no_grad()
@@ -47,6 +50,35 @@ def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tenso
             output = model(images, noise=model.start_noise(len(images), generator))
             predictions.append(output.predictions.cpu())
     return torch.cat(predictions)
+
+
+@torch.no_grad()
+def score_binding(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict[str, float]:
+    """Whether a slot holds an object: scores of the last responsibilities against the masks.
+
+    fg_ari: of the inputs' most responsible slots. largest_slot: the share of the inputs that the
+    largest slot holds. coverage: how much of an object the slot holds that holds most of it. Means
+    over images, or over objects. A network can predict well without binding, and can bind without
+    predicting well.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    fg_ari, largest, covered = [], [], []
+    with without_autocast(device):
+        for first in range(0, len(data), EVALUATION_BATCH):
+            images, masks = data.batch(slice(first, first + EVALUATION_BATCH))
+            noise = model.start_noise(len(images), generator)
+            shares = model.find_slots(images.to(device), noise=noise).responsibilities  # (B, N, K)
+            largest.append(shares.mean(dim=1).amax(dim=1).cpu())  # (B,)
+            side = round(shares.shape[1] ** 0.5)
+            owners = shares.argmax(dim=2).unflatten(1, (side, side))[:, None].float()
+            owners = nn.functional.interpolate(owners, size=masks.shape[1:])[:, 0].long().cpu()
+            fg_ari.append(foreground_ari(masks, owners))
+            counts = count_table(masks, owners)[:, 1:].double()  # (B, objects, K) pixels
+            visible = counts.sum(dim=2) > 0
+            covered.append((counts.amax(dim=2) / counts.sum(dim=2))[visible])
+    parts = {"fg_ari": fg_ari, "largest_slot": largest, "coverage": covered}
+    return {name: _rounded(torch.cat(values).double().mean()) for name, values in parts.items()}
 
 
 def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]:

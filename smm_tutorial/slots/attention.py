@@ -5,13 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from smm_tutorial.slots.base import (
-    SlotModule,
-    SlotOutput,
-    SlotState,
-    in_full_precision,
-    pass_straight_through,
-)
+from smm_tutorial.slots.base import SlotModule, SlotOutput, SlotState, in_full_precision
 
 
 class SlotAttention(SlotModule):
@@ -41,9 +35,9 @@ class SlotAttention(SlotModule):
         keys = self.to_keys(inputs)  # (B, N, D)
         values = self.to_values(inputs)  # (B, N, D)
         history = []
-        for last in [False] * (iterations - 1) + [True]:  # line 4
-            if last and self.gradient == "last":
-                slots = pass_straight_through(slots, start)
+        for iteration in range(1, iterations + 1):  # line 4
+            first, last = iteration == 1, iteration == iterations
+            slots = self.cut_gradient(slots, start, first, last)
             with torch.set_grad_enabled(self.records_gradient(last)):
                 queries = self.to_queries(self.norm_means(slots))  # (B, K, D), line 6
                 log_attention = self.attend(queries, keys)  # (B, K, N), line 7, eq. 1

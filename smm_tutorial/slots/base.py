@@ -15,7 +15,7 @@ Start = Literal["shared", "per_slot", "background"]
 Projections = Literal["learned", "identity"]
 Normalisation = Literal["layer", "inputs", "none"]
 Update = Literal["neural", "none"]
-Gradient = Literal["all", "last"]
+Gradient = Literal["all", "last", "each"]
 Initialisation = Literal["random", "clustering"]
 
 START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
@@ -137,7 +137,8 @@ class SlotModule(nn.Module):
     | `none`.
     update: the mean moves by `NeuralUpdate`, `neural` | straight to the weighted mean, `none`.
     gradient: flows through `all` iterations | through the `last` alone, where it goes straight to
-    the start, which therefore still trains (BO-QSA).
+    the start, which therefore still trains (BO-QSA) | through `each` on its own: every iteration
+    takes what the one before gave it as fixed. That is for losses on every iteration.
     initialisation: learned parts start at `random` | so that the module starts as plain soft
     `clustering`: keys and values are the same rotation of the inputs, queries are the means, and
     the update nearly returns the weighted mean.
@@ -235,7 +236,20 @@ class SlotModule(nn.Module):
 
     def records_gradient(self, last: bool) -> bool:
         """Whether autograd follows an iteration, which is the `last` one or not."""
-        return torch.is_grad_enabled() and (last or self.gradient == "all")
+        return torch.is_grad_enabled() and (last or self.gradient != "last")
+
+    def cut_gradient(self, value: Tensor, start: Tensor, first: bool, last: bool) -> Tensor:
+        """What an iteration begins with, cut off from where its gradient shall not go.
+
+        value: what the iteration before gave. start: what it was before the `first` iteration.
+        """
+        if self.gradient == "last" and last:
+            return pass_straight_through(value, start)
+        return value.detach() if self.gradient == "each" and not first else value
+
+    def read_state(self, state: SlotState) -> Tensor:
+        """What the slots contain after an iteration -> `(B, K, output_dim)`."""
+        return state.means
 
     def move(self, means: Tensor, weighted_means: Tensor) -> Tensor:
         """The neural update, or without one the weighted mean itself -> `(B, K, D)`.

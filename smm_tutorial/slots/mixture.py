@@ -13,12 +13,11 @@ from smm_tutorial.slots.base import (
     SlotState,
     check_choice,
     in_full_precision,
-    pass_straight_through,
     widen,
 )
 from smm_tutorial.tensors import check_floats
 
-Content = Literal["mean", "mean_and_variance", "reduced"]
+Content = Literal["mean", "mean_and_variance", "mean_and_log_variance", "reduced"]
 Density = Literal["gaussian", "dot_product"]
 Estimation = Literal["estimated", "fixed"]
 
@@ -47,8 +46,9 @@ class SlotMixture(SlotModule):
     float32 when the inputs lie far from zero.
 
     Sizes and shared options: see `SlotModule`. Its own, the choices and ablations of the paper:
-    content: a slot holds its `mean` (D) | `mean_and_variance` (2 D) | both, `reduced` to D by an
-    MLP.
+    content: a slot holds its `mean` (D) | `mean_and_variance` (2 D), as in the paper |
+    `mean_and_log_variance` (2 D), as in the authors' code: variances of one model differ by factors
+    of a thousand, their logarithms do not | mean and variance, `reduced` to D by an MLP.
     density: `gaussian` | `dot_product`, Slot Attention's logits plus the log of the weights.
     variances, weights: `estimated` in the M-step | `fixed` where they start (learned variances,
     equal weights).
@@ -85,7 +85,7 @@ class SlotMixture(SlotModule):
     @property
     def output_dim(self) -> int:
         """Width of a slot."""
-        return 2 * self.slot_dim if self.content == "mean_and_variance" else self.slot_dim
+        return 2 * self.slot_dim if self.content.startswith("mean_and") else self.slot_dim
 
     def forward(
         self,
@@ -111,12 +111,14 @@ class SlotMixture(SlotModule):
 
         start_means, start_variances = self.begin(len(inputs), num_slots, noise, start)
         means, variances = start_means, start_variances  # (B, K, D) each
-        log_weights = torch.full_like(means[..., 0], -math.log(num_slots))  # (B, K)
+        equal = torch.full_like(means[..., 0], -math.log(num_slots))  # (B, K)
+        log_weights = equal  # (B, K)
         history = []
-        for last in [False] * (iterations - 1) + [True]:
-            if last and self.gradient == "last":
-                means = pass_straight_through(means, start_means)
-                variances = pass_straight_through(variances, start_variances)
+        for iteration in range(1, iterations + 1):
+            first, last = iteration == 1, iteration == iterations
+            means = self.cut_gradient(means, start_means, first, last)
+            variances = self.cut_gradient(variances, start_variances, first, last)
+            log_weights = self.cut_gradient(log_weights, equal, first, last)
             with torch.set_grad_enabled(self.records_gradient(last)):
                 # E-step
                 queries, query_variances, means = self.queries(means, variances)  # (B, K, D) each
@@ -193,10 +195,16 @@ class SlotMixture(SlotModule):
         log_weights = log_totals - math.log(log_gamma.shape[2])
         return log_weights, means + values.centre, spread
 
+    def read_state(self, state: SlotState) -> Tensor:
+        """What the slots contain after an iteration -> `(B, K, output_dim)`."""
+        return self.read_out(state.means, state.variances)
+
     def read_out(self, means: Tensor, variances: Tensor) -> Tensor:
         """What a slot contains -> `(B, K, output_dim)`."""
         if self.content == "mean":
             return means
+        if self.content == "mean_and_log_variance":
+            variances = variances.log()
         slots = torch.cat([means, variances.to(means)], dim=2)  # (B, K, 2 D)
         return self.reduce(slots) if self.content == "reduced" else slots
 

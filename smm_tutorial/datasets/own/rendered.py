@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from smm_tutorial import paths
@@ -146,12 +147,12 @@ def load_rendered(
     return data if size is None else resize_scenes(data, size)
 
 
-def render_chunk(look: Look, chunk: Chunk) -> RenderedScenes:
-    """Draws and renders one chunk; the same wherever and whenever."""
+def render_chunk(look: Look, chunk: Chunk, device: torch.device | str = "cpu") -> RenderedScenes:
+    """Draws and renders one chunk; on a CPU the same wherever and whenever."""
     name_hash = zlib.crc32(chunk.variant.encode())
     stream = (chunk.seed, SPLITS.index(chunk.split), chunk.start, name_hash)
     generator = np.random.default_rng(stream)
-    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.stop)
+    return draw_and_render(look, generator, chunk.split, chunk.start, chunk.stop, device)
 
 
 def renders_folder(folder: str | Path | None, variant: str) -> Path:

@@ -85,9 +85,18 @@ class RenderedScenes(NamedTuple):
 
 
 def draw_and_render(
-    look: Look, generator: np.random.Generator, split: str, start: int, stop: int
+    look: Look,
+    generator: np.random.Generator,
+    split: str,
+    start: int,
+    stop: int,
+    device: torch.device | str = "cpu",
 ) -> RenderedScenes:
-    """Draws the scenes `start` to `stop` of a split from the generator and renders them."""
+    """Draws the scenes `start` to `stop` of a split from the generator and renders them.
+
+    device: where light is computed. What comes back lies on the CPU; of two devices, a few pixels
+    differ by a step of 1/255.
+    """
     draw = partial(SCENE_DRAWERS[look.scenes], generator, look.min_objects, look.max_objects)
     scenes = []
     for index in range(start, stop):
@@ -100,11 +109,12 @@ def draw_and_render(
             look.height,
             look.width,
             samples=look.samples,
+            device=device,
             window=look.window,
             effects=look.effects,
         )
-        images.append((rendering.images * 255).round().byte())
-        masks.append(torch.from_numpy(labels_as_bytes(rendering.masks.numpy())))
+        images.append((rendering.images * 255).round().byte().cpu())
+        masks.append(torch.from_numpy(labels_as_bytes(rendering.masks.cpu().numpy())))
     records = [scene.to_record() for scene in scenes]
     return RenderedScenes(torch.cat(images), torch.cat(masks), records)
 

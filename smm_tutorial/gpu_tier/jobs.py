@@ -1,0 +1,153 @@
+"""The runs of the tier: one process per module and seed, `python -m smm_tutorial.gpu_tier.jobs`.
+
+A process trains object discovery. What it has learned then begins the set prediction of its module.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from smm_tutorial import discovery, set_prediction
+from smm_tutorial.experiments.run import save_run
+from smm_tutorial.gpu_tier.scenes import wait_for_scenes
+
+WARM_STEPS = 12  # before the speed is measured: compilers and caches
+MEASURED_SECONDS = 7.0
+MOST_MEASURED = 400  # steps
+PATIENCE = 60.0  # seconds that a run waits for the others before it measures its speed
+RESERVED = 25.0  # seconds for the last evaluation
+SAFETY = 0.92  # of the steps that would fit: others may slow a run down later
+ROUND_TO = 50  # steps
+EVALUATIONS = 10  # of the validation scenes, in a run
+DISCOVERY_SHARE = 0.4  # of the time of a process that goes on with set prediction
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process trains."""
+
+    module: str
+    seed: int
+    predicts_sets: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.module}-seed{self.seed}"
+
+
+#: In order of value.
+JOBS = (
+    Job("mixture", 0, True),
+    Job("attention", 0, True),
+    Job("mixture", 1, False),
+    Job("attention", 1, False),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and until when (`time.time()`) the jobs work, and how many they are."""
+
+    work: Path
+    until: float
+    jobs: int
+
+
+def do_job(job: Job, profile: str, place: Place) -> None:
+    """Trains all runs of a job, and keeps them in their folders."""
+    began = time.time()
+    until = began + DISCOVERY_SHARE * (place.until - began)
+    run = discovery.DiscoveryRun(module=job.module, profile=profile, seed=job.seed)
+    trained = do_run(discovery, run, replace(place, until=until))
+    if job.predicts_sets:
+        data = wait_for_scenes(place.work, place.until)
+        usual = set_prediction.SIZES[profile].scenes
+        run = set_prediction.SetPredictionRun(
+            module=job.module,
+            profile=profile,
+            seed=job.seed,
+            scenes=None if len(data) == usual else len(data),
+            begin_with=str(trained),
+        )
+        together = sum(other.predicts_sets for other in JOBS)
+        do_run(set_prediction, run, replace(place, jobs=min(place.jobs, together)), data=data)
+    (place.work / "done").mkdir(exist_ok=True)
+    (place.work / "done" / job.name).touch()
+
+
+def do_run(task: Any, run: Any, place: Place, **given: Any) -> Path:
+    """Trains a run with as many steps as there is time for, and keeps it -> its checkpoint.
+
+    task: the package. given: what its `train` takes beside the run. The number of steps is decided
+    once, by a trial beside the other runs, and then stays.
+    """
+    plan = place.work / "plans" / f"{run.name}.json"
+    if not plan.is_file():
+        plan.parent.mkdir(parents=True, exist_ok=True)
+        plan.write_text(json.dumps(_plan_steps(task, run, place, given)))
+    run = replace(run, steps=json.loads(plan.read_text())["steps"])
+    every = max(1, run.steps // EVALUATIONS)
+    engine = {"progress": False, "evaluate_every": every, "save_every": every}
+    model, record = task.train_and_record(run, command_of(run), **engine, **given)
+    checkpoint, _ = save_run(model, record, keep=None)
+    return checkpoint
+
+
+def _plan_steps(task: Any, run: Any, place: Place, given: dict) -> dict:
+    """How many steps a run takes, and what that was decided by."""
+    started = time.time()
+    _, warm = task.train(replace(run, steps=WARM_STEPS), progress=False, **given)
+    print(f"{run.name}: {WARM_STEPS} steps in {time.time() - started:.0f} s", flush=True)
+    _meet(place.work / "ready" / type(run).__name__, run.name, place)
+    steps = int(MEASURED_SECONDS * warm.step / max(warm.seconds, 1e-3))
+    steps = min(MOST_MEASURED, max(2 * WARM_STEPS, steps))
+    _, trial = task.train(replace(run, steps=steps), progress=False, **given)
+    speed, left = trial.step / trial.seconds, place.until - time.time()
+    chosen = {"steps": count_steps(speed, left), "steps_per_s": round(speed, 2), "s": round(left)}
+    print(f"{run.name}: {chosen}", flush=True)
+    return chosen
+
+
+def count_steps(steps_per_second: float, seconds: float) -> int:
+    """How many steps fit into the seconds, in whole fifties, at least fifty."""
+    fitting = int(SAFETY * steps_per_second * (seconds - RESERVED))
+    return max(ROUND_TO, fitting // ROUND_TO * ROUND_TO)
+
+
+def _meet(folder: Path, name: str, place: Place) -> None:
+    """Waits until all jobs are ready, so that each measures its speed beside the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
+    until = min(time.time() + PATIENCE, place.until)
+    while len(list(folder.iterdir())) < place.jobs and time.time() < until:
+        time.sleep(0.2)
+
+
+def command_of(run: Any) -> str:
+    """What makes a run again, but for the rendering on a GPU."""
+    task = "discovery" if isinstance(run, discovery.DiscoveryRun) else "set-prediction"
+    parts = ["smm-tutorial train", task, f"--slots {run.module}", f"--profile {run.profile}"]
+    if task == "set-prediction":
+        parts += [f"--scenes {run.scenes}"] if run.scenes else []
+        parts.append(f"--begin-with {Path(run.begin_with).name}")
+    return " ".join([*parts, f"--steps {run.steps}", f"--seed {run.seed}"])
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m smm_tutorial.gpu_tier.jobs")
+    parser.add_argument("job", choices=[job.name for job in JOBS])
+    parser.add_argument("--profile", default="gpu")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--until", type=float, required=True)
+    parser.add_argument("--jobs", type=int, default=1, help="that run at the same time")
+    options = parser.parse_args(arguments)
+    job = next(job for job in JOBS if job.name == options.job)
+    do_job(job, options.profile, Place(options.work, options.until, options.jobs))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,83 @@
+"""Training scenes for set prediction, rendered where light is computed fastest, and kept raw."""
+
+import json
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.datasets.own.clevr6 import resize_scenes
+from smm_tutorial.datasets.own.rendered import (
+    CHUNK,
+    LICENCE,
+    NAME,
+    RENDERED_VARIANTS,
+    Chunk,
+    render_chunk,
+)
+from smm_tutorial.datasets.own.rendering import available_processes, map_in_processes
+from smm_tutorial.datasets.scene_images import DatasetError, join_scenes
+from smm_tutorial.files import write_atomically
+
+IMAGES, RECORDS = "images.npy", "records.json"
+
+
+def render_scenes(
+    work: Path, variant: str, size: int, count: int, seconds: float, device: str
+) -> int:
+    """Renders as many training scenes of a variant as fit into the seconds, `count` at most, and
+    writes them below `work`; what is there stays -> how many there are.
+    """
+    if not (work / RECORDS).is_file():
+        chunks = [
+            Chunk(variant, "train", 0, first, first + CHUNK) for first in range(0, count, CHUNK)
+        ]
+        parts, until = [], time.monotonic() + seconds
+        render = partial(render_resized, size=size, device=device)
+        with closing(map_in_processes(render, chunks, available_processes())) as rendered:
+            for part in rendered:
+                parts.append(part)
+                if time.monotonic() > until:
+                    break
+        _write(work, join_scenes(parts).subset(slice(0, count)))
+    return len(read_scenes(work))
+
+
+def render_resized(chunk: Chunk, size: int, device: str) -> SceneImages:
+    """The scenes of a chunk without masks, at `size` x `size` pixels."""
+    images, _, records = render_chunk(RENDERED_VARIANTS[chunk.variant], chunk, device)
+    names = [record["image_filename"] for record in records]
+    records = [{"objects": record["objects"]} for record in records]
+    provenance = {"variant": chunk.variant, "device": device}
+    data = SceneImages(images, names, NAME, chunk.split, LICENCE, provenance, records=records)
+    return resize_scenes(data, size)
+
+
+def read_scenes(work: Path) -> SceneImages:
+    """What `render_scenes` wrote. Raises `DatasetError` where nothing is there."""
+    try:
+        described = json.loads((work / RECORDS).read_text())
+        images = torch.from_numpy(np.load(work / IMAGES, allow_pickle=False))
+    except OSError as error:
+        raise DatasetError(f"{work} holds no rendered scenes ({error.strerror})") from error
+    return SceneImages(images=images, licence=LICENCE, name=NAME, split="train", **described)
+
+
+def wait_for_scenes(work: Path, until: float) -> SceneImages:
+    """As `read_scenes`, once they are there; until then, at most until this `time.time()`."""
+    while not (work / RECORDS).is_file() and time.time() < until:
+        time.sleep(0.5)
+    return read_scenes(work)
+
+
+def _write(work: Path, data: SceneImages) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / IMAGES).open("wb") as file:
+        np.save(file, data.images.numpy())
+    described = {"filenames": data.filenames, "records": data.records}
+    described["provenance"] = dict(data.provenance)
+    write_atomically(work / RECORDS, json.dumps(described).encode())
