@@ -12,13 +12,13 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/00_welcome.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/00_welcome.py)
 #
-# **What you will do.** Check your machine. Then watch a trained model take pictures apart into objects. Nobody told the model
-# what an object is. Its core is the Slot Mixture Module (SMM), which this course builds from the ground up.
+# **What you will do.** Check your machine. Then see how a trained model splits pictures into objects. Nobody told the model
+# what an object is. The model's core is the Slot Mixture Module (SMM). This course builds the module step by step.
 #
-# **What you will be able to do.** Say what this course builds, and how its exercises work. Say whether your machine is
-# ready for it.
+# **What you will be able to do.** Say what this course builds. Say whether your machine is ready. Solve an exercise with
+# its hints.
 #
-# **What you need.** Python. You need no GPU and no download: the pictures and the weights came with the course.
+# **What you need.** Python. You need no GPU. The pictures and the trained model are files of this course.
 #
 # **Minutes.** Laptop 10, GPU 10.
 
@@ -50,12 +50,17 @@ from smm_tutorial.course.dependencies import install_missing
 install_missing()  # leaves torch and numpy as they are
 
 # %% [markdown]
-# You can skip the cell above. It only finds the course's library.
+# Run the cell above first. You need not read it. The cell finds the course's library. If the library is missing, as on Colab,
+# the cell downloads the whole course. It also installs missing packages.
 #
 # ## Is your machine ready?
 #
-# The course chooses its sizes by a *profile*. Your hardware decides between `laptop` and `gpu`. The environment variable
-# `SMM_PROFILE` can ask for another one, such as `ci`, the smallest.
+# The cell above stops with an error if Python, torch or numpy is too old. So your machine is ready if the cell above and the
+# cell below run without an error.
+#
+# A *profile* sets how much the notebooks compute. For example, it sets how long a model is trained. The profile is `gpu` if
+# you have a GPU that torch can use, and `laptop` if not. You can set another profile in the environment variable
+# `SMM_PROFILE`. The smallest profile is `ci`.
 
 # %%
 import platform
@@ -73,16 +78,17 @@ print(f"Python {platform.python_version()}, numpy {np.__version__}")
 print(f"torch {torch.__version__}")
 print("GPU:", gpu)
 print("profile:", profile.name)
+print("Your machine is ready for this course.")
 
 # %% [markdown]
 # ## The pictures
 #
-# CLEVR is the standard toy data set of this field. Its pictures show cubes, spheres and cylinders on a grey ground. The
-# objects have two sizes, two materials and eight colours.
+# Finding objects in pictures without labels is called *object-centric learning*. CLEVR is a simple, well-known data set for
+# this task. Its pictures show cubes, spheres and cylinders on a grey ground. Each object has one of two sizes, one of two
+# materials and one of eight colours.
 #
-# The course comes with scenes of its own that follow CLEVR's rules. A program draws them, and [notebook
-# 04](04_clevr_scenes.ipynb) builds it. Each scene has three to six objects. The pictures are small, so a laptop can learn
-# from them.
+# This course has its own scenes, and they follow CLEVR's rules. [Notebook 04](04_clevr_scenes.ipynb) builds the program that
+# draws these scenes. The pictures are small, so you can train a model on a laptop.
 
 # %%
 from smm_tutorial import checkpoints, datasets, figures
@@ -93,78 +99,144 @@ scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
 images, masks = scenes.batch(slice(0, 6))
 shape = tuple(images.shape)
 print(f"{len(scenes)} test scenes; six images have the shape {shape}, values 0 to 1")
+counts = [len(scene["objects"]) for scene in scenes.records]
+print(f"each scene contains {min(counts)} to {max(counts)} objects")
+
+# %% [markdown]
+# A picture can show fewer objects than its scene contains. Some objects lie outside the picture or behind other objects.
+
 
 # %%
+def name_rows(figure, names):
+    """Writes a name to the left of each row of a figure."""
+    columns = len(figure.axes) // len(names)
+    for axis, name in zip(figure.axes[::columns], names, strict=True):
+        place = {"transform": axis.transAxes, "ha": "right", "va": "center"}
+        axis.text(-0.05, 0.5, name, rotation=90, fontsize=11, **place)
+
+
 pictures = [figures.to_picture(image) for image in images]
 maps = [figures.label_map(mask) for mask in masks]
 titles = [f"scene {index}" for index in range(6)]
 title = "Scenes and their true masks"
+figure = figures.picture_rows_figure([pictures, maps], titles, title)
+name_rows(figure, ["picture", "true mask"])
 show(
-    figures.picture_rows_figure([pictures, maps], titles, title),
+    figure,
     alt="Top row: six small pictures with cubes, spheres and cylinders. Below each "
     "picture its true mask: one colour per object, grey for the ground.",
 )
 
 # %% [markdown]
-# The lower row shows the *true masks*: which object does each pixel belong to? The colour of a mask has nothing to do
-# with the colour of the object. Grey is the ground.
+# The lower row shows the *true masks*: which object does each pixel belong to? Here a colour is the number of an object. The
+# colour of a mask has nothing to do with the object's own colour. Grey is the ground.
 #
 # ## A model that learned from pictures alone
 #
 # The model saw pictures only. It saw no masks and no names of objects. It works in three steps:
 #
-# 1. An encoder turns the picture into many short vectors, one for each small cell of the picture.
-# 2. The Slot Mixture Module gathers these vectors in seven *slots*. A slot is a Gaussian cluster: it has a mean, a variance
-#    and a weight.
-# 3. A decoder looks at one slot at a time. It paints a picture and says which part of the whole picture that slot wants.
-#    All parts together must give back the input.
+# 1. An encoder divides the picture into small cells. It turns each cell into a short vector, the *features* of the cell.
+# 2. The Slot Mixture Module groups these vectors into seven clusters. A *slot* describes one cluster by a Gaussian. The
+#    Gaussian has a mean, a variance and a weight.
+# 3. A decoder looks at one slot at a time. For each slot the decoder paints one picture and one mask. The mask says how much
+#    of each pixel belongs to this slot. The seven masks sum to 1 at every pixel.
 #
-# What does each slot hold? Each row of the figure is one scene. You see the input, the model's reconstruction, the slot that
-# owns each pixel, and then what each slot paints.
+# The model multiplies each painting by its mask and adds the results. This sum is the *reconstruction*. Training makes the
+# reconstruction similar to the input.
 #
-# **Predict first.** There are seven slots and at most six objects. What will the seventh slot paint?
+# Each row of the next figure is one scene. Its columns are:
+#
+# - the input and its reconstruction;
+# - the *owner* of each pixel, drawn in the owner's colour;
+# - the painting of each slot, in a frame of the slot's colour. White means that the slot's mask is 0 there.
+#
+# The owner of a pixel is one of the slots. The owner has a large mask at this pixel, and its painting is close to the
+# input. [Notebook 05](05_object_discovery.ipynb) gives the formula.
+#
+# **Predict first.** A picture shows at most six objects, and often fewer. The model always has seven slots. So at least one
+# slot gets no object. What will the slots without an object paint?
 
 # %%
 with torch.no_grad():
     noise = model.start_noise(len(images), torch.Generator().manual_seed(0))
     output = model(images, noise=noise, return_history=True)
 
+figure = figures.decomposition_figure(images, output)
+figure.axes[2].set_title("owner")
+for axis in figure.axes:
+    axis.title.set_fontsize(11)
+figure.suptitle("What each slot paints", fontsize=12)
+name_rows(figure, titles)
 show(
-    figures.decomposition_figure(images, output),
-    alt="Six scenes, one per row. In each, one slot paints the ground. Most other "
-    "slots paint one object each, some paint nothing, and a few objects are shared.",
+    figure,
+    alt="Six scenes, one per row. In each scene one slot paints the ground. Most "
+    "objects are painted by their own slot. Some slots paint almost nothing, and "
+    "some slots paint a part of an object that another slot paints too.",
 )
 
+# %%
+sizes = output.masks.sum(dim=(2, 3))  # (scenes, slots), in pixels
+for name, size in zip(titles, sizes, strict=True):
+    nearly_empty = (size < 5).nonzero().flatten().tolist()  # below 5 pixels
+    print(f"{name}: largest mask: slot {size.argmax()}; nearly empty: {nearly_empty}")
+
 # %% [markdown]
-# One slot paints the ground. Most objects have a slot of their own, and slots that are left over paint nothing. The model also
-# makes mistakes: look for an object that two slots share, and for two objects in one slot.
+# Most objects have their own slot. What do the slots without an object paint? There are three answers:
+#
+# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because slots start
+#   at random.
+# - Some slots paint almost nothing. The list above calls these slots nearly empty: three slots in six scenes.
+# - Some slots paint a part of an object that another slot paints too. For example, slots 1 and 6 share the green cylinder in
+#   scene 4. Slots 0 and 1 share the grey cube in scene 2.
+#
+# The model also makes another mistake: one slot paints two objects. You see this mistake in slot 6 of scene 2 and in slot 0
+# of scene 3.
 #
 # ## How the slots find their objects
 #
-# Slots start at random. Then the module repeats two steps. It shares the cells out among the slots, and it moves each slot
-# to the cells that it holds. The figure shows the sharing after each repetition, for each cell of a 24 x 24 grid. If
-# several slots claim a cell, their colours are mixed.
+# Slots start at random. Then the module repeats two steps. One repetition is called an *iteration*.
+#
+# 1. Assign each cell to the slots that fit the cell best. A cell can belong to several slots in part.
+# 2. Move each slot to its cells.
+#
+# The next figure shows the result of step 1 in each iteration. Each small square is one cell, in the colour of its slot. The
+# slots have the same colours as in the figure above. If a cell belongs to several slots, their colours are mixed.
 
 # %%
+history = output.slot_output.history
+figure = figures.iterations_figure(images, history)
+name_rows(figure, titles)
 show(
-    figures.iterations_figure(images, output.slot_output.history),
-    alt="Six scenes, one per row, and one column per repetition. The first column is "
+    figure,
+    alt="Six scenes, one per row, and one column per iteration. The first column is "
     "a blur of mixed colours. In the last column most objects have one colour.",
 )
-side = round(output.slot_output.responsibilities.shape[1] ** 0.5)
-print(f"{side} x {side} cells, {len(output.slot_output.history)} repetitions")
+before, last = (state.responsibilities.argmax(dim=2) for state in history[-2:])
+side = round(last.shape[1] ** 0.5)
+print(f"{side} x {side} = {last.shape[1]} cells, {len(history)} iterations")
+changed = (before != last).sum(dim=1).tolist()
+print("cells that change their slot in the last iteration, by scene:", changed)
+
+# %% [markdown]
+# In iteration 1 all slots are still at their random start. So most cells belong to several slots. In iteration 4 most cells
+# belong to one slot. But some cells still change their slot in the last iteration. For example, the cylinder of scene 1 gets
+# another slot. [Notebook 05](05_object_discovery.ipynb) explains why a slot learns to hold one object.
 
 # %% [markdown]
 # ## How good is it?
 #
-# We use two scores. Both are 1 for perfect masks.
+# We use two scores. They compare the owners of the pixels with the true masks. Both scores are 1 if the owners agree with
+# the true masks everywhere.
 #
-# - **FG-ARI**: are the pixels of one object together in one slot? It looks at pixels of objects only (*FG* stands for
-#   *foreground*).
-# - **mBO** (mean best overlap): how well does the best slot fit each object? A slot that also covers ground fits badly.
+# - **FG-ARI** (*adjusted Rand index* of the *foreground*): do the pixels of one object have the same owner? The score looks
+#   at pixels of objects only. It is near 0 for random owners, and it can be a little below 0.
+# - **mBO** (*mean best overlap*): how well does the best slot fit each object? A slot that also owns ground fits badly.
 #
-# The next cell scores the model now, on a few test scenes. Then it prints three rows from the records of earlier runs, on all
-# test scenes.
+# The next cell scores the model now, on some of the test scenes. Then it prints three stored results from `data/results`.
+# The stored results use all test scenes. The first row is clustering without learning. For each picture, seven Gaussians
+# are fitted to the colours and positions of its pixels.
+#
+# The papers define the owner by the mask alone. So do not compare our scores with numbers from the papers.
 
 # %%
 from IPython.display import Markdown
@@ -172,7 +244,8 @@ from IPython.display import Markdown
 from smm_tutorial import discovery, results
 
 shown = scenes.subset(range(profile.shown_scenes))
-scores = discovery.score(shown, discovery.segment(model, shown))
+owners = discovery.segment(model, shown)  # (scenes, height, width): slot numbers
+scores = discovery.score(shown, owners)
 now = f"FG-ARI {scores['fg_ari']:.3f}, mBO {scores['mbo']:.3f}"
 print(f"scored now on {len(shown)} test scenes: {now}")
 rows, by_title = [["model", "FG-ARI", "mBO"]], {}
@@ -184,7 +257,7 @@ names = {
 for name, title in names.items():
     found = results.find_scores(results.read_record(name), "clevr6")
     by_title[title] = [found["fg_ari"], found["mbo"]]
-    rows.append([title, *(f"{score:.3f}" for score in by_title[title])])
+    rows.append([title, *(f"{score:z.3f}" for score in by_title[title])])
 Markdown(results.markdown_table(rows))
 
 # %%
@@ -197,46 +270,79 @@ assert (np.array(after_training) > pixels).all()
 assert (np.array(pixels) > untrained).all()
 
 # %% [markdown]
-# The trained model beats the clustering of raw pixels, which learns nothing. It is one run with one seed, so this table
-# does not compare it with other models. [Notebook 06](06_judging_slots.ipynb) does: it has the comparison with Slot Attention, the
-# failures, and scenes of a kind that the model never saw.
+# The trained model beats the clustering of raw pixels. The untrained model is worse than this clustering. Its decoder has not
+# learned to paint yet, so its owners say nothing about objects.
+#
+# The trained model is one run with one seed. So do not rank kinds of models by this table. [Notebook
+# 06](06_judging_slots.ipynb) compares SMM with another module, Slot Attention. It also shows failures and new kinds of scenes.
 
 # %% [markdown]
 # ## How exercises work
 #
-# From notebook 01 on, some cells are exercises. Such a cell begins with `@exercise(...)`, and its function ends with `...`.
+# Some cells are exercises. An exercise contains a line `@exercise("name")` and a function. The last line of the function is
+# `...`.
 #
-# 1. Replace `...` by your code, and run the cell. A box below it says "Right", or it says on which case your result differs.
-# 2. `hint("name of the exercise")` shows a hint. Run it again for the second hint. `solution("name of the exercise")` shows
-#    our answer.
-# 3. If you leave an exercise open, or it is not right yet, the cells below use our answer. So the rest of the notebook
-#    always runs.
+# 1. At first the box below the cell says "To do". Replace `...` by your code, and run the cell. Then the box says "Right" or
+#    "Not yet". If it says "Not yet", it also names a case in which your result is wrong.
+# 2. `hint("name")` shows the first hint. Run the same call again for the second hint. `solution("name")` shows our answer.
+# 3. If your answer is missing or not right yet, later cells use our answer. So the rest of the notebook always runs.
 #
 # "**Predict first.**" asks you to guess before you run the next cell. The text after that cell gives the answer.
 #
+# Here is a first exercise. First try a wrong answer, `return mask.max()`, and read the box. Then write the right answer.
+
+# %%
+from smm_tutorial.exercises import exercise, hint, solution
+
+
+@exercise("welcome.count_objects")
+def count_objects(mask):
+    """mask (H, W), an integer tensor -> the number of objects that it shows, an int."""
+    ...
+
+
+# %%
+hint("welcome.count_objects")
+
+# %%
+from collections import Counter
+
+contained = Counter(counts)
+shown_objects = Counter(
+    int(count_objects(mask)) for mask in scenes.batch(slice(None)).masks
+)
+for count in range(2, 7):
+    print(f"{count} objects: contained in {contained[count]} scenes,", end=" ")
+    print(f"shown in {shown_objects[count]} pictures")
+
+# %% [markdown]
+# No scene contains only two objects, but some pictures show only two. The other objects of these scenes lie outside the
+# picture or behind other objects.
+#
 # ## Where to go from here
 #
-# | notebook | what happens there |
+# | notebook | what you do there |
 # | --- | --- |
-# | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | k-means, soft k-means and EM by hand |
-# | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | soft k-means becomes Slot Attention |
-# | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | slots as Gaussian clusters: derived, coded, compared |
-# | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | records, camera, a ray tracer, masks: how the data are made |
-# | [05 · Object discovery](05_object_discovery.ipynb) | the model above: written, trained, taken apart |
-# | [06 · Judging slots](06_judging_slots.ipynb) | metrics, failures, new kinds of scenes, SMM against Slot Attention |
-# | [07 · Set prediction](07_set_prediction.ipynb) | slots that say what is where: matching, set losses, average precision |
+# | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | write k-means, soft k-means and EM (expectation-maximisation), which fits Gaussian mixtures |
+# | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | turn soft k-means into Slot Attention |
+# | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | derive slots as Gaussian clusters, write them, compare them |
+# | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | make the data: records, camera, ray tracer, masks |
+# | [05 · Object discovery](05_object_discovery.ipynb) | write and train the model above, and change pictures through its slots |
+# | [06 · Judging slots](06_judging_slots.ipynb) | measure masks, find failures, compare SMM with Slot Attention |
+# | [07 · Set prediction](07_set_prediction.ipynb) | predict the properties and places of all objects with slots |
 
 # %% [markdown]
 # ## Summary
 #
-# - A Slot Mixture Module gathers the features of a picture in slots. A decoder must rebuild the picture from the slots.
-# - Objects come out, although nobody named any.
-# - Everything here ran on your machine, from files that came with the course.
+# - A Slot Mixture Module groups the features of a picture into slots. A decoder rebuilds the picture from the slots.
+# - The slots find objects, although the training used no labels.
+# - The model and its first score ran on your machine. The training and the three rows of the table are stored results.
 #
 # ## Further reading
 #
 # - [Kirilenko et al. 2024, *Object-centric learning with slot mixture module*](https://arxiv.org/abs/2311.04640): the paper
-#   behind this course; section 3 is the module.
-# - [Locatello et al. 2020, *Object-centric learning with slot attention*](https://arxiv.org/abs/2006.15055): where slots that
-#   compete for inputs come from, with the experiment of this notebook at full size.
-# - [Johnson et al. 2017, *CLEVR*](https://arxiv.org/abs/1612.06890): the scenes, made to ask questions about them.
+#   behind this course. Section 3 describes the module.
+# - [Locatello et al. 2020, *Object-centric learning with slot attention*](https://arxiv.org/abs/2006.15055): this paper
+#   introduced slots that compete for inputs. It contains a similar experiment on the original CLEVR.
+# - [Johnson et al. 2017, *CLEVR*](https://arxiv.org/abs/1612.06890): the original scenes. They were made to test whether a
+#   model can answer questions about pictures.
