@@ -1,128 +1,14 @@
-"""Tasks of notebook 01: from k-means to EM for mixtures of Gaussians, in numpy."""
+"""Tasks of notebook 01: the bound, the steps of EM and the BIC, in numpy."""
 
 import numpy as np
 
 from smm_tutorial.exercises.core import Task, mistake, register
-
-
-def _points(seed: int, count: int, features: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, features)) * np.arange(1, features + 1)
+from smm_tutorial.exercises.nb01_kmeans import make_points
 
 
 def _shares(seed: int, count: int, components: int) -> np.ndarray:
     """Responsibilities (N, K), rows that sum to 1, nothing symmetric."""
     return np.random.default_rng(seed).dirichlet(np.arange(1, components + 1), size=count)
-
-
-# nearest
-
-
-def nearest_mean(points: np.ndarray, means: np.ndarray) -> np.ndarray:
-    differences = points[:, None] - means  # (N, K, D)
-    return (differences**2).sum(axis=2).argmin(axis=1)  # (N,)
-
-
-@mistake("You ask for every mean which point is nearest; ask every point for its mean.")
-def _nearest_point(points, means):
-    return ((points[:, None] - means) ** 2).sum(axis=2).argmin(axis=0)
-
-
-@mistake("That is the farthest mean: `argmin`, not `argmax`.")
-def _farthest_mean(points, means):
-    return ((points[:, None] - means) ** 2).sum(axis=2).argmax(axis=1)
-
-
-@mistake("Signed differences cancel when summed: square them first.")
-def _nearest_without_square(points, means):
-    return (points[:, None] - means).sum(axis=2).argmin(axis=1)
-
-
-register(
-    Task(
-        name="em.nearest_mean",
-        title="The first half of k-means",
-        text="""Given `points` (N, D) and `means` (K, D), return the index (N,) of each point's
-        nearest mean.""",
-        minutes=5,
-        difficulty=1,
-        hints=(
-            "`points[:, None] - means` holds every difference; its shape is (N, K, D).",
-            "Square, sum over the features (axis 2), and take `argmin` over the means (axis 1).",
-        ),
-        solution=nearest_mean,
-        cases=lambda: {
-            "seven points, three means": (_points(0, 7, 2), _points(1, 3, 2)),
-            "four points in five dimensions, two means": (_points(2, 4, 5), _points(3, 2, 5)),
-        },
-        mistakes=(_nearest_point, _farthest_mean, _nearest_without_square),
-    )
-)
-
-
-# soft assignment
-
-
-def soft_assignment(points: np.ndarray, means: np.ndarray, temperature: float) -> np.ndarray:
-    squared = ((points[:, None] - means) ** 2).sum(axis=2)  # (N, K)
-    shares = np.exp(-squared / (2 * temperature))
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-@mistake("Your columns sum to one. Means compete for each point: normalise along a row.")
-def _shares_of_points(points, means, temperature):
-    shares = np.exp(-((points[:, None] - means) ** 2).sum(axis=2) / (2 * temperature))
-    return shares / shares.sum(axis=0, keepdims=True)
-
-
-@mistake("A factor is off: divide the squared distance by *twice* the temperature.")
-def _shares_without_half(points, means, temperature):
-    return soft_assignment(points, means, temperature / 2)
-
-
-@mistake("The exponent holds the distance; it should hold its square.")
-def _shares_of_plain_distances(points, means, temperature):
-    shares = np.exp(-np.linalg.norm(points[:, None] - means, axis=2) / (2 * temperature))
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-@mistake("You multiply by the temperature; hot means vague, so divide by it.")
-def _shares_upside_down(points, means, temperature):
-    shares = np.exp(-((points[:, None] - means) ** 2).sum(axis=2) * temperature / 2)
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-register(
-    Task(
-        name="em.soft_assignment",
-        title="Sharing a point out",
-        text="""Return the shares (N, K) of soft k-means: each row is a softmax of `-d**2 / (2 *
-        temperature)`, where d is the distance from a point of `points` (N, D) to a mean of `means`
-        (K, D).""",
-        minutes=6,
-        difficulty=1,
-        hints=(
-            """Squared distances as before, then `np.exp`, then divide; each point's shares must sum
-            to one.""",
-            """`shares / shares.sum(axis=1, keepdims=True)`, with `shares = np.exp(-squared / (2 *
-            temperature))`.""",
-        ),
-        solution=soft_assignment,
-        cases=lambda: {
-            "six points, three means, temperature 2": (_points(4, 6, 2), _points(5, 3, 2), 2.0),
-            "five points, two means, temperature 0.5": (
-                _points(6, 5, 3) / 3,
-                _points(7, 2, 3) / 3,
-                0.5,
-            ),
-        },
-        mistakes=(
-            _shares_of_points,
-            _shares_without_half,
-            _shares_of_plain_distances,
-            _shares_upside_down,
-        ),
-    )
-)
 
 
 # the bound
@@ -155,11 +41,16 @@ def _bound_summed_over_points(log_joint, shares):
     return lower_bound(log_joint, shares) * len(shares)
 
 
+@mistake("You add a small number to the shares. Keep them as they are: only a 0 needs care.")
+def _bound_of_larger_shares(log_joint, shares):
+    return float((shares * (log_joint - np.log(shares + 1e-8))).sum(axis=1).mean())
+
+
 def _bound_cases() -> dict[str, tuple]:
     one_hot = np.eye(3)[[0, 2, 2, 1]]
     return {
-        "five points, three components": (-(_points(8, 5, 3) ** 2), _shares(9, 5, 3)),
-        "shares of 0 and 1": (-(_points(10, 4, 3) ** 2), one_hot),
+        "five points, three components": (-(make_points(8, 5, 3) ** 2), _shares(9, 5, 3)),
+        "shares of 0 and 1": (-(make_points(10, 4, 3) ** 2), one_hot),
     }
 
 
@@ -185,7 +76,10 @@ register(
             _bound_with_entropy_subtracted,
             _bound_of_zero_times_infinity,
             _bound_summed_over_points,
+            _bound_of_larger_shares,
         ),
+        rtol=1e-9,
+        atol=1e-12,
     )
 )
 
@@ -227,15 +121,17 @@ register(
         hints=(
             """exp(a) = exp(m) exp(a - m) for any m. Which m makes the largest exponential exactly
             1?""",
-            """`m = values.max(axis=1, keepdims=True)`; take it out before `np.exp`, add it back
-            after `np.log`.""",
+            """Take m = the largest value of the row. `values.max(axis=1, keepdims=True)` keeps
+            these values as a column (N, 1).""",
         ),
         solution=log_sum_exp,
         cases=lambda: {
-            "values near zero": (_points(11, 4, 3),),
-            "rows near -2000, 0 and 900": (_points(12, 3, 4) + [[-2000.0], [0.0], [900.0]],),
+            "values near zero": (make_points(11, 4, 3),),
+            "rows near -2000, 0 and 900": (make_points(12, 3, 4) + [[-2000.0], [0.0], [900.0]],),
         },
         mistakes=(_log_of_naive_sum, _largest_not_put_back, _largest_of_all_rows),
+        rtol=1e-9,
+        atol=1e-12,
     )
 )
 
@@ -278,6 +174,40 @@ def _m_step_counts(points, shares):
     return shares.sum(axis=0), means, variances
 
 
+@mistake("The means are right. Divide the variances, too, by N_k, not by all N points.")
+def _m_step_variance_over_all_points(points, shares):
+    weights, means, variances = m_step_diagonal(points, shares)
+    return weights, means, variances * weights[:, None]
+
+
+@mistake("You divide the variances by N_k - 1. The maximum of the bound divides by N_k.")
+def _m_step_with_one_point_less(points, shares):
+    weights, means, variances = m_step_diagonal(points, shares)
+    counts = shares.sum(axis=0)[:, None]
+    return weights, means, variances * counts / (counts - 1)
+
+
+@mistake("Your means are sums: divide the sum of component k by N_k.")
+def _m_step_with_sums(points, shares):
+    weights, means, variances = m_step_diagonal(points, shares)
+    return weights, shares.T @ points, variances
+
+
+@mistake("Your means are sums: divide them by N_k, before the variances need them.")
+def _m_step_about_sums(points, shares):
+    counts = shares.sum(axis=0)
+    means = shares.T @ points
+    squares = (points[:, None] - means) ** 2
+    variances = (shares[:, :, None] * squares).sum(axis=0) / counts[:, None]
+    return counts / len(points), means, variances
+
+
+@mistake("You average the squares of the points: subtract the new mean before you square.")
+def _m_step_without_centre(points, shares):
+    weights, means, _ = m_step_diagonal(points, shares)
+    return weights, means, shares.T @ points**2 / shares.sum(axis=0)[:, None]
+
+
 register(
     Task(
         name="em.m_step_diagonal",
@@ -287,22 +217,32 @@ register(
         minutes=10,
         difficulty=2,
         hints=(
-            """A component has N_k = sum of its shares points. Everything else is an average with
-            its shares as weights.""",
-            """`means = shares.T @ points / counts[:, None]`; the variances average `(points[:,
-            None] - means) ** 2` alike.""",
+            """N_k is the sum of the shares of component k. Means and variances are averages:
+            multiply by the shares, sum over the points, divide by N_k.""",
+            """`shares.T @ points` sums the points of each component, (K, D). `(points[:, None] -
+            means) ** 2` holds the squares, (N, K, D), and `shares[:, :, None]` fits to them.""",
         ),
         solution=m_step_diagonal,
         cases=lambda: {
-            "nine points, three components": (_points(13, 9, 2) + 5, _shares(14, 9, 3)),
-            "six points in four dimensions, two components": (_points(15, 6, 4), _shares(16, 6, 2)),
+            "nine points, three components": (make_points(13, 9, 2) + 5, _shares(14, 9, 3)),
+            "six points in four dimensions, two components": (
+                make_points(15, 6, 4),
+                _shares(16, 6, 2),
+            ),
         },
         mistakes=(
             _m_step_over_all_points,
             _m_step_with_deviations,
             _m_step_unweighted_variance,
             _m_step_counts,
+            _m_step_variance_over_all_points,
+            _m_step_with_one_point_less,
+            _m_step_with_sums,
+            _m_step_about_sums,
+            _m_step_without_centre,
         ),
+        rtol=1e-9,
+        atol=1e-12,
     )
 )
 
@@ -330,7 +270,7 @@ def _bic_with_every_weight(log_likelihood, num_points, num_components, num_featu
     return correct + np.log(num_points)
 
 
-@mistake("The sign is turned: parameters cost, likelihood pays, lower is better.")
+@mistake("The sign is wrong: parameters raise the BIC, a good fit lowers it.")
 def _bic_upside_down(log_likelihood, num_points, num_components, num_features):
     return -bic_of_full_mixture(log_likelihood, num_points, num_components, num_features)
 
@@ -341,13 +281,19 @@ def _bic_with_half_the_fit(log_likelihood, num_points, num_components, num_featu
     return correct + log_likelihood
 
 
+@mistake("You multiply the fit by N. It is a sum over the points already.")
+def _bic_with_fit_times_points(log_likelihood, num_points, num_components, num_features):
+    fit = log_likelihood * num_points
+    return bic_of_full_mixture(fit, num_points, num_components, num_features)
+
+
 register(
     Task(
         name="em.bic",
-        title="The price of a component",
+        title="The penalty for a component",
         text="""Return the Bayesian information criterion of a mixture with full covariances:
-        (number of free parameters) * log(N) - 2 * (log-likelihood summed over the points). Lower is
-        better.""",
+        (number of free parameters) * log(N) - 2 * (log-likelihood summed over the points). The
+        argument `log_likelihood` is this sum. Lower is better.""",
         minutes=8,
         difficulty=2,
         hints=(
@@ -365,6 +311,7 @@ register(
             _bic_with_every_weight,
             _bic_upside_down,
             _bic_with_half_the_fit,
+            _bic_with_fit_times_points,
         ),
     )
 )
