@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from matplotlib.ticker import MaxNLocator
 
 from smm_tutorial.clustering import KMeansStep, MixtureStep, SoftKMeans
 from smm_tutorial.figures.layout import PANEL, panel_grid
 from smm_tutorial.figures.palette import EMPHASIS, GRAY, NEUTRAL, component_colors
 
 MARGIN = 0.06  # of the points' range, on each side
+MOST_TICKS = 5  # intervals on each axis
 RADII = (1, 2)  # standard deviations at which an ellipse is drawn
 
 
@@ -67,7 +69,9 @@ def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | N
     else:
         colors = (responsibilities @ component_colors(responsibilities.shape[1])).clip(0, 1)
     axis.scatter(*points.T, s=9, c=colors, linewidths=0)
-    axis.set(aspect="equal", xticks=[], yticks=[])
+    axis.set(aspect="equal", xlabel="feature 1", ylabel="feature 2")
+    axis.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
+    axis.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
 
 
 def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) -> None:
@@ -91,7 +95,7 @@ def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) ->
 
 def points_figure(points: np.ndarray) -> Figure:
     """Points (N, 2) that nobody has grouped yet."""
-    figure = Figure(figsize=(PANEL, PANEL), layout="constrained")
+    figure = Figure(figsize=(1.3 * PANEL, 1.3 * PANEL), layout="constrained")
     draw_points(figure.subplots(), points)
     return figure
 
@@ -100,10 +104,11 @@ def steps_figure(
     points: np.ndarray, steps: Mapping[str, KMeansStep | MixtureStep], columns: int = 4
 ) -> Figure:
     """Points (N, 2) as several steps group them, one panel per step, by name."""
-    figure, axes = panel_grid(len(steps), columns, PANEL, PANEL + 0.2, sharex=True, sharey=True)
+    figure, axes = panel_grid(len(steps), columns, PANEL, PANEL + 0.6, sharex=True, sharey=True)
     for axis, (name, step) in zip(axes, steps.items(), strict=True):
         draw_step(axis, points, step)
         axis.set_title(name, fontsize=10)
+        axis.label_outer()
     return figure
 
 
@@ -119,15 +124,15 @@ def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
             f"got {iteration}"
         )
     step = history[iteration]
-    figure = Figure(figsize=(2.4 * PANEL, 1.15 * PANEL), layout="constrained")
+    figure = Figure(figsize=(2.4 * PANEL, 1.3 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_step(left, step.points, step)
-    left.set_title(f"after {iteration} iteration{'' if iteration == 1 else 's'}", fontsize=10)
+    left.set_title(f"iteration {iteration}", fontsize=10)
     bounds = [entry.lower_bound for entry in history]
     right.plot(bounds, color=NEUTRAL, linewidth=1)
     right.plot(iteration, bounds[iteration], "o", color=EMPHASIS, markersize=8)
-    right.set(xlabel="iteration", ylabel="log-likelihood of a point, nats")
-    right.set_title(f"{bounds[iteration]:.4f} nats a point", fontsize=10)
+    right.set(xlabel="iteration", ylabel="mean log-likelihood, nats per point")
+    right.set_title(f"{bounds[iteration]:.4f} nats per point", fontsize=10)
     right.grid(alpha=0.3)
     return figure
 
@@ -142,13 +147,13 @@ def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: 
         len(means_init), temperature=temperature, means_init=means_init, tol=1e-9, max_iter=500
     )
     step = model.fit(points).history_[-1]
-    figure = Figure(figsize=(2.4 * PANEL, 1.15 * PANEL), layout="constrained")
+    figure = Figure(figsize=(2.4 * PANEL, 1.3 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_step(left, points, step)
     left.set_title(f"temperature {temperature:.3g}", fontsize=10)
     right.hist(step.responsibilities.max(axis=1), bins=np.linspace(0, 1, 21), color=GRAY)
     chance = 1 / len(means_init)
-    right.axvline(chance, color=EMPHASIS, linestyle="--", label="no idea: 1 / K")
-    right.set(xlabel="a point's largest responsibility", ylabel="points", ylim=(0, len(points)))
+    right.axvline(chance, color=EMPHASIS, linestyle="--", label="equal shares: 1 / K")
+    right.set(xlabel="largest share of a point", ylabel="number of points", ylim=(0, len(points)))
     right.legend(loc="upper left", fontsize=9)
     return figure

@@ -104,3 +104,12 @@ def test_the_marked_place_on_the_curve_is_the_steps_bound(history):
 
     np.testing.assert_allclose(curve.get_ydata(), [step.lower_bound for step in history])
     assert (place.get_xdata()[0], place.get_ydata()[0]) == (2, history[2].lower_bound)
+
+
+def test_the_axes_of_points_and_of_the_curve_are_named(history):
+    points, curve = em_step_figure(history, 1).axes
+    panels = steps_figure(POINTS, {"one": history[0], "two": history[1]}).axes
+
+    assert (points.get_xlabel(), points.get_ylabel()) == ("feature 1", "feature 2")
+    assert curve.get_ylabel() == "mean log-likelihood, nats per point"
+    assert [axis.get_ylabel() for axis in panels] == ["feature 2", ""]
