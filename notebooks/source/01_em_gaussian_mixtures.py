@@ -365,8 +365,9 @@ show(
 # The melting point is 7.62, nearer to 10 than to 1. The curve shows how far the farthest mean is from the middle of the three
 # means. Above the melting point this distance is zero: all means are at one place.
 #
-# The temperature decides how many groups soft k-means can separate, and you must choose this number. Could an algorithm *learn* it
-# from the points? Could it learn a size for each group, or even a shape for each group? A mixture of Gaussians can.
+# The temperature decides how many groups soft k-means can separate, and you must choose the temperature. Could an algorithm *learn*
+# such a number from the points? Could an algorithm learn a size for each group, or even a shape for each group? EM for a mixture of
+# Gaussians can.
 #
 # ## A mixture of Gaussians
 #
@@ -431,9 +432,10 @@ def shares_1d(mean):
 
 
 # %% [markdown]
-# The next figure shows $\ell(\mu)$ as a thick curve. Each thin curve is a parabola. The parabola is nowhere above the thick curve,
-# and *touches* the thick curve at a dot. EM moves $\mu$ to the top of the parabola. There a new parabola touches the thick curve,
-# and EM moves to its top. (The formula in `bound_1d` is explained below the figure.)
+# The next figure shows $\ell(\mu)$ as a thick curve. Each thin, broken curve is a parabola. The parabola is nowhere above the thick
+# curve, and *touches* the thick curve at a dot. EM moves $\mu$ to the top of this parabola. At the new $\mu$, a new parabola
+# touches the thick curve. Then EM moves $\mu$ to the top of the new parabola. (The formula in `bound_1d` is explained below the
+# figure.)
 
 
 # %%
@@ -485,8 +487,8 @@ show(
 # 3. How large is the gap? Put $p(x, k) = p(k \mid x)\, p(x)$ into the bound:
 #    $\mathcal L = \log p(x) - \sum_k q_k \log \frac{q_k}{p(k \mid x)}$. The last sum is called the Kullback-Leibler (KL)
 #    divergence of $q$ from the responsibilities. By step 2, $\mathcal L \le \log p(x)$, so the divergence is never negative. If
-#    $q$ equals the responsibilities, all logarithms in the sum are zero, and so is the divergence. For all other $q$ the
-#    divergence is positive, because the logarithm is *strictly* concave.
+#    $q$ equals the responsibilities, all logarithms in the sum are zero, so the divergence is zero. For all other $q$ the ratios in
+#    step 1 differ. Then step 2 has $>$ instead of $\ge$, and the divergence is positive.
 #
 # For many points, each point has its own shares $q_{nk}$, and we take the mean of the bounds over the points.
 
@@ -523,9 +525,9 @@ print(
 # Where the bound touches the log-likelihood, both have the same slope. Here is why. The difference $\ell - \mathcal L$ is zero
 # where the curves touch, and nowhere negative. So the difference has a minimum there, and its slope is zero.
 #
-# Suppose that an iteration no longer moves $\mu$. Then the top of the parabola is the place where the parabola touches. At its
-# top the slope of the parabola is zero. So the slope of the log-likelihood is zero there, too. The next cell compares the slopes
-# at three places.
+# Suppose that EM has come to a $\mu$ that no longer changes. Then the parabola touches the thick curve at its own top. At the top
+# the slope of the parabola is zero. So the slope of the log-likelihood is zero there, too. The next cell compares the two slopes at
+# three places.
 
 # %%
 tiny = 1e-5
@@ -566,10 +568,10 @@ for kind in (np.float64, np.float32):
     print(f"{kind.__name__}: a density is zero beyond {far}")
 
 # %% [markdown]
-# The point at 60 has NaN, "not a number". Both densities are smaller than the smallest positive number of this type, so they are
-# stored as zero. This is called *underflow*. Then the program divides 0 by 0, and the result is NaN. One such point turns every
-# mean into NaN. Underflow also happens to ordinary points, if they have many features. The squared distance is a sum over
-# features, so it grows with their number.
+# The point at 60 has NaN, "not a number". Both densities are smaller than the smallest positive number of the type float64, so they
+# are stored as zero. This is called *underflow*. Then the program divides 0 by 0, and the result is NaN. One such point turns every
+# mean into NaN. Underflow also happens to ordinary points with many features. The squared distance is a sum over features, so it
+# grows with their number.
 #
 # The remedy is to compute with logarithms. Let $a_k$ be the logarithm of $p(x, k)$. For any number $m$,
 # $\log \sum_k e^{a_k} = m + \log \sum_k e^{a_k - m}$. Take $m = \max_k a_k$. Then the largest exponential is exactly 1. Other
@@ -740,7 +742,7 @@ print(f"soft k-means: smallest rise of {len(soft_rises)}: {soft_rises.min():.1e}
 # ## Tilted groups
 #
 # The ellipses of a diagonal Gaussian cannot be tilted, but our sticks are tilted. The ellipses of a *full* covariance can be
-# tilted. Its formula is $\Sigma_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top$. This is the formula for $v_k$ with
+# tilted. The M step for a full covariance is $\Sigma_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top$. This is the formula for $v_k$ with
 # a matrix in place of the square. (We do not derive this formula. Bishop's book, section 9.2, has it.)
 #
 # The E step now needs $(x - \mu)^\top \Sigma^{-1} (x - \mu)$ and the logarithm of the determinant $|\Sigma|$. Both come from the
@@ -770,9 +772,9 @@ np.testing.assert_allclose(ours, theirs)
 print("one full Gaussian by hand = the library's log_gaussians")
 
 # %% [markdown]
-# Now we run EM with full covariances. The means start where those of k-means started. The ellipses show one and two standard
-# deviations of each component. They start so wide that the frame cuts them. The colour of a point mixes the colours of the
-# components by its responsibilities.
+# Now we run EM with full covariances. EM starts from the same three points as k-means. The ellipses show one and two standard
+# deviations of each component. At the start, the ellipses are so wide that the frame cuts them. The colour of a point is a mixture of
+# the components' colours, by the responsibilities.
 #
 # **Predict first.** Will EM cut the sticks across, too?
 
@@ -797,7 +799,7 @@ show(
 # EM with full covariances does not cut the sticks across. At the end, each stick has its own ellipse.
 #
 # The next figure shows iteration 5 again, now beside the curve of $\ell$ over the iterations. In JupyterLab and on Colab, a slider
-# follows. It starts at iteration 10. Move it, and see at which iterations the curve is steep.
+# follows. The slider starts at iteration 10. Move the slider, and see at which iterations the curve is steep.
 
 # %%
 from smm_tutorial.figures import em_step_figure
@@ -812,8 +814,8 @@ stepper.show()
 stepper.slider.value = 10  # as your mouse would
 
 # %% [markdown]
-# The curve is nearly flat at iteration 5. It is steep from iteration 10 to 15. In these iterations the ellipses turn and come
-# to the sticks.
+# The curve is nearly flat at iteration 5, and steep from iteration 10 to 15. In these iterations the ellipses turn and move to the
+# sticks.
 #
 # How well do the found groups agree with the true groups? The *adjusted Rand index* (ARI) compares two groupings. It counts the
 # pairs of points that share a group in both groupings. The ARI subtracts the count that random groupings would have on average.
@@ -839,7 +841,7 @@ for name, labels in found.items():
 #
 # There are compromises between a circle and a free ellipse:
 #
-# - *full*: each component has its own matrix, and its ellipse can be tilted.
+# - *full*: each component has its own matrix, so its ellipse can be tilted.
 # - *tied*: all components share one matrix, so all ellipses are equal.
 # - *diag*: each component has its own diagonal matrix, so its ellipse is not tilted.
 # - *spherical*: each component is a circle with its own size.
@@ -884,8 +886,8 @@ show(
 # ellipse of the round cloud is tilted, too.
 #
 # Which kind should you choose? It depends on what you know about the groups, and on the number of features. Notebook 03 builds the
-# Slot Mixture Module, which finds the objects of a picture. A *slot* is one of its components. It uses *diag*. With 64 features a
-# full matrix would have $64 \cdot 65 / 2 = 2{,}080$ free numbers for every slot.
+# Slot Mixture Module, which finds the objects of a picture. A *slot* is a component of this module. The module uses *diag*. With 64
+# features a full matrix would have $64 \cdot 65 / 2 = 2{,}080$ free numbers for every slot.
 #
 # ## The same as scikit-learn, step for step
 #
@@ -942,7 +944,7 @@ many = five_groups(np.random.default_rng(1), 400)
 
 # %% [markdown]
 # The first three ways take points as means. The first and second ways draw these points with equal probability. The third way uses
-# *k-means++*, which prefers points far from those already drawn. The first and third ways start with components as wide as all
+# *k-means++*: a point has a higher probability if it is far from the points already drawn. The first and third ways start with components as wide as all
 # points. The second way starts with components ten times narrower.
 #
 # The fourth way is the library's default. It runs k-means first. One M step then computes weights, means and covariances from the
@@ -1046,10 +1048,10 @@ shown = " ".join(f"{value:.3f}" for value in likelihoods[2::2])
 print("nats per point for a spike of width 1e-2, 1e-4, 1e-6, 1e-8:", shown)
 
 # %% [markdown]
-# The differences are equal: $\ell$ would grow for ever.
+# The printed numbers grow by equal amounts, as the formula says.
 #
 # Does EM find such spikes? We take 60 points and fit 3, 6 and 12 components, without any lower limit for variances. A component has
-# *collapsed* if its covariance is too small for the computer. Then the library raises an error.
+# *collapsed* if its covariance is too small for numbers of the type float64. Then the library raises an error.
 
 # %% tags=["nbval-ignore-output"]
 few, unseen = many[:60], many[60:]
@@ -1095,7 +1097,7 @@ for floor in (1e-6, 0.1):
 # %% [markdown]
 # (The number after ± is the standard deviation over the seeds.) The small floor scores higher on its own points and far lower on
 # fresh points. With the small floor there is no error message, but some components become spikes. A spike has a very high density
-# at its own point. It does not help at fresh points.
+# at its own point. A spike does not help at fresh points.
 #
 # With the small floor, the seed with the highest log-likelihood is even worse on fresh points than the average seed. With the floor
 # 0.1, this seed is about average. So the rule "keep the highest log-likelihood" needs a good floor. As the floor, choose the
@@ -1328,16 +1330,16 @@ show(
 )
 
 # %% [markdown]
-# One segment holds the two blue objects. FG-ARI punishes this, because it asks which pixels share a segment. But the mBO of this
-# scene is above the average. So the two scores can disagree.
+# One segment holds the two blue objects. So FG-ARI is low: pixels of two objects share a segment. But the mBO of this scene is above
+# the average. So the two scores can disagree.
 #
-# Which features and which covariances are good? We compare four ways, and with them the start of EM. For comparison, we also score
-# one segment for the whole picture.
+# Which features and which covariances are good? We compare five combinations. We also score the start of EM, and one segment for the
+# whole picture.
 #
 # **Predict first.** "Place only" does not see colours at all. What will its FG-ARI be?
 
 # %%
-ways = {
+combinations = {
     "colour and place, start": (slice(None), "full", 0),
     "colour and place, diag": (slice(None), "diag"),
     "colour only, full": (slice(0, 3), "full"),
@@ -1345,7 +1347,7 @@ ways = {
     "place only, full": (slice(3, 5), "full"),
 }
 found = {"colour and place, full": segmentation}
-for name, choices in ways.items():
+for name, choices in combinations.items():
     maps = [segment_by_hand(image, *choices) for image in scenes.images]
     found[name] = torch.stack(maps)
 found["one segment"] = torch.zeros_like(segmentation)
@@ -1358,11 +1360,11 @@ tiles = found["place only, full"]
 assert all(torch.equal(each, tiles[0]) for each in tiles)
 
 # %% [markdown]
-# Look at "place only". It cuts all twelve pictures into the same seven tiles, as the last line of the cell checks. Yet its FG-ARI on
-# these scenes is as high as that of full colour and place! FG-ARI asks two things: are the pixels of one object in one segment, and
-# are different objects in different segments? A small object lies mostly in one tile. Different objects often lie in different
-# tiles. (If all objects lie in one segment, FG-ARI is 0: see the last row.) The mBO of the tiles is low, because a tile is much
-# larger than an object. So this course never reports FG-ARI alone.
+# Look at "place only". Here all twelve pictures have the same seven segments, as the last line of the cell checks. We call these
+# segments tiles. Yet on these scenes the FG-ARI of the tiles is as high as the FG-ARI of colour and place! FG-ARI asks two questions.
+# Are the pixels of one object in one segment? Are different objects in different segments? A small object lies mostly in one tile.
+# Different objects often lie in different tiles. (If all objects lie in one segment, FG-ARI is 0: see the last row.) The mBO of the
+# tiles is low, because a tile is much larger than a small object. So this course never reports FG-ARI alone.
 #
 # The other rows:
 #
