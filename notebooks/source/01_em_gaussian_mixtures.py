@@ -742,8 +742,8 @@ print(f"soft k-means: smallest rise of {len(soft_rises)}: {soft_rises.min():.1e}
 # ## Tilted groups
 #
 # The ellipses of a diagonal Gaussian cannot be tilted, but our sticks are tilted. The ellipses of a *full* covariance can be
-# tilted. The M step for a full covariance is $\Sigma_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top$. This is the formula for $v_k$ with
-# a matrix in place of the square. (We do not derive this formula. Bishop's book, section 9.2, has it.)
+# tilted. The M step for a full covariance is $\Sigma_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top$. This is the
+# formula for $v_k$ with a matrix in place of the square. (We do not derive this formula. Bishop's book, section 9.2, has it.)
 #
 # The E step now needs $(x - \mu)^\top \Sigma^{-1} (x - \mu)$ and the logarithm of the determinant $|\Sigma|$. Both come from the
 # Cholesky factor $C$. This is a lower triangular matrix with $\Sigma = C C^\top$. The first number is
@@ -944,8 +944,8 @@ many = five_groups(np.random.default_rng(1), 400)
 
 # %% [markdown]
 # The first three ways take points as means. The first and second ways draw these points with equal probability. The third way uses
-# *k-means++*: a point has a higher probability if it is far from the points already drawn. The first and third ways start with components as wide as all
-# points. The second way starts with components ten times narrower.
+# *k-means++*: a point has a higher probability if it is far from the points already drawn. The first and third ways start with
+# components as wide as all points. The second way starts with components ten times narrower.
 #
 # The fourth way is the library's default. It runs k-means first. One M step then computes weights, means and covariances from the
 # groups that k-means found. (Such groups are also called *clusters*.)
