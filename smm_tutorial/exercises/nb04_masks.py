@@ -23,6 +23,17 @@ def _hit_counted_from_zero(distances):
     return np.where(np.isfinite(distances).any(axis=0), distances.argmin(axis=0), 0)
 
 
+@mistake("Your labels are one too low: ground is 0, and objects count from 1.")
+def _hit_one_too_low(distances):
+    return nearest_hit(distances) - 1
+
+
+@mistake("Ground has the label 0, not -1.")
+def _hit_minus_one_for_ground(distances):
+    seen = np.isfinite(distances).any(axis=0)
+    return np.where(seen, distances.argmin(axis=0) + 1, -1)
+
+
 @mistake("You see through objects: the nearest one hides the others.")
 def _hit_farthest(distances):
     hit = np.isfinite(distances)
@@ -51,14 +62,17 @@ register(
     Task(
         name="scenes.nearest_hit",
         title="A mask from distances",
-        text="""`distances` (K, H, W): how far away each of K objects is along each pixel's ray,
-        `np.inf` where the ray misses it. Return the integer mask (H, W): 0 where no object is hit,
-        else the number of the object that one sees, counted from 1.""",
+        text="""`distances` (K, H, W) holds the distance of each of K objects along each pixel's
+        ray. The distance is `np.inf` where the ray misses the object. Return a mask (H, W) of
+        integers: 0 where the ray hits no object, else the number of the object that the pixel sees.
+        Objects count from 1.""",
         minutes=6,
         difficulty=1,
         hints=(
-            "One sees what is nearest. What does `argmin` say where all distances are infinite?",
-            "`distances.argmin(axis=0) + 1` where `np.isfinite(distances).any(axis=0)`, else 0.",
+            "We see the nearest object. What does `argmin` say where all distances are infinite?",
+            """`argmin` along the first axis counts from 0, and also gives 0 where every ray misses.
+            So shift its numbers by 1, find the pixels that see any object, and choose with
+            `np.where`.""",
         ),
         solution=nearest_hit,
         cases=_hit_cases,
@@ -67,6 +81,8 @@ register(
             _hit_counted_from_zero,
             _hit_farthest,
             _hit_last_painted,
+            _hit_one_too_low,
+            _hit_minus_one_for_ground,
         ),
     )
 )
@@ -95,6 +111,18 @@ def _shrink_by_largest(mask, factor):
     return _blocks(mask, factor).max(axis=2)
 
 
+@mistake("The most frequent label wins in your blocks: nearest neighbour looks at one pixel only.")
+def _shrink_by_majority(mask, factor):
+    return np.apply_along_axis(
+        lambda block: np.bincount(block).argmax(), 2, _blocks(mask, factor)
+    ).astype(mask.dtype)
+
+
+@mistake("You start at 1 for every factor. The middle of a block is at `factor // 2`.")
+def _shrink_from_one(mask, factor):
+    return mask[1::factor, 1::factor]
+
+
 @mistake("You take the corner of each block, which shifts the mask: take `factor // 2`.")
 def _shrink_to_corners(mask, factor):
     return mask[::factor, ::factor]
@@ -102,25 +130,32 @@ def _shrink_to_corners(mask, factor):
 
 def _shrink_cases() -> dict[str, tuple]:
     labels = default_rng(7).integers(0, 5, (12, 18))
-    return {"12 x 18 by 2": (labels, 2), "12 x 18 by 3": (labels, 3)}
+    return {"12 x 18 by 2": (labels, 2), "12 x 18 by 3": (labels, 3), "12 x 18 by 6": (labels, 6)}
 
 
 register(
     Task(
         name="scenes.shrink_mask",
         title="Make a mask smaller",
-        text="""An integer `mask` (H, W) and a whole `factor` that divides both sides. Return the
-        mask (H / factor, W / factor) by nearest neighbour: of each block, the label of the pixel at
-        row and column `factor // 2`.""",
+        text="""You get a `mask` (H, W) of integers and a whole number `factor` that divides both
+        sides. Return a mask (H / factor, W / factor) of integers by nearest neighbour: from each
+        block, take the label of the pixel at row and column `factor // 2` of the block.""",
         minutes=4,
         difficulty=1,
         hints=(
             """Labels are names, not amounts: no arithmetic on them. A slice with a step is all you
             need.""",
-            "Start the slice at `factor // 2` rather than at 0, along both axes.",
+            """`mask[::factor, ::factor]` takes the corner of each block, because a slice starts at
+            0. Where must both slices start?""",
         ),
         solution=shrink_mask,
         cases=_shrink_cases,
-        mistakes=(_shrink_by_mean, _shrink_by_largest, _shrink_to_corners),
+        mistakes=(
+            _shrink_by_mean,
+            _shrink_by_largest,
+            _shrink_by_majority,
+            _shrink_from_one,
+            _shrink_to_corners,
+        ),
     )
 )

@@ -51,6 +51,30 @@ def _project_two_focal_lengths(points, position, axes, height, width):
     return projected
 
 
+@mistake("The columns of `axes` are the camera's axes: multiply by `axes`, not by `axes.T`.")
+def _project_transposed(points, position, axes, height, width):
+    return project(points, position, axes.T, height, width)
+
+
+@mistake("Measure from the camera: subtract `position` before you change to the camera's axes.")
+def _project_unmoved(points, position, axes, height, width):
+    with np.errstate(divide="ignore", invalid="ignore"):  # the world's origin has depth 0
+        return project(points + position, position, axes, height, width)
+
+
+@mistake("Backward points away from the scene, so the depth is *minus* the third coordinate.")
+def _project_backwards(points, position, axes, height, width):
+    projected = project(points, position, axes, height, width)
+    return np.array([width, height, 0]) + np.array([-1, -1, -1]) * projected
+
+
+@mistake(
+    "Column and row are right. The depth has the wrong sign: it is positive before the camera."
+)
+def _project_to_negative_depth(points, position, axes, height, width):
+    return project(points, position, axes, height, width) * [1, 1, -1]
+
+
 def _view(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A camera near CLEVR's and its axes: right, up, backward as columns."""
     position = np.array([7.5, -6.5, 5.3]) + default_rng(seed).uniform(-0.5, 0.5, 3)
@@ -64,20 +88,27 @@ register(
     Task(
         name="scenes.project",
         title="From the world to a pixel",
-        text="""World `points` (N, 3), the camera's `position` (3,) and its `axes` (3, 3), whose
-        columns point right, up and backward. Return (N, 3): column and row in pixels, measured from
-        the image's top left corner, and the depth along the camera's line of sight. The focal
-        length is `width * 35 / 32` pixels, for columns and rows alike.""",
+        text="""You get world `points` (N, 3), the camera's `position` (3,) and its `axes` (3, 3).
+        The columns of `axes` point right, up and backward. Return an array (N, 3): column and row
+        in pixels, measured from the image's top left corner, and the depth along the camera's line
+        of sight. The focal length is `width * 35 / 32` pixels, for columns and rows alike.""",
         minutes=12,
         difficulty=2,
         hints=(
-            """Go to the camera's axes first: subtract the position, then multiply by `axes`. What
-            lies before the camera has a negative third coordinate.""",
-            """`seen = (points - position) @ axes`, `depth = -seen[:, 2]`; then width / 2 plus, and
-            height / 2 minus, `focal * seen / depth`.""",
+            """Change to the camera's axes first: subtract the position, then multiply by `axes`.
+            What lies before the camera has a negative third coordinate.""",
+            """In the camera's axes, divide the first two coordinates by the depth, and multiply by
+            the focal length. This gives pixels from the *middle* of the image. Columns count from
+            the left edge, rows count downwards from the top.""",
         ),
         solution=project,
         cases=lambda: {
+            "the world's origin, in the middle of 320 x 480 pixels": (
+                np.zeros((1, 3)),
+                *_view(1),
+                320,
+                480,
+            ),
             "five points in an image of 320 x 480": (
                 default_rng(0).uniform(-3, 3, (5, 3)),
                 *_view(1),
@@ -91,6 +122,10 @@ register(
             _project_without_depth,
             _project_by_distance,
             _project_two_focal_lengths,
+            _project_transposed,
+            _project_unmoved,
+            _project_backwards,
+            _project_to_negative_depth,
         ),
     )
 )
@@ -140,6 +175,32 @@ def _sphere_radius_not_squared(origin, directions, center, radius):
     return ray_sphere(origin, directions, center, radius**0.5)
 
 
+@mistake("The root of a negative number is `nan`: give `np.inf` where a ray misses.")
+def _sphere_nan_for_a_miss(origin, directions, center, radius):
+    near, far, hit = _sphere_roots(origin, directions, center, radius)
+    return np.where(hit, np.where(near > 0, near, np.inf), np.nan)
+
+
+@mistake("`np.inf` is due twice: where a ray misses (you give `nan`), and for a sphere behind.")
+def _sphere_nan_and_behind(origin, directions, center, radius):
+    near, _, hit = _sphere_roots(origin, directions, center, radius)
+    return np.where(hit, near, np.nan)
+
+
+@mistake("In t² + 2 b t + c = 0 the coefficient of t is *twice* b, the product `direction · o`.")
+def _sphere_half_coefficient(origin, directions, center, radius):
+    offset = origin - center
+    product = directions @ offset
+    discriminant = product**2 - 4 * (offset @ offset - radius**2)
+    distances = (-product - np.sqrt(np.maximum(discriminant, 0))) / 2
+    return np.where((discriminant > 0) & (distances > 0), distances, np.inf)
+
+
+@mistake("Your distances are twice too long: divide by 2, because the first coefficient is 1.")
+def _sphere_not_halved(origin, directions, center, radius):
+    return 2 * ray_sphere(origin, directions, center, radius)
+
+
 def _directions(seed: int, count: int, towards: np.ndarray) -> np.ndarray:
     """Unit vectors (count, 3) scattered around a direction."""
     directions = towards + default_rng(seed).normal(0, 0.15, (count, 3))
@@ -161,16 +222,18 @@ register(
     Task(
         name="scenes.ray_sphere",
         title="Where a ray meets a sphere",
-        text="""N rays leave `origin` (3,) along the unit vectors `directions` (N, 3). Return (N,):
-        the distance to the first point on the sphere with `center` (3,) and `radius`; `np.inf`
-        where a ray misses it or the sphere lies behind. The origin is outside the sphere.""",
+        text="""N rays leave `origin` (3,) along the unit vectors `directions` (N, 3). A sphere has
+        the `center` (3,) and the `radius`. Return an array (N,): the distance from the origin to
+        the first point on the sphere. Where a ray misses the sphere, or the sphere lies behind the
+        origin, the distance is `np.inf`. The origin is outside the sphere.""",
         minutes=15,
         difficulty=2,
         hints=(
             """A point at distance t is on the sphere when |origin + t direction - center|² =
             radius². Write it out: a quadratic in t, whose first coefficient is 1.""",
-            """With o = origin - center and b = direction · o: t² + 2 b t + o·o - radius² = 0, so t
-            = -b ± √(b² - (o·o - radius²)). The ray enters at the smaller root.""",
+            """With o = origin - center, b = direction · o and c = o · o - radius², the quadratic is
+            t² + 2 b t + c = 0. Solve it. At which of the two roots does the ray enter? When is
+            there no root, and when does the root lie behind the origin?""",
         ),
         solution=ray_sphere,
         cases=_sphere_cases,
@@ -179,6 +242,10 @@ register(
             _sphere_without_misses,
             _sphere_behind,
             _sphere_radius_not_squared,
+            _sphere_nan_for_a_miss,
+            _sphere_nan_and_behind,
+            _sphere_half_coefficient,
+            _sphere_not_halved,
         ),
         rtol=1e-7,
     )
@@ -238,6 +305,25 @@ def _irradiance_of_cut_product(points, normals, lamp, intensity):
     return intensity * np.maximum(cosines, 0) / distance**2
 
 
+@mistake("Neither cosine is cut off: a negative cosine must count as 0.")
+def _irradiance_never_cut(points, normals, lamp, intensity):
+    to_lamp = lamp - points
+    distance = np.linalg.norm(to_lamp, axis=1)
+    towards = to_lamp / distance[:, None]
+    cosines = (normals * towards).sum(axis=1) * (towards @ (lamp / np.linalg.norm(lamp)))
+    return intensity * cosines / distance**2
+
+
+@mistake("Your lamp faces away from the origin: turn the sign of the cosine at the lamp.")
+def _irradiance_of_a_turned_lamp(points, normals, lamp, intensity):
+    to_lamp = lamp - points
+    distance = np.linalg.norm(to_lamp, axis=1)
+    towards = to_lamp / distance[:, None]
+    cos_surface = np.maximum((normals * towards).sum(axis=1), 0)
+    cos_lamp = np.maximum(-towards @ (lamp / np.linalg.norm(lamp)), 0)
+    return intensity * cos_surface * cos_lamp / distance**2
+
+
 def _irradiance_cases() -> dict[str, tuple]:
     generator = default_rng(6)
     normals = generator.normal(size=(12, 3))
@@ -257,18 +343,20 @@ register(
     Task(
         name="scenes.irradiance",
         title="How much light a lamp throws",
-        text="""Points (N, 3) with unit `normals` (N, 3), and a small flat lamp at `lamp` (3,) that
+        text="""You get `points` (N, 3) with unit `normals` (N, 3). A small flat lamp at `lamp` (3,)
         faces the world's origin. Return the irradiance (N,): `intensity` times the cosine at the
-        surface (0 where it is turned away) times the cosine at the lamp (0 behind it), over the
-        squared distance. Nothing stands in between.""",
+        surface, times the cosine at the lamp, divided by the squared distance. The cosine at the
+        surface is 0 where the surface is turned away. The cosine at the lamp is 0 behind the lamp.
+        Nothing stands between lamp and points.""",
         minutes=10,
         difficulty=2,
         hints=(
-            """The unit vector from each point to the lamp serves both cosines. What does the lamp
-            look along?""",
-            """`towards = (lamp - points) / distance`; the surface's cosine is `normals · towards`;
-            the lamp looks along `-lamp / |lamp|`, so its cosine is `towards · lamp / |lamp|`. Cut
-            both off at 0.""",
+            """You need one unit vector per point for both cosines: the one from the point to the
+            lamp. In which direction does the lamp face?""",
+            """The cosine between two unit vectors is their dot product. At the surface, these are
+            the normal and the vector to the lamp. At the lamp, compare the direction that it faces,
+            `-lamp / |lamp|`, with the vector from the lamp to the point. Cut off each cosine at 0,
+            before you multiply.""",
         ),
         solution=irradiance,
         cases=_irradiance_cases,
@@ -278,6 +366,8 @@ register(
             _irradiance_of_a_bulb,
             _irradiance_not_tilted,
             _irradiance_of_cut_product,
+            _irradiance_never_cut,
+            _irradiance_of_a_turned_lamp,
         ),
     )
 )
