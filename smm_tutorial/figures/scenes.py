@@ -34,8 +34,8 @@ def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
 
     Image and mask show the whole frame.
     """
-    figure = Figure(figsize=(10, 2.9), layout="constrained")
-    picture, labels, above = figure.subplots(1, 3, width_ratios=(4, 4, 3))
+    figure = Figure(figsize=(8.9, 2.8), layout="constrained")
+    picture, labels, above = figure.subplots(1, 3, width_ratios=(4, 4, 3.2))
     height, width = mask.shape
     picture.imshow(to_picture(image), extent=(0, 1, 1, 0), aspect=height / width)
     points = np.array([item.position for item in scene.objects])
@@ -43,10 +43,10 @@ def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
     badge = {"boxstyle": "circle,pad=0.15", "alpha": 0.85, "lw": 0}
     for label, (column, row, _) in enumerate(places, start=1):
         look = {"ha": "center", "va": "center", "bbox": badge | {"fc": label_color(label)}}
-        picture.text(column, row, str(label), fontsize=8, **look)
+        picture.text(column, row, str(label), fontsize=9, **look)
     labels.imshow(label_map(mask), interpolation="nearest")
     for axis, title in ((picture, "picture"), (labels, "mask"), (above, "from above")):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=10)
         axis.set(xticks=[], yticks=[])
     draw_from_above(above, scene)
     return figure
@@ -63,8 +63,9 @@ def draw_from_above(axis: Axes, scene: Scene) -> None:
         gap = {"fill": False, "linestyle": ":", "color": "0.5"}
         axis.add_patch(Circle((x, y), item.radius + MIN_GAP, **gap))
         axis.add_patch(Circle((x, y), item.radius, color=label_color(label)))
-        axis.text(x, y, str(label), fontsize=8, ha="center", va="center")
+        axis.text(x, y, str(label), fontsize=9, ha="center", va="center")
     axis.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", xticks=[], yticks=[])
+    axis.set_xlabel("↑ away from the camera", fontsize=9)
 
 
 def turn_to_camera(position: Sequence[float]) -> tuple[float, float]:
@@ -75,15 +76,18 @@ def turn_to_camera(position: Sequence[float]) -> tuple[float, float]:
 
 
 def draw_floor(axis: Axes) -> None:
-    """The square in which the centres of objects may lie, turned to the camera."""
+    """The square in which the centres of objects may lie, with its side, turned to the camera."""
     corner = np.array(turn_to_camera((-AREA, -AREA)))
     along = turn_to_camera((AREA, -AREA)) - corner
     angle = math.degrees(math.atan2(along[1], along[0]))
     look = {"fill": False, "color": "0.7"}
     axis.add_patch(Rectangle(corner, 2 * AREA, 2 * AREA, angle=angle, **look))
+    look = {"rotation": angle + 90, "rotation_mode": "anchor", "ha": "center", "va": "bottom"}
+    axis.text(*turn_to_camera((-AREA - 0.2, 0)), f"{2 * AREA:g} world units", fontsize=8.5, **look)
 
 
 LAMP_FRAME = (90, 120)  # height and width in pixels
+LAMP_WIDTH = 2.2  # inches
 
 
 def lamp_figure(scene: Scene, turns: Sequence[float]) -> Figure:
@@ -91,7 +95,10 @@ def lamp_figure(scene: Scene, turns: Sequence[float]) -> Figure:
     turned = [turn_key_lamp(scene, turn) for turn in turns]
     images = render(turned, *LAMP_FRAME, samples=4).images
     pictures = [(f"{turn:g}°", to_picture(i)) for turn, i in zip(turns, images, strict=True)]
-    return pictures_figure(pictures, columns=len(turns), width=2.4)
+    figure = pictures_figure(pictures, columns=len(turns), width=LAMP_WIDTH)
+    figure.set_figheight(figure.get_figheight() + 0.3)
+    figure.suptitle("the brightest lamp, turned by", fontsize=10)
+    return figure
 
 
 EDITOR_FRAME = (64, 96)  # height and width in pixels: rendered in well under a second
@@ -107,8 +114,9 @@ def editor_figure(scene: Scene, chosen: int) -> Figure:
     place = scene.objects[chosen - 1].position
     column, row, _ = project(np.array([place]), camera_position(scene), width / height)[0]
     picture.plot(column, row, "o", ms=9, mfc="none", mec="white", mew=1.5)
-    picture.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=f"object {chosen} is marked")
-    above.set_title("from above")
+    picture.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
+    picture.set_title(f"object {chosen} is marked", fontsize=10)
+    above.set_title("from above", fontsize=10)
     draw_from_above(above, scene)
     above.plot(*turn_to_camera(place), "o", ms=16, mfc="none", mec="black", mew=1.5)
     return figure
@@ -122,20 +130,38 @@ def crop_figure(scene: Scene, windows: Mapping[str, tuple[Window, str]]) -> Figu
     whole = render([scene], *MASKS_FRAME, samples=4).images[0]
     first = next(iter(windows.values()))[0]
     part = render([scene], 128, 128, samples=4, window=first)
-    figure = Figure(figsize=(9.3, 2.9), layout="constrained")
+    figure = Figure(figsize=(8.9, 3.2), layout="constrained")
     frame, cropped, labels = figure.subplots(1, 3, width_ratios=(4, 3, 3))
     frame.imshow(to_picture(whole), extent=(0, 1, 1, 0), aspect=MASKS_FRAME[0] / MASKS_FRAME[1])
-    for name, ((top, left, bottom, right), style) in windows.items():
-        look = {"fill": False, "color": "white", "linestyle": style, "lw": 1.8, "label": name}
-        frame.add_patch(Rectangle((left, top), right - left, bottom - top, **look))
-    look = {"fontsize": 7, "ncols": len(windows), "facecolor": "0.3", "labelcolor": "white"}
-    frame.legend(loc="upper center", bbox_to_anchor=(0.5, 0), **look)
+    colors = ("white", *[ORANGE] * (len(windows) - 1))
+    for color, (name, ((top, left, bottom, right), style)) in zip(
+        colors, windows.items(), strict=True
+    ):
+        look = {"fill": False, "color": color, "linestyle": style, "lw": 2, "label": name}
+        window = Rectangle((left, top), right - left, bottom - top, clip_on=False, **look)
+        frame.add_patch(window)
+    look = {"fontsize": 9, "ncols": len(windows), "facecolor": "0.3", "labelcolor": "white"}
+    figure.legend(loc="outside lower left", **look)
+    mark_pixels(frame, first)
     cropped.imshow(to_picture(part.images[0]))
     labels.imshow(label_map(part.masks[0]), interpolation="nearest")
-    for axis, title in ((frame, "whole 4:3 frame"), (cropped, "the crop"), (labels, "its mask")):
-        axis.set_title(title, fontsize=9)
+    titles = {frame: "the whole 4:3 frame", cropped: "the crop", labels: "the crop's mask"}
+    for axis, title in titles.items():
+        axis.set_title(title, fontsize=10)
+    for axis in (cropped, labels):
         axis.axis("off")
     return figure
+
+
+def mark_pixels(frame: Axes, window: Window) -> None:
+    """Ticks where a window of the whole frame begins and ends, in pixels of CLEVR-with-masks."""
+    height, width = MASKS_FRAME
+    top, left, bottom, right = window
+    frame.set_xticks([left, right], [f"{round(width * place)}" for place in (left, right)])
+    frame.set_yticks([top, bottom], [f"{round(height * place)}" for place in (top, bottom)])
+    frame.tick_params(labelsize=9)
+    frame.set_xlabel(f"column of {width}", fontsize=9)
+    frame.set_ylabel(f"row of {height}", fontsize=9)
 
 
 SIZE_EDGES = 2 ** np.arange(11)  # pixels, where the classes of sizes begin and end
@@ -148,7 +174,7 @@ def sizes_figure(sizes: Mapping[str, np.ndarray]) -> Figure:
     """
     classes = zip(SIZE_EDGES[:-1], SIZE_EDGES[1:], strict=True)
     names = ["0", *(f"{low}-{high - 1}" if high > low + 1 else f"{low}" for low, high in classes)]
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    figure = Figure(figsize=(8.7, 2.8), layout="constrained")
     axis = figure.subplots()
     width = 0.8 / len(sizes)
     for number, (name, pixels) in enumerate(sizes.items()):
@@ -157,15 +183,18 @@ def sizes_figure(sizes: Mapping[str, np.ndarray]) -> Figure:
         places = np.arange(len(shares)) + (number - (len(sizes) - 1) / 2) * width
         look = {"hatch": "//", "edgecolor": "white"} if number else {}
         axis.bar(places, shares, width, label=name, color=(BLUE, ORANGE)[number % 2], **look)
-    axis.set(xlabel="pixels of an object", ylabel="share of objects")
-    axis.set_xticks(range(len(names)), names, fontsize=8)
-    axis.legend(fontsize=8)
+    axis.set(
+        xlabel="pixels of an object, in classes that double in width", ylabel="share of objects"
+    )
+    axis.set_xticks(range(len(names)), names, fontsize=9)
+    axis.legend(title="image in pixels", fontsize=9, title_fontsize=9)
     axis.grid(axis="y", alpha=0.3)
     return figure
 
 
-#: Marks and colours of the kinds of pixels that `fidelity` scores.
-KIND_MARKS = {"ground": ("o", GRAY), "rubber": ("s", ORANGE), "metal": ("^", BLUE)}
+#: Marks, colours and sizes of the kinds of pixels that `fidelity` scores. What is drawn later is
+#: smaller: so equal values show side by side.
+KIND_MARKS = {"ground": ("o", GRAY, 11), "rubber": ("s", ORANGE, 7), "metal": ("^", BLUE, 6)}
 
 
 def effect_costs_figure(record: Mapping) -> Figure:
@@ -178,15 +207,15 @@ def effect_costs_figure(record: Mapping) -> Figure:
     costs = {name: entry["costs"] for name, entry in record["scores"].items() if entry["changed"]}
     costs = dict(sorted(costs.items(), key=lambda item: item[1]["image"]))
     names = list(costs)
-    figure = Figure(figsize=(8, 0.26 * len(costs) + 0.9), layout="constrained")
+    figure = Figure(figsize=(8.7, 0.28 * len(costs) + 0.9), layout="constrained")
     axis = figure.subplots()
     whole = [cost["image"] for cost in costs.values()]
     axis.barh(names, whole, color="0.88", edgecolor="0.4", label="image")
-    for kind, (mark, color) in KIND_MARKS.items():
-        look = {"color": color, "label": kind, "ms": 6, "mec": "black", "mew": 0.6}
+    for kind, (mark, color, size) in KIND_MARKS.items():
+        look = {"color": color, "label": kind, "ms": size, "mec": "black", "mew": 0.6}
         axis.plot([cost[kind] for cost in costs.values()], names, mark, **look)
-    axis.set(xlabel="PSNR lost against Blender, dB (mean over held-out scenes)")
-    axis.tick_params(axis="y", labelsize=8)
-    axis.legend(fontsize=8, loc="lower right")
+    axis.set(xlabel="PSNR lost against Blender in dB (mean over held-out scenes)")
+    axis.tick_params(axis="y", labelsize=9)
+    axis.legend(fontsize=9, loc="lower right")
     axis.grid(axis="x", alpha=0.3)
     return figure
