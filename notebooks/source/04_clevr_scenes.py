@@ -12,14 +12,15 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/04_clevr_scenes.ipynb)
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/04_clevr_scenes.py)
 #
-# **What you will do.** Follow a CLEVR scene from its record to its masks: place objects by CLEVR's rules, project them, send
-# rays. Load data sets and find out what is in them. In an optional second part, add light, and measure how far to trust the
-# pictures.
+# **What you will do.** Start from the *record* of a CLEVR scene, a few lines of text, and end with a mask of each object. On the
+# way you place objects by CLEVR's rules, project them into a picture, and send rays from the camera. Then you load data sets and
+# find out what is in them. In an optional second part you add light, and measure how far to trust the pictures.
 #
-# **What you will be able to do.** Say which CLEVR a paper means, where its masks come from, and what its crop cuts off. Make scenes,
-# pictures and masks of your own, without Blender. Judge how far to trust them.
+# **What you will be able to do.** Say which data set a paper means by "CLEVR", where its masks come from, and which objects its
+# cropped pictures do not show. Make scenes, pictures and masks of your own, without Blender, the program that drew CLEVR. Judge
+# how far to trust them.
 #
-# **What you need.** Dot products and numpy. No model: this notebook stands alone. No download, no GPU.
+# **What you need.** Dot products and numpy. You train no model here, and you need no other notebook. No data to download, no GPU.
 #
 # **Minutes.** Laptop 120, GPU 120.
 
@@ -58,23 +59,29 @@ install_missing()  # leaves torch and numpy as they are
 # | $H$, $W$ | height and width of a picture in pixels | `height`, `width` |
 # | $p$, $C$ | place of a point, place of the camera, in world units | `points` (N, 3), `position` (3,) |
 # | right, up, backward | the camera's axes, unit vectors | columns of `axes` (3, 3) |
-# | $K$ | number of objects in a scene | |
+# | $r$, $u$, $b$ | coordinates along right, up and backward | `right`, `up`, `backward` |
+# | $f$ | focal length of the camera in pixels | `focal` |
+# | $K$, $N$, $S$ | number of objects, of points or rays, of trials | sizes of arrays |
+# | $E$ | light that a point of a surface receives (optional part) | `received` |
+# | $I$, $d$ | a lamp's intensity, its distance from a point (optional part) | `intensity` |
+# | $\theta_s$, $\theta_l$, $\theta_v$ | angles between two directions (optional part) | only their cosines |
+# | $n$, $F_0$, $F$ | a layer's refractive index, and shares of light that it reflects (optional part) | `index`, `straight`, `reflected_share` |
 #
 # ## Which CLEVR?
 #
 # CLEVR is a set of rendered scenes with simple solids. It was made for questions about pictures. Later, object-centric learning
-# used it, too. Today the name stands for several data sets:
+# used CLEVR, too. Today the name stands for several data sets:
 #
 # | name | what it is | masks |
 # | --- | --- | --- |
-# | CLEVR v1.0 | the original pictures, with a *record* of each scene | none |
+# | CLEVR v1.0 | the original pictures, with a record of each scene | none |
 # | CLEVR (with masks) | other scenes, rendered anew with CLEVR's generator | yes |
-# | CLEVR6 | a part of either: scenes of at most six objects | as its source |
-# | CLEVR10 | all scenes of either: three to ten objects | as its source |
+# | CLEVR6 | a part of one of these two: scenes of at most six objects | as in that data set |
+# | CLEVR10 | all scenes of one of these two: three to ten objects | as in that data set |
 # | `clevr6`, in this course | new scenes by CLEVR's rules, drawn by this library's ray tracer | yes |
 #
-# Many papers say "CLEVR" and mean the second one. The fifth comes with this course, in a few small files that we call the *pack*.
-# So nothing has to be downloaded:
+# In many papers, "CLEVR" means CLEVR (with masks). Our own data set `clevr6` comes with this course, in a few small files. We
+# call these files the *pack*. So you need not download anything:
 
 # %%
 import json
@@ -95,8 +102,8 @@ print(test)
 # %% [markdown]
 # ## A scene is a record
 #
-# Everything in a picture follows from a few lines of JSON, the record. Here is one object of a test scene. The last line shows
-# what else the record holds:
+# Everything in a picture follows from a few lines of JSON, the scene's *record*. The next cell prints one object of a test scene.
+# The last line of the output shows what else the record holds:
 
 # %%
 record = test.records[34]
@@ -106,12 +113,10 @@ print("the scene:", some_fields, "and", sorted(set(record) - {"objects"}))
 
 # %% [markdown]
 # Shape, size, material and colour are words. `3d_coords` is the centre of the object in world units; the floor is at height 0.
-# `pixel_coords` tells where CLEVR's camera saw the centre: column, row, depth.
+# `pixel_coords` tells where the camera saw the centre: column, row, depth.
 #
-# `rotation` is a trap. CLEVR's generator drew a number of degrees, and then used it as *radians*. If you read it as degrees, cubes
-# do not lie over their pictures. The library keeps the number and turns objects as the pictures show them.
-#
-# `camera` and `lamps` are our additions. CLEVR moves camera and lamps a little in every scene, and its records do not tell how.
+# `camera` and `lamps` are our additions. CLEVR moves camera and lamps a little in every scene, and its records do not state their
+# places.
 
 # %%
 scene = Scene.from_record(record)
@@ -126,20 +131,54 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# A number and its colour mean the same object in all three panels. (The colour of a label is not the object's own colour.) The dotted
-# circles on the right show the distance that CLEVR keeps between objects.
+# A number and its colour mean the same object in all three panels. (The colour of a label is not the object's own colour.) The
+# grey square holds the centres of all objects. No other disc may enter a dotted circle. Two dotted circles may cross.
+#
+# The field `rotation` is a trap. CLEVR's generator drew a number of degrees, and then used this number as *radians*. So the
+# library uses the number as radians, too.
+#
+# **Predict first.** Object 3 is a cube. What happens to its mask if you read the number as degrees?
+
+
+# %%
+def read_as_degrees(item):
+    """The object, turned as by a reader who takes its rotation for degrees."""
+    return replace(item, rotation=np.radians(item.rotation))
+
+
+as_degrees = replace(scene, objects=tuple(map(read_as_degrees, scene.objects)))
+right_mask = scene_masks(scene, 120, 160)
+wrong_mask = scene_masks(as_degrees, 120, 160)
+panels = {
+    "picture": to_picture(whole.images[0]),
+    "mask: rotation in radians": label_map(right_mask),
+    "mask: rotation in degrees": label_map(wrong_mask),
+}
+figure = figures.pictures_figure(panels.items(), columns=3, width=2.9)
+alt = (
+    "The picture of the scene; its mask, in which the green cube lies as in the "
+    "picture; and a mask in which only the cube is turned to another angle."
+)
+show(figure, alt=alt)
+for label in right_mask.unique()[1:]:
+    changed = ((right_mask == label) != (wrong_mask == label)).sum()
+    print(f"object {label}: {changed} pixels enter or leave its mask")
+
+# %% [markdown]
+# The cube turns to another angle. Its computed outline no longer lies on the cube of the picture. The other objects are round, so
+# their masks stay the same.
 #
 # ## CLEVR's rules
 #
-# The centres are uniform in the square from -3 to 3. A large object has the radius (or half edge) 0.7, a small one 0.35. Between two
-# objects there must be
+# The centres are uniform in the square from -3 to 3, along x and along y. A large object has the radius (or half edge) 0.7, a
+# small object 0.35. Between two objects there must be
 #
 # - a **gap** of 0.25 between their outlines, seen from above, so that they do not touch;
 # - a **margin** of 0.4 along left-right *and* along front-behind, so that "left of" is always clear.
 
 
 # %%
-# On the floor, as the camera sees it.
+# Directions on the floor, as CLEVR's camera sees them from its usual place.
 RIGHT = np.array(record["directions"]["right"][:2])
 BEHIND = np.array(record["directions"]["behind"][:2])
 print("right:", RIGHT.round(3), "behind:", BEHIND.round(3))
@@ -155,6 +194,9 @@ def keep_distance(places, radii):
 
 
 # %% [markdown]
+# These two directions belong to the usual place of the camera. CLEVR uses them in every scene, although it moves the camera a
+# little.
+#
 # **Predict first.** Place three objects at random on the floor. How often do they obey these rules? And six objects? And ten?
 
 # %%
@@ -167,11 +209,13 @@ for count in (3, 6, 10):
     print(f"{count:2} objects: {obeying:7.3%} of {trials:,} trials obey")
 
 # %% [markdown]
-# Three objects obey in about a third of the trials, and ten objects never do. So CLEVR's generator places one object at a time. It tries up to
-# 50 places for each object, and begins again if none is free. At the end it rejects scenes in which an object is hardly
-# visible. So the places are *not* independent: objects repel each other.
+# Three objects obey in about a third of the trials, six objects in fewer than one of a hundred, and ten objects in none. So
+# CLEVR's generator places one object after another. It tries up to 50 places for each object. If all 50 places fail, it deletes
+# the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. So the places are
+# *not* independent: objects repel each other.
 #
-# `random_scene` does all of this, from a random generator with a seed. The next cell checks that its scenes obey.
+# `random_scene` follows all these rules. It takes a random generator, which a seed makes repeatable. The next cell checks that
+# its scenes obey.
 
 
 # %%
@@ -188,7 +232,7 @@ for drawn in mine:
     assert keep_distance(places, radii).all()
 
 # %% [markdown]
-# They do. Here they are:
+# They do. Here they are. (An object may hide a part of another object.)
 
 # %%
 images = render(mine, 120, 160, samples=4).images
@@ -196,7 +240,7 @@ pictures = [
     (f"{len(drawn.objects)} objects", to_picture(image))
     for drawn, image in zip(mine, images, strict=True)
 ]
-figure = figures.pictures_figure(pictures, columns=3)
+figure = figures.pictures_figure(pictures, columns=3, width=2.9)
 alt = (
     "Three new random scenes of solids on a grey floor, each with its number of "
     "objects above it."
@@ -204,9 +248,9 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# Sizes are drawn with equal chances.
+# CLEVR draws the two sizes with equal chances.
 #
-# **Predict first.** Is half of the objects small in crowded scenes, too?
+# **Predict first.** Are half of the objects small in crowded scenes, too?
 
 # %%
 for bounds in ((3, 4), (9, 10)):
@@ -220,18 +264,18 @@ for bounds in ((3, 4), (9, 10)):
     )
 
 # %% [markdown]
-# In scenes of three or four objects, the share of small ones fits one half. In crowded scenes it is larger, by more than two standard errors:
-# large objects find no free place more often. (Objects of one scene depend on each other. So the true error is somewhat larger than the
-# one printed.)
+# In scenes of three or four objects, about half of the objects are small. In crowded scenes more than half are small, by more
+# than two standard errors. A large object needs more room. So scenes with many large objects fail more often, and begin again.
+# (The standard error treats all objects as independent. Objects of one scene are not quite independent.)
 #
 # ## The camera
 #
-# The camera is a pinhole with a lens of 35 mm before a sensor of 32 mm width. It looks at the world's origin and keeps the horizon
-# level. So its three axes follow from its place alone:
+# The camera is a pinhole camera. Its focal length is 35 mm, and its sensor is 32 mm wide. It looks at the world's origin and
+# keeps the horizon level. So its three axes follow from its place alone:
 #
 # - *backward*: from the origin to the camera;
 # - *right*: level, at right angles to backward;
-# - the camera's own *up*: at right angles to both.
+# - *up*: at right angles to both. (This is the camera's own up, not the world's.)
 
 
 # %%
@@ -248,13 +292,19 @@ axes = camera_axes(position)
 print(axes.round(3))
 
 # %% [markdown]
-# Along these axes, similar triangles do the rest. What is twice as far away appears half as large.
+# In these axes, a projection needs one division by the depth: what is twice as far away appears half as large.
 #
 # ### Your turn: from the world to a pixel
 #
-# In the camera's axes, let a point have the coordinates (right, up, backward). Its *depth* is minus the third one. The column of its pixel is
-# $W/2 + f \cdot \text{right} / \text{depth}$, with the focal length $f = W \cdot 35/32$ pixels. The row is $H/2 - f \cdot \text{up} / \text{depth}$, because
-# rows grow downwards.
+# Let a point have the coordinates $(r, u, b)$ along right, up and backward, measured from the camera. The camera looks along
+# minus backward. So the *depth* of the point is $-b$. The column and the row of its pixel are
+#
+# $$\text{column} = \frac{W}{2} + f \cdot \frac{r}{\text{depth}}, \qquad \text{row} = \frac{H}{2} - f \cdot \frac{u}{\text{depth}} .$$
+#
+# The focal length is $f = W \cdot 35/32$ pixels. The row has a minus, because rows grow downwards.
+#
+# You can check your function at one point. The camera looks at the world's origin. So the origin must fall on the middle of the
+# picture, $(W/2, H/2)$.
 
 
 # %%
@@ -268,8 +318,8 @@ def project(points, position, axes, height, width):
 
 
 # %% [markdown]
-# **Predict first.** Project the centres of the objects into CLEVR's own frame of 320 x 480 pixels. Will you find exactly the record's
-# `pixel_coords`?
+# **Predict first.** Project the centres of the objects into a picture of 320 x 480 pixels, the size of CLEVR v1.0's pictures.
+# Will you find exactly the record's `pixel_coords`?
 
 # %%
 from smm_tutorial.scenes import camera
@@ -285,12 +335,19 @@ library = shares * [480, 320, 1]
 torch.testing.assert_close(torch.tensor(by_hand), torch.tensor(library))
 
 # %% [markdown]
-# Nearly. The depth agrees to one unit of the record's last digit. Column and row agree to half a pixel, because records round them.
+# Nearly. The depth agrees to one unit of the record's last digit. Column and row agree to half a pixel, because the record rounds
+# them to whole pixels.
 #
-# This is good news. CLEVR never tells where the camera stood, yet the depths tell it. An object at $p$, seen from $C$, has the depth
-# $\lVert C\rVert - p\cdot C/\lVert C\rVert$. The place of the camera has three unknowns, and each object gives one equation.
+# This is good news. CLEVR never states where the camera stood, but the depths tell it. Take an object at $p$, seen from $C$. The
+# vector from the camera to the object is $p - C$. The camera looks at the origin, so it looks along $-C/\lVert C\rVert$. The
+# depth is the part of $p - C$ along this direction:
 #
-# **Predict first.** How precisely does one object tell the camera's place? How precisely do all five?
+# $$\text{depth} = -\frac{(p - C)\cdot C}{\lVert C\rVert} = \lVert C\rVert - \frac{p\cdot C}{\lVert C\rVert} .$$
+#
+# The place of the camera has three unknowns. The depth of each object gives one precise equation. Its column and row give two
+# more equations, but they are rounded to whole pixels.
+#
+# **Predict first.** How closely can you find the camera from one object? And from all five objects?
 
 # %%
 for count in (1, 2, 3, 5):
@@ -302,17 +359,18 @@ for count in (1, 2, 3, 5):
 assert error < 1e-3
 
 # %% [markdown]
-# Three objects determine the camera. With one or two, the library needs more knowledge: it assumes that CLEVR's camera stands near its usual
-# place. So masks of the *real* CLEVR can be computed.
+# From one object, the library finds the camera to about a tenth of a world unit. One precise depth is not enough, and the rounded
+# column and row limit the rest. From three objects, the library finds the camera far better. Three depths alone leave two places:
+# one above the floor, and one below. The camera stands above. So masks of the *real* CLEVR can be computed.
 #
-# The lamps leave no such trace in a record. So the geometry of a real picture can be recovered exactly, and its light cannot.
+# The lamps leave no such trace in a record. So we can recover the geometry of a real picture almost exactly, but not its light.
 #
 # ## Rays: the way back
 #
-# A ray tracer asks the opposite question: what does *this* pixel see? We invert the projection. For a pixel whose centre is at (column, row), the ray
-# has this direction in the camera's axes:
+# A ray tracer asks the opposite question: what does *this* pixel see? We invert the projection, for points of depth 1. For a
+# pixel whose centre is at (column, row), the ray has this direction in the camera's axes:
 #
-# $$\text{right} = \frac{\text{column} - W/2}{f}, \qquad \text{up} = \frac{H/2 - \text{row}}{f}, \qquad \text{backward} = -1 .$$
+# $$r = \frac{\text{column} - W/2}{f}, \qquad u = \frac{H/2 - \text{row}}{f}, \qquad b = -1 .$$
 
 # %%
 HEIGHT, WIDTH = 120, 160
@@ -326,7 +384,8 @@ directions = local @ axes.T  # (H, W, 3), in the world
 directions /= np.linalg.norm(directions, axis=2, keepdims=True)
 
 # %% [markdown]
-# The library sends the same rays. And a point on a ray is projected to the pixel from which the ray came:
+# The library sends the same rays. Next we project a point of a ray. It should fall on the centre of the pixel from which the ray
+# came. (The centre of row 30 is at 30.5.)
 
 # %%
 frame = camera.Frame.of_image(HEIGHT, WIDTH)
@@ -343,9 +402,11 @@ print(
 )
 
 # %% [markdown]
+# The point falls on the centre of its pixel.
+#
 # ### Your turn: where a ray meets a sphere
 #
-# Cubes and cylinders need more cases, but no other ideas. So we first turn every object of the scene into a ball.
+# Cubes and cylinders need longer code, but the idea is the same. So we first replace every object of the scene by a ball.
 
 
 # %%
@@ -399,8 +460,9 @@ assert different <= 5
 # %% [markdown]
 # ## Masks from a record alone
 #
-# The library does the same for cubes and cylinders. The next cell computes masks for pictures of the pack, from their records alone. It looks through
-# the window of the pack's pictures, `PAPER_CROP`, which we explain below.
+# The library does the same for cubes and cylinders. The next cell computes masks for four pictures of the pack, from their
+# records alone. The pictures of the pack show only a part of what the camera sees. `PAPER_CROP` is this part. The section "The
+# paper's crop" below explains it.
 
 
 # %%
@@ -439,15 +501,18 @@ assert different.float().mean() < 1e-3
 judged = results.read_record(fidelity.RECORD)
 edges = ("all effects", "sharp edges")
 overlaps = {name: judged["scores"][name]["mask_overlap"] for name in edges}
-print("intersection over union with masks by Blender, from the record:", overlaps)
+print("IoU with masks by Blender, from a results file:", overlaps)
 
 # %% [markdown]
-# The pack's masks are these masks. (Another processor may round a ray at an outline to the other side.)
+# The pack's masks are these masks. (On another processor, a few pixels at outlines may differ, because of rounding.)
 #
-# CLEVR was rendered with the program Blender. The last line compares our masks with masks that Blender made of the same scenes. With the rounded edges
-# that CLEVR's cubes have, they agree nearly everywhere. With sharp edges they agree less: a sharp cube sticks out at every corner.
+# The last line of the output compares our masks with masks that Blender made of the same scenes. The measure is *intersection
+# over union* (IoU). It divides the number of pixels that both masks share by the number of pixels of either mask. Equal masks
+# have an IoU of 1. With the rounded edges of CLEVR's cubes, our masks agree with Blender's nearly everywhere. With sharp edges
+# they agree less, because a sharp cube is larger at its corners than a rounded cube.
 #
-# A mask over a *real* picture needs a real picture. If you have fetched some (see below), this cell shows them:
+# To see masks over *real* pictures, you must first download real pictures (see below). If you have downloaded some, this cell
+# shows them:
 
 
 # %%
@@ -474,7 +539,8 @@ else:
 # %% [markdown]
 # ## What the pack holds
 #
-# The *provenance* of a data set tells who made it, how, and what its bytes were. A checksum proves that the bytes are still the same.
+# The *provenance* of a data set tells what the data are, which command made them, and the checksum of each file. An equal
+# checksum shows that a file is still the same.
 
 # %%
 import hashlib
@@ -498,7 +564,7 @@ print(
     f"rendered again from their records: {levels.mean():.2f} of 255 levels off "
     f"in the mean, {levels.max():.0f} at most"
 )
-assert levels.mean() < 0.5  # half a level is what whole numbers cost
+assert levels.mean() < 0.5  # rounding to whole levels costs up to half a level
 
 # %% [markdown]
 # How many scenes have how many objects?
@@ -512,8 +578,8 @@ for split in provenance["files"]:
 # %% [markdown]
 # ### How large is an object?
 #
-# **Predict first.** How many pixels has a typical object in a picture of 64 x 64? At 32 x 32, where
-# [notebook 05](05_object_discovery.ipynb) trains live on a laptop: what share of the objects has fewer than 16 pixels?
+# **Predict first.** How many pixels does a typical object have in a picture of 64 x 64? [Notebook 05](05_object_discovery.ipynb)
+# trains live on a laptop, with pictures of 32 x 32. What share of the objects has fewer than 16 pixels there?
 
 # %%
 from smm_tutorial.scenes.visibility import count_object_pixels, measure_crop
@@ -537,18 +603,19 @@ for name, pixels in sizes.items():
     )
 
 # %% [markdown]
-# At 32 x 32, a third of the objects have fewer than 16 pixels. An encoder that halves the image once has fewer than four cells for each of them. Remember
-# this when a model misses small objects: a part of the reason is the data.
+# At 64 x 64, the median object has about a hundred pixels. At 32 x 32, a third of the objects have fewer than 16 pixels. Many
+# networks halve both sides of the picture. Then fewer than four positions of the network see such an object. Remember this when a
+# model misses small objects: a part of the reason is the data.
 #
-# And a few objects have *no* pixel at all, although CLEVR's generator wants every object to be visible. Where are they? We come back to this
-# question.
+# And a few objects have *no* pixel at all, although CLEVR's generator rejects scenes with hidden objects. Where are these
+# objects? We return to this question below.
 #
-# First another one: how are masks made smaller? It is easy to do it wrong.
+# First there is another question: how do you make a mask smaller? It is easy to do it wrong.
 #
 # ### Your turn: make a mask smaller
 #
-# Nearest neighbour means: of each block of `factor` x `factor` pixels, take the label of one pixel. The library takes the one at row and column
-# `factor // 2` of the block.
+# Cut the mask into blocks of `factor` x `factor` pixels. *Nearest neighbour* takes the label of one pixel from each block. The
+# library takes the pixel at row and column `factor // 2` of the block.
 
 
 # %%
@@ -560,28 +627,55 @@ def shrink_mask(mask, factor):
 
 # %%
 mask = test.masks[34]
-halved = torch.tensor(shrink_mask(mask.numpy(), 2))
-torch.testing.assert_close(halved, small.masks[34])  # as the library does
-nearest = torch.tensor(shrink_mask(mask.numpy(), 4))
+halved = shrink_mask(mask.numpy(), 2)
+np.testing.assert_array_equal(halved, small.masks[34])  # as the library does
+nearest = shrink_mask(mask.numpy(), 4)
 means = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0].round()
-masks = {"64 x 64": mask, "nearest, 16 x 16": nearest, "mean of labels, 16 x 16": means}
-pictures = [(name, label_map(labels.long())) for name, labels in masks.items()]
-figure = figures.pictures_figure(pictures, columns=3)
+
+blocks = mask.reshape(16, 4, 16, 4).transpose(1, 2).flatten(2)  # (16, 16, 16 pixels)
+mixed = (blocks != blocks[:, :, :1]).any(dim=2)
+false = (blocks != means[:, :, None]).all(dim=2)  # (16, 16)
+print(
+    f"{mixed.sum()} of {mixed.numel()} blocks have more than one label; "
+    f"the mean gives {false.sum()} of them a label that none of their pixels has"
+)
+
+# %% [markdown]
+# A cross marks a block whose new label is false: no pixel of the block has this label.
+
+# %%
+panels = {
+    "64 x 64": label_map(mask),
+    "nearest, 16 x 16": label_map(torch.tensor(nearest)),
+    "mean of labels, 16 x 16": label_map(means.long()),
+}
+figure = figures.pictures_figure(panels.items(), columns=3, width=2.9)
+large, _, averaged = figure.axes
+for label in mask.unique()[1:]:
+    row, column = (mask == label).nonzero().float().mean(dim=0)
+    large.text(column, row, str(label.item()), ha="center", va="center")
+rows, columns = false.nonzero().T
+averaged.plot(columns, rows, "kx")
 alt = (
-    "One mask three times: whole; small by nearest neighbour; small by means, where "
-    "objects have rims in others' colours."
+    "One mask three times: whole, with numbers on the objects; small by nearest "
+    "neighbour; small by means, where many blocks at the rims of objects have a cross, "
+    "because they have another object's colour."
 )
 show(figure, alt=alt)
 
 # %% [markdown]
-# In the picture on the right, every rim is a wrong label. The mean of object 4 and ground 0 is 2, and object 2 is somewhere else.
+# The numbers in the left panel are the labels. Take a block at a rim, half ground (label 0) and half object 4 (yellow). The mean
+# of its labels is 2. But object 2 (light blue) is somewhere else. Other blocks at rims are right by luck: the mean of 0 and 1 can
+# only be rounded to 0 or 1. Nearest neighbour never makes a false label.
 #
 # ## The paper's crop
 #
-# Slot Attention's experiments cut rows 29 to 221 and columns 64 to 256 out of pictures of 240 x 320. Many later papers do the same, and so does the
-# pack. CLEVR v1.0's own images show another part of the same frame: the full width, and less height.
+# The pictures of CLEVR (with masks) have 240 x 320 pixels. They show all that the camera sees, which we call the *whole frame*.
+# Slot Attention's experiments cut rows 29 to 221 and columns 64 to 256 out of these pictures. Many later papers do the same, and
+# so does the pack. The pictures of CLEVR v1.0 show another part of the whole frame: the full width, and less height.
 #
-# **Predict first.** The crop keeps less than half of the picture. What share of the objects does it cut, or lose?
+# **Predict first.** The crop keeps less than half of the whole frame. What share of the objects does it cut? What share does it
+# lose?
 
 # %%
 from smm_tutorial.scenes import OFFICIAL_WINDOW
@@ -599,33 +693,40 @@ alt = (
 show(figure, alt=alt)
 
 # %%
-cropped = measure_crop([Scene.from_record(test.records[index]) for index in few])
+records = test.records[: len(few)]
+count = sum(len(record["objects"]) for record in records)
+cropped = measure_crop(map(Scene.from_record, records))
+assert len(cropped) == count  # every object shows in the whole frame
 kept = np.array([one.inside / one.whole for one in cropped])
 whole, gone = (kept == 1).mean(), (kept == 0).mean()
+print(f"{count} objects of {len(few)} test scenes, all of them in the whole frame")
+print(f"in the crop: {whole:.0%} whole, {1 - whole - gone:.0%} cut, {gone:.1%} gone")
+hidden = sizes["64 x 64"][:count] == 0
 print(
-    f"{len(cropped)} objects of {len(few)} test scenes: {whole:.0%} whole, "
-    f"{1 - whole - gone:.0%} cut, {gone:.1%} gone"
+    f"{hidden.sum()} of these objects have no pixel at 64 x 64; "
+    f"{(kept[hidden] == 0).sum()} of these {hidden.sum()} lie outside the crop"
 )
-in_frame = [one.whole > 0 for one in cropped if one.inside == 0]
-print(f"{sum(in_frame)} of the {len(in_frame)} that are gone show in the whole frame")
-assert all(in_frame)
 top, left, bottom, right = PAPER_CROP
 print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area")
 
 # %% [markdown]
-# So the missing objects lie outside the crop, but inside the whole frame. Three consequences:
+# The crop cuts about one object in five, and it loses a few in a hundred. So most objects without a pixel lie outside the crop,
+# but inside the whole frame. (A few may lie inside and still have no pixel: their visible piece is smaller than a pixel. And this
+# cell looks at fewer scenes than the cell above. So the shares differ a little.)
 #
-# - "At most six objects" counts the *scene*. The picture may show fewer. A model that must name all objects of a record cannot do it with a crop. So
-#   that task uses the whole frame.
+# Three consequences:
+#
+# - "At most six objects" counts the *scene*. The picture may show fewer. In [notebook 07](07_set_prediction.ipynb) a model must
+#   list all objects of a record. So notebook 07 uses pictures as wide as those of CLEVR v1.0, and no crop.
 # - A cut object is smaller, and it has an edge that is not its own. Expect mistakes there.
 # - Two papers with different crops use different data, even with the same pictures.
 #
-# `datasets.load(..., crop="paper")` cuts the same part of the world out of either kind of image. `crop="smm"` is the middle square that the code of the
-# Slot Mixture Module's authors takes.
+# `datasets.load(..., crop="paper")` works for CLEVR v1.0 and for CLEVR (with masks). It cuts the same part of the world out of
+# both. `crop="smm"` is the middle square that the code of the Slot Mixture Module's authors takes.
 #
 # ## The real data sets
 #
-# The library knows the addresses of other people's data sets. It fetches the *first* images of each, instead of all.
+# The library knows the addresses of other people's data sets. It fetches only the *first* images of each data set.
 
 # %%
 from IPython.display import Markdown
@@ -638,7 +739,7 @@ for name, source in datasets.SOURCES.items():
 Markdown(results.markdown_table(rows))
 
 # %% [markdown]
-# Nothing in this notebook uses the network. When you want to download something, write in a terminal:
+# No cell of this notebook downloads data. When you want to download data, write in a terminal:
 #
 # ```
 # smm-tutorial data list
@@ -654,8 +755,8 @@ Markdown(results.markdown_table(rows))
 # real = datasets.load("clevr", split="val", size=64, crop="paper", masks=True, max_objects=6)
 # ```
 #
-# You need not fetch all 18 GB: the archive is one zip file, and a server can be asked for parts of it. The library prints licence and citation when a data
-# set is first used. What comes back is a `SceneImages`, like the pack:
+# CLEVR v1.0 is one zip file of 18 GB. You need not download all of it: the library asks the server only for the parts that you
+# want. The library prints licence and citation when you first use a data set. You get a `SceneImages`, as from the pack:
 
 # %%
 print("a download of clevr brings", datasets.SOURCES["clevr"].fetches)
@@ -667,7 +768,7 @@ print(f"one of {len(test.filenames)} file names: {test.filenames[0]}")
 print("one record:", sorted(test.records[0]))
 
 # %% [markdown]
-# An option that does not exist is refused:
+# The library refuses an option that does not exist:
 
 # %%
 try:
@@ -678,16 +779,17 @@ except ValueError as error:
 # %% [markdown]
 # ## Scenes that CLEVR never had
 #
-# What does a model do *out of distribution*, with scenes of a kind that it never saw in training? With a ray tracer we can make such scenes. There are
-# five kinds:
+# What does a model do *out of distribution*, with scenes of a kind that it never saw in training? With a ray tracer we can make
+# such scenes. There are five kinds:
 #
-# - **cogent**: as in CLEVR's CoGenT (compositional generalisation test). In condition A cubes have four colours and cylinders have the other four. In
-#   condition B they exchange them. So every shape and every colour is known, but not together.
+# - **cogent**: as in CLEVR's CoGenT (compositional generalisation test). In condition A, cubes have four colours and cylinders
+#   have the other four. In condition B, cubes and cylinders exchange their colours. A model that was trained on A knows every
+#   shape and every colour, but not these pairs.
 # - **crowded**: 11 to 16 objects, closer together.
 # - **stacks**: towers. In CLEVR nothing stands on anything.
-# - **mirror**: a large mirror stands behind the objects. In the masks, what it shows is background.
-# - **textured**: patterns on objects and ground. (This is ClevrTex's idea. Our patterns are computed.) With *camouflage*, all objects have the
-#   ground's pattern.
+# - **mirror**: a large mirror stands behind the objects. In the masks, reflections in the mirror count as background.
+# - **textured**: patterns on objects and ground. (This is ClevrTex's idea. Our patterns are computed.) With *camouflage*, all
+#   objects have the ground's pattern.
 
 # %%
 from smm_tutorial.scenes import BEYOND_CLEVR, cogent_scene, textured_scene
@@ -696,8 +798,9 @@ pictures = []
 for name, draw in BEYOND_CLEVR.items():
     strange = [draw(np.random.default_rng(seed)) for seed in range(4)]
     images = render(strange, 90, 120, samples=4).images
+    kind = "cogent, condition B" if name == "cogent" else name
     for drawn, image in zip(strange, images, strict=True):
-        pictures.append((f"{name}: {len(drawn.objects)} objects", to_picture(image)))
+        pictures.append((f"{kind}: {len(drawn.objects)} objects", to_picture(image)))
 figure = figures.pictures_figure(pictures, columns=4)
 alt = (
     "Four scenes each of five kinds: colours of CoGenT's condition B; 11 to 16 "
@@ -707,18 +810,23 @@ alt = (
 show(figure, alt=alt)
 
 # %%
+textured = textured_scene(np.random.default_rng(5))
+camouflaged = textured_scene(np.random.default_rng(5), camouflage="ground")
+own_patterns = replace(camouflaged, objects=textured.objects)  # on the same ground
 pictures = []
-for camouflage in ("none", "ground"):
-    drawn = textured_scene(np.random.default_rng(5), camouflage=camouflage)
+for name, drawn in (("own patterns", own_patterns), ("camouflage", camouflaged)):
     images, masks = render([drawn], 90, 120, samples=4)
-    pictures.append((f"camouflage: {camouflage}", to_picture(images[0])))
+    pictures.append((name, to_picture(images[0])))
     pictures.append(("its mask", label_map(masks[0])))
 figure = figures.pictures_figure(pictures, columns=4)
 alt = (
-    "A textured scene and one in camouflage, each with its mask: without the mask the "
-    "second is hard to read."
+    "A textured scene and the same scene in camouflage, each with its mask: without "
+    "the mask the second picture is hard to read."
 )
 show(figure, alt=alt)
+
+# %% [markdown]
+# Next we list the colours of both CoGenT conditions:
 
 # %%
 for condition in "AB":
@@ -730,23 +838,25 @@ for condition in "AB":
         print(condition, f"{shape:8}", sorted(found))
 
 # %% [markdown]
-# More scenes of CLEVR's own kind are rendered when you ask for them, and then kept on disk:
-# `datasets.load("rendered", variant="clevr", count=64)`, or in a terminal `smm-tutorial data render clevr --count 64`. The same holds for the other
-# kinds:
+# The library renders more scenes when you ask for them, and then keeps them on disk. Write `datasets.load("rendered",
+# variant="clevr", count=64)`, or in a terminal `smm-tutorial data render clevr --count 64`. These are the variants:
 
 # %%
 for name, look in datasets.RENDERED_VARIANTS.items():
     objects = f"{look.min_objects:2} to {look.max_objects:2} objects"
     pixels = f"{look.height} x {look.width} pixels"
-    print(f"{name:26} {objects}, {pixels}, {look.samples} rays per pixel")
+    print(f"{name:26} {objects}, {pixels}, rays per pixel: {look.samples}")
 
 # %% [markdown]
-# [Notebook 06](06_judging_slots.ipynb) measures what a trained model makes of them.
+# Some variants have other names than the kinds above. `cogent-a` is condition A of CoGenT, and `out-of-distribution-pairs` is
+# condition B. `out-of-distribution-crowd` is crowded, and `clevr-tex` is textured.
+#
+# [Notebook 06](06_judging_slots.ipynb) measures how well a trained model segments scenes of such kinds.
 #
 # # Optional: light
 #
-# **You can stop here.** The rest of this notebook adds light to the ray tracer, and compares the pictures with Blender's. Nothing in later notebooks needs
-# it. Read it if you want to know why you may trust the pictures of this course.
+# **You can stop here.** The rest of this notebook adds light to the ray tracer, and compares the pictures with Blender's. Later
+# notebooks do not need this part. Read it if you want to know why you may trust the pictures of this course.
 
 # %% [markdown]
 # ## Your turn: a lamp
@@ -755,9 +865,12 @@ for name, look in datasets.RENDERED_VARIANTS.items():
 #
 # $$E = I \cdot \frac{\max(0, \cos\theta_s) \cdot \max(0, \cos\theta_l)}{d^2} .$$
 #
-# $I$ is the lamp's intensity and $d$ its distance. $\theta_s$ is the angle between the surface's normal and the direction to the lamp. $\theta_l$ is the
-# angle between the direction in which the lamp looks and the direction from the lamp to the point. Surfaces that are turned away get nothing, and
-# behind the lamp there is no light.
+# $I$ is the lamp's intensity, and $d$ is the distance from the lamp to the point. There are two angles:
+#
+# - $\theta_s$ is the angle at the surface, between the surface's normal and the direction to the lamp;
+# - $\theta_l$ is the angle at the lamp, between the direction to the origin and the direction to the point.
+#
+# A surface that is turned away gets no light. Behind the lamp there is no light.
 
 
 # %%
@@ -771,8 +884,8 @@ def irradiance(points, normals, lamp, intensity):
 
 
 # %% [markdown]
-# Now we draw a whole picture by hand. For each ray we need three things: what it sees (the ground or a ball), where (`points`), and how the surface is turned
-# there (`normals`).
+# Now we draw a whole picture by hand. For each ray we need three things. What does the ray meet: the ground or a ball
+# (`ball_mask`)? Where does it meet it (`points`)? Which way does the surface face there (`normals`)?
 
 # %%
 to_ground = -position[2] / directions[:, :, 2]  # every ray of this camera points down
@@ -784,26 +897,29 @@ normals = np.where(ball_mask[:, :, None] > 0, points - centers, [0.0, 0.0, 1.0])
 normals /= np.linalg.norm(normals, axis=2, keepdims=True)
 
 # %% [markdown]
-# A normal has three numbers between -1 and 1. So it can be shown as a colour:
+# A normal has three numbers between -1 and 1. So we can show it as a colour:
 
 # %%
+low, high = nearest.min(), distances[np.isfinite(distances)].max() + 1
 panels = {
-    "distance": nearest,
+    f"distance: {low:.1f} black, {high:.1f} white": nearest.clip(low, high),
     "normals (as colours)": (normals + 1) / 2,
     "mask": label_map(torch.tensor(ball_mask)),
 }
-figure = figures.pictures_figure(panels.items(), columns=3)
+figure = figures.pictures_figure(panels.items(), columns=3, width=2.9)
 alt = (
-    "Distance, brighter further away; normals as colours, smooth over each ball; and "
+    "Distance in world units, brighter further away; normals as colours, smooth over each ball; and "
     "the mask of five balls."
 )
 show(figure, alt=alt)
 
 # %% [markdown]
-# The light of four lamps adds up. How much of it does each visible point get?
+# The light of four lamps adds up. How much light does each visible point get? The fourth lamp is a sun, so far away that its rays
+# are parallel. The library knows the light that the sun gives. Our function divides by the squared distance. So we multiply by it
+# first.
 
 # %%
-from smm_tutorial.scenes import COLORS, lighting, materials
+from smm_tutorial.scenes import COLORS, lighting
 
 flat_points = points.reshape(-1, 3)  # (H * W, 3)
 flat_normals = normals.reshape(-1, 3)
@@ -816,12 +932,13 @@ for name, color in lighting.LAMP_COLORS.items():
 
 # The fourth lamp is a sun, so far away that its rays are parallel.
 sun = lighting.SUN_DISTANCE * np.array(lighting.SUN_DIRECTION)
-intensity = lighting.SUN_IRRADIANCE * lighting.SUN_DISTANCE**2
+intensity = lighting.SUN_IRRADIANCE * lighting.SUN_DISTANCE**2  # d² cancels
 light += irradiance(flat_points, flat_normals, sun, intensity)[:, None]
 
 # %% [markdown]
-# A matt surface throws back its colour's share of the light, equally to all sides. (This is Lambert's law: light times colour, divided by π.) At the end, light
-# becomes the numbers of an image file. The sRGB curve spends more of these numbers on dark light.
+# A matt surface reflects a part of the light, equally to all sides. Its colour says how large this part is. (This is Lambert's
+# law: light times colour, divided by π.) At the end, the light becomes the numbers of an image file. The sRGB curve gives dark
+# tones more of the 256 possible numbers.
 
 # %%
 ground = [0.8 * 255] * 3
@@ -865,40 +982,71 @@ for what, place in (("ground", ball_mask == 0), ("balls", ball_mask > 0)):
     )
 
 # %% [markdown]
-# The ground agrees, the balls do not. CLEVR's rubber is not quite matt. It has a thin clear layer that reflects a part of the light. The more you look along
-# the surface, the more it reflects. Schlick's formula gives this part, with the cosine $c$ between the normal and the line of sight:
+# The ground agrees, the balls do not. CLEVR's rubber is not quite matt. Two thin clear layers cover the colour, and each layer
+# reflects a part of the light. A layer reflects more when you look at it at a flat angle. Let $\theta_v$ be the angle between the
+# normal and the line of sight, and $n$ the layer's refractive index. Schlick's formula gives the share $F$ of the light that the
+# layer reflects:
 #
-# $$F = F_0 + (1 - F_0)(1 - c)^5 .$$
+# $$F = F_0 + (1 - F_0)(1 - \cos\theta_v)^5, \qquad F_0 = \left(\frac{n - 1}{n + 1}\right)^2 .$$
 #
-# The library computes what is left for the matt colour below:
+# $F_0$ is the share for $\theta_v = 0$. Of each layer, the share $1 - F$ remains for the colour below. The library takes $n =
+# 1.4$ and $n = 1.2$. (Two of the balls are of metal. With reflections switched off, the library draws metal exactly like rubber.)
+
 
 # %%
+def reflected_share(cosines, index):
+    """Schlick's formula: the share of light that a clear layer reflects."""
+    straight = ((index - 1) / (index + 1)) ** 2
+    return straight + (1 - straight) * (1 - cosines) ** 5
+
+
 cosines = -(flat_normals * rays).sum(axis=1)  # between normal and line of sight
-body = materials.rubber_body(torch.tensor(cosines)).numpy()
-share = np.where(ball_mask.ravel() > 0, body, 1.0)
-by_hand = srgb(matt * share[:, None]).reshape(HEIGHT, WIDTH, 3)
-largest = 255 * abs(by_hand - theirs)[same].max()
+body = (1 - reflected_share(cosines, 1.4)) * (1 - reflected_share(cosines, 1.2))
+share = np.where(ball_mask.ravel() > 0, body, 1.0)  # the ground has no layers
+layered = srgb(matt * share[:, None]).reshape(HEIGHT, WIDTH, 3)
+largest = 255 * abs(layered - theirs)[same].max()
 print(f"now the largest difference anywhere is {largest:.2f} of 255 levels")
 assert largest <= 0.5
 
-pictures = [("by hand", by_hand), ("library, no effects", theirs)]
-figure = figures.pictures_figure(pictures, columns=2, width=2.8)
+# %%
+missing = 255 * abs(by_hand - theirs).mean(axis=2) * same  # (H, W)
+pictures = [
+    ("by hand, with the layers", layered),
+    ("library, no effects", theirs),
+    (f"difference without layers: {missing.max():.0f} levels white", missing),
+]
+figure = figures.pictures_figure(pictures, columns=3, width=2.9)
 alt = (
     "The same five balls twice, by hand and by the library: matt, without any shadow, "
-    "on a grey floor."
+    "on a grey floor. Third, the difference without the layers: bright rings at the "
+    "rims of the balls."
 )
 show(figure, alt=alt)
 
 # %% [markdown]
+# Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle. With
+# the layers, no number differs by more than rounding.
+#
 # So a ray tracer fits in a few cells. But the picture looks wrong: the balls seem to float, because nothing throws a shadow.
 #
 # ## Effect by effect
 #
-# Here is the scene with its true shapes again. Each picture has one effect more than the one before. The first picture shows flat colours, which need only the
-# mask.
+# Here is the scene with its true shapes again. Each picture adds an effect to the picture before, or makes an effect finer. The
+# first picture shows flat colours, which need only the mask.
 #
-# **Predict first.** Nine steps follow: lamps, hard shadows, soft shadows, round edges, a backdrop that curves up into a wall, ambient light (light that floor and
-# neighbours pass on), mirrors, rough mirrors, many rays per pixel. Which step changes the picture most? Which one would you not notice?
+# Nine steps follow:
+#
+# 1. lamps;
+# 2. hard shadows;
+# 3. soft shadows, because real lamps have a size;
+# 4. round edges;
+# 5. a curved backdrop: behind the scene, the floor curves up into a wall;
+# 6. ambient light: light that floor and neighbours pass on;
+# 7. mirrors: metal reflects the scene, and all objects reflect the lamps;
+# 8. rough mirrors: metal also reflects a blurred scene, and a ray may go on from metal to metal (`bounces`);
+# 9. many rays per pixel.
+#
+# **Predict first.** Which step changes the picture most? Which step would you not notice?
 
 # %%
 STEPS = {
@@ -940,27 +1088,46 @@ alt = (
     "edges; a brighter far floor; ambient light that lifts every dark side; mirrors "
     "on the metal cube and ball; rough mirrors; smooth outlines."
 )
-show(figures.pictures_figure(ladder.items(), columns=5, width=2.1), alt=alt)
+show(figures.pictures_figure(ladder.items(), columns=3, width=2.9), alt=alt)
+
+# %%
+kinds = np.array(["ground", *(item.material for item in scene.objects)])
+surfaces = kinds[scene_masks(scene, 120, 160)]  # (H, W)
+print("mean change of a channel, in levels of 255: in the picture, and by surface")
 names = list(ladder)
-for before, after in zip(names[1:-1], names[2:], strict=True):
+for before, after in zip(names[:-1], names[1:], strict=True):
     change = 255 * abs(ladder[after] - ladder[before])
-    print(
-        f"{after:20} changes a channel by {change.mean():5.2f} of 255 levels, "
-        f"by more than 10 in {(change > 10).mean():4.0%}"
-    )
+    means = [
+        f"{kind} {change[surfaces == kind].mean():4.1f}"
+        for kind in ("ground", "rubber", "metal")
+    ]
+    print(f"{after:20} {change.mean():5.2f}   {', '.join(means)}")
 
 # %% [markdown]
-# Ambient light changes most. It has no outline to point at, but it lights every side that no lamp reaches. Shadows put the objects on the floor. Mirrors concern
-# only metal. Between hard and soft shadows you must look twice.
+# The lamps change the picture most: without lamps, no surface has a bright and a dark side. Of the eight later steps, ambient
+# light changes most. It has no edges, but it makes every dark side brighter. Shadows put the objects on the floor. Mirrors change
+# metal most. They also change rubber, because lamps now shine on its clear layers. Rough mirrors change metal only. You would
+# hardly notice the step from hard to soft shadows: it changes least.
 #
-# Two warnings. This is one scene and one order of the effects, and the effect of a step depends on what is there already. And we compare our pictures with our own
-# pictures. Is the last one *right*? For this we need another judge.
+# Two warnings. This is one scene and one order of the effects, and a step's change depends on the effects that are there already.
+# And we compare our pictures with our own pictures. Is the last picture *right*? For this we need another judge.
 #
 # ## A judge: Blender
 #
-# CLEVR was rendered with Blender. So we drew scenes with CLEVR's own assets in Blender, with known camera and lamps. Then we drew them with this library from the same
-# records. The measure is PSNR (peak signal-to-noise ratio): $-10 \log_{10}$ of the mean squared error, in decibels (dB). 10 dB more is a tenth of the error. Each row
-# below changes one thing in the complete ray tracer.
+# CLEVR was rendered with Blender. So we drew scenes with CLEVR's own assets in Blender, with known camera and lamps. Then we drew
+# them with this library from the same records. The measure is PSNR (peak signal-to-noise ratio). It is $-10 \log_{10}$ of the
+# mean squared error, in decibels (dB), for colours from 0 to 1. If the PSNR grows by 10 dB, the mean squared error is ten times
+# smaller.
+#
+# Each row below changes one thing in the complete ray tracer. Some names need a word:
+#
+# - *lamps where the base scene has them*: the lamps stand at CLEVR's usual places, and not where the record says.
+# - *ambient light set by hand*: one simple rule takes the place of the fitted ambient light.
+# - *mirrors without a rough part*: metal reflects the scene sharply, and not blurred as well.
+# - *one rough ray*: one ray instead of four finds the blurred part.
+# - *one bounce*: a ray does not go on from metal to metal.
+# - *samples averaged as light*: the mean of a pixel's rays is taken before the sRGB curve, and not after it.
+# - *Blackman-Harris filter*: a pixel's rays also cover a part of the neighbouring pixels, as in Blender.
 #
 # **Predict first.** Without which effect are our pictures farthest from Blender's?
 
@@ -968,7 +1135,7 @@ for before, after in zip(names[1:-1], names[2:], strict=True):
 figure = figures.effect_costs_figure(judged)
 alt = (
     "Bars of dB lost against Blender: most without ambient light, reflections or "
-    "shadows, or with lamps at their nominal places or a flat backdrop; least with "
+    "shadows, or with lamps at their usual places or a flat backdrop; least with "
     "one bounce, one rough ray or hard shadows."
 )
 show(figure, alt=alt)
@@ -989,29 +1156,57 @@ print(
     f"the table's PSNR: the {others['images']} others"
 )
 print(f"PSNR on the others {others['image']}, on all scenes {complete['all']['image']}")
+error = 255 * 10 ** (-others["image"] / 20)
+print(f"the first PSNR is that of an error of {error:.1f} of 255 levels")
 print(f"the worst of the others: {others['worst_image']}")
 print(f"made by: {judged['command']}")
 
 # %% [markdown]
-# Ambient light, reflections and shadows cost most. So do lamps in wrong places and a flat backdrop. Soft edges of shadows hardly matter.
+# Without ambient light our pictures are farthest from Blender's. Then follow reflections, shadows, lamps at their usual places,
+# and a flat backdrop. Soft edges of shadows hardly matter. (The printed numbers are rounded. So a cost may differ in its last
+# digit from the difference of two numbers.)
 #
 # Read these numbers with care:
 #
-# - **What was fitted.** The coefficients of the ambient light were fitted on the scenes with even numbers. The PSNR comes from the scenes with odd numbers. But we chose
-#   other constants by looking at such pictures, too: the roundness of edges, for example. And the mask column uses *all* scenes.
-# - **What a mean hides.** Metal is the weak spot: see its column.
-# - **More physics is not always nearer.** A camera averages rays as light. This helps a little on ground and rubber, and costs more on metal. We do not know why.
-# - **What it does not show.** The pictures of CLEVR v1.0 itself. Nobody knows where their lamps were, and wrong lamps alone cost several dB.
+# - **What was fitted.** The coefficients of the ambient light were fitted on the scenes with even numbers. The PSNR comes from
+#   the scenes with odd numbers. But we chose other constants by looking at such pictures, too: the roundness of edges, for
+#   example. And the mask column uses *all* scenes.
+# - **What a mean hides.** Metal has the lowest PSNR: see its column.
+# - **More physics is not always nearer.** A real camera averages light, before any curve. If we average rays as light, ground and
+#   rubber come a little nearer to Blender's. Metal loses more. We do not know why.
+# - **What the table does not show.** It does not judge the pictures of CLEVR v1.0 itself. Nobody knows where their lamps were,
+#   and wrong lamps alone cost several dB.
 #
-# You cannot repeat this measurement without Blender's pictures. The record holds the command for a folder of your own.
+# You cannot repeat this measurement without Blender's pictures. The last line of the output is the command for a folder of such
+# pictures.
 #
-# ### A second judge: a network
+# ### A second judge: a neural network
 #
-# The authors of the Slot Mixture Module released a network that names the objects of a real CLEVR picture, and tells where they stand. It never saw our
-# pictures. The score is AP (average precision). It is 1 when the network finds every object. With a threshold, an object counts only if its place is right within so many
-# world units. ("inf" means no threshold.)
+# The authors of the Slot Mixture Module released the weights of a neural network. (The table at the end of this notebook says
+# *released weights*.) The network looks at a CLEVR picture, and lists shape, size, colour, material and place of every object. It
+# never saw our pictures.
 #
-# **Predict first.** Take the ambient light away, or set it by hand. Who notices it more, you or the network?
+# The score is AP (average precision), which [notebook 07](07_set_prediction.ipynb) explains. AP is 1 if the list names every
+# object rightly and puts no wrong entry before a right entry. A threshold makes the score stricter: an entry is right only if its
+# place is right within so many world units. ("inf" means no threshold.)
+#
+# The second judge looks at ambient light. Here is one scene with the three kinds of ambient light:
+
+# %%
+pictures = [
+    (f"ambient light: {ambient}", draw_picture(Effects(ambient=ambient)))
+    for ambient in ("fitted", "by hand", "none")
+]
+figure = figures.pictures_figure(pictures, columns=3, width=2.9)
+alt = (
+    "One scene with ambient light that is fitted, set by hand, or missing: the first "
+    "two look alike; in the third, the picture is darker and sides are nearly black."
+)
+show(figure, alt=alt)
+
+# %% [markdown]
+# **Predict first.** Compare the three pictures. If the ambient light is set by hand or missing, who notices it more, you or the
+# network?
 
 # %%
 recognised = judged["recognition"]
@@ -1023,15 +1218,17 @@ for pictures, scores in recognised.items():
 Markdown(results.markdown_table(rows))
 
 # %% [markdown]
-# The network notices it. Without ambient light the pictures still look like CLEVR to us, but the network places objects wrongly. With the light set by hand it names them, and
-# places them wrongly at strict thresholds.
+# The network notices it more. Without ambient light we see darker pictures, but we still recognise every object and its place.
+# The network still names the objects, but it places them wrongly. With the light set by hand, two pictures look nearly equal to
+# us. The network names the objects, but at strict thresholds it places them wrongly.
 #
-# Our complete pictures it reads nearly as it reads Blender's, down to a quarter of a world unit. At an eighth it is better on Blender's pictures. So something that it uses
-# is still different, and we do not know what.
+# The network reads our complete pictures nearly as well as Blender's, if the threshold is 0.25 or larger. At 0.125 it reads
+# Blender's pictures better. So our pictures still differ in something that the network uses. We do not know what it is.
 #
 # ### Move a lamp
 #
-# In JupyterLab and on Colab you can turn the brightest lamp around the scene here. After it come four of its places, for readers without controls.
+# In JupyterLab and on Colab you can turn the brightest lamp around the scene here. The figure below the control shows four places
+# of the lamp, for readers without controls.
 
 # %%
 import ipywidgets
@@ -1056,8 +1253,9 @@ show(figure, alt=alt)
 # %% [markdown]
 # ### Edit a scene
 #
-# Here you can move, turn, reshape or recolour one object at a time. Watch what else changes: shadows, mirrors, and the colour that a bright object throws on the floor.
-# After it comes a scene before and after three changes, for readers without controls.
+# Here you can move, turn, reshape or recolour one object at a time. Watch what else changes: shadows, mirrors, and the colour
+# that a bright object throws on the floor. The figure below the control shows one scene before and after an edit, for readers
+# without controls.
 
 # %%
 from smm_tutorial.widgets import SceneEditor
@@ -1073,31 +1271,41 @@ from smm_tutorial.scenes.editing import edit_object
 changed = edit_object(scene, 1, color="yellow", material="metal", x=0.0)
 assert editor.scene.objects[0].color == "yellow"
 assert scene.objects[0] != changed.objects[0]  # the original stays as it was
-versions = {"as recorded": scene, "edited: yellow, of metal, and moved": changed}
-for name, version in versions.items():
-    figure = figures.editor_figure(version, 1)
-    figure.suptitle(name, fontsize=10)
-    alt = f"A scene of five objects, {name}: the picture with object 1 marked, and "
-    show(figure, alt=alt + "from above.")
+images = render([scene, changed], 90, 120, samples=4).images
+names = ("as recorded", "object 1: yellow, of metal, and moved")
+pictures = zip(names, map(to_picture, images), strict=True)
+figure = figures.pictures_figure(pictures, columns=2, width=4.2)
+alt = (
+    "A scene of five objects, before and after an edit: its brown cylinder of rubber "
+    "becomes a yellow cylinder of metal further to the left."
+)
+show(figure, alt=alt)
 
 # %% [markdown]
 # ## All numbers at once
 #
-# This table lists what the library promises of its data, what was measured, and whether the promise holds. (`smm-tutorial report data` prints it, too.)
+# This table lists what the library promises of its data: the measured value, the wanted value, and whether the promise holds.
+# (`smm-tutorial report data` prints the table, too.) *GiB resident* is the memory that the program occupies. *% of a step* is a
+# share of the time of one training step. A *profile* is a size of the course's training runs.
 
 # %%
 Markdown(fidelity.data_quality_table())
 
 # %% [markdown]
-# Rates depend on the machine that measured them, and its record names it. Everything else should be the same on your machine.
+# The rows about the ray tracer's time and memory and about the input pipeline depend on the machine. Your machine would measure
+# other values. The results files name the machine that measured these. The rows against Blender and about the released weights
+# also come from results files. To repeat them, you need Blender's pictures and the weights.
 #
 # ## Summary
 #
-# - A CLEVR picture is a record plus a renderer. The record is published, camera and lamps are not. The depths tell where the camera was. Nothing tells where the lamps were.
-# - A mask needs rays and a minimum, and no light. So the real CLEVR has masks, too.
-# - Data have sizes, crops and checksums. Look at them before you look at a model: some objects have a few pixels only, and some are not in the picture.
+# - A CLEVR picture is a record plus a renderer. The record is published, but the places of camera and lamps are not. The depths
+#   tell where the camera was. Nothing tells where the lamps were.
+# - A mask needs rays and a minimum, but no light. So you can compute masks for the real CLEVR, too.
+# - Data have sizes, crops and checksums. Look at them before you look at a model: some objects have only a few pixels, and some
+#   are not in the picture.
 # - Labels are names: never average them.
-# - Against Blender's pictures, the most important effects are ambient light, reflections, shadows, the places of the lamps, and the backdrop.
+# - Against Blender's pictures, the most important effects are ambient light, reflections, shadows, the places of the lamps, and
+#   the backdrop.
 #
 # ## Further reading
 #

@@ -187,7 +187,7 @@ def _sphere_nan_and_behind(origin, directions, center, radius):
     return np.where(hit, near, np.nan)
 
 
-@mistake("In t² + 2 b t + c = 0 the coefficient of t is *twice* b, the product `direction · o`.")
+@mistake("In t² + 2 h t + c = 0 the coefficient of t is *twice* h, the product `direction · o`.")
 def _sphere_half_coefficient(origin, directions, center, radius):
     offset = origin - center
     product = directions @ offset
@@ -231,8 +231,8 @@ register(
         hints=(
             """A point at distance t is on the sphere when |origin + t direction - center|² =
             radius². Write it out: a quadratic in t, whose first coefficient is 1.""",
-            """With o = origin - center, b = direction · o and c = o · o - radius², the quadratic is
-            t² + 2 b t + c = 0. Solve it. At which of the two roots does the ray enter? When is
+            """With o = origin - center, h = direction · o and c = o · o - radius², the quadratic is
+            t² + 2 h t + c = 0. Solve it. At which of the two roots does the ray enter? When is
             there no root, and when does the root lie behind the origin?""",
         ),
         solution=ray_sphere,
