@@ -20,7 +20,8 @@
 # cropped pictures do not show. Make scenes, pictures and masks of your own, without Blender, the program that drew CLEVR. Judge
 # how far to trust them.
 #
-# **What you need.** Dot products and numpy. You train no model here, and you need no other notebook. No data to download, no GPU.
+# **What you need.** Dot products and numpy. You train no model here, and you need no other notebook. You download no data, and
+# you need no GPU.
 #
 # **Minutes.** Laptop 120, GPU 120.
 
@@ -76,8 +77,8 @@ install_missing()  # leaves torch and numpy as they are
 # | --- | --- | --- |
 # | CLEVR v1.0 | the original pictures, with a record of each scene | none |
 # | CLEVR (with masks) | other scenes, rendered anew with CLEVR's generator | yes |
-# | CLEVR6 | a part of one of these two: scenes of at most six objects | as in that data set |
-# | CLEVR10 | all scenes of one of these two: three to ten objects | as in that data set |
+# | CLEVR6 | only scenes of at most six objects, from CLEVR v1.0 or from CLEVR (with masks) | as in the source |
+# | CLEVR10 | all scenes of CLEVR v1.0 or of CLEVR (with masks): three to ten objects | as in the source |
 # | `clevr6`, in this course | new scenes by CLEVR's rules, drawn by this library's ray tracer | yes |
 #
 # In many papers, "CLEVR" means CLEVR (with masks). Our own data set `clevr6` comes with this course, in a few small files. We
@@ -137,7 +138,8 @@ show(figure, alt=alt)
 # The field `rotation` is a trap. CLEVR's generator drew a number of degrees, and then used this number as *radians*. So the
 # library uses the number as radians, too.
 #
-# **Predict first.** Object 3 is a cube. What happens to its mask if you read the number as degrees?
+# **Predict first.** Object 3 is a cube. The next figure draws the outline of its computed mask over the picture. Where will the
+# outline lie if you read the number as degrees?
 
 
 # %%
@@ -147,26 +149,24 @@ def read_as_degrees(item):
 
 
 as_degrees = replace(scene, objects=tuple(map(read_as_degrees, scene.objects)))
-right_mask = scene_masks(scene, 120, 160)
-wrong_mask = scene_masks(as_degrees, 120, 160)
-panels = {
-    "picture": to_picture(whole.images[0]),
-    "mask: rotation in radians": label_map(right_mask),
-    "mask: rotation in degrees": label_map(wrong_mask),
-}
-figure = figures.pictures_figure(panels.items(), columns=3, width=2.9)
+picture = to_picture(whole.images[0])
+readings = {"rotation in radians": scene, "rotation in degrees": as_degrees}
+figure = figures.pictures_figure(
+    [(name, picture) for name in readings], columns=2, width=4.2
+)
+for axis, reading in zip(figure.axes, readings.values(), strict=True):
+    cube = scene_masks(reading, 120, 160) == 3
+    axis.contour(cube, levels=[0.5], colors="white")
+    axis.set(xlim=(60, 130), ylim=(95, 45))  # a part of the picture
 alt = (
-    "The picture of the scene; its mask, in which the green cube lies as in the "
-    "picture; and a mask in which only the cube is turned to another angle."
+    "The cube twice, with the outline of its computed mask. In radians, the outline "
+    "lies on the cube's edges. In degrees, the outline is turned and lies off them."
 )
 show(figure, alt=alt)
-for label in right_mask.unique()[1:]:
-    changed = ((right_mask == label) != (wrong_mask == label)).sum()
-    print(f"object {label}: {changed} pixels enter or leave its mask")
 
 # %% [markdown]
-# The cube turns to another angle. Its computed outline no longer lies on the cube of the picture. The other objects are round, so
-# their masks stay the same.
+# The outline turns to another angle, and no longer lies on the edges of the cube. The other objects of this scene are round, so
+# their outlines do not turn.
 #
 # ## CLEVR's rules
 #
@@ -194,8 +194,8 @@ def keep_distance(places, radii):
 
 
 # %% [markdown]
-# These two directions belong to the usual place of the camera. CLEVR uses them in every scene, although it moves the camera a
-# little.
+# The two printed directions belong to the usual place of the camera. CLEVR uses them in every scene, although it moves the camera
+# a little.
 #
 # **Predict first.** Place three objects at random on the floor. How often do they obey these rules? And six objects? And ten?
 
@@ -212,7 +212,7 @@ for count in (3, 6, 10):
 # Three objects obey in about a third of the trials, six objects in fewer than one of a hundred, and ten objects in none. So
 # CLEVR's generator places one object after another. It tries up to 50 places for each object. If all 50 places fail, it deletes
 # the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. So the places are
-# *not* independent: objects repel each other.
+# *not* independent: objects keep apart from each other.
 #
 # `random_scene` follows all these rules. It takes a random generator, which a seed makes repeatable. The next cell checks that
 # its scenes obey.
@@ -265,8 +265,8 @@ for bounds in ((3, 4), (9, 10)):
 
 # %% [markdown]
 # In scenes of three or four objects, about half of the objects are small. In crowded scenes more than half are small, by more
-# than two standard errors. A large object needs more room. So scenes with many large objects fail more often, and begin again.
-# (The standard error treats all objects as independent. Objects of one scene are not quite independent.)
+# than two standard errors. A large object needs more room. So scenes with many large objects are deleted more often. (The
+# standard error treats all objects as independent. Objects of one scene are not quite independent.)
 #
 # ## The camera
 #
@@ -359,9 +359,10 @@ for count in (1, 2, 3, 5):
 assert error < 1e-3
 
 # %% [markdown]
-# From one object, the library finds the camera to about a tenth of a world unit. One precise depth is not enough, and the rounded
-# column and row limit the rest. From three objects, the library finds the camera far better. Three depths alone leave two places:
-# one above the floor, and one below. The camera stands above. So masks of the *real* CLEVR can be computed.
+# From one object, the library finds the camera to about a tenth of a world unit. One object gives only one precise number, its
+# depth. Its column and row are rounded. From three objects, the library finds the camera far better, because three precise depths
+# meet three unknowns. Three depths allow two places: one above the floor, and one below. CLEVR's camera stands above. So masks of
+# the *real* CLEVR can be computed.
 #
 # The lamps leave no such trace in a record. So we can recover the geometry of a real picture almost exactly, but not its light.
 #
@@ -504,14 +505,14 @@ overlaps = {name: judged["scores"][name]["mask_overlap"] for name in edges}
 print("IoU with masks by Blender, from a results file:", overlaps)
 
 # %% [markdown]
-# The pack's masks are these masks. (On another processor, a few pixels at outlines may differ, because of rounding.)
+# The computed masks are the masks of the pack. (On another processor, a few pixels at outlines may differ, because of rounding.)
 #
 # The last line of the output compares our masks with masks that Blender made of the same scenes. The measure is *intersection
 # over union* (IoU). It divides the number of pixels that both masks share by the number of pixels of either mask. Equal masks
 # have an IoU of 1. With the rounded edges of CLEVR's cubes, our masks agree with Blender's nearly everywhere. With sharp edges
 # they agree less, because a sharp cube is larger at its corners than a rounded cube.
 #
-# To see masks over *real* pictures, you must first download real pictures (see below). If you have downloaded some, this cell
+# To see masks over *real* pictures, you must first download real pictures (see below). If you have downloaded some, the next cell
 # shows them:
 
 
@@ -604,8 +605,8 @@ for name, pixels in sizes.items():
 
 # %% [markdown]
 # At 64 x 64, the median object has about a hundred pixels. At 32 x 32, a third of the objects have fewer than 16 pixels. Many
-# networks halve both sides of the picture. Then fewer than four positions of the network see such an object. Remember this when a
-# model misses small objects: a part of the reason is the data.
+# networks halve both sides of the picture. Then such an object covers fewer than four positions of the network. Remember this
+# when a model misses small objects: a part of the reason is the data.
 #
 # And a few objects have *no* pixel at all, although CLEVR's generator rejects scenes with hidden objects. Where are these
 # objects? We return to this question below.
@@ -671,8 +672,8 @@ show(figure, alt=alt)
 # ## The paper's crop
 #
 # The pictures of CLEVR (with masks) have 240 x 320 pixels. They show all that the camera sees, which we call the *whole frame*.
-# Slot Attention's experiments cut rows 29 to 221 and columns 64 to 256 out of these pictures. Many later papers do the same, and
-# so does the pack. The pictures of CLEVR v1.0 show another part of the whole frame: the full width, and less height.
+# Slot Attention's experiments keep only rows 29 to 221 and columns 64 to 256 of these pictures. Many later papers do the same,
+# and so does the pack. The pictures of CLEVR v1.0 show another part of the whole frame: the full width, and less height.
 #
 # **Predict first.** The crop keeps less than half of the whole frame. What share of the objects does it cut? What share does it
 # lose?
@@ -710,19 +711,20 @@ top, left, bottom, right = PAPER_CROP
 print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area")
 
 # %% [markdown]
-# The crop cuts about one object in five, and it loses a few in a hundred. So most objects without a pixel lie outside the crop,
-# but inside the whole frame. (A few may lie inside and still have no pixel: their visible piece is smaller than a pixel. And this
-# cell looks at fewer scenes than the cell above. So the shares differ a little.)
+# The crop cuts about one object in five, and it loses a few in a hundred. The objects without a pixel lie outside the crop, but
+# inside the whole frame. (In other scenes, a few such objects lie inside the crop. Their visible piece is too small for a pixel.)
+# This cell looks at fewer scenes than the cell that counted pixels. So its share of lost objects differs a little.
 #
 # Three consequences:
 #
 # - "At most six objects" counts the *scene*. The picture may show fewer. In [notebook 07](07_set_prediction.ipynb) a model must
-#   list all objects of a record. So notebook 07 uses pictures as wide as those of CLEVR v1.0, and no crop.
+#   list all objects of a record. So notebook 07 does not use the crop. Its pictures show the same part of the frame as those of
+#   CLEVR v1.0.
 # - A cut object is smaller, and it has an edge that is not its own. Expect mistakes there.
 # - Two papers with different crops use different data, even with the same pictures.
 #
 # `datasets.load(..., crop="paper")` works for CLEVR v1.0 and for CLEVR (with masks). It cuts the same part of the world out of
-# both. `crop="smm"` is the middle square that the code of the Slot Mixture Module's authors takes.
+# both. `crop="smm"` cuts out the middle square, as the code of the Slot Mixture Module's authors does.
 #
 # ## The real data sets
 #
@@ -838,8 +840,9 @@ for condition in "AB":
         print(condition, f"{shape:8}", sorted(found))
 
 # %% [markdown]
-# The library renders more scenes when you ask for them, and then keeps them on disk. Write `datasets.load("rendered",
-# variant="clevr", count=64)`, or in a terminal `smm-tutorial data render clevr --count 64`. These are the variants:
+# The library renders more scenes when you ask for them, and then keeps them on disk. Write
+# `datasets.load("rendered", variant="clevr", count=64)`, or in a terminal `smm-tutorial data render clevr --count 64`. These are
+# the variants:
 
 # %%
 for name, look in datasets.RENDERED_VARIANTS.items():
@@ -884,8 +887,8 @@ def irradiance(points, normals, lamp, intensity):
 
 
 # %% [markdown]
-# Now we draw a whole picture by hand. For each ray we need three things. What does the ray meet: the ground or a ball
-# (`ball_mask`)? Where does it meet it (`points`)? Which way does the surface face there (`normals`)?
+# Now we draw a whole picture by hand. For each ray we need three things. What does the ray meet first: the ground or a ball
+# (`ball_mask`)? At which point does the ray end (`points`)? Which way does the surface face at this point (`normals`)?
 
 # %%
 to_ground = -position[2] / directions[:, :, 2]  # every ray of this camera points down
@@ -915,8 +918,8 @@ show(figure, alt=alt)
 
 # %% [markdown]
 # The light of four lamps adds up. How much light does each visible point get? The fourth lamp is a sun, so far away that its rays
-# are parallel. The library knows the light that the sun gives. Our function divides by the squared distance. So we multiply by it
-# first.
+# are parallel. The library knows how much light of the sun arrives at the scene. Our function divides by the squared distance. So
+# we first multiply this light by the squared distance.
 
 # %%
 from smm_tutorial.scenes import COLORS, lighting
@@ -989,8 +992,9 @@ for what, place in (("ground", ball_mask == 0), ("balls", ball_mask > 0)):
 #
 # $$F = F_0 + (1 - F_0)(1 - \cos\theta_v)^5, \qquad F_0 = \left(\frac{n - 1}{n + 1}\right)^2 .$$
 #
-# $F_0$ is the share for $\theta_v = 0$. Of each layer, the share $1 - F$ remains for the colour below. The library takes $n =
-# 1.4$ and $n = 1.2$. (Two of the balls are of metal. With reflections switched off, the library draws metal exactly like rubber.)
+# $F_0$ is the share for $\theta_v = 0$. A layer lets the share $1 - F$ through, and the colour gets the product of both shares.
+# The library takes $n = 1.4$ for one layer and $n = 1.2$ for the other. (Two of the balls are of metal. With all effects switched
+# off, the library draws metal exactly like rubber.)
 
 
 # %%
@@ -1013,7 +1017,7 @@ missing = 255 * abs(by_hand - theirs).mean(axis=2) * same  # (H, W)
 pictures = [
     ("by hand, with the layers", layered),
     ("library, no effects", theirs),
-    (f"difference without layers: {missing.max():.0f} levels white", missing),
+    ("without layers: difference (white: 30 levels)", missing.clip(max=30)),
 ]
 figure = figures.pictures_figure(pictures, columns=3, width=2.9)
 alt = (
@@ -1025,7 +1029,7 @@ show(figure, alt=alt)
 
 # %% [markdown]
 # Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle. With
-# the layers, no number differs by more than rounding.
+# the layers, the two pictures agree to less than half a level.
 #
 # So a ray tracer fits in a few cells. But the picture looks wrong: the balls seem to float, because nothing throws a shadow.
 #
@@ -1067,7 +1071,7 @@ def draw_picture(effects, samples=1):
 
 
 # %% [markdown]
-# Each picture keeps the effects of the one before:
+# Each picture keeps the effects of the picture before:
 
 # %%
 colors = np.array([(110, 110, 110), *(COLORS[item.color] for item in scene.objects)])
@@ -1106,7 +1110,7 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 # %% [markdown]
 # The lamps change the picture most: without lamps, no surface has a bright and a dark side. Of the eight later steps, ambient
 # light changes most. It has no edges, but it makes every dark side brighter. Shadows put the objects on the floor. Mirrors change
-# metal most. They also change rubber, because lamps now shine on its clear layers. Rough mirrors change metal only. You would
+# metal most. They also change rubber, because its clear layers now reflect the lamps. Rough mirrors change metal only. You would
 # hardly notice the step from hard to soft shadows: it changes least.
 #
 # Two warnings. This is one scene and one order of the effects, and a step's change depends on the effects that are there already.
@@ -1114,10 +1118,10 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 #
 # ## A judge: Blender
 #
-# CLEVR was rendered with Blender. So we drew scenes with CLEVR's own assets in Blender, with known camera and lamps. Then we drew
-# them with this library from the same records. The measure is PSNR (peak signal-to-noise ratio). It is $-10 \log_{10}$ of the
-# mean squared error, in decibels (dB), for colours from 0 to 1. If the PSNR grows by 10 dB, the mean squared error is ten times
-# smaller.
+# CLEVR was rendered with Blender. So we drew scenes with CLEVR's own assets in Blender, with known camera and lamps. Then this
+# library drew the same scenes from the same records. The measure is PSNR (peak signal-to-noise ratio). It is $-10 \log_{10}$ of
+# the mean squared error, in decibels (dB), for colours from 0 to 1. If the PSNR grows by 10 dB, the mean squared error is ten
+# times smaller.
 #
 # Each row below changes one thing in the complete ray tracer. Some names need a word:
 #
@@ -1173,12 +1177,12 @@ print(f"made by: {judged['command']}")
 #   example. And the mask column uses *all* scenes.
 # - **What a mean hides.** Metal has the lowest PSNR: see its column.
 # - **More physics is not always nearer.** A real camera averages light, before any curve. If we average rays as light, ground and
-#   rubber come a little nearer to Blender's. Metal loses more. We do not know why.
+#   rubber come a little nearer to Blender's. Metal moves away from Blender's, and more. We do not know why.
 # - **What the table does not show.** It does not judge the pictures of CLEVR v1.0 itself. Nobody knows where their lamps were,
 #   and wrong lamps alone cost several dB.
 #
-# You cannot repeat this measurement without Blender's pictures. The last line of the output is the command for a folder of such
-# pictures.
+# You cannot repeat this measurement without Blender's pictures. The last line of the output above is the command for a folder of
+# such pictures.
 #
 # ### A second judge: a neural network
 #
@@ -1200,7 +1204,7 @@ pictures = [
 figure = figures.pictures_figure(pictures, columns=3, width=2.9)
 alt = (
     "One scene with ambient light that is fitted, set by hand, or missing: the first "
-    "two look alike; in the third, the picture is darker and sides are nearly black."
+    "two look alike; the third is darker, most of all on sides that no lamp reaches."
 )
 show(figure, alt=alt)
 
@@ -1219,8 +1223,9 @@ Markdown(results.markdown_table(rows))
 
 # %% [markdown]
 # The network notices it more. Without ambient light we see darker pictures, but we still recognise every object and its place.
-# The network still names the objects, but it places them wrongly. With the light set by hand, two pictures look nearly equal to
-# us. The network names the objects, but at strict thresholds it places them wrongly.
+# The network still names the objects. But its places are often wrong, even at a threshold of 1. The first two pictures look
+# nearly equal to us. With the light set by hand, the network names the objects as well as before. But at thresholds of 0.25 and
+# less, its places are wrong more often.
 #
 # The network reads our complete pictures nearly as well as Blender's, if the threshold is 0.25 or larger. At 0.125 it reads
 # Blender's pictures better. So our pictures still differ in something that the network uses. We do not know what it is.
@@ -1292,13 +1297,13 @@ show(figure, alt=alt)
 Markdown(fidelity.data_quality_table())
 
 # %% [markdown]
-# The rows about the ray tracer's time and memory and about the input pipeline depend on the machine. Your machine would measure
-# other values. The results files name the machine that measured these. The rows against Blender and about the released weights
+# The rows about the ray tracer's time and memory and about the input pipeline depend on the machine. You would measure other
+# values on your machine. The results files name the machine that we used. The rows against Blender and about the released weights
 # also come from results files. To repeat them, you need Blender's pictures and the weights.
 #
 # ## Summary
 #
-# - A CLEVR picture is a record plus a renderer. The record is published, but the places of camera and lamps are not. The depths
+# - A CLEVR picture is a record plus a renderer. CLEVR publishes the record, but not the places of camera and lamps. The depths
 #   tell where the camera was. Nothing tells where the lamps were.
 # - A mask needs rays and a minimum, but no light. So you can compute masks for the real CLEVR, too.
 # - Data have sizes, crops and checksums. Look at them before you look at a model: some objects have only a few pixels, and some
