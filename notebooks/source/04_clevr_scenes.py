@@ -16,9 +16,9 @@
 # way you place objects by CLEVR's rules, project them into a picture, and send rays from the camera. Then you load data sets and
 # find out what is in them. In an optional second part you add light, and measure how far to trust the pictures.
 #
-# **What you will be able to do.** Say which data set a paper means by "CLEVR", where its masks come from, and which objects its
-# cropped pictures do not show. Make scenes, pictures and masks of your own, without Blender, the program that drew CLEVR. Judge
-# how far to trust them.
+# **What you will be able to do.** Say which data set a paper means by "CLEVR", and where the masks of this data set come from.
+# Say which objects the cropped pictures do not show. Make scenes, pictures and masks of your own, without Blender, the program
+# that drew CLEVR. Judge how far to trust them.
 #
 # **What you need.** Dot products and numpy. You train no model here, and you need no other notebook. You download no data, and
 # you need no GPU.
@@ -209,10 +209,10 @@ for count in (3, 6, 10):
     print(f"{count:2} objects: {obeying:7.3%} of {trials:,} trials obey")
 
 # %% [markdown]
-# Three objects obey in about a third of the trials, six objects in fewer than one of a hundred, and ten objects in none. So
-# CLEVR's generator places one object after another. It tries up to 50 places for each object. If all 50 places fail, it deletes
-# the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. So the places are
-# *not* independent: objects keep apart from each other.
+# Three objects obey in about a third of the trials. Six objects obey in fewer than one trial of a hundred, and ten objects in
+# none. So CLEVR's generator places one object after another. It tries up to 50 places for each object. If all 50 places fail, it
+# deletes the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. So the
+# places are *not* independent: objects keep apart from each other.
 #
 # `random_scene` follows all these rules. It takes a random generator, which a seed makes repeatable. The next cell checks that
 # its scenes obey.
@@ -451,7 +451,7 @@ def nearest_hit(distances):
 
 
 # %%
-ball_mask = nearest_hit(distances)
+ball_mask = nearest_hit(distances).astype(np.int64)
 library = scene_masks(balls, HEIGHT, WIDTH)
 different = (torch.tensor(ball_mask) != library).sum().item()
 print(f"{different} of {ball_mask.size:,} pixels differ from the library's mask")
@@ -540,8 +540,8 @@ else:
 # %% [markdown]
 # ## What the pack holds
 #
-# The *provenance* of a data set tells what the data are, which command made them, and the checksum of each file. An equal
-# checksum shows that a file is still the same.
+# The *provenance* of a data set tells what the data are, and which command made them. It also holds the checksum of each file. An
+# equal checksum shows that a file is still the same.
 
 # %%
 import hashlib
@@ -858,8 +858,8 @@ for name, look in datasets.RENDERED_VARIANTS.items():
 #
 # # Optional: light
 #
-# **You can stop here.** The rest of this notebook adds light to the ray tracer, and compares the pictures with Blender's. Later
-# notebooks do not need this part. Read it if you want to know why you may trust the pictures of this course.
+# **You can stop here.** The rest of this notebook adds light to the ray tracer. Then it compares the pictures with Blender's.
+# Later notebooks do not need this part. Read it if you want to know why you may trust the pictures of this course.
 
 # %% [markdown]
 # ## Your turn: a lamp
@@ -911,8 +911,8 @@ panels = {
 }
 figure = figures.pictures_figure(panels.items(), columns=3, width=2.9)
 alt = (
-    "Distance in world units, brighter further away; normals as colours, smooth over each ball; and "
-    "the mask of five balls."
+    "Distance in world units, brighter further away; normals as colours, smooth "
+    "over each ball; and the mask of five balls."
 )
 show(figure, alt=alt)
 
@@ -1113,7 +1113,7 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 # metal most. They also change rubber, because its clear layers now reflect the lamps. Rough mirrors change metal only. You would
 # hardly notice the step from hard to soft shadows: it changes least.
 #
-# Two warnings. This is one scene and one order of the effects, and a step's change depends on the effects that are there already.
+# Two warnings. This is one scene and one order of the effects. What a step changes depends on the effects that are there already.
 # And we compare our pictures with our own pictures. Is the last picture *right*? For this we need another judge.
 #
 # ## A judge: Blender
@@ -1187,7 +1187,7 @@ print(f"made by: {judged['command']}")
 # ### A second judge: a neural network
 #
 # The authors of the Slot Mixture Module released the weights of a neural network. (The table at the end of this notebook says
-# *released weights*.) The network looks at a CLEVR picture, and lists shape, size, colour, material and place of every object. It
+# *released weights*.) The network looks at a CLEVR picture. It lists shape, size, colour, material and place of every object. It
 # never saw our pictures.
 #
 # The score is AP (average precision), which [notebook 07](07_set_prediction.ipynb) explains. AP is 1 if the list names every
