@@ -67,7 +67,8 @@ install_missing()  # leaves torch and numpy as they are
 # | $I$, $d$ | a lamp's intensity, its distance from a point (optional part) | `intensity` |
 # | $\theta_s$, $\theta_l$, $\theta_v$ | angles between two directions (optional part) | only their cosines |
 # | $n$, $F_0$, $F$ | a layer's refractive index, and shares of light that it reflects (optional part) | `index`, `straight`, `reflected_share` |
-#
+
+# %% [markdown]
 # ## Which CLEVR?
 #
 # CLEVR is a set of rendered scenes with simple solids. It was made for questions about pictures. Later, object-centric learning
@@ -1115,7 +1116,8 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 #
 # Two warnings. This is one scene and one order of the effects. What a step changes depends on the effects that are there already.
 # And we compare our pictures with our own pictures. Is the last picture *right*? For this we need another judge.
-#
+
+# %% [markdown]
 # ## A judge: Blender
 #
 # CLEVR was rendered with Blender. So we drew scenes with CLEVR's own assets in Blender, with known camera and lamps. Then this
@@ -1183,7 +1185,8 @@ print(f"made by: {judged['command']}")
 #
 # You cannot repeat this measurement without Blender's pictures. The last line of the output above is the command for a folder of
 # such pictures.
-#
+
+# %% [markdown]
 # ### A second judge: a neural network
 #
 # The authors of the Slot Mixture Module released the weights of a neural network. (The table at the end of this notebook says

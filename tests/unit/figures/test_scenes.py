@@ -91,6 +91,16 @@ def test_a_crops_frame_lies_where_its_window_is():
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1]
 
 
+def test_a_crops_first_window_is_marked_in_pixels():
+    frame = crop_figure(scene_of(ball(0, 0)), {"paper": (PAPER_CROP, "-")}).axes[0]
+
+    top, left, bottom, right = PAPER_CROP
+    assert frame.get_xticks().tolist() == [left, right]
+    assert frame.get_yticks().tolist() == [top, bottom]
+    assert [label.get_text() for label in frame.get_xticklabels()] == ["64", "256"]
+    assert [label.get_text() for label in frame.get_yticklabels()] == ["29", "221"]
+
+
 def test_shares_of_sizes_sum_to_one_and_zero_stands_apart():
     figure = sizes_figure({"few": np.array([0, 1, 2, 3]), "many": np.array([700, 5000])})
     few, many = ([bar.get_height() for bar in bars] for bars in figure.axes[0].containers)
