@@ -1,5 +1,7 @@
 """Tasks of notebook 05: what an object-discovery model makes of its slots, and its loss."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,32 @@ def compose(paintings: Tensor, logits: Tensor) -> Tensor:
 def _compose_over_pixels(paintings, logits):
     masks = logits.flatten(2).softmax(dim=2).view_as(logits)
     return (masks[:, :, None] * paintings).sum(dim=1)
+
+
+@mistake("Your masks sum to one along a row of pixels: slots must compete, and slots are dim 1.")
+def _compose_along_rows(paintings, logits):
+    return (logits.softmax(dim=-1)[:, :, None] * paintings).sum(dim=1)
+
+
+@mistake("Your masks sum to one along a column of pixels: slots must compete, dim=1.")
+def _compose_along_columns(paintings, logits):
+    return (logits.softmax(dim=-2)[:, :, None] * paintings).sum(dim=1)
+
+
+@mistake("A sigmoid treats each slot alone, so your masks do not sum to one: use a softmax.")
+def _compose_by_sigmoid(paintings, logits):
+    return (logits.sigmoid()[:, :, None] * paintings).sum(dim=1)
+
+
+@mistake("You take the one slot with the largest logit. Mix all slots, each times its mask.")
+def _compose_by_largest(paintings, logits):
+    masks = torch.nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).movedim(-1, 1)
+    return (masks[:, :, None] * paintings).sum(dim=1)
+
+
+@mistake("The masks need an axis for the three colour channels: `masks[:, :, None]`.")
+def _compose_without_channel_axis(paintings, logits):
+    return (logits.softmax(dim=1) * paintings).sum(dim=1)
 
 
 @mistake("Logits are no shares yet: they can be negative. A softmax is missing.")
@@ -43,20 +71,30 @@ register(
     Task(
         name="discovery.compose",
         title="From paintings to a picture",
-        text="""Each slot paints a whole picture, `paintings` (B, K, 3, H, W), and says how much it
-        wants each pixel, `logits` (B, K, H, W). Return the reconstruction (B, 3, H, W): slots
-        compete for every pixel by a softmax.""",
+        text="""Each slot paints a whole picture, `paintings` (B, K, 3, H, W). Its `logits` (B, K,
+        H, W) say how much the slot claims each pixel. At every pixel, a softmax over the slots
+        turns the logits into masks. Return the picture (B, 3, H, W): the sum over the slots of mask
+        times painting.""",
         minutes=5,
         difficulty=1,
         hints=(
             """Which axis of the logits must sum to one after the softmax: the one that counts
             slots, or those of pixels?""",
-            """`logits.softmax(dim=1)`, an axis for the colour channels, a product, a sum over
-            slots.""",
+            """After the softmax the masks are (B, K, H, W), but the paintings are (B, K, 3, H, W).
+            Which new axis do the masks need before you multiply? Over which axis do you sum?""",
         ),
         solution=compose,
         cases=_compose_cases,
-        mistakes=(_compose_over_pixels, _compose_without_softmax, _compose_mean),
+        mistakes=(
+            _compose_over_pixels,
+            _compose_along_rows,
+            _compose_along_columns,
+            _compose_by_sigmoid,
+            _compose_by_largest,
+            _compose_without_channel_axis,
+            _compose_without_softmax,
+            _compose_mean,
+        ),
     )
 )
 
@@ -104,6 +142,46 @@ def _loss_over_pixels(images, paintings, log_masks, scale):
     return -(2 * scale**2 / 3) * log_joint.flatten(2).logsumexp(dim=2).mean()
 
 
+@mistake("The densities underflow to 0, and log 0 is -inf: use `logsumexp`, not `exp`, then `log`.")
+def _loss_by_densities(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().sum(dim=2)
+    densities = (log_masks.exp() * (-squares / (2 * scale**2)).exp()).sum(dim=1)
+    return -(2 * scale**2 / 3) * densities.log().mean()
+
+
+@mistake(
+    "Your densities underflow to 0. A small number inside the log hides that: use `logsumexp`."
+)
+def _loss_by_densities_and_a_small_number(images, paintings, log_masks, scale):
+    likelihood = _log_joint(images, paintings, log_masks, scale).exp().sum(dim=1)
+    return -(2 * scale**2 / 3) * (likelihood + 1e-8).log().mean()
+
+
+@mistake("The constant -(3/2) log(2 pi scale^2) belongs to the density, not to this loss: omit it.")
+def _loss_with_the_constant(images, paintings, log_masks, scale):
+    constant = -1.5 * math.log(2 * math.pi * scale**2)
+    likelihood = _log_joint(images, paintings, log_masks, scale).logsumexp(dim=1) + constant
+    return -(2 * scale**2 / 3) * likelihood.mean()
+
+
+@mistake("The exponent of a Gaussian is -square / (2 scale^2): you did not square the scale.")
+def _loss_of_scale_not_squared(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().sum(dim=2)
+    return -(2 * scale**2 / 3) * (log_masks - squares / (2 * scale)).logsumexp(dim=1).mean()
+
+
+@mistake("That is the slots' squared error, averaged with the masks. The mixture adds densities.")
+def _loss_of_expected_square(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().mean(dim=2)
+    return (log_masks.exp() * squares).sum(dim=1).mean()
+
+
+@mistake("The masks are missing: the log joint is log mask - squares / (2 scale^2).")
+def _loss_without_masks(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().sum(dim=2)
+    return -(2 * scale**2 / 3) * (-squares / (2 * scale**2)).logsumexp(dim=1).mean()
+
+
 @mistake("That is the mean log-likelihood. The factor -(2 scale^2 / 3) is missing.")
 def _loss_without_unit(images, paintings, log_masks, scale):
     return _log_joint(images, paintings, log_masks, scale).logsumexp(dim=1).mean()
@@ -121,7 +199,11 @@ def _pixel_loss_cases() -> dict[str, tuple]:
         logits = torch.randn(batch, slots, side, side, generator=generator(seed + 2))
         return images, paintings, logits.log_softmax(dim=1), scale
 
-    return {"two images, three slots": case(6, 2, 3, 4, 0.3), "four slots": case(9, 1, 4, 3, 0.5)}
+    return {
+        "two images, three slots": case(6, 2, 3, 4, 0.3),
+        "four slots": case(9, 1, 4, 3, 0.5),
+        "paintings far from the image": case(12, 1, 2, 3, 0.01),  # underflows in float64 too
+    }
 
 
 register(
@@ -131,15 +213,17 @@ register(
         text="""Return the loss of `images` (B, 3, H, W) under a mixture at every pixel. Slot k
         paints `paintings` (B, K, 3, H, W) and has the mask exp(`log_masks`), (B, K, H, W). The log
         joint of slot and pixel is log mask - (sum over the 3 channels of (image - painting)^2) / (2
-        scale^2). The log-likelihood is log(sum over slots of exp(log joint)). Take the mean over
-        all pixels and images, times -2 scale^2 / 3.""",
+        scale^2), without a constant. For each pixel take log(sum over slots of exp(log joint)).
+        Return the mean over all pixels and images, times -2 scale^2 / 3: one number, shape (). Far
+        from every painting, `exp` gives 0 in floating point, and the log of 0 is -inf. Your
+        function must work there, too.""",
         minutes=8,
         difficulty=2,
         hints=(
             """`images[:, None]` is (B, 1, 3, H, W) and can be compared with all paintings. Which
             dimension holds the channels then, and which one the slots after you summed them?""",
-            """Never write `exp` and then `log`: the densities underflow. Which function of torch
-            computes log(sum(exp(...))) along a dimension?""",
+            """Which function of torch computes log(sum(exp(...))) along a dimension without
+            underflow? Use it on the log joint (B, K, H, W). Which dimension are the slots?""",
         ),
         solution=pixel_loss,
         cases=_pixel_loss_cases,
@@ -149,6 +233,12 @@ register(
             _loss_of_mean_over_channels,
             _loss_of_summed_logarithms,
             _loss_over_pixels,
+            _loss_by_densities,
+            _loss_by_densities_and_a_small_number,
+            _loss_with_the_constant,
+            _loss_of_scale_not_squared,
+            _loss_of_expected_square,
+            _loss_without_masks,
             _loss_without_unit,
             _loss_with_turned_sign,
         ),
@@ -179,19 +269,48 @@ def _map_mirrored(responsibilities, size):
     return attention_map(responsibilities, size).mT
 
 
+@mistake(
+    "You repeat the whole map side by side. Enlarge it: repeat each cell, `repeat_interleave`."
+)
+def _map_tiled(responsibilities, size):
+    side = round(responsibilities.shape[1] ** 0.5)
+    owners = responsibilities.argmax(dim=2).unflatten(1, (side, side))
+    return owners.repeat(1, size // side, size // side)
+
+
+@mistake("You blend neighbouring cells. Nearest neighbour gives each pixel the value of one cell.")
+def _map_blended(responsibilities, size):
+    side = round(responsibilities.shape[1] ** 0.5)
+    grid = responsibilities.mT.unflatten(2, (side, side))
+    return torch.nn.functional.interpolate(grid, size=(size, size), mode="bilinear").argmax(dim=1)
+
+
+@mistake("Your map has one number per cell: enlarge it, so that it has one number per pixel.")
+def _map_of_cells(responsibilities, size):
+    side = round(responsibilities.shape[1] ** 0.5)
+    return responsibilities.argmax(dim=2).unflatten(1, (side, side))
+
+
+@mistake("Return integers, the slots' numbers: your map holds floating-point numbers.")
+def _map_of_floats(responsibilities, size):
+    return attention_map(responsibilities, size).float()
+
+
 register(
     Task(
         name="discovery.attention_map",
         title="Who holds which cell",
-        text="""Slots share out N inputs, the cells of a square grid, row after row. From
-        `responsibilities` (B, N, K) make the integer map (B, size, size) of the slot that holds
-        each pixel; enlarge by nearest neighbour.""",
+        text="""The N inputs are the cells of a square grid, row after row. A cell is held by the
+        slot with the largest of its `responsibilities` (B, N, K). Return the number of this slot
+        for each pixel: an integer map (B, size, size). Enlarge the grid by nearest neighbour: a
+        cell becomes a square of equal pixels.""",
         minutes=8,
         difficulty=2,
         hints=(
-            "Bring the slots to the front of the cells before you cut N into rows and columns.",
-            """`responsibilities.mT.unflatten(2, (side, side))`, then `interpolate(...,
-            mode='nearest')`, then `argmax(1)`.""",
+            """Which axis of the responsibilities counts slots? `argmax` over it leaves one number
+            per cell, (B, N). Then cut N into rows and columns.""",
+            """The grid has `side = round(N ** 0.5)` rows. Each row of cells becomes `size // side`
+            rows of pixels, and columns likewise. `repeat_interleave` does this along one axis.""",
         ),
         solution=attention_map,
         cases=lambda: {
@@ -201,6 +320,13 @@ register(
             ),
             "a 2 x 2 grid to 2 pixels": (torch.rand(1, 4, 5, generator=generator(5)).softmax(2), 2),
         },
-        mistakes=(_map_without_transpose, _map_mirrored),
+        mistakes=(
+            _map_without_transpose,
+            _map_mirrored,
+            _map_tiled,
+            _map_blended,
+            _map_of_cells,
+            _map_of_floats,
+        ),
     )
 )
