@@ -44,6 +44,7 @@ from smm_tutorial.figures.palette import (
 )
 from smm_tutorial.figures.pictures import (
     contact_sheet_figure,
+    number_rows,
     picture_rows_figure,
     pictures_figure,
     to_picture,
@@ -103,6 +104,7 @@ __all__ = [
     "metrics_figure",
     "mixture_slots_figure",
     "modules_figure",
+    "number_rows",
     "operate_on_slot",
     "permutations_figure",
     "picture_rows_figure",

@@ -25,8 +25,8 @@ from smm_tutorial.figures.palette import (
 from smm_tutorial.figures.pictures import picture_rows_figure, to_picture
 from smm_tutorial.slots.base import SlotState
 
-BOX = (1.55, 0.9)  # inches, width and height of a part of the network
-ARROW = 1.178  # inches, from one part to the next
+BOX = (1.4, 0.95)  # inches, width and height of a part of the network
+ARROW = 0.7  # inches, from one part to the next
 
 
 def architecture_figure(model: ObjectDiscovery) -> Figure:
@@ -43,13 +43,13 @@ def architecture_figure(model: ObjectDiscovery) -> Figure:
     ]
     shapes = [
         f"image\n3 x {side} x {side}",
-        f"inputs\n{cells}·{cells} x {config.encoder_channels}",
+        f"inputs ({cells} x {cells} cells)\n{cells**2} x {config.encoder_channels}",
         f"slots\n{count} x {model.slots.output_dim}",
         f"paintings, logits\n{count} x 4 x {side} x {side}",
-        f"image again\n3 x {side} x {side}",
+        f"reconstruction\n3 x {side} x {side}",
     ]
     width = len(parts) * BOX[0] + len(shapes) * ARROW
-    height = 1.25
+    height, middle = 1.6, 0.1 + BOX[1] / 2
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, width), ylim=(0, height))
@@ -57,16 +57,18 @@ def architecture_figure(model: ObjectDiscovery) -> Figure:
     for number, text in enumerate(shapes):
         left = number * (BOX[0] + ARROW)
         right = left + ARROW
-        ends = ((left + 0.06, 0.62), (right - 0.06, 0.62))
+        ends = ((left + 0.04, middle), (right - 0.04, middle))
         axis.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color="0.3"))
-        axis.text((left + right) / 2, 0.72, text, ha="center", va="bottom", fontsize=7.5)
+        at_edge = {0: ("left", left + 0.04), len(parts): ("right", right - 0.04)}
+        align, x = at_edge.get(number, ("center", (left + right) / 2))
+        axis.text(x, 0.2 + BOX[1], text, ha=align, va="bottom", fontsize=8.5)
         if number < len(parts):
             name, details, color = parts[number]
             look = {"boxstyle": "round,pad=0.02,rounding_size=0.08", "edgecolor": "0.3"}
-            axis.add_patch(FancyBboxPatch((right, 0.17), *BOX, facecolor=(*color, 0.35), **look))
-            middle, top = right + BOX[0] / 2, 0.17 + BOX[1] - 0.08
-            axis.text(middle, top, name, ha="center", va="top", fontsize=9.5, weight="bold")
-            axis.text(middle, 0.24, details, ha="center", va="bottom", fontsize=7.5)
+            axis.add_patch(FancyBboxPatch((right, 0.1), *BOX, facecolor=(*color, 0.35), **look))
+            centre, top = right + BOX[0] / 2, 0.1 + BOX[1] - 0.06
+            axis.text(centre, top, name, ha="center", va="top", fontsize=10, weight="bold")
+            axis.text(centre, 0.15, details, ha="center", va="bottom", fontsize=8.5)
     return figure
 
 
@@ -133,7 +135,7 @@ def surgery_figure(
     numbers: Sequence[int],
     title: str,
 ) -> Figure:
-    """One row per scene `(B, 3, H, W)`: reconstruction and slots, before and after an operation.
+    """One row per scene `(B, 3, H, W)`: picture and decoder's masks, before and after an operation.
 
     numbers: the number that each slot of `after` had before, so that it keeps its colour.
     """
@@ -148,7 +150,7 @@ def surgery_figure(
         ]
         for index, image in enumerate(images)
     ]
-    titles = ["input", "painted", "slots", "after", "slots after"]
+    titles = ["input", "reconstruction", "masks before", "new picture", "masks after"]
     return picture_rows_figure(rows, titles, title)
 
 

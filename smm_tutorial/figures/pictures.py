@@ -39,6 +39,17 @@ def picture_rows_figure(
     return figure
 
 
+def number_rows(figure: Figure) -> Figure:
+    """The same figure of rows of pictures, with the numbers 1, 2, ... on the left of its rows."""
+    for axis in figure.axes:
+        place = axis.get_subplotspec()
+        if place.is_first_col():
+            number = str(place.rowspan.start + 1)
+            look = {"ha": "right", "va": "center", "fontsize": 9, "transform": axis.transAxes}
+            axis.text(-0.06, 0.5, number, **look)
+    return figure
+
+
 def pictures_figure(
     pictures: Iterable[tuple[str, np.ndarray]], columns: int, width: float = 2.1
 ) -> Figure:

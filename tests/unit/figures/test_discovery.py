@@ -44,7 +44,7 @@ def test_the_architecture_names_shapes_and_parameters_of_this_model():
     text = words(architecture_figure(MODEL))
     for part in (MODEL.encoder, MODEL.slots, MODEL.decoder):
         assert f"{sum(parameter.numel() for parameter in part.parameters()):,} parameters" in text
-    for words_drawn in ("SlotMixture", "4 x 16", "8·8 x 8", "from 4 x 4 cells"):
+    for words_drawn in ("SlotMixture", "4 x 16", "64 x 8", "8 x 8 cells", "from 4 x 4 cells"):
         assert words_drawn in text
 
 

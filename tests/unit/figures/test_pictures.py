@@ -6,7 +6,12 @@ import torch
 
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.figures.palette import BACKGROUND
-from smm_tutorial.figures.pictures import contact_sheet_figure, picture_rows_figure, pictures_figure
+from smm_tutorial.figures.pictures import (
+    contact_sheet_figure,
+    number_rows,
+    picture_rows_figure,
+    pictures_figure,
+)
 
 
 def test_every_picture_stands_under_its_name_and_nothing_else_is_drawn():
@@ -25,6 +30,13 @@ def test_figure_functions_leave_no_figure_open():
     picture_rows_figure([[np.zeros((2, 2, 3))]], ["one"], "title")
     pictures_figure([("one", np.zeros((2, 2, 3)))], columns=1)
     assert plt.get_fignums() == before
+
+
+def test_rows_are_numbered_from_one_on_their_left():
+    figure = number_rows(picture_rows_figure([[np.zeros((2, 2, 3))] * 2] * 3, ["one", "two"]))
+
+    words = [[text.get_text() for text in axis.texts] for axis in figure.axes]
+    assert words == [["1"], [], ["2"], [], ["3"], []]
 
 
 def test_a_sheet_shows_images_beside_masks_in_colours_that_are_not_the_backgrounds():
