@@ -59,7 +59,8 @@ install_missing()  # leaves torch and numpy as they are
 #
 # 1. An **encoder** turns the image into many vectors, the *inputs*. Each input describes one small cell of the image.
 # 2. A **slot module** divides the inputs among a few vectors, the *slots*.
-# 3. A **decoder** turns each slot into a whole picture, the *painting* of this slot. It sees one slot at a time.
+# 3. A **decoder** turns each slot into a whole picture, the *painting* of this slot. The decoder sees one slot at a
+#    time.
 # 4. A **mixture** makes one picture of all the paintings. Each slot has a *mask*. The mask says how much of the
 #    painting is used at each pixel.
 #
@@ -115,8 +116,8 @@ show(
 # Slots see a *set* of inputs, without any order. So each input itself must say where its cell lies. The position
 # embedding adds this information.
 #
-# First of all, the encoder stretches the colours. From each pixel value $x_c$ it computes `contrast` times $(x_c -
-# 0.5)$. So differences of colour become larger, compared with differences of position.
+# First of all, the encoder stretches the colours. From each pixel value $x_c$ it computes `contrast` times
+# $(x_c - 0.5)$. So differences of colour become larger, compared with differences of position.
 
 # %%
 from smm_tutorial.networks import BroadcastDecoder, ConvEncoder
@@ -198,15 +199,15 @@ def compose(paintings, logits):
 # all inputs that the slot holds. The decoder does not see the weight.
 #
 # This matters when two slots share the inputs of one object. The first slot may hold nearly all of these inputs. Then
-# the second slot holds hardly any. But the means of both slots are alike. So both slots paint the same picture and
-# claim the same pixels. A mixture model solves this: it multiplies each density by its weight. We do the same and add
-# the logarithm of the weight to the logit. The softmax takes the exponential of the logits. So adding the logarithm
-# multiplies by the weight.
+# the second slot holds almost none of them. But the means of both slots are alike. So both slots paint the same picture
+# and claim the same pixels. A mixture model solves this: it multiplies each density by its weight. We do the same and
+# add the logarithm of the weight to the logit. The softmax takes the exponential of each logit. So adding the logarithm
+# of the weight multiplies this exponential by the weight.
 #
 # In this notebook, *weight* always means this share. We call the numbers that training changes *parameters*.
 #
-# The next cell does this by hand for the trained model. It asserts that the result equals the reconstruction of the
-# library's model.
+# The next cell adds the logarithm by hand for the trained model. It asserts that the result equals the reconstruction
+# of the library's model.
 
 # %%
 noise = trained.start_noise(6, torch.Generator().manual_seed(0))
@@ -305,8 +306,8 @@ print(f"density if a slot with mask 1 paints grey:   {density_of_grey:.6f}")
 # the fault. The density is tiny for the blend, and large for the slot that paints grey.
 #
 # So we treat the decoder's output at each pixel as a *mixture of Gaussians*. Slot $k$ is one component of the mixture.
-# Its mean is the painting $y_k$, and the mask $m_k$ is its share. The standard deviation $\sigma$ is the same for all
-# slots. The likelihood of a pixel is
+# Its mean is the painting $y_k$. Its share of the mixture is the mask $m_k$. The standard deviation $\sigma$ is the
+# same for all slots. The likelihood of a pixel is
 #
 # $$p(x) = \sum_k m_k \prod_{c=1}^{3} \mathcal N(x_c \mid y_{kc}, \sigma^2).$$
 #
@@ -314,9 +315,9 @@ print(f"density if a slot with mask 1 paints grey:   {density_of_grey:.6f}")
 #
 # $$\log \mathcal N(x_c \mid y_{kc}, \sigma^2) = -\frac{1}{2\sigma^2} (x_c - y_{kc})^2 - \tfrac12 \log(2\pi\sigma^2).$$
 #
-# The last term is a constant. Three channels give the constant three times, $-\tfrac32 \log(2\pi\sigma^2)$ in total. It
-# is the same for every slot. The rest of the logarithm of one term of the sum is the *log joint* of slot and pixel,
-# $\ell_k$:
+# The last term is a constant. Three channels give the constant three times, $-\tfrac32 \log(2\pi\sigma^2)$ in total.
+# The constant is the same for every slot. Now take the logarithm of term $k$ in the sum of $p(x)$, without this
+# constant. We call it the *log joint* of slot and pixel, $\ell_k$:
 #
 # $$\ell_k = \log m_k - \frac{1}{2\sigma^2} \sum_c (x_c - y_{kc})^2, \qquad \log p(x) = \log \sum_k e^{\ell_k} - \tfrac32 \log(2\pi\sigma^2).$$
 #
@@ -357,15 +358,15 @@ torch.testing.assert_close(loss, theirs["loss"])
 print(f"loss {loss:.5f}, squared error {theirs['squared_error']:.5f}")
 
 # %% [markdown]
-# The loss is a little smaller here. This is possible, because the two losses treat a pixel of two slots differently.
-# Suppose that slot A paints a pixel right, slot B paints it wrong, and both masks are 0.5. The squared error first
-# blends the two paintings, so the error of slot B counts. The mixture needs only one slot that paints the pixel right.
-# Its loss is then at most $\frac{2\sigma^2}{3} \log 2$, which is small.
+# The loss is a little smaller here. This is possible, because the two losses treat a pixel that two slots share
+# differently. Suppose that slot A paints a pixel right, slot B paints it wrong, and both masks are 0.5. The squared
+# error first blends the two paintings, so the error of slot B counts. The mixture needs only one slot that paints the
+# pixel right. Its loss is then at most $\frac{2\sigma^2}{3} \log 2$, which is small.
 #
 # ### Who is responsible for a pixel?
 #
-# The E-step of a mixture model uses the data. It computes how probable each component is, once the data are known. Here
-# the data are the colour of a pixel, and the components are the slots. The responsibility of slot $k$ for the pixel is
+# The E-step of a mixture model computes how probable each component is, once the data are known. Here the data are the
+# colour of a pixel, and the components are the slots. The responsibility of slot $k$ for the pixel is
 # $e^{\ell_k} / \sum_j e^{\ell_j}$. We call these responsibilities the *masks after the E-step*. We call the masks $m_k$
 # the *decoder's masks*. The *owner* of a pixel is the slot with the largest mask there.
 #
@@ -450,14 +451,14 @@ print(
 # ## Why the start matters
 #
 # An SMM is a mixture of Gaussians in 48 dimensions. A density in 48 dimensions is a product of 48 factors. Suppose that
-# one cluster is better by a factor of 1.1 in each dimension. In all 48 dimensions together it is better by $1.1^{48}
-# \approx 97$. So a small advantage becomes a large one. If the same cluster has the advantage at most inputs, it takes
-# most inputs.
+# one cluster is better by a factor of 1.1 in each dimension. In all 48 dimensions together it is better by
+# $1.1^{48} \approx 97$. So a small advantage becomes a large one. If the same cluster has the advantage at most inputs,
+# it takes most inputs.
 #
 # Torch's random parameters make this worse. The module computes two linear maps of each input, the *key* and the
 # *value*. Keys decide which slot an input belongs to. Values give the mean and the variance of a slot. The density uses
 # both: it divides the squared distance between a key and a mean by the variance of the values. With random parameters,
-# keys and values are unrelated. So this variance says nothing about these distances.
+# keys and values are unrelated. So the variance of the values says nothing about the distances of the keys.
 #
 # Two options make the module start as plain clustering.
 #
@@ -500,8 +501,8 @@ for initialisation in ("random", "clustering"):
 # %% [markdown]
 # With random parameters, one or two slots hold nearly all inputs at the end. One option alone does not help much. With
 # both options, most slots keep a part of the inputs. An empty slot does not change the reconstruction. So training gets
-# hardly any signal from an empty slot. The models of this notebook start with both options, except one row of a table
-# below.
+# hardly any signal from an empty slot. The models of this notebook start with both options, except the run
+# `random-start` in a table below.
 #
 # These modules are untrained. In a trained model one slot may hold most inputs for a good reason: it is the slot of the
 # ground.
@@ -513,9 +514,9 @@ for initialisation in ("random", "clustering"):
 # two to five minutes on a laptop**, and shows a progress bar.
 #
 # The run trains with six slots, but we test the model with seven. Why? A scene with few objects leaves a slot without
-# an object. Then two slots can share one large object. Together they paint it more exactly than one slot can. So the
-# model may learn to cut objects in two. With fewer slots in training, fewer scenes leave a slot without an object. But
-# some scenes then have more things than slots. The next cell counts the scenes by their visible objects.
+# an object. Then two slots can share one large object. Together they may paint this object more exactly than one slot
+# can. So the model may learn to cut objects in two. With fewer slots in training, fewer scenes leave a slot without an
+# object. But some scenes then have more things than slots. The next cell counts the scenes by their visible objects.
 
 # %%
 counts = torch.tensor([len(mask.unique()) - 1 for mask in train.masks]).bincount()
@@ -571,9 +572,9 @@ best = max((entry for entry in result.log if "mbo" in entry), key=lambda e: e["m
 print(f"best mBO {best['mbo']:.2f} at step {best['step']:,} of {result.step:,}")
 
 # %% [markdown]
-# The film shows five of these scenes during training, with the owners of the pixels below. Each colour is a slot. Slots
-# have no fixed order, so the colour of an object may change between frames. Only one thing counts: does the object have
-# a colour of its own?
+# The film shows five of these scenes during training. Below each scene it shows the owners of the pixels. Each colour
+# is a slot. Slots have no fixed order, so the colour of an object may change between frames. Only one thing counts:
+# does the object have a colour of its own?
 
 # %%
 steps_seen = [entry["step"] for entry in result.log if "fg_ari" in entry]
@@ -604,8 +605,8 @@ show(
 )
 
 # %% [markdown]
-# Three faults are possible. An object is *split* if two slots hold a large part of it each. Objects are *merged* if one
-# slot holds both. An object is *missed* if no slot fits it. The next cell measures all three at the end of the live
+# Three faults are possible. An object is *split* if each of two slots holds a large part of it. Objects are *merged* if
+# one slot holds both. An object is *missed* if no slot fits it. The next cell measures all three at the end of the live
 # run. Notebook 06 defines them exactly.
 
 # %%
@@ -625,7 +626,7 @@ def describe_faults(model, scenes):
 print("objects in 32 test scenes, live run:", describe_faults(live, watched))
 
 # %% [markdown]
-# So some objects have no colour of their own yet. The live run is too short for that.
+# So some objects have no slot of their own yet. The live run is short.
 #
 # ## The trained model
 #
@@ -647,10 +648,11 @@ print("objects in 32 test scenes, trained model:", describe_faults(trained, scen
 # The slot of an object may also paint a strip of ground around the object. The likelihood does not punish this, because
 # any slot can paint ground well. But then the mask is larger than the object.
 #
-# The *price* in the training loop is the remedy. It adds to the loss the share of the picture outside the largest mask,
-# times 0.001. The largest mask is usually the ground's. The loss and this share are both means over pixels. So a
-# smaller slot should take a pixel only if this lowers the loss of the pixel by more than 0.001. The price is 0 in the
-# first quarter of the run. In the second quarter it grows along a straight line to its full value. Then it stays there.
+# The *price* in the training loop is the remedy. The price adds a term to the loss: 0.001 times the share of the
+# picture outside the largest mask. The largest mask is usually the ground's. The loss and this share are both means
+# over pixels. So a smaller slot should take a pixel only if this lowers the loss of the pixel by more than 0.001. The
+# price is 0 in the first quarter of the run. In the second quarter it grows along a straight line to its full value.
+# Then it stays there.
 #
 # **Predict first.** The price never looks at labels. What should the price do to FG-ARI, to mBO, and to the *ARI with
 # background*? The ARI with background is computed like FG-ARI, but on all pixels, with the ground as one more object.
@@ -697,9 +699,10 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 # values jump.
 #
 # One would expect larger mBO and larger ARI with background, because smaller masks fit the objects better. FG-ARI
-# should not change, because FG-ARI ignores the ground. The curves show neither. A small effect could hide in the jumps.
-# And the model also improves by longer training. So this run proves nothing about the price. The table of short runs
-# below has a run without the price, the row `no-price`.
+# should not change, because FG-ARI ignores the ground. The curves do not show this. FG-ARI grows most, and ARI with
+# background does not grow. But longer training also improves the model, and a small effect could hide in the jumps. So
+# this run proves nothing about the price. The table of short runs below has a run without the price: its row is
+# `no-price`.
 #
 # ### What does each choice contribute?
 #
@@ -729,7 +732,7 @@ print("quiet-colours:", discovery.ABLATIONS["quiet-colours"].network)
 Markdown(discovery.ablation_table())
 
 # %% [markdown]
-# `bare-one-pixel` has the lowest FG-ARI: it finds no objects. `no-share` and `no-fewer-slots` are far behind
+# `bare-one-pixel` has the lowest FG-ARI: it finds hardly any objects. `no-share` and `no-fewer-slots` are far behind
 # `complete`. After a thousand steps they hardly find objects. `random-start` is behind in FG-ARI and in mBO. `bare` is
 # near `complete` in FG-ARI, but far behind in mBO and in ARI with background.
 #
@@ -737,9 +740,9 @@ Markdown(discovery.ablation_table())
 # background. But FG-ARI fell most, and we expected no change there. So our explanation of the price is incomplete, or
 # chance plays a part.
 #
-# Two rows surprise. With the squared error, FG-ARI and mBO are *not* worse than with the likelihood; only the ARI with
-# background is. And `quiet-colours` is better than `complete` in every column. So this table confirms neither our
-# reason for the likelihood nor our reason for the contrast.
+# Two rows surprise. `squared-error` is *not* behind `complete`, except in ARI with background. And `quiet-colours` is
+# better than `complete` in every score. So this table confirms neither our reason for the likelihood nor our reason for
+# the contrast.
 #
 # The decoder's masks of `complete` are much worse than its masks after the E-step. After a long training the two kinds
 # come close. The last section of this notebook prints both for the trained model.
@@ -748,8 +751,8 @@ Markdown(discovery.ablation_table())
 #
 # ## What each slot paints
 #
-# The next figure shows six test scenes. The third column shows the owner of each pixel. Each column on the right shows
-# what one slot paints through its decoder's mask, on white. The frame has the colour of the slot.
+# The next figure shows six test scenes. The third column shows the owner of each pixel. Each of the last seven columns
+# shows what one slot paints, on white, where its decoder's mask is large. The frame has the colour of the slot.
 #
 # The cell also counts. We say that a slot *has the size of an object* if it holds between 0.5 % and 20 % of the
 # picture, and is not the largest slot. The library's `find_object_slots` decides this without labels.
@@ -775,23 +778,23 @@ for row, (mask, of_size) in enumerate(zip(true_masks, held, strict=True), start=
 # Most objects have a colour of their own, and the ground has one colour. The figure also shows faults:
 #
 # - Row 1: the yellow object is split between slots 3 and 4.
-# - Row 3: the grey cube is split between slots 0 and 1. Slot 6 holds two objects, and paints both like fog.
-# - Row 4: slot 0 holds two objects, a purple one and a grey one. It paints both blurred, and the grey one in a wrong
-#   colour.
+# - Row 3: the grey cube is split between slots 0 and 1. Slot 6 holds two objects, and both are blurred.
+# - Row 4: slot 0 holds a purple object and a grey object. Both are blurred, and the grey object has a wrong colour.
 # - Row 5: the green object is split between slots 1 and 6, and the purple object between slots 0 and 3.
 #
 # Some slots are nearly empty, such as slot 2 in row 1. A scene with six objects needs all seven slots, because the
-# ground needs one. Yet slot 5 in row 4 and slot 3 in row 6 are nearly empty. So these scenes have too few slots for
-# their objects. The counts agree with the true number of objects in some rows only.
+# ground needs one. Yet slot 5 in row 4 and slot 3 in row 6 are nearly empty. So in these two rows some object has no
+# slot of its own. The counts need care, too. In rows 1 and 3 the number of slots is right by chance: one object is
+# split, and another object has no slot of its own.
 #
 # ## Change a picture through its slots
 #
 # If a slot holds an object, we can take the object out, put it into another scene, or move it. To move the object, we
 # must know how its slot encodes *where* the object is.
 #
-# We fit this with least squares. For each slot of an object's size we know two things: its vector, and the centre of
-# its mask. The fit predicts the vector from the centre. It gives one direction in the space of slots for "down" and one
-# for "right". The unit is one side of the picture. The fit uses no labels.
+# We find this by least squares. For each slot of an object's size we know two things: its vector, and the centre of its
+# mask. The fit predicts the vector from the centre. It gives one direction in the space of slots for "down" and one for
+# "right". The unit is one side of the picture. The fit uses no labels.
 
 # %%
 fitted_scenes = train.batch(slice(0, 256)).images
@@ -868,11 +871,12 @@ print(f"the masks of other slots change by up to {max(of_masks):.2f}")
 #
 # Nobody trained the slots for this. Why does a straight line in the space of slots move an object? We can give a
 # reason, but no proof. The decoder must paint an object at every place from one vector. This is easier for the decoder
-# if the vector changes evenly with the place.
+# if the vector changes linearly with the place of the object.
 #
 # Now you. In JupyterLab and on Colab the next cell shows controls: choose an operation and move the sliders. The cell
 # after it draws the same figure for three operations, for readers without controls. The figure shows the owners by the
-# decoder's masks, because a changed picture has no true image for an E-step.
+# decoder's masks, because a changed picture has no true image for an E-step. A black line surrounds the slot that we
+# change.
 
 # %%
 from smm_tutorial.widgets import operating_table
@@ -912,7 +916,7 @@ for operation, title in operations.items():
     )
 
 # %% [markdown]
-# - **Drop.** We leave out the vector of the slot: `slots[:, kept]`, where `kept` numbers the other slots. The softmax
+# - **Drop.** We leave out the vector of the slot: `slots[:, kept]`, where `kept` lists the other slots. The softmax
 #   then divides each pixel among the other slots. The object is gone. The decoder guesses the ground behind it, because
 #   no input showed this ground. The input of the second scene shows a shadow to the left of the purple cube. The new
 #   picture does not show this shadow.

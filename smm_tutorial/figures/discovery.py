@@ -135,7 +135,9 @@ def surgery_figure(
     numbers: Sequence[int],
     title: str,
 ) -> Figure:
-    """One row per scene `(B, 3, H, W)`: picture and decoder's masks, before and after an operation.
+    """One row per scene `(B, 3, H, W)`: picture and owners, before and after an operation.
+
+    The owners are those by the decoder's masks.
 
     numbers: the number that each slot of `after` had before, so that it keeps its colour.
     """
@@ -150,7 +152,7 @@ def surgery_figure(
         ]
         for index, image in enumerate(images)
     ]
-    titles = ["input", "reconstruction", "masks before", "new picture", "masks after"]
+    titles = ["input", "reconstruction", "owners before", "new picture", "owners after"]
     return picture_rows_figure(rows, titles, title)
 
 

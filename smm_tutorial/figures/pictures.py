@@ -45,7 +45,7 @@ def number_rows(figure: Figure) -> Figure:
         place = axis.get_subplotspec()
         if place.is_first_col():
             number = str(place.rowspan.start + 1)
-            look = {"ha": "right", "va": "center", "fontsize": 9, "transform": axis.transAxes}
+            look = {"ha": "right", "va": "center", "fontsize": 11, "transform": axis.transAxes}
             axis.text(-0.06, 0.5, number, **look)
     return figure
 
