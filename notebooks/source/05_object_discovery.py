@@ -651,8 +651,8 @@ print("objects in 32 test scenes, trained model:", describe_faults(trained, scen
 # The *price* in the training loop is the remedy. The price adds a term to the loss: 0.001 times the share of the
 # picture outside the largest mask. The largest mask is usually the ground's. The loss and this share are both means
 # over pixels. So a smaller slot should take a pixel only if this lowers the loss of the pixel by more than 0.001. The
-# price is 0 in the first quarter of the run. In the second quarter it grows along a straight line to its full value.
-# Then it stays there.
+# factor is not always 0.001. In the first quarter of the run it is 0. In the second quarter it grows along a straight
+# line to 0.001. Then it stays there.
 #
 # **Predict first.** The price never looks at labels. What should the price do to FG-ARI, to mBO, and to the *ARI with
 # background*? The ARI with background is computed like FG-ARI, but on all pixels, with the ground as one more object.
