@@ -40,11 +40,27 @@ def _index_of_squares(counts):
     return ((both - expected) / ((in_true + in_predicted) / 2 - expected)).item()
 
 
-@mistake("The largest possible value is the *mean* of the two sums of pairs, not the smaller one.")
+@mistake("Below the line stands the *mean* of the two sums of pairs, not the smaller one.")
 def _index_with_smaller_maximum(counts):
     both, in_true, in_predicted, every = _sums_of_pairs(counts)
     expected = in_true * in_predicted / every
     return ((both - expected) / (min(in_true, in_predicted) - expected)).item()
+
+
+@mistake(
+    "That is the Rand index without adjustment: it counts pairs that are apart in both maps, too. "
+    "Subtract what chance gives, above and below the line."
+)
+def _index_of_agreements(counts):
+    both, in_true, in_predicted, every = _sums_of_pairs(counts)
+    return ((every + 2 * both - in_true - in_predicted) / every).item()
+
+
+@mistake("You divide by the number of cells of the table. Divide by the pairs of all its pixels.")
+def _index_over_cells(counts):
+    both, in_true, in_predicted, _ = _sums_of_pairs(counts)
+    expected = in_true * in_predicted / counts.numel()
+    return ((both - expected) / ((in_true + in_predicted) / 2 - expected)).item()
 
 
 @mistake("The expectation divides by all *pairs*, not by all pixels.")
@@ -59,17 +75,19 @@ register(
         name="judging.rand_index",
         title="The adjusted Rand index",
         text="""`counts` (T, P): how many pixels have true label t and predicted label p. A set of n
-        pixels makes n (n - 1) / 2 pairs. Let S be the pairs that share both labels (sum over the
-        table), A the pairs that share the true label (sum over the T row totals), B the pairs that
-        share the predicted label (sum over the P column totals), M all pairs of the image. Return
-        (S - E) / ((A + B) / 2 - E) with E = A B / M, as a float.""",
+        pixels makes n (n - 1) / 2 pairs. Count four kinds of pairs. `n_both`: pairs with equal true
+        and equal predicted labels, summed over the table. `n_true`: pairs with equal true labels,
+        summed over the T row totals. `n_pred`: pairs with equal predicted labels, summed over the P
+        column totals. `n_all`: all pairs of pixels in the table. Return (n_both - n_chance) /
+        ((n_true + n_pred) / 2 - n_chance), where n_chance is n_true n_pred / n_all. The result is a
+        float.""",
         minutes=8,
-        difficulty=2,
+        difficulty=1,
         hints=(
             """Write a small function for the pairs of n pixels first. It works on a whole tensor of
             counts, too.""",
-            """Row totals are `counts.sum(dim=1)`, column totals `counts.sum(dim=0)`. Each of S, A,
-            B, M is a sum of pairs.""",
+            """Row totals are `counts.sum(dim=1)`, column totals `counts.sum(dim=0)`. First count
+            the pairs of each cell or total, then sum these pairs.""",
         ),
         solution=rand_index,
         cases=lambda: {
@@ -81,6 +99,8 @@ register(
             _index_without_chance,
             _index_of_squares,
             _index_with_smaller_maximum,
+            _index_of_agreements,
+            _index_over_cells,
             _index_over_pixels,
         ),
     )
@@ -110,6 +130,14 @@ def _best_image_of_each_start(log_likelihoods, owners):
     return owners[torch.arange(len(owners)), log_likelihoods.argmax(dim=1)]
 
 
+@mistake(
+    "Image b needs its own start only: `owners[best]` gives every image for each start. Index "
+    "both dimensions at once."
+)
+def _all_images_of_each_start(log_likelihoods, owners):
+    return owners[log_likelihoods.argmax(dim=0)]
+
+
 @mistake("Labels are names: their mean over starts says nothing. Choose one start per image.")
 def _mean_over_starts(log_likelihoods, owners):
     return owners.double().mean(dim=0).round().to(owners.dtype)
@@ -130,9 +158,10 @@ register(
     Task(
         name="judging.most_likely_start",
         title="The best of several starts",
-        text="""The slots started S times. `log_likelihoods` (S, B) says how well each start
-        explains each image, `owners` (S, B, H, W) which slot owns each pixel. Return the owners (B,
-        H, W) of the most likely start of each image.""",
+        text="""The slots started S times on each of B images. `log_likelihoods` (S, B) says how
+        well each start explains each image. `owners` (S, B, H, W) says which slot owns each pixel.
+        For each image, choose the start with the largest log-likelihood. Return the owners (B, H,
+        W) of the chosen starts.""",
         minutes=5,
         difficulty=1,
         hints=(
@@ -146,6 +175,7 @@ register(
             _one_start_for_all,
             _least_likely_start,
             _best_image_of_each_start,
+            _all_images_of_each_start,
             _mean_over_starts,
         ),
     )
@@ -184,6 +214,19 @@ def _overlap_of_intersections(true, predicted):
     return sum(shares) / len(shares)
 
 
+@mistake(
+    "You take the segment that covers most of the object. Its IoU can be small, if the segment is "
+    "large. Compare the IoU of every segment."
+)
+def _overlap_of_largest_intersection(true, predicted):
+    overlaps = []
+    for label in true[true != 0].unique():
+        mine = true == label
+        segment = predicted == predicted[mine].mode().values
+        overlaps.append(((mine & segment).sum() / (mine | segment).sum()).item())
+    return sum(overlaps) / len(overlaps)
+
+
 @mistake("You average over segments; ask for every *object* which segment serves it best.")
 def _overlap_by_segment(true, predicted):
     return best_overlap(predicted + 1, torch.where(true == 0, -1, true))
@@ -203,10 +246,15 @@ def _overlap_cases() -> dict[str, tuple]:
     squares[:3, :3] = 1
     squares[4:, 3:] = 2
     cells = torch.arange(6)[:, None] // 3 * 2 + torch.arange(6) // 3  # four cells of the image
+    row = torch.zeros_like(squares)
+    row[0, :3] = 1
+    corner = torch.zeros_like(squares)
+    corner[0, 0] = 1  # a pixel of the row; all other pixels are one large segment
     return {
         "two squares, cut into four cells": (squares, cells),
         "two squares, found exactly": (squares, squares + 3),
         "two squares in one segment": (squares, torch.zeros_like(squares)),
+        "a large segment covers most of the object": (row, corner),
         "objects 1 and 4, no others": (torch.where(squares == 2, 4, squares), cells),
     }
 
@@ -215,22 +263,24 @@ register(
     Task(
         name="judging.best_overlap",
         title="Mean best overlap",
-        text="""For one image, given the integer maps `true` (0 = background) and `predicted`, both
-        (H, W): for each true object take the best intersection over union that any predicted
-        segment reaches; return the mean (a float).""",
+        text="""`true` and `predicted` are integer maps (H, W) of one image. In `true`, 0 is the
+        background, and each other label is an object. In `predicted`, each label is a segment. For
+        each object, compute the intersection over union with every segment, and keep the largest
+        one. Return the mean over the objects, a float.""",
         minutes=12,
         difficulty=2,
         hints=(
-            """Two loops: over the objects (labels above 0), and inside over the segments that
-            occur.""",
-            """`(a & b).sum() / (a | b).sum()` for two boolean maps; keep the largest for each
-            object, then average.""",
+            """Write two loops. The outer loop runs over the objects, the labels above 0. The inner
+            loop runs over the segments that occur.""",
+            """`true == label` is a boolean map. For two boolean maps, `&` gives the pixels in both,
+            and `|` gives the pixels in at least one.""",
         ),
         solution=best_overlap,
         cases=_overlap_cases,
         mistakes=(
             _overlap_with_background,
             _overlap_of_intersections,
+            _overlap_of_largest_intersection,
             _overlap_by_segment,
             _overlap_with_absent_labels,
         ),
