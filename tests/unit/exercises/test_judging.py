@@ -1,6 +1,7 @@
 """Which wrong answers the tasks of notebook 06 refuse, and the causes that they name."""
 
 import pytest
+
 from smm_tutorial.exercises.core import find_task, judge
 
 
