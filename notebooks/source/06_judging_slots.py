@@ -790,9 +790,9 @@ for variant, num_slots in kinds.values():
     options = {"split": "test", "size": size, "variant": variant, "count": 2}
     scenes = datasets.load("rendered", **options, workers=1)
     owners = discovery.segment(trained, scenes, num_slots=num_slots)
-    image, mask = scenes[1]
-    rows[0].append(figures.to_picture(image))
-    rows[1].append(figures.label_map(mask))
+    images, masks = scenes.batch(slice(None))
+    rows[0].append(figures.to_picture(images[1]))
+    rows[1].append(figures.label_map(masks[1]))
     rows[2].append(figures.slot_map(owners[1]))
 show(
     name_rows(figures.picture_rows_figure(rows, kinds), ["input", "true", "owners"]),
