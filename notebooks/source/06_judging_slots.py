@@ -119,7 +119,8 @@ show(
 # nothing. Most objects have a slot of their own. With the `laptop` profile you can see two kinds of errors:
 #
 # - An object is cut in two: the grey cube in row 3 and the green cylinder in row 5.
-# - Two objects share a slot: the cyan cylinder and the small purple object in row 3.
+# - Two objects share a slot. In row 3 these are the cyan and the small purple object. In row 4 these are the left purple and
+#   the lowest grey object.
 #
 # ## Pairs of pixels: the adjusted Rand index
 #
@@ -143,9 +144,9 @@ show(
 #
 # $$\mathrm{ARI} = \frac{n_\text{both} - n_\text{chance}}{\tfrac12 (n_\text{true} + n_\text{pred}) - n_\text{chance}}.$$
 #
-# Shuffled labels give 0 on average. If both maps cut the picture in the same way, then
-# $n_\text{both} = n_\text{true} = n_\text{pred}$, and the ARI is 1. Otherwise the ARI is below 1, because $n_\text{both}$ is
-# below the mean of $n_\text{true}$ and $n_\text{pred}$.
+# Shuffled labels give 0 on average. If both maps cut the picture in the same way, then the counts
+# $n_\text{both}$, $n_\text{true}$ and $n_\text{pred}$ are equal, and the ARI is 1. Otherwise $n_\text{both}$ is below the
+# mean of $n_\text{true}$ and $n_\text{pred}$. Then the ARI is below 1.
 #
 # ### Your turn: the index from a table of counts
 
@@ -235,7 +236,7 @@ print("sixteen scenes: by hand equals the library")
 print(f"mBO of the halves above: {mean_best_overlap(true, halves).item():.2f}")
 
 # %% [markdown]
-# For the halves mBO is low, as it should be. But mBO does not see everything, either.
+# For the halves mBO is low, because each half contains much ground. But mBO cannot see every error.
 #
 # **Predict first.** We cut a quarter of each square off. In one map the quarters get segments of their own. In the other
 # map they go to the ground. Which map has the higher mBO? Which map has the higher FG-ARI?
@@ -250,8 +251,8 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
 
 # %% [markdown]
 # mBO is the same for both maps. mBO looks only at the best segment of each object. So mBO does not see where the other
-# pixels went. It costs little if a small piece is cut off, and mBO cannot tell that the object was cut. FG-ARI is lower
-# when both objects lose their quarters to one common segment.
+# pixels went, and a small piece that is cut off costs little. FG-ARI differs. It is lower for the second map. There the two
+# quarters lie in one segment, the ground, but they belong to different objects.
 #
 # So this course reports both metrics. It also reports two other metrics and three kinds of errors:
 #
@@ -259,7 +260,7 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
 # | --- | --- |
 # | FG-ARI | ARI over the pixels of true objects |
 # | mBO | mean best overlap |
-# | mIoU | like mBO, but no two objects may use the same segment; objects and segments are paired so that the sum of IoUs is largest |
+# | mIoU | like mBO, but each object gets a different segment; of all such assignments, the one with the largest sum counts |
 # | ARI with background | ARI over all pixels |
 # | split | fraction of objects that are cut: two or more segments each own a fifth of the object or more, and lie mostly on it |
 # | merged | fraction of objects that are in one segment with another object; the segment owns half or more of each |
@@ -291,7 +292,7 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
 # | `clevr6`, test | the test scenes, from the same generator as the training scenes |
 # | CLEVR in Blender | scenes that the program Blender rendered |
 # | 7 to 10 objects | as `clevr6`, with more objects |
-# | `out-of-distribution-crowd` | 11 to 16 objects, seen from farther away |
+# | `out-of-distribution-crowd` | 11 to 16 objects, in a wider view |
 # | `out-of-distribution-pairs` | other combinations of colour and shape |
 # | `stacks` | towers: objects stand on objects |
 # | `clevr-tex` | ground and objects have textures |
@@ -363,8 +364,10 @@ Markdown(results.markdown_table(rows))
 # **Predict first.** For a single picture, is the most likely start also the best start by the true masks? And on average over
 # many pictures?
 #
-# The next cell defines `start_once`. This function starts the slots once, and returns the log-likelihoods and the owners. You
-# write the choice between several starts.
+# The next cell defines `start_once`. This function starts the slots once, and returns the log-likelihoods and the owners.
+# `log_joint` is the number $\ell_k$ of notebook 05 for each pixel: the logarithm of slot $k$'s mask times the density of the
+# pixel's colour. Its `logsumexp` over the slots is the log-likelihood of the pixel. You write the choice between several
+# starts.
 
 
 # %%
@@ -415,9 +418,9 @@ print(
 )
 
 # %% [markdown]
-# So the answer to the question is: on average the most likely start helps, but for a single picture another start is often
-# better. The likelihood measures how well the slots paint the picture. The likelihood does not measure the shapes of the
-# masks.
+# So the two questions have different answers. On average the most likely start is better than the first start. For a single
+# picture, another start is often better still. The likelihood measures how well the slots paint the picture. The likelihood
+# does not measure the shapes of the masks.
 #
 # Eight starts need eight times as much time. The papers start once. So do not compare eight starts with the papers' numbers.
 #
@@ -427,11 +430,11 @@ print(
 # ### Is every slot needed?
 #
 # The opposite error is that two slots share one object. One slot would be enough for this object. But the second slot does
-# not lower the likelihood, so the likelihood cannot see this error.
+# not lower the likelihood. So the likelihood does not show this error.
 #
 # Notebook 01 asks the same question for a mixture: how many components does it need? The answer there is BIC. A component
-# stays only if it raises the log-likelihood by at least $\tfrac12 \log N$ per parameter. Here $N$ is the number of pixels. We
-# call the sum over the parameters of a slot the *penalty* of a slot.
+# stays only if it raises the log-likelihood by at least $\tfrac12 \log N$ per parameter. Here $N$ is the number of pixels.
+# For a slot we multiply $\tfrac12 \log N$ by the number of its parameters. We call the product the *penalty* of a slot.
 #
 # How many parameters does a slot have? All slots share one decoder, so its parameters belong to no single slot. We count
 # five: two for the place and three for the colour. This count is a guess.
@@ -444,12 +447,12 @@ noise = trained.start_noise(6, torch.Generator().manual_seed(0))
 with torch.no_grad():
     painted = trained(six, noise=noise)
 log_joint = painted.log_joint(six)  # (B, K, H, W)
-log_densities = log_joint - painted.log_masks
+log_densities = log_joint - painted.log_masks  # of the pixels' colours, by slot
 
 # %% [markdown]
-# We remove one slot from the picture. The masks of the other slots must sum to 1 again, so we normalise them. The picture
-# then has a smaller log-likelihood. The difference is what the removal *costs*. The next cell prints the cost of each slot
-# for six pictures.
+# We remove one slot from the picture. The masks of the other slots must sum to 1 again, so we normalise them. Then the
+# log-likelihood of the picture is usually smaller. The difference is what the removal *costs*. The next cell prints the cost
+# of each slot for six pictures.
 
 
 # %%
@@ -524,8 +527,8 @@ for starts in (1, 8):
 # ### How many slots?
 #
 # All slots start from one learned distribution. So you may choose the number of slots when you use the model. The model was
-# trained with six slots. A seventh slot in training makes the model cut objects in two (notebook 05). We score the model with
-# seven slots: six for objects and one for the ground.
+# trained with six slots. Notebook 05 gives the reason: with a spare slot in training, the model would learn to cut objects. We
+# score the model with seven slots: six for objects and one for the ground.
 #
 # **Predict first.** What goes wrong with fewer slots? What goes wrong with more slots? Which metric sees it?
 
@@ -548,8 +551,8 @@ assert by_count[10]["split"] > by_count[4]["split"]
 #
 # ## Where it fails
 #
-# The next figure shows the four scenes with the lowest mBO. Look for small objects without a slot, two objects in one slot,
-# objects that are cut in two, and objects at the edge of the picture. Then compare with the numbers below the figure.
+# The next figure shows the four scenes with the lowest mBO. Look for missed objects, merged objects and cut objects. Where do
+# they lie, and how large are they? Then compare with the numbers below the figure.
 
 # %%
 from smm_tutorial.metrics import merged_objects, missed_objects, split_objects
@@ -577,8 +580,12 @@ for row, count in enumerate(num_objects):
     print(f"row {row + 1}, {count} objects: {listed}")
 
 # %% [markdown]
-# One object can have two faults. For example, a small object in the ground's segment is missed, and it is merged if a second
-# object lies there, too.
+# One object can have two errors: it can be merged and missed. With the `laptop` profile, the figure shows these errors:
+#
+# - Row 1: the grey ball and the blue cube share a slot. The object at the left edge is missed.
+# - Row 2: the tiny ball and the yellow ball share a slot. The tiny ball and the object at the right edge are missed.
+# - Row 3: the cyan and the purple object share a slot. The large brown cube is cut in two.
+# - Row 4: the small ball in the middle is cut in two. The object at the left edge is missed.
 #
 # Does the size of an object matter? We sort all objects by their number of pixels, and make four groups with equally many
 # objects.
@@ -601,14 +608,14 @@ for group in sizes.argsort().chunk(4):
 assert means[0] < means[-1]
 
 # %% [markdown]
-# Small objects have the lowest overlap, for two reasons. More of them are missed. And on a small object, an outline that is one
-# pixel too wide is already a large part of the union.
+# Small objects have the lowest overlap, for two reasons. More of them are missed. And the outline of a small object is a
+# large part of the object. So an error of one pixel at the outline costs more.
 #
 # ## How it fails
 #
 # You will meet these failures when you train your own models. The last four columns of the next figure are runs from the
 # table of choices in notebook 05. Each run left out one or several choices of the recipe. `quiet-colours` is the best of these
-# runs, and it shows what a thousand steps can reach. The other three runs failed.
+# four runs. It shows what a thousand steps can reach. The other three runs failed.
 
 # %%
 FAILURES = ("quiet-colours", "random-start", "bare", "bare-one-pixel")
@@ -649,8 +656,8 @@ for name in ("complete", *FAILURES):
 Markdown(results.markdown_table(rows))
 
 # %% [markdown]
-# What do the slots of the last run paint? The next cell prints the mean colour (red, green, blue) that each slot of
-# `bare-one-pixel` paints in the picture of row 1.
+# What do the slots of the last run paint? The next cell takes `bare-one-pixel` and the picture of row 1. It prints the
+# mean red, green and blue that each slot paints.
 
 # %%
 collapsed = checkpoints.load(
@@ -667,14 +674,15 @@ for slot, color in enumerate(paintings.mean(dim=(2, 3))):  # of (K, 3, H, W)
 # explains the words "start as clustering", "weights in the masks" and "price".
 #
 # - **Few slots take all** (`random-start`). One slot takes the ground, and most objects share one or two other slots. 77 % of
-#   the objects are merged, and on average only 2.9 slots own a pixel. *Likely cause:* with many features, one cluster fits an
-#   input much better than all other clusters. So one slot takes nearly all inputs. The other slots get almost no gradient, and
-#   they do not learn. *Remedy:* start as clustering. Look at the slots' weights before the first step.
-# - **Ragged masks** (`bare`). The segments do not have the shapes of the objects. They contain pieces of objects and pieces of
-#   ground. In row 4 the ground is also cut. *Likely cause:* nothing in the loss asks for ground in one slot, and a spare slot
-#   has no object. *Remedies:* multiply the masks by the slots' weights. Train with one slot fewer. Add the price to the loss.
-#   The price is a small cost for each pixel outside the largest slot. FG-ARI hardly sees this failure. `bare` has nearly the
-#   FG-ARI of `complete`, but half its mBO.
+#   the objects are merged, and on average only 2.9 slots own a pixel. *Likely cause:* a density over many features is a
+#   product of many factors. So a cluster that fits slightly better in each feature takes nearly all inputs. The other slots
+#   get almost no gradient, and they do not learn. *Remedy:* start as clustering. Look at the slots' weights before the first
+#   step.
+# - **Ragged masks** (`bare`). The segments do not have the shapes of the objects. They contain pieces of objects and pieces
+#   of ground. In row 4 the ground is also cut. *Likely cause:* nothing in the loss asks for one slot for the ground. A spare
+#   slot has no object of its own, so it takes pieces. *Remedies:* multiply the masks by the slots' weights. Train with one
+#   slot fewer. Add the price to the loss. The price is a small cost for each pixel outside the largest slot. FG-ARI hardly
+#   sees this failure. `bare` has nearly the FG-ARI of `complete`, but half its mBO.
 # - **Collapse** (`bare-one-pixel`). The masks cut the ground into many regions. All slots but one paint the same grey. The last
 #   slot paints a darker grey and takes dark pixels. *Likely cause:* equal slots get equal gradients, so they stay equal.
 #   *Remedies:* train on the likelihood. Multiply the masks by the slots' weights. Use a decoder whose convolutions look at
@@ -682,11 +690,11 @@ for slot, color in enumerate(paintings.mean(dim=(2, 3))):  # of (K, 3, H, W)
 # - **An object is cut in two, or two objects share a slot.** You have seen both errors above. *Causes:* one slot too many, or
 #   an unlucky start. *Remedies:* BIC, and several starts.
 # - **Position slicing.** Slots cut every picture into the same regions, whatever the picture shows. Untrained slots can do
-#   this, as the next figure shows.
+#   this, as the next figure shows. *Likely cause:* the features say more about position than about colour. *Possible remedy:*
+#   more contrast.
 #
-# The encoder multiplies the colours by a number, `contrast`, before it adds the positions. With little contrast, the features
-# say more about the position than about the colour. The next cell makes maps of *untrained* slots. All pictures have the same
-# start. The contrast is the usual one, or a hundredth of the usual one.
+# The encoder multiplies the colours by a number, `contrast`, before it adds the positions. The next cell makes maps of
+# *untrained* slots. All pictures have the same start. The contrast is the usual one, or a hundredth of the usual one.
 #
 # **Predict first.** How similar are the maps of two different pictures? We measure this with the ARI between the maps of
 # neighbouring rows. The figure prints the mean above each column.
@@ -772,8 +780,8 @@ for metric, values in by_iterations.items():
     print(metric, ", ".join(f"{count}: {value:.2f}" for count, value in pairs))
 
 # %% [markdown]
-# One or two iterations are too few. From four iterations on, the scores hardly change. Not every model behaves like this. If
-# the scores of your model fall with more iterations, then train it with more iterations.
+# One or two iterations are too few. From four to sixteen iterations, the scores hardly change. Not every model behaves like
+# this. If the scores of your model fall with more iterations, then train it with more iterations.
 #
 # ## New kinds of scenes
 #
@@ -832,8 +840,8 @@ print(f"towers: split {usual_scores['split']:.2f} -> {towers['split']:.2f}")
 #   falls.
 # - **Towers.** FG-ARI falls, and about twice as many objects are split.
 # - **A mirror.** Slots own reflections, so ARI with background falls to 0.63.
-# - **Pairs** (`out-of-distribution-pairs`). CoGenT is a test of the CLEVR authors. Its training scenes lack some combinations of
-#   colour and shape. Its test scenes have the missing combinations, and our `pairs` are such scenes. Their scores are
+# - **Pairs** (`out-of-distribution-pairs`). CoGenT is a test of the CLEVR authors. Its training scenes lack some combinations
+#   of colour and shape. Its test scenes have the missing combinations, and our `pairs` are such scenes. Their scores are
 #   nearly those of the test scenes. This is no surprise: our model saw all combinations in training.
 # - **Blender's scenes and the released pictures.** With at most 6 objects, Blender's scenes score no lower than our renders.
 #   The same is true of the five released pictures.
@@ -856,15 +864,15 @@ print(f"towers: split {usual_scores['split']:.2f} -> {towers['split']:.2f}")
 #
 # In the tables, "±" is the standard deviation over the seeds. Below the first table there is a list of differences. Their ±
 # is $\sqrt{s_1^2 + s_2^2}$, where $s_1$ and $s_2$ are the standard deviations of the two modules. We call it the *spread* of
-# the difference. A difference is *beyond the spread* if it is larger than this number. This is a rule of thumb, not a test of
-# significance.
+# the difference. "SMM minus Slot Attention, FG-ARI" means the FG-ARI of SMM minus the FG-ARI of Slot Attention. A difference
+# is *beyond the spread* if it is larger than the spread. This is a rule of thumb, not a test of significance.
 
 # %%
 Markdown(discovery.full_comparison_report())
 
 # %% [markdown]
-# These are many numbers. The next cell computes the most important differences once more. Its third line is not in the list
-# above.
+# The next cell computes the most important differences once more, in a short table. It also compares SMM with SMM with
+# reduced slots. This pair is not in the list above.
 
 # %%
 groups = {
@@ -898,12 +906,12 @@ Markdown(results.markdown_table(rows))
 #
 # - **SMM against Slot Attention.** On `clevr6`, SMM is ahead in FG-ARI and in mBO. Both differences are several times their
 #   spread.
-# - **Is it only the width of the slots?** Slot Attention with wide slots has as many numbers per slot as SMM. SMM is still
+# - **Is it only the width of the slots?** With wide slots, Slot Attention has as many numbers per slot as SMM. SMM is still
 #   ahead in both metrics, beyond the spread. So the width alone does not explain SMM's lead.
 # - **Wide slots against usual slots.** In FG-ARI the gain is hardly beyond the spread. In mBO it is within the spread.
-# - **SMM with reduced slots.** Here the width is that of Slot Attention. This module is not shown to be better or worse than
-#   Slot Attention, because its seeds differ much. The full SMM is ahead of it, a little beyond the spread. But the two modules
-#   also have different learning rates.
+# - **SMM with reduced slots.** Here the width is that of Slot Attention. Its difference to Slot Attention is within the
+#   spread, because its seeds differ much. The full SMM is ahead of it, a little beyond the spread. But the two modules also
+#   have different learning rates.
 #
 # So SMM leads when the decoder gets all numbers of the mean and the variance. We have not shown that the mixture helps on
 # its own.
