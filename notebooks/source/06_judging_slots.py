@@ -413,9 +413,8 @@ of_likeliest = by_start.gather(0, likeliest[None])[0]  # (B,)
 best = by_start.amax(dim=0)  # (B,)
 print(f"mBO: first start {by_start[0].mean():.3f}, ", end="")
 print(f"most likely start {of_likeliest.mean():.3f}, best start {best.mean():.3f}")
-print(
-    f"scenes whose most likely start is best: {(of_likeliest == best).sum()} of {len(best)}"
-)
+agree = (of_likeliest == best).sum()
+print(f"scenes whose most likely start is best: {agree} of {len(best)}")
 
 # %% [markdown]
 # So the two questions have different answers. On average the most likely start is better than the first start. For a single
