@@ -121,7 +121,8 @@ show(
 # - An object is cut in two: the grey cube in row 3 and the green cylinder in row 5.
 # - Two objects share a slot. In row 3 these are the cyan and the small purple object. In row 4 these are the left purple and
 #   the lowest grey object.
-#
+
+# %% [markdown]
 # ## Pairs of pixels: the adjusted Rand index
 #
 # Slots have no fixed numbers. So a metric must not compare labels. A metric can compare *pairs of pixels*. Two pixels are
@@ -133,7 +134,8 @@ show(
 # | $n_\text{true}$ | together in the true map |
 # | $n_\text{pred}$ | together in the predicted map |
 # | $n_\text{all}$ | all pairs |
-#
+
+# %% [markdown]
 # How large is $n_\text{both}$ by chance? Shuffle the predicted labels over the pixels. Then any pair is together in the
 # predicted map with probability $n_\text{pred} / n_\text{all}$. This holds for each of the $n_\text{true}$ pairs, too. So
 # on average
@@ -253,7 +255,8 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
 # mBO is the same for both maps. mBO looks only at the best segment of each object. So mBO does not see where the other
 # pixels went, and a small piece that is cut off costs little. FG-ARI differs. It is lower for the second map. There the two
 # quarters lie in one segment, the ground, but they belong to different objects.
-#
+
+# %% [markdown]
 # So this course reports both metrics. It also reports two other metrics and three kinds of errors:
 #
 # | column | meaning |
@@ -275,7 +278,8 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
 # | How do the masks compare with those of other papers? | FG-ARI, of the decoder's masks |
 # | Is the ground one segment? | ARI with background |
 # | Which error is frequent? | split, merged, missed |
-#
+
+# %% [markdown]
 # ## The table
 #
 # The next table shows three models on several sets of scenes. Each row is one model on one set. The numbers come from
@@ -691,7 +695,8 @@ for slot, color in enumerate(paintings.mean(dim=(2, 3))):  # of (K, 3, H, W)
 # - **Position slicing.** Slots cut every picture into the same regions, whatever the picture shows. Untrained slots can do
 #   this, as the next figure shows. *Likely cause:* the features say more about position than about colour. *Possible remedy:*
 #   more contrast.
-#
+
+# %% [markdown]
 # The encoder multiplies the colours by a number, `contrast`, before it adds the positions. The next cell makes maps of
 # *untrained* slots. All pictures have the same start. The contrast is the usual one, or a hundredth of the usual one.
 #
@@ -844,7 +849,8 @@ print(f"towers: split {usual_scores['split']:.2f} -> {towers['split']:.2f}")
 #   nearly those of the test scenes. This is no surprise: our model saw all combinations in training.
 # - **Blender's scenes and the released pictures.** With at most 6 objects, Blender's scenes score no lower than our renders.
 #   The same is true of the five released pictures.
-#
+
+# %% [markdown]
 # ## SMM against Slot Attention
 #
 # We compare four slot modules. Notebooks 02 and 03 explain the first and the last one.
