@@ -70,6 +70,7 @@ install_missing()  # leaves torch and numpy as they are
 # | $n_\text{both}, n_\text{true}, n_\text{pred}, n_\text{all}, n_\text{chance}$ | numbers of pairs of pixels, explained below |
 # | IoU | intersection over union of two sets of pixels: pixels in both, divided by pixels in at least one |
 # | $S$ | number of starts of the slots |
+# | $\ell_k$ | for a pixel: the logarithm of slot $k$'s mask times the density of the pixel's colour, as in notebook 05 |
 # | nat | unit of a log-likelihood with the natural logarithm |
 
 # %%
@@ -369,9 +370,8 @@ Markdown(results.markdown_table(rows))
 # many pictures?
 #
 # The next cell defines `start_once`. This function starts the slots once, and returns the log-likelihoods and the owners.
-# `log_joint` is the number $\ell_k$ of notebook 05 for each pixel: the logarithm of slot $k$'s mask times the density of the
-# pixel's colour. Its `logsumexp` over the slots is the log-likelihood of the pixel. You write the choice between several
-# starts.
+# `log_joint` holds $\ell_k$ for each slot and pixel. Its `logsumexp` over the slots is the log-likelihood of the pixel. You
+# write the choice between several starts.
 
 
 # %%
