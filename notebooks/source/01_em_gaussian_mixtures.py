@@ -21,7 +21,7 @@
 #
 # **What you need.** Linear algebra, Bayes' rule, arrays in numpy. No GPU.
 #
-# **Minutes.** Laptop 120, GPU 120.
+# **Minutes.** About 135: 90 to read, 45 for the exercises.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

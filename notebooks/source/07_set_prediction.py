@@ -21,7 +21,7 @@
 # **What you need.** Convolutions and a training loop in torch. What a slot module is, [notebook
 # 03](03_slot_mixture_module.ipynb) derives; where scenes and their records come from, [notebook 04](04_clevr_scenes.ipynb).
 #
-# **Minutes.** Laptop 130, GPU 120.
+# **Minutes.** About 125: 75 to read, 49 for the exercises.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

@@ -18,7 +18,7 @@
 #
 # **What you need.** Arrays in numpy.
 #
-# **Minutes.** Laptop 1, GPU 1.
+# **Minutes.** About 5: 5 to read, 1 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

@@ -8,6 +8,7 @@ They run on the profile that `SMM_PROFILE` names, else on the machine's own.
 """
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -18,11 +19,13 @@ from jupytext.combine import combine_inputs_with_outputs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from smm_tutorial.files import write_atomically
+from smm_tutorial.files import read_json, write_atomically
 from smm_tutorial.paths import repository_root
+from smm_tutorial.profiles import current_profile
 
 SOURCES = "[0-9][0-9]_*.py"
 CELL_TIMEOUT = 3600  # seconds; a cell that trains on a laptop may need many minutes
+RUN_SECONDS = "run_seconds.json"  # beside the sources: by notebook and profile
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -87,6 +90,20 @@ def make(source: Path) -> Path:
     return path
 
 
+def read_run_seconds(folder: Path) -> dict[str, dict[str, float]]:
+    """How long notebooks took to run: seconds by name, then by profile."""
+    path = folder / RUN_SECONDS
+    return read_json(path) if path.is_file() else {}
+
+
+def keep_run_seconds(source: Path, seconds: float) -> None:
+    """Notes how long a notebook has taken on this profile."""
+    kept = read_run_seconds(source.parent)
+    kept.setdefault(source.stem, {})[current_profile().name] = round(seconds)
+    content = json.dumps(dict(sorted(kept.items())), indent=1) + "\n"
+    write_atomically(source.parent / RUN_SECONDS, content.encode())
+
+
 def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
     """A copy without what differs between machines or breaks the display on code hosts.
 
@@ -139,6 +156,7 @@ def main(arguments: list[str]) -> int:
         started = time.perf_counter()
         path = make(source)
         seconds = time.perf_counter() - started
+        keep_run_seconds(source, seconds)
         print(f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
     return 0
 

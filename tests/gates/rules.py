@@ -17,7 +17,7 @@ HEADER_PARTS = {
     "what you will do": r"^\*\*What you will do\.\*\* \S",
     "what you will be able to do": r"^\*\*What you will be able to do\.\*\* \S",
     "what you need": r"^\*\*What you need\.\*\* \S",
-    "minutes on laptop and GPU": r"^\*\*Minutes\.\*\* Laptop [\d.]+, GPU [\d.]+\.",
+    "minutes": r"^\*\*Minutes\.\*\* About \d+: \d+ to read.*\.$",
 }
 LAST_SECTIONS = ("## Summary", "## Further reading")
 EXERCISE = re.compile(r"^@exercise\(\"([\w.]+)\"\)", re.MULTILINE)

@@ -16,7 +16,7 @@ HEADER = """# 01 · A title
 
 **What you need.** Nothing.
 
-**Minutes.** Laptop 12, GPU 3."""
+**Minutes.** About 15: 10 to read, 3 for the exercises, 2 to run on a laptop."""
 LAST = """## Summary
 
 All of it.
@@ -128,7 +128,7 @@ FAULTS = [
         replace_in(0, "**What you need.**", "You need"),
         "lacks what you need",
     ),
-    (rules.has_a_full_header, replace_in(0, "Laptop 12, GPU 3", "few"), "lacks minutes"),
+    (rules.has_a_full_header, replace_in(0, "About 15: 10", "few"), "lacks minutes"),
     (
         rules.has_a_full_header,
         replace_in(0, "# 01", "# 02"),

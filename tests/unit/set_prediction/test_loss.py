@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.scenes import random_scene
-from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.loss import matched_likelihood_loss, matched_set_loss
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.recipe import make_loss
@@ -182,3 +182,62 @@ def test_predictions_of_every_precision_are_matched(dtype):
     exact = torch.rand(2, 4, 19, generator=torch.Generator().manual_seed(0)).to(dtype)
     loss = matched_set_loss(exact[:, [2, 0, 3, 1]], exact)["loss"]
     assert loss == 0
+
+
+def likely(targets, sure=20.0):
+    """Logits `(1, B, K, 19)` of a network that is sure of the right answer."""
+    logits = sure * (2 * targets - 1)
+    logits[..., :3] = 2 * torch.atanh(targets[..., :3])
+    return logits[None]
+
+
+def test_the_likelihood_loss_is_0_for_the_truth_in_any_order_and_only_then():
+    targets = set_targets(scenes().records, 4)
+    shuffled = likely(targets)[:, :, torch.tensor([2, 0, 3, 1])]
+    assert matched_likelihood_loss(shuffled, targets)["loss"] < 1e-4
+    for part, where in {"coordinates": 0, "properties": 10, "real": 18}.items():
+        wrong = likely(targets)
+        wrong[0, :, 0, where] *= -1
+        parts = matched_likelihood_loss(wrong, targets)
+        assert parts[part] > 0.05, part
+
+
+def test_padding_is_asked_for_nothing_but_that_it_is_none():
+    targets = set_targets(scenes().records, 4)
+    logits, other = likely(targets), likely(targets)
+    padding = targets[..., 18] == 0
+    assert padding.any()
+    other[0][padding] = torch.cat([torch.randn(18), torch.tensor([-20.0])])
+    assert_close(*(matched_likelihood_loss(one, targets)["loss"] for one in (logits, other)))
+
+
+def test_the_likelihood_loss_counts_every_iteration_and_objects_alike():
+    targets = set_targets(scenes().records, 4)
+    generator = torch.Generator().manual_seed(0)
+    good, bad = likely(targets)[0], torch.randn(targets.shape, generator=generator)
+    first = matched_likelihood_loss(torch.stack([bad, good]), targets)["loss"]
+    both = matched_likelihood_loss(torch.stack([good, good]), targets)["loss"]
+    assert first > 1 > both
+    doubled = matched_likelihood_loss(bad.repeat(1, 2, 1, 1), targets.repeat(2, 1, 1))["loss"]
+    assert_close(doubled, matched_likelihood_loss(bad[None], targets)["loss"])
+
+
+def test_the_likelihood_loss_says_what_it_takes():
+    targets = set_targets(scenes().records, 4)
+    with pytest.raises(ValueError, match=r"logits must be \(iterations, batch, slots, 19\)"):
+        matched_likelihood_loss(targets, targets)
+    with pytest.raises(ValueError, match="must both be"):
+        matched_likelihood_loss(targets[None, :, :3], targets)
+
+
+@pytest.mark.parametrize("slots", ["attention", "mixture"])
+def test_a_network_learns_a_few_images_by_the_likelihood_of_every_iteration(slots):
+    options = {"gradient": "each", "initialisation": "clustering", "normalisation": "inputs"}
+    config = replace(SMALL_SET_PREDICTION, slots=slots, slot_dim=16, slot_options=options)
+    torch.manual_seed(0)
+    model, data = SetPredictor(config), scenes(4)
+    batches = Batches(data, 4, model.start_noise, targets=set_targets(data.records, 4))
+    training = TrainingConfig(steps=150, batch_size=4, learning_rate=5e-3, warmup_steps=5)
+    loss = make_loss(1.0, "likelihood")
+    result = fit(model, batches, loss, training, progress=False, log_every=10)
+    assert result.log[-1]["loss"] < 0.75 * result.log[0]["loss"]

@@ -10,13 +10,25 @@ from tests.unit.slots.cases import MODULES, PLAIN, from_noise, random, tensors_o
 from tests.wrong_types import KINDS, NO_SIZES, no_float32
 
 
-@pytest.mark.parametrize("content", ["mean", "mean_and_variance", "reduced"])
-def test_content_decides_the_width_of_a_slot(content):
+@pytest.mark.parametrize(
+    ("content", "width"),
+    [("mean", 8), ("mean_and_variance", 16), ("mean_and_log_variance", 16), ("reduced", 8)],
+)
+def test_content_decides_the_width_of_a_slot(content, width):
     module = SlotMixture(3, 5, 8, content=content)
     out = module(random(2, 6, 5, dtype=torch.float32))
-    assert out.slots.shape == (2, 3, {"mean": 8, "mean_and_variance": 16, "reduced": 8}[content])
+    assert out.slots.shape == (2, 3, width)
     if content == "mean_and_variance":
         assert_close(out.slots, torch.cat([out.means, out.variances], 2))
+    if content == "mean_and_log_variance":
+        assert_close(out.slots, torch.cat([out.means, out.variances.log()], 2))
+
+
+@pytest.mark.parametrize("module_class", MODULES)
+def test_the_last_state_of_a_history_reads_as_the_slots(module_class):
+    module = module_class(3, 5, 8)
+    out = module(random(2, 6, 5, dtype=torch.float32), return_history=True)
+    assert_close(module.read_state(out.history[-1]), out.slots)
 
 
 def test_fixed_variances_and_weights_stay_at_their_start():
