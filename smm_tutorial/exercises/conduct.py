@@ -96,18 +96,28 @@ def _find_lost_gradient(
 
 
 def _differentiable_arguments(function: Callable, arguments: tuple) -> set[int]:
-    """Which floating point tensors of the arguments the result has a gradient for, by position."""
+    """Which floating point tensors of the arguments the result has a gradient for, by position.
+
+    A gradient of zeros counts as none: something may have cut off all but a part that vanishes. The
+    parts of the result are weighted, since the sum of shares that sum to one has no gradient.
+    """
     leaves = {
         index: value.detach().requires_grad_()
         for index, value in enumerate(arguments)
         if isinstance(value, Tensor) and value.is_floating_point()
     }
     result = function(*(leaves.get(index, value) for index, value in enumerate(arguments)))
-    total = sum(part.sum() for part in _tensors_of(result) if part.requires_grad)
+    total = sum(
+        (part * torch.linspace(1, 2, part.numel()).to(part).view(part.shape)).sum()
+        for part in _tensors_of(result)
+        if part.requires_grad
+    )
     if not isinstance(total, Tensor):  # nothing requires a gradient
         return set()
     found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-    return {index for index, part in zip(leaves, found, strict=True) if part is not None}
+    return {
+        index for index, part in zip(leaves, found, strict=True) if part is not None and part.any()
+    }
 
 
 def _tensors_of(result: Any) -> Iterator[Tensor]:

@@ -44,7 +44,7 @@ def _gru_without_reset(update, state, w_in, w_state, b_in, b_state):
     return keep * state + (1 - keep) * (from_input + from_state).tanh()
 
 
-@mistake("Two gates are swapped: the first third is reset, the second one keeps.")
+@mistake("Two gates are swapped: the first third of the rows is reset, the second third is z.")
 def _gru_gates_swapped(update, state, w_in, w_state, b_in, b_state):
     keep, reset, from_input, from_state = _gru_parts(update, state, w_in, w_state, b_in, b_state)
     return keep * state + (1 - keep) * (from_input + reset * from_state).tanh()
@@ -81,15 +81,15 @@ register(
         name="slots.gru_step",
         title="A gated recurrent unit",
         text="""Return the new `state` (..., K, D) of torch's GRU cell for the input `update` (...,
-        K, D). `w_in` and `w_state` (3 D, D), `b_in` and `b_state` (3 D) hold the parts for reset
-        gate, update gate (here: keep) and new state, in this order.""",
+        K, D). `w_in` and `w_state` (3 D, D), `b_in` and `b_state` (3 D) hold the parts for the
+        reset gate, the gate z and the new state, in this order. A z near 1 keeps the old state.""",
         minutes=12,
         difficulty=2,
         hints=(
             """Two products, `update @ w_in.T + b_in` and `state @ w_state.T + b_state`, each cut in
             three by `chunk(3, -1)`.""",
-            """`keep * state + (1 - keep) * new`; the reset gate multiplies the state's part of
-            `new`, inside the tanh.""",
+            """Mix the two at the end: `z * state + (1 - z) * new`. The reset gate multiplies the
+            state's part of `new`, inside the tanh.""",
         ),
         solution=gru_step,
         cases=_gru_cases,
@@ -130,6 +130,20 @@ def _iteration_without_addition(slots, keys, values, to_queries, gru, mlp):
 def _iteration_with_mlp_of_old_slots(slots, keys, values, to_queries, gru, mlp):
     shares = attend(to_queries(slots), keys)
     return gru(weighted_mean(shares, values), slots) + mlp(slots), shares
+
+
+@mistake("Add the MLP's result to the *moved* slots, which the GRU gave, and not to the old slots.")
+def _iteration_added_to_old_slots(slots, keys, values, to_queries, gru, mlp):
+    shares = attend(to_queries(slots), keys)
+    return slots + mlp(gru(weighted_mean(shares, values), slots)), shares
+
+
+@mistake("The GRU's state is the old slots. Queries serve only to compare.")
+def _iteration_with_queries_as_state(slots, keys, values, to_queries, gru, mlp):
+    queries = to_queries(slots)
+    shares = attend(queries, keys)
+    slots = gru(weighted_mean(shares, values), queries)
+    return slots + mlp(slots), shares
 
 
 @mistake("The GRU's arguments are turned: first the weighted means, then the old slots.")
@@ -199,6 +213,8 @@ register(
         mistakes=(
             _iteration_without_addition,
             _iteration_with_mlp_of_old_slots,
+            _iteration_added_to_old_slots,
+            _iteration_with_queries_as_state,
             _iteration_with_gru_turned,
             _iteration_without_queries,
             _iteration_gathering_keys,

@@ -43,6 +43,12 @@ def _bias_not_halved(points, means, temperature):
     return ((points @ means.T - means.square().sum(dim=1)) / temperature).softmax(dim=1)
 
 
+@mistake("Your columns sum to one, but rows must: the softmax runs over the means, `dim=1`.")
+def _softmax_over_points(points, means, temperature):
+    bias = -means.square().sum(dim=1) / (2 * temperature)
+    return (points @ means.T / temperature + bias).softmax(dim=0)
+
+
 register(
     Task(
         name="slots.shares_by_dot_product",
@@ -55,8 +61,8 @@ register(
         hints=(
             """Expand the square. One of the three terms is the same for all means: what does a
             softmax do with it?""",
-            """Logits: `points @ means.T / temperature`, plus `-means.square().sum(dim=1) / (2 *
-            temperature)`.""",
+            """Two terms are left. One is a matrix product (N, K), the other one number per mean
+            (K,). By what is each of them divided?""",
         ),
         solution=shares_by_dot_product,
         cases=lambda: {
@@ -67,7 +73,13 @@ register(
                 0.7,
             ),
         },
-        mistakes=(_bare_dot_product, _bias_upside_down, _product_halved_too, _bias_not_halved),
+        mistakes=(
+            _bare_dot_product,
+            _bias_upside_down,
+            _product_halved_too,
+            _bias_not_halved,
+            _softmax_over_points,
+        ),
         method=Method(
             banned=("cdist", "pdist", "dist"),
             most_values=lambda points, means, temperature: max(
@@ -108,6 +120,12 @@ def _attend_transposed(queries, keys):
     return (queries @ keys.mT / math.sqrt(queries.shape[-1])).softmax(dim=-2)
 
 
+@mistake("`.T` turns all axes round, the batch too. `.mT` turns only the last two.")
+def _attend_with_all_axes_turned(queries, keys):
+    turned = queries.permute(*reversed(range(queries.ndim)))  # `.T`, without its warning
+    return (keys @ turned / math.sqrt(queries.shape[-1])).softmax(dim=-1)
+
+
 register(
     Task(
         name="slots.attend",
@@ -118,9 +136,10 @@ register(
         minutes=6,
         difficulty=1,
         hints=(
-            """`keys @ queries.mT` has the shape (..., N, K): a row an input. Along which axis must
-            shares sum to one?""",
-            "`(keys @ queries.mT / math.sqrt(queries.shape[-1])).softmax(dim=-1)`.",
+            """`keys @ queries.mT` has the shape (..., N, K): one row per input. Along which axis
+            must shares sum to one?""",
+            """Divide the products by `queries.shape[-1] ** 0.5`. A row must sum to one: slots are
+            the columns, so they are the last axis.""",
         ),
         solution=attend,
         cases=lambda: {
@@ -132,6 +151,7 @@ register(
             _attend_without_scale,
             _attend_with_width,
             _attend_transposed,
+            _attend_with_all_axes_turned,
         ),
     )
 )
@@ -181,14 +201,15 @@ register(
         name="slots.weighted_mean",
         title="What a slot holds",
         text="""Given `shares` (..., N, K) and `values` (..., N, D), return each slot's weighted
-        mean (..., K, D). A slot's weights must sum to one, however much or little it holds.""",
+        mean (..., K, D). A slot's weights must sum to one, however much or little the slot holds:
+        add no small constant to the shares or to their sum.""",
         minutes=5,
         difficulty=1,
         hints=(
             """It is the M step of notebook 01: a sum weighted by shares, divided by the slot's own
             total.""",
-            """`weights = shares / shares.sum(dim=-2, keepdim=True)`, then one matrix product with
-            `weights.mT`.""",
+            """A slot's total is a sum over inputs, axis -2 (`keepdim=True` keeps the axis). The
+            transposed weights have the shape (..., K, N): what is left is one matrix product.""",
         ),
         solution=weighted_mean,
         cases=lambda: {
@@ -238,6 +259,12 @@ def _joint_with_determinant_subtracted(points, means, factors, log_weights):
     return log_joint(points, means, factors, log_weights) - 2 * determinants[..., None, :]
 
 
+@mistake("log |A| is halved. The half belongs to log |Sigma|, and A is already the square root.")
+def _joint_with_half_the_determinant(points, means, factors, log_weights):
+    determinants = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
+    return log_joint(points, means, factors, log_weights) - 0.5 * determinants[..., None, :]
+
+
 @mistake("The weights are missing: add `log_weights`.")
 def _joint_without_weights(points, means, factors, log_weights):
     return log_joint(points, means, factors, torch.zeros_like(log_weights))
@@ -277,30 +304,38 @@ def _joint_cases() -> dict[str, tuple]:
             factors(36, 2, 2),
             _shares(37, 2, 2).log(),
         ),
+        # only the determinant depends on A here, so a lost gradient of it shows
+        "two points on the mean of the only slot": (
+            torch.ones(2, 2, dtype=torch.float64),
+            torch.ones(1, 2, dtype=torch.float64),
+            factors(43, 1),
+            torch.zeros(1, dtype=torch.float64),
+        ),
     }
 
 
 register(
     Task(
         name="slots.log_joint",
-        title="What the slots say about the points",
-        text="""Slot k says a Gaussian in the plane: `means` (..., K, 2), lower triangular `factors`
-        A (..., K, 2, 2) with inverse covariance A^T A, and `log_weights` (..., K). For `points`
-        (..., N, 2) return log p(x, k), (..., N, K): log weight + log |A| - log 2 pi - |A (x -
-        mean)|^2 / 2.""",
+        title="How well the slots explain the points",
+        text="""Slot k describes a Gaussian in the plane by a mean, a factor A and a log weight:
+        `means` (..., K, 2), lower triangular `factors` A (..., K, 2, 2) with the inverse covariance
+        A^T A, and `log_weights` (..., K). For `points` (..., N, 2) return log p(x, k) (..., N, K).
+        The formula is log weight + log det A - log 2 pi - ||A (x - mean)||^2 / 2.""",
         minutes=10,
         difficulty=3,
         hints=(
             """Make the differences (..., N, K, 2) first, by `points[..., :, None, :] - means[...,
             None, :, :]`.""",
-            """`torch.einsum('...kij,...nkj->...nki', factors, differences)`; log |A| sums the logs
-            of A's diagonal.""",
+            """`torch.einsum('...kij,...nkj->...nki', factors, differences)` multiplies by A. The
+            determinant of a triangular matrix is the product of its diagonal.""",
         ),
         solution=log_joint,
         cases=_joint_cases,
         mistakes=(
             _joint_without_determinant,
             _joint_with_determinant_subtracted,
+            _joint_with_half_the_determinant,
             _joint_without_weights,
             _joint_with_transposed_factor,
             _joint_without_constant,

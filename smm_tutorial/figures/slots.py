@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from smm_tutorial.figures.clustering import draw_ellipse, draw_step, point_limits
@@ -45,21 +46,33 @@ def draw_point_set(axis: Axes, points: np.ndarray, step: SetStep) -> None:
 def point_sets_figure(
     panels: Sequence[tuple[str, np.ndarray, SetStep]], columns: int = 4
 ) -> Figure:
-    """One panel per entry (title, points (N, 2), step), each with the range of its own points."""
+    """One panel per entry (title, points (N, 2), step), all with the range of all points."""
     figure, axes = panel_grid(len(panels), columns, 0.85 * PANEL, 0.85 * PANEL + 0.2)
+    xlim, ylim = point_limits(np.concatenate([points for _, points, _ in panels]))
     for axis, (title, points, step) in zip(axes, panels, strict=True):
         draw_point_set(axis, points, step)
-        axis.set_title(title, fontsize=9)
+        axis.set(xlim=xlim, ylim=ylim)
+        _number_axes(axis)
+        axis.set_title(title, fontsize=10)
+    figure.supxlabel("first coordinate", fontsize=10)
+    figure.supylabel("second coordinate", fontsize=10)
     return figure
 
 
+def _number_axes(axis: Axes) -> None:
+    """A few numbers along each side, so that a distance can be read."""
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.tick_params(labelsize=9)
+
+
 def territories_figure(
-    points: np.ndarray, means: np.ndarray, sharings: Mapping[str, Sharing]
+    points: np.ndarray, means: np.ndarray, sharings: Mapping[str, Sharing], zero: bool = False
 ) -> Figure:
     """Which slot would take which place: the plane in the slots' colours, one panel per sharing.
 
-    points (N, 2) give the range and are drawn on top; means (K, 2) are the crosses. The zero point
-    is a ring.
+    points (N, 2) give the range and are drawn on top; means (K, 2) are the crosses. zero: whether
+    a ring marks the zero point.
     """
     figure, axes = panel_grid(len(sharings), len(sharings), PANEL, PANEL + 0.2)
     xlim, ylim = point_limits(points)
@@ -72,14 +85,18 @@ def territories_figure(
         axis.imshow(shades.reshape(GRID, GRID, 3), origin="lower", extent=(*xlim, *ylim))
         axis.scatter(*points.T, s=5, c="black", linewidths=0, alpha=0.6)
         axis.scatter(*means.T, s=80, c=colors, **look)
-        axis.plot(0, 0, "o", markersize=9, fillstyle="none", color="black")
-        axis.set(xticks=[], yticks=[], xlim=xlim, ylim=ylim)
+        if zero:
+            axis.plot(0, 0, "o", markersize=9, fillstyle="none", color="black")
+            axis.annotate("zero", (0, 0), (7, 5), textcoords="offset points", fontsize=9)
+        axis.set(xlim=xlim, ylim=ylim, xlabel="first coordinate")
+        _number_axes(axis)
         axis.set_title(name, fontsize=10)
+    axes[0].set_ylabel("second coordinate")
     return figure
 
 
 def length_figure(
-    points: np.ndarray, means: np.ndarray, factor: float, temperature: float = 1.0
+    points: np.ndarray, means: np.ndarray, factor: float, temperature: float = 0.3
 ) -> Figure:
     """Territories by distance and by bare dot product, with slot 0 `factor` times as long.
 
@@ -95,29 +112,48 @@ def length_figure(
         return softmax(places @ means.T / temperature, axis=1)
 
     sharings = {"distance": share_by_distance, "bare dot product": share_by_dot_product}
-    return territories_figure(points, means, sharings)
+    return territories_figure(points, means, sharings, zero=True)
 
 
-def shares_figure(tables: Mapping[str, np.ndarray]) -> Figure:
+def shares_figure(
+    tables: Mapping[str, np.ndarray], groups: np.ndarray | None = None, label: str = "share"
+) -> Figure:
     """Tables of shares (N, K) side by side, one row per input, one column per slot.
 
-    Darker is more, on one scale for all tables.
+    Darker is more, on one scale for all tables. groups: the group (N,) of each input, sorted; lines
+    then part the groups. label: of the scale.
     """
     least, most = min(map(np.min, tables.values())), max(map(np.max, tables.values()))
-    figure = Figure(figsize=(1.9 * len(tables) + 0.8, 2.6), layout="constrained")
+    figure = Figure(figsize=(2.2 * len(tables) + 1.0, 3.0), layout="constrained")
     axes = figure.subplots(1, len(tables), squeeze=False)[0]
     look = {"cmap": "Blues", "aspect": "auto", "interpolation": "nearest"}
     for axis, (name, table) in zip(axes, tables.items(), strict=True):
         image = axis.imshow(table, vmin=least, vmax=most, **look)
-        axis.set(xlabel="slot", xticks=range(table.shape[1]), yticks=[])
-        axis.set_title(name, fontsize=9)
-    axes[0].set_ylabel("input")
-    figure.colorbar(image, ax=list(axes), label="share")
+        axis.set(xlabel="slot", xticks=range(table.shape[1]))
+        _name_rows(axis, len(table), groups)
+        axis.set_title(name, fontsize=10)
+    axes[0].set_ylabel("input" if groups is None else "input, stick by stick")
+    figure.colorbar(image, ax=list(axes), label=label)
     return figure
 
 
-def slot_step_figure(points: np.ndarray, steps: Sequence[SetStep], iteration: int) -> Figure:
+def _name_rows(axis: Axes, rows: int, groups: np.ndarray | None) -> None:
+    """A number per row of a table, or a name per group of rows and a line between two groups."""
+    if groups is None:
+        axis.set_yticks(range(rows))
+        return
+    names, first, sizes = np.unique(groups, return_index=True, return_counts=True)
+    axis.set_yticks(first + (sizes - 1) / 2, [f"stick {name}" for name in names])
+    for border in first[1:]:
+        axis.axhline(border - 0.5, color="0.4", linewidth=0.8)
+
+
+def slot_step_figure(
+    points: np.ndarray, steps: Sequence[SetStep], iteration: int, groups: np.ndarray | None = None
+) -> Figure:
     """Slots on points (N, 2) after `iteration` iterations, from 1, beside the table of shares.
+
+    groups: the group (N,) of each point, sorted, for lines between the groups in the table.
 
     Raises:
         ValueError: `steps` has no such iteration.
@@ -127,13 +163,19 @@ def slot_step_figure(points: np.ndarray, steps: Sequence[SetStep], iteration: in
             f"iteration must be from 1 to {len(steps)}, the last of this history, got {iteration}"
         )
     step = steps[iteration - 1]
-    figure = Figure(figsize=(2 * PANEL, 1.1 * PANEL), layout="constrained")
+    figure = Figure(figsize=(2.4 * PANEL, 1.2 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     draw_point_set(left, points, step)
+    left.set(xlabel="first coordinate", ylabel="second coordinate")
+    _number_axes(left)
     left.set_title(f"iteration {iteration}", fontsize=10)
     look = {"cmap": "Blues", "aspect": "auto", "interpolation": "nearest"}
-    right.imshow(step.responsibilities, vmin=0, vmax=1, **look)
-    slots = range(step.responsibilities.shape[1])
-    right.set(xlabel="slot", ylabel="point, group by group", xticks=slots, yticks=[])
+    image = right.imshow(step.responsibilities, vmin=0, vmax=1, **look)
+    right.set(xlabel="slot", xticks=range(step.responsibilities.shape[1]))
+    if groups is None:
+        right.set(ylabel="point", yticks=[])
+    else:
+        _name_rows(right, len(points), groups)
     right.set_title("shares", fontsize=10)
+    figure.colorbar(image, ax=right, label="share")
     return figure

@@ -9,12 +9,14 @@ from smm_tutorial.figures.slots import SetStep, length_figure, slot_step_figure
 from smm_tutorial.widgets.controls import FigureSlider
 
 
-def slot_stepper(points: np.ndarray, steps: Sequence[SetStep]) -> FigureSlider:
-    """Step through the iterations of a slot module on a set of points (N, 2)."""
+def slot_stepper(
+    points: np.ndarray, steps: Sequence[SetStep], groups: np.ndarray | None = None
+) -> FigureSlider:
+    """Step through the iterations of a slot module on a set of points (N, 2), grouped (N,)."""
     slider = ipywidgets.IntSlider(
         1, 1, len(steps), description="iteration", continuous_update=False
     )
-    return FigureSlider(slider, lambda iteration: slot_step_figure(points, steps, iteration))
+    return FigureSlider(slider, lambda number: slot_step_figure(points, steps, number, groups))
 
 
 def length_slider(points: np.ndarray, means: np.ndarray, factors: Sequence[float]) -> FigureSlider:

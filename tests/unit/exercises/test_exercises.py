@@ -17,6 +17,7 @@ from smm_tutorial.exercises.core import (
     Task,
     Verdict,
     all_tasks,
+    find_task,
     judge,
     mistake,
     register,
@@ -279,6 +280,10 @@ def pull_from_a_constant(points, target):
     return pull(points, target.detach())
 
 
+def pull_by_a_part_that_vanishes(points, target):
+    return pull(points, target.detach()) + 0 * target.sum()
+
+
 def pull_by_numpy(points, target):
     return torch.from_numpy(((points.numpy() - target.numpy()) ** 2).sum(1))
 
@@ -298,6 +303,7 @@ def pull_by_all_pairs(points, target):
         (pull_one_at_the_end, "your function changes its argument `target`", "on a copy"),
         (pull_detached, "your result passes no gradient on to `points`", "`detach`"),
         (pull_from_a_constant, "your result passes no gradient on to `target`", "`detach`"),
+        (pull_by_a_part_that_vanishes, "passes no gradient on to `target`", "`detach`"),
         (pull_by_numpy, "fails when its arguments require gradients", "numpy"),
         (pull_by_cdist, "your function calls `cdist`, which the task rules out", "Subtract"),
         (pull_by_all_pairs, "makes a tensor of 40 values on the way, and the task", "Subtract"),
@@ -310,6 +316,29 @@ def test_right_numbers_that_fail_later_are_refused(answer, problem, hint):
     assert "The numbers are right, but on the case “four points”" in verdict.message
     assert problem in verdict.message
     assert hint in verdict.hint
+
+
+def log_joint_by(log_determinant):
+    """An answer to `slots.log_joint` with another log det A."""
+    solution = find_task("slots.log_joint").solution
+
+    def answer(points, means, factors, log_weights):
+        ours = factors.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)  # (..., K)
+        change = (log_determinant(factors) - ours)[..., None, :]
+        return solution(points, means, factors, log_weights) + change
+
+    return answer
+
+
+def test_whoever_trains_slots_without_the_gradient_of_the_determinant_is_refused():
+    task = find_task("slots.log_joint")
+
+    verdict = judge(task, log_joint_by(lambda factors: factors.detach().logdet()))
+
+    assert verdict.status == "wrong"
+    assert "your result passes no gradient on to `factors`" in verdict.message
+    assert judge(task, log_joint_by(torch.logdet)).status == "right"
+    assert judge(task, log_joint_by(lambda factors: factors.det().abs().log())).status == "right"
 
 
 def test_a_view_is_no_large_tensor():

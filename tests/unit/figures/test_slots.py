@@ -106,3 +106,35 @@ def test_the_table_of_an_iteration_holds_its_shares_and_a_wrong_one_is_named():
             ValueError, match=re.escape(f"from 1 to 2, the last of this history, got {wrong}")
         ):
             slot_step_figure(POINTS, STEPS, wrong)
+
+
+def test_all_panels_of_sets_have_the_same_range_so_that_distances_compare():
+    axes = point_sets_figure([("near", POINTS, STEPS[0]), ("far", 2 * POINTS, STEPS[0])]).axes
+
+    assert axes[0].get_xlim() == axes[1].get_xlim() and axes[0].get_ylim() == axes[1].get_ylim()
+    left, right = axes[0].get_xlim()
+    assert left < 2 * POINTS[:, 0].min() and 2 * POINTS[:, 0].max() < right
+
+
+def test_rows_of_a_table_are_named_by_group_or_numbered():
+    groups = np.repeat([0, 1], [1, 3])
+    table = np.full((4, 2), 0.5)
+
+    by_group = shares_figure({"one": table}, groups).axes[0]
+    numbered = shares_figure({"one": table}).axes[0]
+
+    assert [label.get_text() for label in by_group.get_yticklabels()] == ["stick 0", "stick 1"]
+    np.testing.assert_allclose(by_group.get_yticks(), [0, 2])  # the middles of the groups
+    assert [line.get_ydata()[0] for line in by_group.lines] == [0.5]
+    np.testing.assert_array_equal(numbered.get_yticks(), range(4))
+
+
+def test_zero_is_marked_only_where_it_matters():
+    def all_equal(places):
+        return np.full((len(places), 2), 0.5)
+
+    def words(figure):
+        return [text.get_text() for axis in figure.axes for text in axis.texts]
+
+    assert words(territories_figure(POINTS, MEANS, {"equal": all_equal})) == []
+    assert words(length_figure(POINTS, MEANS, 1.0)) == ["zero", "zero"]
