@@ -1504,7 +1504,7 @@ show(
 # %% [markdown]
 # Each of the two changes ruins the result. Identical starts do slightly more harm: exactly one stick has a slot, and the agreement is 0.
 # Without competition, few sets have more than one stick with a slot. In both variants all slots describe nearly *one* Gaussian for the
-# whole set. Their loss is no better than the loss of one Gaussian fitted to each set.
+# whole set. Their loss is about the loss of one Gaussian fitted to each set.
 #
 # - **Identical starts.** Equal slots stay equal, whatever the weights are. Training cannot change that.
 # - **No competition.** Here the starts differ, so the slots could become different. But a slot looks at most of the 64 inputs (last row
@@ -1522,8 +1522,8 @@ show(
 #
 # ## Where it fails
 #
-# These are the four test sets with the lowest agreement, for the model with the highest mean agreement. A number in the figure marks
-# the middle of a true stick. Below the figure, one table per set counts the points. A row is a stick, and a column is a slot.
+# These are the four test sets with the lowest agreement, for the model with the highest mean agreement. A number in the figure stands
+# above the upper end of a true stick. Below the figure, one table per set counts the points. A row is a stick, and a column is a slot.
 
 # %%
 begin = test_starts[best_seed]
@@ -1537,11 +1537,12 @@ for index in worst:
     panels.append((title, test_sets[index].numpy(), step))
 figure = point_sets_figure(panels)
 for axis, index in zip(figure.axes, worst, strict=True):
-    for stick, (x, y) in enumerate(true_means[index].tolist()):
-        axis.text(x, y, str(stick), weight="bold", ha="center", va="center", zorder=5)
+    for stick in range(4):
+        upper_end = max(test_sets[index][groups == stick].tolist(), key=lambda place: place[1])
+        axis.annotate(str(stick), upper_end, (0, 4), textcoords="offset points", ha="center")
 show(
     figure,
-    alt="The four worst sets, with an ellipse for each slot and a number on each true "
+    alt="The four worst sets, with an ellipse for each slot and a number above each true "
     "stick. In each set some ellipse covers points of two sticks.",
 )
 
@@ -1600,7 +1601,7 @@ show(
 
 # %% [markdown]
 # The ellipses keep the old tilt, so the model cuts the turned sticks. The learned metric fits the training sets only. The plain distance
-# of k-means treats all directions alike, so k-means works equally well for each tilt.
+# of k-means treats all directions alike, so k-means works about equally well for each tilt.
 
 # %% [markdown]
 # ## Summary

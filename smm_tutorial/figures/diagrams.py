@@ -58,7 +58,7 @@ def slot_attention_diagram() -> Figure:
         KEYS,
         VALUES,
         QUERIES,
-        Box(4.65, 3.0, 1.5, 0.8, "compare: dot products\nshare out:\nsoftmax over slots", ORANGE),
+        Box(4.65, 3.0, 1.5, 0.8, "compare, share out\ndot products,\nsoftmax over slots", ORANGE),
         Box(6.8, 2.3, 1.4, 0.66, "gather\nweighted means", PURPLE),
         Box(8.3, 1.2, 1.4, 0.66, "move\nGRU, then MLP", GREEN),
     ]
