@@ -275,8 +275,8 @@ slider.show()
 slider.slider.value = 4.0  # This line moves the slider. You can use the mouse.
 
 # %% [markdown]
-# At length 4, the blue slot is far outside the picture. By distance it gets no place in the picture. By bare dot product it gets
-# nearly the whole half of the plane on its side of zero.
+# At 4.00, the blue slot is four times as long and lies outside the picture. By distance, it gets no place in the picture. By bare
+# dot product, it gets nearly the whole half of the plane on its side of zero.
 #
 # ### How Slot Attention makes slots equally long
 #
@@ -1164,9 +1164,9 @@ by_method = {name: np.array(values) for name, values in results.items()}
 by_method["k-means, best of ten starts"] = np.array([best_of_ten])
 show(
     seeds_figure(by_method, "agreement with the true sticks (adjusted Rand index)"),
-    alt="One row per method, one dot per seed. Untrained Slot Attention is lowest, then "
-    "k-means, then the best of ten starts of k-means; trained Slot Attention is far "
-    "above them, as high as k-means with the hand-made metric.",
+    alt="One row per method, one dot per seed. Untrained Slot Attention is lowest. "
+    "K-means is higher, and the best of ten starts is slightly higher. Trained Slot "
+    "Attention is far above them, as high as k-means with the hand-made metric.",
 )
 
 # %% [markdown]
@@ -1538,12 +1538,13 @@ for index in worst:
 figure = point_sets_figure(panels)
 for axis, index in zip(figure.axes, worst, strict=True):
     for stick in range(4):
-        upper_end = max(test_sets[index][groups == stick].tolist(), key=lambda place: place[1])
-        axis.annotate(str(stick), upper_end, (0, 4), textcoords="offset points", ha="center")
+        ends = test_sets[index][groups == stick]
+        top = ends[ends[:, 1].argmax()]  # the upper end of the stick
+        axis.annotate(str(stick), top, (0, 4), textcoords="offset points", ha="center")
 show(
     figure,
-    alt="The four worst sets, with an ellipse for each slot and a number above each true "
-    "stick. In each set some ellipse covers points of two sticks.",
+    alt="The four worst sets, with an ellipse for each slot and a number above each "
+    "true stick. In each set some ellipse covers points of two sticks.",
 )
 
 # %% tags=["nbval-ignore-output"]
