@@ -59,7 +59,7 @@ install_missing()  # leaves torch and numpy as they are
 # | --- | --- | --- |
 # | $x_n$, $N$ | input $n$ of the $N$ inputs of a set; at first a point of the plane | `points`, `inputs` (B, N, ·) |
 # | $D_{\text{in}}$ | how many numbers an input has | `input_dim` |
-# | $\mu_k$, $K$, $D$ | slot $k$ of $K$ slots; a vector of $D$ numbers | `slots`, in the library `means` (B, K, D) |
+# | $\mu_k$, $K$, $D$ | slot $k$ of $K$ slots; a vector of $D$ numbers, its *features* | `slots`, in the library `means` (B, K, D) |
 # | $r_{nk}$ | share of input $n$ that slot $k$ gets; the shares of an input sum to 1 | `shares`, in the library `responsibilities` (B, N, K) |
 # | $\bar x_k$ | weighted mean of what slot $k$ gathers | `gathered`, `update` |
 # | $T$ | temperature of soft k-means | `temperature` |
@@ -462,6 +462,8 @@ show(
 )
 
 # %% [markdown]
+# With competition, 3.7 or 3.8 of 4 sticks have a slot on average. Without competition, only 2.2 to 2.6 sticks have a slot.
+#
 # Without competition, a slot does not depend on the other slots. Each slot climbs to a *local* peak of the density of points. (This
 # algorithm is called *mean shift*.) Slots that climb to the same peak stay there together. In the right panel, the blue and the orange
 # slot lie in the same place, so only three crosses are visible. The green slot ends on a small local peak of a few points.
@@ -498,7 +500,8 @@ assert_close(shares_twice.T @ twice, 2 * shares.T @ points)
 print("every input twice: means stay, sums double")
 
 # %% [markdown]
-# So a weighted mean does not depend on how many inputs the slot holds. Notebook 03 brings this number back, as a mixture weight.
+# The weighted means stay the same, and weighted sums double. So a weighted mean does not depend on how many inputs the slot holds.
+# Notebook 03 brings this number back, as a mixture weight.
 #
 # (A slot that holds nothing would divide 0 by 0. Slot Attention was invented by Locatello et al. (2020), see "Further reading". Their
 # program adds $10^{-8}$ to the shares. The library computes with logarithms, as you did in notebook 01, and needs no such constant.)
@@ -720,8 +723,11 @@ show(
 )
 
 # %% [markdown]
+# At temperature 1, the tiny difference grows about seven times in each iteration, until each slot has its own part of the points. At
+# temperature 8 the difference shrinks.
+#
 # Here is the reason. Shift the points so that their mean is 0. The two slots lie at $+\delta / 2$ and $-\delta / 2$. Then the logits of
-# input $n$ differ by $x_n^\top \delta / T$, and for small $\delta$ its two shares differ by
+# input $n$ differ by $x_n^\top \delta / T$. For small $\delta$, the two shares of this input differ by
 #
 # $$r_{n1} - r_{n2} = \tanh \frac{x_n^\top \delta}{2T} \approx \frac{x_n^\top \delta}{2T} .$$
 #
@@ -730,9 +736,9 @@ show(
 # $$\frac{2}{N} \sum_n (r_{n1} - r_{n2}) \, x_n \approx \frac{1}{T} \Big( \frac1N \sum_n x_n x_n^\top \Big) \delta
 # = \frac{S \delta}{T} ,$$
 #
-# where $S$ is the covariance matrix of the points. So a difference along the widest direction is multiplied by the largest eigenvalue
-# of $S$, divided by $T$. The difference grows if $T$ is smaller than this eigenvalue, and shrinks if $T$ is larger. Notebook 01
-# called this eigenvalue the *melting point*.
+# where $S$ is the covariance matrix of the points. Let $\lambda$ be the largest eigenvalue of $S$. Then each iteration multiplies a
+# difference along the widest direction of the points by $\lambda / T$. The difference grows if $T$ is smaller than $\lambda$. The
+# difference shrinks if $T$ is larger. Notebook 01 called $\lambda$ the *melting point*.
 #
 # But a tiny difference needs many iterations to grow, and Slot Attention makes only three. A difference of zero never grows. So slots
 # start from noise, and the noise must not be too small.
@@ -832,8 +838,8 @@ print("by hand = the library's SlotAttention, after each of 3 iterations")
 # %% [markdown]
 # ### Take the learned parts out
 #
-# Replace the three matrices for keys, queries and values by the identity. Replace GRU and MLP by a jump to the weighted mean. By
-# the derivation above, soft k-means at the temperature $\sqrt D$ should remain, with two details:
+# Replace the three matrices for keys, queries and values by the identity. Replace GRU and MLP by a jump to the weighted mean. Then
+# soft k-means at the temperature $\sqrt D$ should remain, as the section *Compare* says. Two details differ:
 #
 # - the inputs go through LayerNorm first;
 # - the slots go through LayerNorm again before each comparison.
@@ -869,8 +875,8 @@ print(
 )
 
 # %% [markdown]
-# The derivation also says: if slots differ in length, the bare dot product is *not* soft k-means. The next two cells check this. They
-# use no LayerNorm at all. Then they add the missing biases, and the result must be soft k-means again.
+# The section *Compare* also says: if slots differ in length, the bare dot product is *not* soft k-means. The next two cells check this.
+# They use no LayerNorm at all. Then they add the missing biases. The result must be soft k-means again.
 
 # %%
 options = {"projections": "identity", "update": "none", "normalisation": "none"}
@@ -1260,7 +1266,7 @@ stepper.show()
 stepper.slider.value = 6
 
 # %% [markdown]
-# An iteration computes the shares first and moves the slots then. So the colours and the table show the shares *before* the move, and
+# An iteration first computes the shares. Then it moves the slots. So the colours and the table show the shares *before* the move, and
 # the crosses and ellipses show the slots *after* the move. In iteration 1 nearly all points belong to two slots. The other two slots
 # hold almost nothing, and yet they move: their ellipses lie among the points. In iteration 3 each stick has a slot of its own.
 #
@@ -1368,7 +1374,7 @@ assert measured[6][0] > 4.5
 
 # %% [markdown]
 # The two additional slots do not stay empty. With six slots, fewer slots hold two sticks, so the slots are purer. But more sticks are
-# cut, so the sticks are less whole. One kind of error replaces the other. This explains why the agreement changes little.
+# cut, so the sticks are less whole. One kind of error replaces the other. This can explain why the agreement changes little.
 #
 # ## Why one object per slot?
 #
@@ -1502,7 +1508,7 @@ show(
 )
 
 # %% [markdown]
-# Each of the two changes ruins the result. Identical starts do slightly more harm: exactly one stick has a slot, and the agreement is 0.
+# With each of the two changes, the model no longer finds the sticks. Identical starts do slightly more harm: exactly one stick has a slot, and the agreement is 0.
 # Without competition, few sets have more than one stick with a slot. In both variants all slots describe nearly *one* Gaussian for the
 # whole set. Their loss is about the loss of one Gaussian fitted to each set.
 #
