@@ -284,8 +284,8 @@ slider.slider.value = 4.0  # This line moves the slider. You can use the mouse.
 #
 # ### How Slot Attention makes slots equally long
 #
-# Before slots are compared, a *layer normalisation* (LayerNorm) shifts each slot to mean 0 and scales it to variance 1 over its
-# $D$ numbers. Such a vector always has $\lVert \mu \rVert^2 = D$. So all normalised slots have the length $\sqrt D$. For slots of
+# Before slots are compared, each slot goes through a *layer normalisation* (LayerNorm). LayerNorm shifts the $D$ numbers of a slot to
+# mean 0. Then it scales them to variance 1. Such a vector always has $\lVert \mu \rVert^2 = D$. So all normalised slots have the length $\sqrt D$. For slots of
 # equal length, dot product and distance agree.
 #
 # **Predict first.** What is left of a point in the plane, $D = 2$, after LayerNorm?
@@ -317,8 +317,8 @@ print(f"2 features: {len(points)} points become {len(left)}:", *map(tuple, left)
 # removes another dimension. A point of the plane has only two dimensions. So a single sign is left. For this reason, Slot Attention
 # first *embeds* the inputs in more dimensions. The embedding is a small network, and it is learned, too.
 #
-# (The *normalised* slots have equal lengths. But LayerNorm in a network also has a learned scale and a learned shift for each feature,
-# and a query matrix comes after LayerNorm. So the *queries* can have different lengths. Training decides how different.)
+# (The *normalised* slots have equal lengths. But LayerNorm in a network also has a learned scale and a learned shift for each feature.
+# And a query matrix comes after LayerNorm. So the *queries* can have different lengths. Training decides how different.)
 #
 # ### Why the root of D?
 #
@@ -650,8 +650,8 @@ show(
 # \mu &\leftarrow z \odot \mu + (1 - z) \odot \text{new} .
 # \end{aligned}$$
 #
-# The matrices $U_1$, $U_2$, $U_3$ lie below each other in `w_in` (3 D, D). In the same way, `w_state` holds $V_1$, $V_2$, $V_3$,
-# `b_in` holds the vectors $u_1$, $u_2$, $u_3$, and `b_state` holds the vectors $v_1$, $v_2$, $v_3$. A $z$ near 1 keeps the old slot.
+# The matrices $U_1$, $U_2$, $U_3$ lie below each other in `w_in` (3 D, D). In the same way, `w_state` holds $V_1$, $V_2$, $V_3$. The
+# vectors $u_1$, $u_2$, $u_3$ stand in `b_in`, and $v_1$, $v_2$, $v_3$ stand in `b_state`. A $z$ near 1 keeps the old slot.
 
 
 # %%
@@ -726,7 +726,7 @@ show(
 )
 
 # %% [markdown]
-# At temperature 1, the tiny difference grows about seven times in each iteration, until each slot has its own part of the points. At
+# At temperature 1, each iteration multiplies the tiny difference by about 7. In the end, each slot has its own part of the points. At
 # temperature 8 the difference shrinks.
 #
 # Here is the reason. Shift the points so that their mean is 0. The two slots lie at $+\delta / 2$ and $-\delta / 2$. Then the logits of
@@ -1063,7 +1063,8 @@ def train(model, choose_starts, seed, steps=400, batch=16):
 # We train three models, with the seeds 0, 1 and 2. Each seed has its own weights, batches and starts. **Training takes about half a
 # minute.**
 #
-# (From here on, printed agreements may differ by about 0.05 on your machine, or with your own solutions. Two programs may differ in the
+# (From here on, your printed agreements may differ by about 0.05 from those in the text. The reason is another machine, or your own
+# solution of an exercise. Two programs may differ in the
 # last digit of a sum, and training amplifies this difference.)
 #
 # **Predict first.** From the starts of each seed, k-means reaches an agreement of about 0.6 with the true sticks. What will Slot
@@ -1087,7 +1088,7 @@ losses = [train(model, four_points, seed) for seed, model in enumerate(trained)]
 
 # %% [markdown]
 # The loss is in *nats*, which means that we use natural logarithms. What is a good loss? For comparison, fit *one* Gaussian to each
-# set, with the mean $c$ and the covariance $\Sigma$ of the points of this set. The mean of $(x - c)^\top \Sigma^{-1} (x - c)$ over
+# set. It has the mean $c$ and the covariance $\Sigma$ of the points of the set. The mean of $(x - c)^\top \Sigma^{-1} (x - c)$ over
 # these points is then 2, the number of dimensions. So the loss is $\log 2\pi + \tfrac12 \log \det \Sigma + 1$.
 
 # %%
@@ -1269,8 +1270,8 @@ stepper.show()
 stepper.slider.value = 6
 
 # %% [markdown]
-# An iteration first computes the shares. Then it moves the slots. So the colours and the table show the shares *before* the move, and
-# the crosses and ellipses show the slots *after* the move. In iteration 1 nearly all points belong to two slots. The other two slots
+# An iteration first computes the shares. Then it moves the slots. So the colours and the table show the shares *before* the move.
+# The crosses and ellipses show the slots *after* the move. In iteration 1 nearly all points belong to two slots. The other two slots
 # hold almost nothing, and yet they move: their ellipses lie among the points. In iteration 3 each stick has a slot of its own.
 #
 # ### What was learned: the step
@@ -1477,7 +1478,8 @@ for harmed in ("no competition", "identical starts"):
     assert table[harmed, "inputs that a slot looks at"].min() > 48
 assert table["as it is", "sticks with a slot"].max() < 4
 for title in ("sticks with a slot", "agreement"):
-    assert table["identical starts", title].max() <= table["no competition", title].min()
+    worse, better = table["identical starts", title], table["no competition", title]
+    assert worse.max() <= better.min()
 
 # %% [markdown]
 # Do the slots of a set move apart? We measure their mean distance from their common mean, at the start and after each iteration.
