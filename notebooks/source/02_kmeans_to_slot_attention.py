@@ -284,9 +284,9 @@ slider.slider.value = 4.0  # This line moves the slider. You can use the mouse.
 #
 # ### How Slot Attention makes slots equally long
 #
-# Before slots are compared, each slot goes through a *layer normalisation* (LayerNorm). LayerNorm shifts the $D$ numbers of a slot to
-# mean 0. Then it scales them to variance 1. Such a vector always has $\lVert \mu \rVert^2 = D$. So all normalised slots have the length $\sqrt D$. For slots of
-# equal length, dot product and distance agree.
+# Before slots are compared, each slot goes through a *layer normalisation* (LayerNorm). LayerNorm shifts the $D$ numbers of a
+# slot to mean 0. Then it scales them to variance 1. Such a vector always has $\lVert \mu \rVert^2 = D$. So all normalised slots
+# have the length $\sqrt D$. For slots of equal length, dot product and distance agree.
 #
 # **Predict first.** What is left of a point in the plane, $D = 2$, after LayerNorm?
 
