@@ -1,7 +1,7 @@
 """Say in words how what a learner's function returned differs from what was expected."""
 
 from collections.abc import Mapping
-from numbers import Number
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ def describe(value: Any) -> str:
         return f"{_type_name(value)} with keys {list(value)}"
     if isinstance(value, tuple | list):
         parts = ", ".join(describe(part) for part in value)
-        return f"{_type_name(value)} of {len(value)}: ({parts})"
+        inside = f"[{parts}]" if isinstance(value, list) else f"({parts})"
+        return f"{_type_name(value)} of {len(value)}: {inside}"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -119,6 +120,8 @@ def _difference_of_numbers(
         actual = actual.item()
     if not isinstance(actual, Number | np.generic):
         return f"{where}: expected the number {expected!r}, got {describe(actual)}"
+    if isinstance(expected, Integral) and not isinstance(actual, Integral | np.bool_):
+        return f"{where}: expected the whole number {expected!r}, got {actual!r}"
     return _difference_of_values(np.asarray(expected), np.asarray(actual), rtol, atol, where)
 
 

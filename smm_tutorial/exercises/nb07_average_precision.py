@@ -22,8 +22,8 @@ def true_positives(alike: Tensor, distances: Tensor, threshold: float) -> Tensor
 
 
 @mistake(
-    "You skip targets that are taken and try the next nearest. By CLEVR's rule the second "
-    "prediction of one object is wrong, even if a twin is near."
+    "You skip targets that are taken and try the next nearest target. By CLEVR's rule, the second "
+    "prediction of one object is wrong, even if another object of this kind is near."
 )
 def _positives_next_nearest(alike, distances, threshold):
     free, right = alike.clone(), []
@@ -50,12 +50,12 @@ def _positives_nearest_of_any_kind(alike, distances, threshold):
     return true_positives(only, distances, threshold)
 
 
-@mistake("Nothing is ever taken: two predictions of one object would both be right.")
+@mistake("In your answer no target is ever taken, so two predictions of one object are both right.")
 def _positives_without_claims(alike, distances, threshold):
     return (alike & (distances < threshold)).any(dim=1)
 
 
-@mistake("A prediction that is too far takes nothing: only a right one claims.")
+@mistake("Only a right prediction takes a target. A prediction that is too far takes none.")
 def _positives_far_ones_claim(alike, distances, threshold):
     claimed, right = set(), []
     for row, far in zip(alike, distances, strict=True):
@@ -66,7 +66,7 @@ def _positives_far_ones_claim(alike, distances, threshold):
     return torch.tensor(right)
 
 
-@mistake("The kinds do not matter in your answer: use `alike`.")
+@mistake("Your answer accepts targets of every kind. Use `alike`.")
 def _positives_of_any_kind(alike, distances, threshold):
     return true_positives(torch.ones_like(alike), distances, threshold)
 
@@ -91,19 +91,20 @@ register(
     Task(
         name="sets.true_positives",
         title="Which predictions are right",
-        text="""One image's predictions are sorted, the surest first. `alike[k, t]` says whether
-        prediction k has the size, material, shape and colour of target t, and `distances[k, t]` how
-        far apart they are. By the rule of CLEVR, a prediction looks at the nearest target *like
-        it*. It is right if that one is nearer than `threshold` (not equal) and no earlier
-        prediction was right about it. If it is taken, the prediction is wrong: it does not look
-        further. Return a boolean tensor (K,).""",
+        text="""The predictions of one image are sorted by probability, the highest first.
+        `alike[k, t]` says whether prediction k has the size, material, shape and colour of target
+        t. `distances[k, t]` says how far apart they are. By the rule of CLEVR, a prediction looks
+        only at targets *like it*, and there at the nearest target. The prediction is right if this
+        target is nearer than `threshold` (not equal) and not taken. A right prediction takes its
+        target. If the nearest target is taken already, the prediction is wrong: it does not look at
+        another target. Return a boolean tensor (K,).""",
         minutes=12,
         difficulty=3,
         hints=(
             """Go through the predictions in order and remember which targets are taken. Put the
             distance of targets of another kind to infinity before you look for the nearest.""",
-            """`nearest = torch.where(alike[k], distances[k], torch.inf).argmin().item()`; right if
-            it is alike, near enough and not yet taken; only a right one takes it.""",
+            """`torch.where(alike[k], distances[k], torch.inf)` holds the distances that count. A
+            right prediction needs three things: a target like it, near enough, not yet taken.""",
         ),
         solution=true_positives,
         cases=_positives_cases,
@@ -139,34 +140,62 @@ def _precision_at(right: Tensor) -> Tensor:
     return right.cumsum(dim=0) / torch.arange(1, len(right) + 1)
 
 
-@mistake("The running maximum is missing: a later, higher precision lifts earlier ones.")
+@mistake("The maximum is missing: a later, higher precision must replace earlier, lower values.")
 def _precision_without_maximum(right, num_targets):
     return _area(right, _precision_at(right), num_targets)
 
 
-@mistake("Your maximum runs from the left; it must look right, at higher recall.")
+@mistake("Your maximum looks at earlier ranks. It must look at later ranks, at higher recall.")
 def _precision_maximum_from_left(right, num_targets):
     return _area(right, _precision_at(right).cummax(dim=0).values, num_targets)
 
 
-@mistake("Recall counts all targets, found or not: divide by `num_targets`.")
+def _padded(right: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
+    """Precision and recall, padded as the task says, (M + 2,) each."""
+    precision = torch.cat([torch.zeros(1), _precision_at(right), torch.zeros(1)])
+    recall = torch.cat([torch.zeros(1), right.cumsum(dim=0) / num_targets, torch.ones(1)])
+    return precision, recall
+
+
+@mistake(
+    "Your maximum starts at the first rank. Start it at the last rank: `flip` before and after."
+)
+def _precision_padded_maximum_from_left(right, num_targets):
+    precision, recall = _padded(right, num_targets)
+    return (recall.diff() * precision.cummax(dim=0).values[1:]).sum().item()
+
+
+def _hull(precision: Tensor) -> Tensor:
+    return precision.flip(0).cummax(dim=0).values.flip(0)
+
+
+@mistake("You use trapezoids. Use rectangles: their height is the precision at the right end.")
+def _precision_by_trapezoids(right, num_targets):
+    precision, recall = _padded(right, num_targets)
+    return torch.trapezoid(_hull(precision), recall).item()
+
+
+@mistake("Recall is a share of *all* targets, found or not: divide by `num_targets`.")
 def _precision_over_found(right, num_targets):
     return average_precision(right, max(1, int(right.sum())))
 
 
-@mistake("You average precision over ranks. It counts only where recall steps.")
+@mistake("You average precision over ranks. Precision counts only where recall rises.")
 def _precision_over_ranks(right, num_targets):
     return _precision_at(right).mean().item()
 
 
-@mistake("Recall that was never reached earns nothing: pad the precision with 0 at its end.")
+@mistake(
+    "Recall that was never reached must add no area. Put 0 behind the precision, and take the "
+    "precision at the *right* end of each rise of recall."
+)
 def _precision_to_the_end(right, num_targets):
     never_reached = 1 - right.sum().item() / num_targets
     last = _precision_at(right)[-1].item()
     return average_precision(right, num_targets) + never_reached * last
 
 
-@mistake("That is the precision of the whole list; the area looks at every rank.")
+@mistake("This is the precision of the whole list. The area needs the precision at every rank.")
 def _precision_last(right, num_targets):
     return _precision_at(right)[-1].item()
 
@@ -175,18 +204,20 @@ register(
     Task(
         name="sets.average_precision",
         title="The area under the curve",
-        text="""`right` (M,) are all predictions, the surest first; `num_targets` objects were to be
-        found. After each rank, precision is the share of right ones so far, recall the share of
-        targets found. Pad recall with 0 and 1, precision with 0 and 0. Replace each precision by
-        the largest at its place *or to its right*. Return the sum of precision times the step of
-        recall that leads to it (a float).""",
+        text="""`right` (N,) says which of N predictions are right, the highest probability first.
+        There are `num_targets` objects. After each rank, precision is the share of right
+        predictions so far, and recall is the share of objects found so far. Put 0 before recall and
+        1 behind it. Put 0 before precision and 0 behind it. Replace each precision by the largest
+        precision at this place *or at a later place*. Every rise of recall is the width of a
+        rectangle. Its height is the precision at its right end. Return the sum of all areas, a
+        number.""",
         minutes=10,
         difficulty=2,
         hints=(
-            """`found = right.cumsum(0)`; precision divides it by 1, 2, 3, ..., recall by
-            `num_targets`. `torch.cat` pads them.""",
-            """The maximum from the right: `precision.flip(0).cummax(0).values.flip(0)`. A step of
-            recall is `recall[1:] - recall[:-1]`, and goes with `precision[1:]`.""",
+            """`found = right.cumsum(0)` counts right predictions. Precision divides it by 1, 2, 3,
+            ..., and recall divides it by `num_targets`. `torch.cat` adds the zeros and the 1.""",
+            """`cummax` gives the largest value so far. It looks at earlier places, so turn the
+            precision around before and after, with `flip`. `diff` gives the rises of recall.""",
         ),
         solution=average_precision,
         cases=lambda: {
@@ -195,11 +226,17 @@ register(
                 4,
             ),
             "a late find": (torch.tensor([False, False, True, False, True, True, False]), 3),
+            "four right of seven, six targets": (
+                torch.tensor([True, True, False, True, False, False, True]),
+                6,
+            ),
             "nothing right": (torch.tensor([False, False]), 2),
         },
         mistakes=(
             _precision_without_maximum,
             _precision_maximum_from_left,
+            _precision_padded_maximum_from_left,
+            _precision_by_trapezoids,
             _precision_over_found,
             _precision_over_ranks,
             _precision_to_the_end,
@@ -216,12 +253,14 @@ def scored_images(order: Sequence[int], batch_size: int) -> Sequence[int]:
     return order[::batch_size]
 
 
-@mistake("That is the first batch. The loop over batches goes on; the one inside stops.")
+@mistake("This is the first batch. Only the loop over images stops. The loop over batches goes on.")
 def _scored_first_batch(order, batch_size):
     return order[:batch_size]
 
 
-@mistake("The loop returns in its first round: it is the first image of each batch.")
+@mistake(
+    "The loop over images returns in its first round, so it scores the *first* image of a batch."
+)
 def _scored_last_of_each(order, batch_size):
     return order[batch_size - 1 :: batch_size]
 
@@ -231,25 +270,30 @@ def _scored_in_whole_batches(order, batch_size):
     return order[: len(order) // batch_size * batch_size : batch_size]
 
 
-@mistake("As many, but not these: one of *each batch*, not the first of the list.")
+@mistake("The number of images is right. But take one image of *each batch*, not the first of all.")
 def _scored_as_many_from_the_front(order, batch_size):
     return order[: -(-len(order) // batch_size)]
+
+
+@mistake("This is the first image of the first batch. The loop over batches goes on after it.")
+def _scored_first_image_only(order, batch_size):
+    return order[:1]
 
 
 register(
     Task(
         name="sets.scored_images",
         title="A return in the wrong place",
-        text="""An evaluation cuts a list of images into batches, the last one perhaps shorter, and
-        scores each batch with a loop over its images. By mistake, `return` stands inside that loop.
-        Given the images' numbers `order` (a list) and `batch_size`, return the list of the images
-        that are really scored.""",
+        text="""An evaluation cuts a list of images into batches. The last batch may be shorter. For
+        each batch it calls a function with a loop over the images of the batch. By mistake,
+        `return` stands inside this loop. Given are a list `order` of the images' numbers, and
+        `batch_size`. Return a list: the numbers of the images that are really scored.""",
         minutes=3,
         difficulty=1,
         hints=(
             "How far does a loop get whose body ends in `return`?",
-            """One image a batch, the first: every `batch_size`-th of the list. A slice with a step
-            says it.""",
+            """At which places of `order` do batches begin? A slice with a step can take exactly
+            these places.""",
         ),
         solution=scored_images,
         cases=lambda: {
@@ -261,6 +305,7 @@ register(
             _scored_last_of_each,
             _scored_in_whole_batches,
             _scored_as_many_from_the_front,
+            _scored_first_image_only,
         ),
     )
 )

@@ -10,7 +10,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from smm_tutorial.exercises.core import Task, mistake, register
+from smm_tutorial.exercises.core import Mistake, Task, mistake, register
 from smm_tutorial.exercises.samples import generator
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
 
@@ -45,14 +45,16 @@ def pair_costs(predictions: Tensor, targets: Tensor, coordinate_weight: float) -
     return (weights * huber).mean(dim=2)
 
 
-@mistake("Beyond a difference of 1 Huber's error grows along a straight line, |d| - 1/2.")
+@mistake(
+    "Where |e| is larger than 1, the Huber error is |e| - 1/2: it grows along a straight line."
+)
 def _costs_squared(predictions, targets, coordinate_weight):
     weights = torch.ones(OBJECT_DIM)
     weights[COORDINATES] = coordinate_weight
     return (weights * 0.5 * (predictions[:, None] - targets[None]).square()).mean(dim=2)
 
 
-@mistake("A row is a slot and a column a target; yours is the other way round.")
+@mistake("A row is a slot and a column is a target. Your table has rows and columns exchanged.")
 def _costs_transposed(predictions, targets, coordinate_weight):
     return pair_costs(targets, predictions, coordinate_weight)
 
@@ -62,7 +64,9 @@ def _costs_summed(predictions, targets, coordinate_weight):
     return OBJECT_DIM * pair_costs(predictions, targets, coordinate_weight)
 
 
-@mistake("You weigh the differences. Take Huber's error first, then weigh it.")
+@mistake(
+    "You multiply the differences by the weight. Take the Huber error first, then multiply it."
+)
 def _costs_weighted_inside(predictions, targets, coordinate_weight):
     weights = torch.ones(OBJECT_DIM)
     weights[COORDINATES] = coordinate_weight
@@ -74,7 +78,7 @@ def _costs_unweighted(predictions, targets, coordinate_weight):
     return pair_costs(predictions, targets, 1.0)
 
 
-@mistake("You divide by the sum of the weights; the mean divides by 19, whatever they are.")
+@mistake("You divide by the sum of the weights. Divide by 19, whatever the weights are.")
 def _costs_over_weights(predictions, targets, coordinate_weight):
     total = 3 * coordinate_weight + OBJECT_DIM - 3
     return OBJECT_DIM / total * pair_costs(predictions, targets, coordinate_weight)
@@ -83,19 +87,18 @@ def _costs_over_weights(predictions, targets, coordinate_weight):
 register(
     Task(
         name="sets.pair_costs",
-        title="What each pair would cost",
-        text="""From `predictions` (K, 19) and `targets` (T, 19) make the table (K, T) of the cost
-        of every pair: the mean over the 19 numbers of Huber's error, `d**2 / 2` where `|d| < 1` and
-        `|d| - 1/2` beyond. The errors of the first three numbers, the coordinates, count
-        `coordinate_weight` times.""",
+        title="The cost of each pair",
+        text="""From `predictions` (K, 19) and `targets` (T, 19) compute the table (K, T) of the
+        costs of all pairs. The cost of a pair is the mean of 19 Huber errors. The Huber error of a
+        difference `e` is `e**2 / 2` where `|e| <= 1`, and `|e| - 1/2` elsewhere. The first three
+        numbers are coordinates: multiply their Huber errors by `coordinate_weight`.""",
         minutes=8,
         difficulty=1,
         hints=(
             """Every prediction meets every target: give both an axis, `predictions[:, None] -
             targets[None]` is (K, T, 19).""",
-            """`torch.where` chooses Huber's branch, or take `smooth_l1_loss(...,
-            reduction='none')`. A vector of 19 weights multiplies the errors; then
-            `mean(dim=2)`.""",
+            """`torch.where` chooses between the two formulas. How does a vector of 19 weights look,
+            and over which axis do you take the mean?""",
         ),
         solution=pair_costs,
         cases=lambda: {
@@ -125,12 +128,14 @@ def best_matching(costs: Tensor) -> tuple[int, ...]:
     )
 
 
-@mistake("Each slot takes its nearest target: then two can take the same, and one is left out.")
+@mistake("Each slot takes its cheapest target. Then two slots can take the same target.")
 def _matching_nearest(costs):
     return tuple(costs.argmin(dim=1).tolist())
 
 
-@mistake("The first slot takes what it likes best, and a later one pays for it. Compare *sums*.")
+@mistake(
+    "The first slot takes its cheapest target. A later slot may pay more for it. Compare *sums*."
+)
 def _matching_in_turn(costs):
     free, order = set(range(len(costs))), []
     for row in costs.tolist():
@@ -139,7 +144,7 @@ def _matching_in_turn(costs):
     return tuple(order)
 
 
-@mistake("The cheapest pair first can leave two slots with dear ones. Compare *sums*.")
+@mistake("You take the cheapest pair first. Only expensive pairs may be left then. Compare *sums*.")
 def _matching_cheapest_first(costs):
     left, order = costs.clone(), [0] * len(costs)
     for _ in range(len(costs)):
@@ -149,17 +154,17 @@ def _matching_cheapest_first(costs):
     return tuple(order)
 
 
-@mistake("You look for the largest sum: costs are to be small.")
+@mistake("You look for the largest sum. The smallest sum of costs is wanted.")
 def _matching_dearest(costs):
     return best_matching(-costs)
 
 
-@mistake("You return the slot of each target: we want the target of each slot.")
+@mistake("You return the slot of each target. The target of each slot is wanted.")
 def _matching_of_targets(costs):
     return best_matching(costs.mT)
 
 
-@mistake("You return what the pairs cost: return which target each slot gets.")
+@mistake("You return the costs of the pairs. Return the number of each slot's target.")
 def _matching_cost(costs):
     return tuple(costs[k, t].item() for k, t in enumerate(best_matching(costs)))
 
@@ -170,6 +175,9 @@ def _matching_cases() -> dict[str, tuple]:
         "a table where two slots want the same target": (three,),
         "four slots": (torch.rand(4, 4, generator=generator(4)),),
         "five slots": (torch.rand(5, 5, generator=generator(5)),),
+        "costs that require a gradient": (
+            torch.rand(4, 4, generator=generator(6)).requires_grad_(),
+        ),
     }
 
 
@@ -177,16 +185,18 @@ register(
     Task(
         name="sets.best_matching",
         title="The best of all matchings",
-        text="""`costs[k, t]` is what it costs to match slot k with target t. Every slot gets one
-        target, and every target one slot. Return, as a tuple, the target of each slot in the
-        matching with the least sum; try all of them.""",
+        text="""`costs[k, t]` is the cost of matching slot k with target t. Every slot gets one
+        target, and every target one slot. Try all matchings, and find the one with the smallest sum
+        of costs. Return a tuple of K whole numbers: the target of slot 0, of slot 1, and so on.
+        Targets are numbered from 0. Later `costs` will require a gradient, so your function must
+        work with such tensors, too.""",
         minutes=8,
         difficulty=2,
         hints=(
-            """`itertools.permutations(range(K))` is every matching: `order[k]` is the target of
-            slot k.""",
-            """The sum of one is `sum(costs[k, order[k]] for k in range(K))`; `min(..., key=...)`
-            finds the least.""",
+            """`itertools.permutations(range(K))` gives every matching: `order[k]` is the target of
+            slot k. Loops are much faster over lists: begin with `table = costs.tolist()`.""",
+            """Write a function that takes one matching and returns its sum of costs. Python's `min`
+            can use this function as its `key`.""",
         ),
         solution=best_matching,
         cases=_matching_cases,
@@ -218,29 +228,33 @@ def set_loss(predictions: Tensor, targets: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-@mistake("Slot k is compared with target k, in the order of the record: match them first.")
+@mistake(
+    "You compare slot k with target k, in the order of the record. Match slots and targets first."
+)
 def _loss_in_order(predictions, targets):
     sums = [costs.diagonal().sum() for costs in _costs_of_images(predictions, targets)]
     return torch.stack(sums).mean()
 
 
-@mistake("Each target takes its nearest slot, so that one slot can serve two: match one to one.")
+@mistake(
+    "Each target takes its cheapest slot. Then one slot can serve two targets: match one to one."
+)
 def _loss_of_nearest(predictions, targets):
     sums = [costs.amin(dim=0).sum() for costs in _costs_of_images(predictions, targets)]
     return torch.stack(sums).mean()
 
 
-@mistake("Sum over the slots of an image; only over images take the mean.")
+@mistake("Take the sum over the slots of an image, and the mean only over images.")
 def _loss_mean_over_slots(predictions, targets):
     return set_loss(predictions, targets) / predictions.shape[1]
 
 
-@mistake("The images' sums are to be averaged, or the loss grows with the batch.")
+@mistake("Take the mean over images. Your sum over images grows with the size of the batch.")
 def _loss_sum_over_images(predictions, targets):
     return set_loss(predictions, targets) * len(predictions)
 
 
-@mistake("A slot matched with padding costs too: else nobody learns to say “nothing here”.")
+@mistake("Count pairs with padding, too. Without them no slot learns to say “nothing here”.")
 def _loss_without_padding(predictions, targets):
     losses = []
     for costs, theirs in zip(_costs_of_images(predictions, targets), targets, strict=True):
@@ -250,26 +264,53 @@ def _loss_without_padding(predictions, targets):
     return torch.stack(losses).mean()
 
 
-@mistake("You use one matching for all images; each image needs its own.")
+@mistake("You use one matching for all images. Each image needs its own matching.")
 def _loss_one_matching_for_all(predictions, targets):
     costs = torch.stack(_costs_of_images(predictions, targets)).mean(dim=0)
     return costs[range(len(costs)), best_matching(costs)].sum()
+
+
+def _loss_by(matching: Mistake, predictions: Tensor, targets: Tensor) -> Tensor:
+    """The loss of matchings that are not the best ones."""
+    images = _costs_of_images(predictions, targets)
+    orders = [matching.answer(costs.detach()) for costs in images]
+    sums = [
+        costs[range(len(costs)), order].sum() for costs, order in zip(images, orders, strict=True)
+    ]
+    return torch.stack(sums).mean()
+
+
+@mistake("Your matching is greedy: it takes the cheapest pair first. Use `best_matching`.")
+def _loss_of_greedy_pairs(predictions, targets):
+    return _loss_by(_matching_cheapest_first, predictions, targets)
+
+
+@mistake(
+    "Your matching is greedy: slot after slot takes its cheapest free target. Use `best_matching`."
+)
+def _loss_of_greedy_slots(predictions, targets):
+    return _loss_by(_matching_in_turn, predictions, targets)
+
+
+@mistake("Return a tensor. `.item()` and `float(...)` make a number, and a number has no gradient.")
+def _loss_as_a_number(predictions, targets):
+    return set_loss(predictions, targets).item()
 
 
 register(
     Task(
         name="sets.set_loss",
         title="A loss that does not see the order",
-        text="""`predictions` and `targets` are (B, K, 19) each; targets that are all zeros are
-        padding. For every image match slots with targets at the least sum of pair costs
-        (`pair_costs` with weight 1, `best_matching`). Return the mean over images of that sum.""",
+        text="""`predictions` and `targets` are (B, K, 19) each. Targets that are all zeros are
+        padding. For every image, compute `pair_costs` with weight 1, and match slots with targets
+        by `best_matching`. Add the costs of the K pairs. Return the mean of these sums over the
+        images: a tensor without axes that has a gradient.""",
         minutes=8,
         difficulty=2,
         hints=(
             "Every image has a matching of its own: loop over the images.",
-            """`costs = pair_costs(mine, theirs, 1.0)`, then the sum of `costs[k, t]` for `k, t` in
-            `enumerate(best_matching(costs))`. Collect the sums, `torch.stack(...)`, and take their
-            mean.""",
+            """`enumerate(best_matching(costs))` gives the pairs of slot and target of one image.
+            `torch.stack` makes a tensor of the images' sums.""",
         ),
         solution=set_loss,
         cases=lambda: {
@@ -283,6 +324,9 @@ register(
             _loss_sum_over_images,
             _loss_without_padding,
             _loss_one_matching_for_all,
+            _loss_of_greedy_pairs,
+            _loss_of_greedy_slots,
+            _loss_as_a_number,
         ),
     )
 )
