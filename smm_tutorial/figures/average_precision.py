@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.figures.palette import BLUE, ORANGE, SKY_BLUE, VERMILION
+from smm_tutorial.figures.palette import BLUE, LINE_STYLES, ORANGE, SKY_BLUE, VERMILION
 from smm_tutorial.figures.set_prediction import draw_objects
 from smm_tutorial.set_prediction.average_precision import NO_LIMIT, right_predictions
 from smm_tutorial.set_prediction.targets import REAL, set_targets
@@ -28,17 +28,33 @@ def precision_recall_figure(right: np.ndarray, num_targets: int) -> Figure:
         for verdict, look in ((True, filled), (False, hollow)):
             chosen = right == verdict
             axis.scatter(recall[chosen], precision[chosen], s=36, zorder=2, **look)
-    for rank, place in enumerate(zip(recall, precision, strict=True), start=1):
-        ranks.annotate(str(rank), place, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    ranks.scatter([], [], s=36, label="right", **filled)
+    ranks.scatter([], [], s=36, label="wrong", **hollow)
+    ranks.legend(fontsize=8, loc="upper right")
+    for first, last in _runs(right):
+        text = str(first + 1) if first == last else f"{first + 1} to {last + 1}"
+        place = recall[last], precision[last]
+        ranks.annotate(text, place, xytext=(5, 3), textcoords="offset points", fontsize=8)
     _draw_hull(largest, right, num_targets)
     total = _draw_hull(area, right, num_targets, filled=True)
-    titles = ("rank by rank", "the largest to the right", f"area {total:.3f}")
+    titles = ("ranks", "largest precision at this or a later rank", f"area {total:.3f}")
     for axis, title in zip((ranks, largest, area), titles, strict=True):
         axis.set_title(title, fontsize=9)
         axis.set(xlabel="recall", xlim=(-0.05, 1.05), ylim=(-0.05, 1.1))
         axis.grid(alpha=0.3)
     ranks.set_ylabel("precision")
     return figure
+
+
+def _runs(right: np.ndarray) -> list[tuple[int, int]]:
+    """First and last place, from 0, of each right prediction and of each row of wrong ones."""
+    runs: list[tuple[int, int]] = []
+    for place, verdict in enumerate(right):
+        if runs and not verdict and not right[place - 1]:
+            runs[-1] = runs[-1][0], place
+        else:
+            runs.append((place, place))
+    return runs
 
 
 def _precision_and_recall(right: np.ndarray, num_targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,14 +85,15 @@ def judged_scene_figure(
     targets = set_targets(data.records, max(len(record["objects"]) for record in data.records))
     right = right_predictions(predictions, targets, threshold)
     real = predictions[..., REAL]  # (M, K)
-    figure = Figure(figsize=(8.2, 2.9), layout="constrained")
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
     picture, area = figure.subplots(1, 2, width_ratios=(5, 3))
     image = data.batch([scene]).images[0]
     sure = real[scene] >= 0.5
-    draw_objects(picture, image, data.records[scene], predictions[scene], right[scene], sure)
-    limit = "any distance" if threshold == NO_LIMIT else f"nearer than {threshold:g}"
+    drawn = image, data.records[scene], predictions[scene]
+    draw_objects(picture, *drawn, right[scene], sure, width=4.7)
+    limit = "no threshold" if threshold == NO_LIMIT else f"threshold {threshold:g}"
     found = right[scene][sure.numpy()].sum()
-    picture.set_title(f"right if {limit}: {found} of {sure.sum()}", fontsize=9)
+    picture.set_title(f"{limit}: {found} of {sure.sum()} predictions are right", fontsize=9)
     ranked = right.ravel()[np.argsort(-real.ravel().numpy(), kind="stable")]
     total = _draw_hull(area, ranked, int(targets[..., REAL].sum()), filled=True)
     area.set(xlabel="recall", ylabel="precision", xlim=(-0.05, 1.05), ylim=(-0.05, 1.1))
@@ -102,10 +119,11 @@ def thresholds_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Fi
         places = np.arange(len(names)) + 0.09 * (number - (len(scores) - 1) / 2)  # side by side
         color = CONTESTANT_COLORS[number % len(CONTESTANT_COLORS)]
         label = f"{contestant} ({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
-        axis.plot(places, values.mean(axis=0), color=color, lw=1.8, label=label)
-        axis.plot(places, values.T, "o", color=color, ms=4, alpha=0.8)
-    axis.set(xlabel="nearer than, in world units", ylabel="AP", ylim=(-0.02, None))
-    labels = ["any distance" if name == "inf" else name for name in names]
+        style, mark = LINE_STYLES[number % len(LINE_STYLES)], "osD^"[number % 4]
+        axis.plot(places, values.mean(axis=0), style, color=color, lw=1.8, label=label)
+        axis.plot(places, values.T, mark, color=color, ms=5, alpha=0.8)
+    axis.set(xlabel="threshold in world units", ylabel="AP", ylim=(-0.02, None))
+    labels = ["no threshold" if name == "inf" else name for name in names]
     axis.set_xticks(range(len(names)), labels)
     axis.legend(fontsize=8)
     axis.grid(alpha=0.3)

@@ -15,8 +15,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from smm_tutorial.figures.layout import panel_grid
+from smm_tutorial.figures.palette import LINE_STYLES, component_colors
 from smm_tutorial.figures.scenes import draw_floor, turn_to_camera
 from smm_tutorial.figures.set_prediction import OUTLINE, object_color
+from smm_tutorial.scenes.sampling import AREA
 from smm_tutorial.set_prediction.loss import pair_costs
 from smm_tutorial.set_prediction.targets import COORDINATE_SCALE, COORDINATES
 from smm_tutorial.set_prediction.vectors import vector_radius
@@ -27,7 +29,8 @@ MOST_DRAWN = 4  # slots of which all matchings are drawn, 24 of them
 
 
 def permutations_figure(costs: Tensor) -> Figure:
-    """Every matching of slots with objects, with its sum of `costs` (K, K); the least is framed.
+    """Every matching of slots with objects, with its sum of `costs` (K, K). The smallest sum is
+    framed.
 
     Raises:
         ValueError: more slots than can be drawn.
@@ -50,7 +53,7 @@ def permutations_figure(costs: Tensor) -> Figure:
         axis.set(xlim=(-0.35, 1.35), ylim=(count - 0.4, -0.6), xticks=[], yticks=[])
         least = total == min(sums)
         weight = "bold" if least else "normal"
-        axis.set_title(f"{total:.3f}{', least' if least else ''}", fontsize=9, weight=weight)
+        axis.set_title(f"{total:.3f}{', smallest' if least else ''}", fontsize=9, weight=weight)
         for spine in axis.spines.values():
             spine.set(visible=least, linewidth=2)
     return figure
@@ -106,18 +109,21 @@ def draw_costs(axis: Axes, costs: Tensor, chosen: Sequence[int] = ()) -> None:
     axis.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
 
 
-def envelope_figure(places: np.ndarray, sums: np.ndarray, label: str) -> Figure:
-    """The sum of costs of every matching, `sums` (P, N), along a way with `places` (N,).
+def envelope_figure(
+    places: np.ndarray, sums: np.ndarray, names: Sequence[str], label: str
+) -> Figure:
+    """The sum of costs of every matching, `sums` (P, N), along a path with `places` (N,).
 
-    The least of them, in black, is the set loss.
+    names: of the matchings, for the legend. The smallest sum is the set loss, a broad grey line.
     """
-    figure = Figure(figsize=(6.2, 2.7), layout="constrained")
+    figure = Figure(figsize=(7.6, 3.2), layout="constrained")
     axis = figure.subplots()
-    axis.plot(places, sums.T, color="0.6", lw=1)
-    axis.plot(places, sums.min(axis=0), color="black", lw=2.5, label="set loss: the least of them")
-    axis.plot([], [], color="0.6", lw=1, label="one matching each")
+    axis.plot(places, sums.min(axis=0), color="0.75", lw=7, label="set loss: the smallest sum")
+    colors = component_colors(len(sums))
+    for number, (name, values, color) in enumerate(zip(names, sums, colors, strict=True)):
+        axis.plot(places, values, LINE_STYLES[number % 4], color=color, lw=1.6, label=name)
     axis.set(xlabel=label, ylabel="sum of costs")
-    axis.legend(fontsize=8)
+    figure.legend(fontsize=9, loc="outside right upper")
     axis.grid(alpha=0.3)
     return figure
 
@@ -144,14 +150,20 @@ FLOOR = 4.4  # world units to each side of a panel from above: it holds all of t
 def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0) -> Figure:
     """The best matching of slots with as many objects (K, 19): from above, and in their costs.
 
-    The camera's side is below. The title says which object is cheapest for each slot.
+    From above, a disk is an object, and a ring is a slot. The camera's side is below. The table's
+    title says which object is cheapest for each slot.
     """
     coordinates, properties = pair_costs(predictions[None], targets[None], coordinate_weight)
     costs = (coordinates + properties)[0]  # (K, K)
     matched = linear_sum_assignment(costs.numpy())[1].tolist()
-    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(8.6, 4.3), layout="constrained")
     above, table = figure.subplots(1, 2, width_ratios=(5, 4))
     draw_floor(above)
+    for name, end in {"x": (1.6, 0), "y": (0, 1.6)}.items():
+        look = {"arrowstyle": "<-", "color": "0.5"}
+        start = turn_to_camera((-AREA, -AREA))
+        tip = turn_to_camera((end[0] - AREA, end[1] - AREA))
+        above.annotate(name, start, xytext=tip, arrowprops=look, color="0.4", **CENTRED)
     true, said = (
         [turn_to_camera(place) for place in (COORDINATE_SCALE * vectors[:, COORDINATES]).tolist()]
         for vectors in (targets, predictions)
@@ -161,15 +173,16 @@ def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: flo
         above.text(*place, str(t + 1), fontsize=9, zorder=4, path_effects=OUTLINE, **CENTRED)
     for k, (place, letter) in enumerate(zip(said, letter_places(said, true), strict=True)):
         line = np.array([place, true[matched[k]]])
-        above.plot(*line.T, color=object_color(matched[k]), lw=2)
-        above.plot(*place, "o", color="black", ms=4)
+        above.plot(*line.T, color=object_color(matched[k]), lw=3, path_effects=OUTLINE)
+        above.plot(*place, "o", color="black", ms=13, mew=1.6, fillstyle="none")
         look = {"boxstyle": "square,pad=0.2", "fc": "white"}
         above.text(*letter, LETTERS[k], fontsize=9, bbox=look, **CENTRED)
     above.set(xlim=(-FLOOR, FLOOR), ylim=(-FLOOR, FLOOR), aspect="equal", xticks=[], yticks=[])
-    above.set_title("from above", fontsize=9)
+    above.set_title("from above: disks are objects, rings are slots,\nlines join pairs", fontsize=9)
     draw_costs(table, costs, matched)
     pairs = zip(LETTERS, costs.argmin(dim=1).tolist(), strict=False)
     cheapest = ", ".join(f"{letter}→{t + 1}" for letter, t in pairs)
-    least = f"the least sum is {costs[range(len(costs)), matched].sum():.3f}"
-    table.set_title(f"costs; {least}\neach its cheapest: {cheapest}", fontsize=9)
+    least = f"the smallest sum is {costs[range(len(costs)), matched].sum():.3f}"
+    title = f"costs, coordinates counted {coordinate_weight:g} times; {least}\n"
+    table.set_title(f"{title}cheapest object of each slot: {cheapest}", fontsize=9)
     return figure

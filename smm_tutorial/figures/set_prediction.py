@@ -52,20 +52,28 @@ def picture_box(vector: Tensor, camera: np.ndarray) -> Box:
     return seen[0, 0], seen[1, 1], seen[2, 0], seen[3, 1]
 
 
-LABEL = (0.27, 0.115)  # width and height of a label, as fractions of the frame
+LABEL = (1.3, 0.31)  # inches, width and height of a label
 
 
-def label_places(boxes: Sequence[Box]) -> list[tuple[float, float]]:
-    """Left and top of a label beside each box.
+def label_places(boxes: Sequence[Box], label: tuple[float, float]) -> list[tuple[float, float]]:
+    """Left and top of a label beside each box. label: its width and height, in parts of the frame.
 
-    A label goes where it hides least of the earlier labels and of all boxes.
+    A label goes where it hides least of the earlier labels and of all boxes, and of such places to
+    the nearest one.
     """
-    width, height = LABEL
+    width, height = label
     taken, places = list(boxes), []
     for left, top, right, bottom in boxes:
+        beside = (top - height, bottom, (top + bottom - height) / 2)
         inside = [
             (min(max(x, 0), 1 - width), min(max(y, 0), 1 - height))
-            for y in (top - height, bottom, (top + bottom - height) / 2)
+            for y in (
+                *beside,
+                top - 1.5 * height,
+                bottom + 0.5 * height,
+                top - 2 * height,
+                bottom + height,
+            )
             for x in (left, right - width, right, left - width)
         ]
         hidden = [
@@ -91,6 +99,7 @@ def draw_objects(
     vectors: Tensor,
     right: Sequence[bool] | None,
     shown: Tensor,
+    width: float,
 ) -> None:
     """A picture `(3, H, W)` of the whole frame with boxes around the objects of a set.
 
@@ -102,6 +111,7 @@ def draw_objects(
         right: which vectors are right. The others are dashed and crossed out. None for the true
             set, which is drawn in its labels' colours, without verdicts and probabilities.
         shown: which vectors to draw, (K,).
+        width: of the picture, in inches.
     """
     camera = camera_position(Scene.from_record(record))
     frame = {"extent": (0, 1, 1, 0), "aspect": 1 / FRAME_ASPECT}
@@ -111,7 +121,8 @@ def draw_objects(
     axis.plot(columns, rows, "+", color="white", ms=5, mew=1.2)
     numbers = shown.nonzero().flatten().tolist()
     boxes = [picture_box(vectors[number], camera) for number in numbers]
-    for number, box, place in zip(numbers, boxes, label_places(boxes), strict=True):
+    label = LABEL[0] / width, LABEL[1] / width * FRAME_ASPECT
+    for number, box, place in zip(numbers, boxes, label_places(boxes, label), strict=True):
         color = object_color(number) if right is None else slot_color(number)
         wrong = right is not None and not right[number]
         left, top, end, bottom = box
@@ -123,11 +134,11 @@ def draw_objects(
         text = f"{'✗ ' if wrong else ''}{size} {hue}\n{' '.join(rest)}{sure}"
         look = {"facecolor": color, "alpha": 0.8, "pad": 0.6, "lw": 0}
         ink = "white" if np.mean(color) < 0.4 else "black"
-        axis.text(*place, text, fontsize=5.5, color=ink, va="top", bbox=look, clip_on=True)
+        axis.text(*place, text, fontsize=8, color=ink, va="top", bbox=look, clip_on=True)
     axis.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
 
 
-PICTURE = 3.3  # inches, the width of a picture with boxes
+WIDTH = 9.0  # inches, of a row of pictures with boxes: as wide as a notebook's page
 
 
 def sets_figure(
@@ -137,7 +148,7 @@ def sets_figure(
     *,
     shown: Tensor | None = None,
     titles: Sequence[str] | None = None,
-    columns: int = 3,
+    columns: int = 2,
 ) -> Figure:
     """Sets `(M, K, 19)` over the pictures of M scenes, see `draw_objects`.
 
@@ -145,14 +156,16 @@ def sets_figure(
     default those that are real with a probability of at least one half.
     """
     shown = vectors[..., REAL] >= 0.5 if shown is None else shown
-    height = PICTURE / FRAME_ASPECT + (0.3 if titles else 0.05)
-    figure, axes = panel_grid(len(data), columns, PICTURE, height)
+    width = WIDTH / columns
+    height = width / FRAME_ASPECT + (0.3 if titles else 0.05)
+    figure, axes = panel_grid(len(data), columns, width, height)
     images = data.batch(slice(None)).images
     for index, axis in enumerate(axes):
         judged = None if right is None else right[index]
-        draw_objects(axis, images[index], data.records[index], vectors[index], judged, shown[index])
+        drawn = images[index], data.records[index], vectors[index]
+        draw_objects(axis, *drawn, judged, shown[index], width)
         if titles:
-            axis.set_title(titles[index], fontsize=8)
+            axis.set_title(titles[index], fontsize=9)
     return figure
 
 
@@ -161,20 +174,27 @@ def vectors_figure(
 ) -> Figure:
     """Sets as tables (K, 19), by name: one row per vector, purple below 0 and orange above.
 
+    The names of the groups of columns stand above the first table.
+
     rows: names of a table's rows, by the table's name; by default their numbers.
     """
     names = ["x", "y", "z", *(value for values in PROPERTIES.values() for value in values), "real"]
+    groups = {"place": COORDINATES, **PROPERTY_SLICES}
     count = max(map(len, tables.values()))
-    figure = Figure(figsize=(8.4, (0.24 * count + 0.3) * len(tables) + 0.8), layout="constrained")
+    figure = Figure(figsize=(8.4, (0.24 * count + 0.3) * len(tables) + 1.0), layout="constrained")
     axes = figure.subplots(len(tables), 1, squeeze=False, sharex=True)[:, 0]
     look = {"cmap": "PuOr_r", "vmin": -1, "vmax": 1, "aspect": "auto", "interpolation": "nearest"}
     for axis, (name, table) in zip(axes, tables.items(), strict=True):
         picture = axis.imshow(table.detach().numpy(), **look)
-        for edge in [COORDINATES.stop, *(group.stop for group in PROPERTY_SLICES.values())]:
-            axis.axvline(edge - 0.5, color="black", lw=1)
+        for group in groups.values():
+            axis.axvline(group.stop - 0.5, color="black", lw=1)
         row_names = (rows or {}).get(name, range(len(table)))
         axis.set_yticks(range(len(table)), row_names, fontsize=8)
-        axis.set_title(name, fontsize=9, loc="left")
+        axis.set_title(name, fontsize=9, loc="left", pad=6 if axis is not axes[0] else 18)
+    for name, group in groups.items():
+        place = (group.start + group.stop - 1) / 2, 1.03
+        look = {"ha": "center", "fontsize": 9, "color": "0.35"}
+        axes[0].text(*place, name, transform=axes[0].get_xaxis_transform(), **look)
     axes[-1].set_xticks(range(OBJECT_DIM), names, rotation=60, ha="right", fontsize=8)
-    figure.colorbar(picture, ax=list(axes), aspect=12)
+    figure.colorbar(picture, ax=list(axes), aspect=12, label="value of the number")
     return figure

@@ -22,10 +22,17 @@ def test_the_area_is_average_precision():
         assert 0 < score < 1
         ranks, _, area = precision_recall_figure(ranked, int(TARGETS[..., REAL].sum())).axes
         assert area.get_title() == f"area {score:.3f}"
-        numbers = [text.get_text() for text in ranks.texts]
-        assert numbers == [str(rank) for rank in range(1, len(ranked) + 1)]
+        numbers = [number for text in ranks.texts for number in text.get_text().split(" to ")]
+        assert numbers == sorted(numbers, key=int)
+        assert (numbers[0], numbers[-1]) == ("1", str(len(ranked)))
         judged = judged_scene_figure(DATA, predictions, 1, threshold)
         assert f"AP {score:.3f}" in judged.axes[1].get_title()
+
+
+def test_right_ranks_have_numbers_and_wrong_ones_in_a_row_share_theirs():
+    right = np.array([False, False, True, True, False, True, False, False, False])
+    ranks = precision_recall_figure(right, 4).axes[0]
+    assert [text.get_text() for text in ranks.texts] == ["1 to 2", "3", "4", "5", "6", "7 to 9"]
 
 
 def test_a_rank_adds_precision_and_recall_and_the_hull_ends_at_nothing():
@@ -40,7 +47,8 @@ def test_the_judged_scene_is_the_one_asked_for():
     right = right_predictions(predictions, TARGETS, 1)
     axis = judged_scene_figure(DATA, predictions, 2, 1).axes[0]
     sure = (predictions[2, :, REAL] >= 0.5).numpy()
-    assert axis.get_title() == f"right if nearer than 1: {right[2][sure].sum()} of {sure.sum()}"
+    found = f"{right[2][sure].sum()} of {sure.sum()}"
+    assert axis.get_title() == f"threshold 1: {found} predictions are right"
     np.testing.assert_allclose(
         axis.images[0].get_array(), DATA.batch([2]).images[0].permute(1, 2, 0), atol=1e-6
     )
@@ -64,4 +72,4 @@ def test_compared_seeds_are_dots_around_the_line_of_their_mean():
         "one (2 seeds)",
         "other (1 seed)",
     ]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["any distance", "1"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["no threshold", "1"]

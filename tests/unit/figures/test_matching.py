@@ -32,7 +32,7 @@ def words_on(axis):
 def test_every_matching_is_drawn_and_the_least_is_the_set_loss():
     coordinates, properties = pair_costs(guess_sets()[:1, :3], TARGETS[:1, :3])
     axes = permutations_figure((coordinates + properties)[0]).axes
-    least = f"{matched_set_loss(guess_sets()[:1, :3], TARGETS[:1, :3])['loss']:.3f}, least"
+    least = f"{matched_set_loss(guess_sets()[:1, :3], TARGETS[:1, :3])['loss']:.3f}, smallest"
     assert len(axes) == 6 and [axis.get_title() for axis in axes].count(least) == 1
     drawn = [tuple(line.get_ydata()[1] for line in axis.lines) for axis in axes]
     assert sorted(drawn) == sorted(permutations(range(3)))
@@ -58,8 +58,10 @@ def test_a_reduced_table_shows_its_numbers_lines_and_rings():
 
 def test_the_envelope_is_the_least_of_all_curves():
     sums = np.array([[1.0, 2.0, 3.0], [3.0, 1.5, 1.0]])
-    lines = envelope_figure(np.arange(3), sums, "way").axes[0].lines
-    np.testing.assert_allclose(lines[2].get_ydata(), [1, 1.5, 1])
+    loss, *lines = envelope_figure(np.arange(3), sums, ["one", "other"], "path").axes[0].lines
+    np.testing.assert_allclose(loss.get_ydata(), [1, 1.5, 1])
+    assert [line.get_label() for line in lines] == ["one", "other"]
+    np.testing.assert_allclose([line.get_ydata() for line in lines], sums)
 
 
 @pytest.mark.parametrize("weight", [1.0, 8.0])
@@ -67,7 +69,7 @@ def test_a_drawn_matching_is_the_one_of_the_loss(weight):
     predictions, targets = guess_sets(noise=0.6)[0, :3], TARGETS[0, :3]
     above, table = matching_figure(predictions, targets, weight).axes
     loss = matched_set_loss(predictions[None], targets[None], weight)["loss"]
-    assert f"the least sum is {loss:.3f}" in table.get_title()
+    assert f"counted {weight:g} times; the smallest sum is {loss:.3f}" in table.get_title()
     costs = sum(pair_costs(predictions[None], targets[None], weight))[0]
     matched = [round(box.get_x() + 0.45) for box in boxes(table)]
     assert costs[range(3), matched].sum() == pytest.approx(loss.item())

@@ -52,7 +52,8 @@ def test_a_box_lies_around_its_objects_pixels():
 def test_labels_keep_off_each_other_and_inside_the_picture():
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 0.9, (8, 2))
-    places = label_places([(left, top, left + 0.08, top + 0.1) for left, top in corners])
+    label = 0.27, 0.115
+    places = label_places([(left, top, left + 0.08, top + 0.1) for left, top in corners], label)
     assert all(0 <= left <= 0.73 and 0 <= top <= 0.885 for left, top in places)
     overlapping = [
         (a, b)
@@ -61,7 +62,7 @@ def test_labels_keep_off_each_other_and_inside_the_picture():
         if abs(a[0] - b[0]) < 0.27 and abs(a[1] - b[1]) < 0.115
     ]
     assert not overlapping
-    assert label_places([(0.4, 0.5, 0.5, 0.6)]) == [
+    assert label_places([(0.4, 0.5, 0.5, 0.6)], label) == [
         pytest.approx((0.4, 0.385))
     ]  # above, where nothing is in the way
 
@@ -95,7 +96,12 @@ def test_only_what_is_shown_is_drawn():
     shown = torch.zeros(4, 5, dtype=torch.bool)
     shown[2, 1] = True
     figure = sets_figure(DATA, guess_sets(), np.ones((4, 5), dtype=bool), shown=shown)
-    assert [len(boxes(axis)) for axis in figure.axes] == [0, 0, 1, 0, 0, 0]
+    assert [len(boxes(axis)) for axis in figure.axes] == [0, 0, 1, 0]
+
+
+def test_a_row_of_pictures_is_as_wide_whatever_their_number():
+    widths = [sets_figure(DATA, TARGETS, columns=columns).get_figwidth() for columns in (2, 4)]
+    assert widths[0] == widths[1]
 
 
 def test_tables_hold_their_vectors_on_one_scale():
@@ -106,3 +112,5 @@ def test_tables_hold_their_vectors_on_one_scale():
     assert first.images[0].get_clim() == second.images[0].get_clim() == (-1, 1)
     names = [[label.get_text() for label in axis.get_yticklabels()] for axis in (first, second)]
     assert names == [list("01234"), list("abcde")]
+    above = [text.get_text() for text in first.texts]
+    assert above == ["place", "size", "material", "shape", "color"]
