@@ -452,9 +452,7 @@ x, y = (3 * three[2, :2]).tolist()
 on_three = move_vector(guess, 0, x, y)
 for weight in (1.0, 8.0):
     alt = "Slots and objects from above, slot a on object 3, and the table of pair "
-    alt += (
-        f"costs with coordinates counted {weight:g} times; squares mark the matching."
-    )
+    alt += f"costs with weight {weight:g}; squares mark the best matching."
     show(figures.matching_figure(on_three, three, weight), alt=alt)
     table = pair_costs(on_three, three, weight)
     matched = best_matching(table)
@@ -725,7 +723,7 @@ figure = figures.metrics_figure(curves, steps_seen, "training step", 0)
 for axis, part in zip(figure.axes, curves, strict=True):
     axis.axhline(most_frequent[part], ls="--", color="0.5", label="guess")
     axis.set_ylabel("share that is right")
-figure.axes[-1].legend(fontsize=8)
+figure.axes[-1].legend(fontsize=10)
 alt = (
     "Shares of sizes, shapes and colours that are right over the training steps of two "
 )
@@ -822,8 +820,8 @@ alt = "Who holds each input of the same four scenes after each iteration, "
 show(figure, alt=alt + "in the slots' colours.")
 
 # %% [markdown]
-# One slot holds nearly the whole ground. It answers "not real", so it has no box. How much of the objects does this slot hold? We count in 32 scenes. An input belongs to what the middle of
-# its patch of the picture shows.
+# One slot holds nearly the whole ground. It answers "not real", so it has no box. How much of the objects does this slot hold? We look at 32 scenes. Each input stands for a patch of the picture. A patch counts as
+# the object, or the ground, that its first pixel shows.
 
 # %%
 batch = test.batch(range(32))
@@ -841,9 +839,9 @@ print(f"the slot of the ground holds {np.mean(lost):.0%} of an object on average
 print(f"and more than half of {sum(x > 0.5 for x in lost)} of {len(lost)} objects")
 
 # %% [markdown]
-# So many objects have no slot of their own that holds them. Still, the network describes many of them. A low loss does not mean that each object has a slot.
+# So the slots divide the picture only in part: many objects lie mostly in the slot of the ground. A low set loss does not mean that each object has its own slot.
 #
-# Two objects may share one slot. A slot is read as one object. Then its box may stand *between* the two objects, as in the fourth scene.
+# Two objects may also share one slot. The heads read a slot as one object. Then its box may stand *between* the two objects, as in the fourth scene.
 
 # %% [markdown]
 # ### Sure and wrong
@@ -1037,7 +1035,7 @@ print(
 from smm_tutorial.set_prediction import THRESHOLDS
 from smm_tutorial.widgets import threshold_explorer
 
-in_words = {name: "no threshold" if name == "inf" else name for name in THRESHOLDS}
+in_words = {name: f"at {name}" for name in THRESHOLDS} | {"inf": "without a threshold"}
 shown_scenes = test.subset(range(profile.shown_scenes))
 shown_sets = predictions[: profile.shown_scenes]
 judged = threshold_explorer(shown_scenes, shown_sets, THRESHOLDS)
@@ -1048,7 +1046,7 @@ judged.show()
 for name in ("inf", "0.5", "0.125"):
     threshold = THRESHOLDS[name]
     figure = figures.judged_scene_figure(shown_scenes, shown_sets, 1, threshold)
-    alt = f"One scene's predictions, threshold: {in_words[name]}, wrong ones dashed, "
+    alt = f"One scene's predictions, judged {in_words[name]}, wrong ones dashed, "
     show(figure, alt=alt + "and precision over recall of all scenes shown.")
 
 # %% [markdown]
@@ -1114,12 +1112,12 @@ print(
     f"so the line stands at {distance:.2f} / {median_length:.2f} = {along_one:.2f}"
 )
 for part in (0.25, 0.5, 1):
-    row = [f"{ap(moved(part * limit), limit):.2f}" for limit in limits.values()]
-    print(f"shift = {part:4} x threshold: AP at {', '.join(limits)}: {', '.join(row)}")
+    of_shifts = ap(moved(part * 0.125), 0.125)
+    print(f"shifts of {part:4} x threshold: AP at 0.125 is {of_shifts:.2f}")
 
 # %% [markdown]
-# Each threshold acts like a switch. If shifts are a quarter of the threshold, AP is still nearly 1. Here AP begins to fall. If shifts are as large as the threshold, AP is nearly 0. So strict APs
-# measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture matters, too.
+# Each threshold acts like a switch. If shifts are a quarter of the threshold, AP is still 1. Soon after, AP begins to fall. If shifts are as large as the threshold, AP is nearly 0. The other thresholds behave in the same way, as
+# the figure shows. So strict APs measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture matters, too.
 #
 # What does the trained network lack? We give its predictions the true places, or the true properties, and compute AP again.
 
@@ -1135,7 +1133,8 @@ versions = {
     "true places": true_places,
     "true properties": true_properties,
 }
-print("AP at threshold " + "".join(f"{name:>14}" for name in in_words.values()))
+titles = ["no threshold", *(in_words[name] for name in limits)]
+print(f"{'AP':16}" + "".join(f"{title:>14}" for title in titles))
 for version, vectors in versions.items():
     row = [f"{ap(vectors, limit):14.3f}" for limit in THRESHOLDS.values()]
     print(f"{version:16}" + "".join(row))
@@ -1224,11 +1223,11 @@ for name in (TRAINED, WEIGHTED):
     kept = results.read_record(name)
     of_test = results.find_scores(kept, "clevr6-whole")
     weight = kept["training"]["loss"]["coordinate_weight"]
-    precisions = [f"{in_words[n]} {value:.3f}" for n, value in of_test["ap"].items()]
+    precisions = [f"{in_words[n]}: {value:.3f}" for n, value in of_test["ap"].items()]
     print(
         f"weight {weight:g}: {of_test['distance']:.2f} off (median); "
         f"right: {list_shares(of_test['right'])};\n"
-        f"          AP at {', '.join(precisions)}"
+        f"          AP {', '.join(precisions)}"
     )
 
 # %%
@@ -1395,8 +1394,8 @@ kinds_of_pictures = {
 }
 for kind, key in kinds_of_pictures.items():
     ap_at = recognised[key]
-    precisions = [f"{in_words[name]} {ap_at[name]:.3f}" for name in THRESHOLDS]
-    print(f"{kind + ':':30} AP at", ", ".join(precisions))
+    precisions = [f"{in_words[name]}: {ap_at[name]:.3f}" for name in THRESHOLDS]
+    print(f"{kind}:\n    AP {', '.join(precisions)}")
 
 # %% [markdown]
 # This network was trained much longer than ours. Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what this measures: the precision of coordinates.

@@ -85,12 +85,12 @@ def judged_scene_figure(
     targets = set_targets(data.records, max(len(record["objects"]) for record in data.records))
     right = right_predictions(predictions, targets, threshold)
     real = predictions[..., REAL]  # (M, K)
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     picture, area = figure.subplots(1, 2, width_ratios=(5, 3))
     image = data.batch([scene]).images[0]
     sure = real[scene] >= 0.5
     drawn = image, data.records[scene], predictions[scene]
-    draw_objects(picture, *drawn, right[scene], sure, width=4.7)
+    draw_objects(picture, *drawn, right[scene], sure, width=4.3)
     limit = "no threshold" if threshold == NO_LIMIT else f"threshold {threshold:g}"
     found = right[scene][sure.numpy()].sum()
     picture.set_title(f"{limit}: {found} of {sure.sum()} predictions are right", fontsize=9)

@@ -42,7 +42,8 @@ def permutations_figure(costs: Tensor) -> Figure:
         )
     orders = list(permutations(range(count)))
     sums = [sum(costs[k, t].item() for k, t in enumerate(order)) for order in orders]
-    figure, axes = panel_grid(len(orders), 6, 1.55, 0.42 * count + 0.4)
+    figure, axes = panel_grid(len(orders), 6, 1.55, 0.42 * count + 0.5)
+    figure.suptitle("sum of costs", fontsize=9)
     for axis, order, total in zip(axes, orders, sums, strict=True):
         for k, t in enumerate(order):
             axis.plot((0, 1), (k, t), color=object_color(t), lw=2.5, zorder=1)
@@ -183,6 +184,6 @@ def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: flo
     pairs = zip(LETTERS, costs.argmin(dim=1).tolist(), strict=False)
     cheapest = ", ".join(f"{letter}→{t + 1}" for letter, t in pairs)
     least = f"the smallest sum is {costs[range(len(costs)), matched].sum():.3f}"
-    title = f"costs, coordinates counted {coordinate_weight:g} times; {least}\n"
+    title = f"costs with weight {coordinate_weight:g}; {least}\n"
     table.set_title(f"{title}cheapest object of each slot: {cheapest}", fontsize=9)
     return figure

@@ -53,37 +53,36 @@ def picture_box(vector: Tensor, camera: np.ndarray) -> Box:
 
 
 LABEL = (1.3, 0.31)  # inches, width and height of a label
+LABEL_HIDDEN = 5  # how many times worse it is to hide a label than another's box
 
 
 def label_places(boxes: Sequence[Box], label: tuple[float, float]) -> list[tuple[float, float]]:
     """Left and top of a label beside each box. label: its width and height, in parts of the frame.
 
     A label goes where it hides least of the earlier labels and of all boxes, and of such places to
-    the nearest one.
+    the nearest one. Hiding a label or its own box is worse than hiding another box.
     """
     width, height = label
-    taken, places = list(boxes), []
-    for left, top, right, bottom in boxes:
-        beside = (top - height, bottom, (top + bottom - height) / 2)
+    labels: list[Box] = []
+    for own in boxes:
+        left, top, right, bottom = own
+        rows = [top - height, bottom, (top + bottom - height) / 2]
+        rows += [
+            row for gap in (0.5, 1) for row in (top - (1 + gap) * height, bottom + gap * height)
+        ]
         inside = [
             (min(max(x, 0), 1 - width), min(max(y, 0), 1 - height))
-            for y in (
-                *beside,
-                top - 1.5 * height,
-                bottom + 0.5 * height,
-                top - 2 * height,
-                bottom + height,
-            )
+            for y in rows
             for x in (left, right - width, right, left - width)
         ]
+        places = [(x, y, x + width, y + height) for x, y in inside]
         hidden = [
-            sum(_common_area((x, y, x + width, y + height), other) for other in taken)
-            for x, y in inside
+            LABEL_HIDDEN * sum(_common_area(place, other) for other in [*labels, own])
+            + sum(_common_area(place, other) for other in boxes)
+            for place in places
         ]
-        x, y = inside[int(np.argmin(np.round(hidden, 6)))]
-        places.append((x, y))
-        taken.append((x, y, x + width, y + height))
-    return places
+        labels.append(places[int(np.argmin(np.round(hidden, 6)))])
+    return [(left, top) for left, top, _, _ in labels]
 
 
 def _common_area(one: Box, other: Box) -> float:

@@ -69,7 +69,7 @@ def test_a_drawn_matching_is_the_one_of_the_loss(weight):
     predictions, targets = guess_sets(noise=0.6)[0, :3], TARGETS[0, :3]
     above, table = matching_figure(predictions, targets, weight).axes
     loss = matched_set_loss(predictions[None], targets[None], weight)["loss"]
-    assert f"counted {weight:g} times; the smallest sum is {loss:.3f}" in table.get_title()
+    assert f"weight {weight:g}; the smallest sum is {loss:.3f}" in table.get_title()
     costs = sum(pair_costs(predictions[None], targets[None], weight))[0]
     matched = [round(box.get_x() + 0.45) for box in boxes(table)]
     assert costs[range(3), matched].sum() == pytest.approx(loss.item())
