@@ -58,7 +58,9 @@ install_missing()  # leaves torch and numpy as they are
 # | $K$ | number of slots | `num_slots` |
 # | $T$ | number of targets of an image; with padding it is $K$ | |
 # | $B$, $M$ | number of images in a batch, and in the test set | |
+# | $N$ | number of inputs of the slot module: patches of a picture | |
 # | $D$ | how many numbers describe one slot | |
+# | $R$ | number of predictions in a ranking | |
 # | $S$ | side of the square pictures, in pixels | `image_size` |
 # | target | a row of 19 numbers that describes a true object, or *padding*: a row of zeros | `targets` (B, T, 19) |
 # | prediction | a row of 19 numbers that a slot gives | `predictions` (B, K, 19) |
@@ -111,7 +113,7 @@ alt = "Four scenes with a box around each object, and its size, colour, material
 show(figure, alt=alt + "shape beside the box.")
 
 # %% [markdown]
-# The network sees each picture squeezed into a square. We draw the picture in its true proportions. A white cross marks the centre of an object. A box
+# The network sees each picture squeezed into a square. We draw its pixels in the picture's true proportions. A white cross marks the centre of an object. A box
 # shows the object's size in the picture, computed from its size and its place. The colours of boxes only tell them apart.
 #
 # As numbers, an object is a row of 19:
@@ -175,7 +177,7 @@ for group in PROPERTY_SLICES.values():
 guess[:, 18] = (1 + torch.randn(3, generator=generator)).sigmoid()
 
 # %% [markdown]
-# Here they are as tables, and in words. (For each property, the words show the value with the highest probability.)
+# Here are objects and predictions as tables, and in words. (For each property, the words show the value with the highest probability.)
 
 # %%
 from smm_tutorial.set_prediction import describe_vector
@@ -240,7 +242,7 @@ show(figures.permutations_figure(costs), alt=alt)
 # %%
 @exercise("sets.best_matching")
 def best_matching(costs):
-    """costs (K, K) -> tuple: each slot's target in the matching with the smallest sum."""
+    """costs (K, K) -> tuple: each slot's target in the best matching."""
     ...
 
 
@@ -337,8 +339,8 @@ print(", ".join(pairs), "- sum", sum(paper[k, t].item() for k, t in enumerate(ma
 # The rows lose 1, 0 and 2. Column 1 loses 1. Then lines through column 2 and row c cover all zeros. Rows a and b lose 1, and column 2 gets 1 back. In all, this is
 # $1 + 0 + 2 + 1 + 1 + 1 - 1 = 5$, the smallest sum.
 #
-# `scipy` has this method. Its time grows with the third power of the number of slots. The number of all matchings grows with the factorial. (The next cell calls your `best_matching`. If its
-# loops run over tensors, not over lists, then the cell may take some seconds, and the training below half a minute.)
+# `scipy` has this method. Its time grows with the third power of the number of slots. The number of all matchings grows with the factorial. (The next cell calls your `best_matching`. Loops
+# over tensors are slower than loops over lists. With them this cell may take some seconds, and the three training steps below half a minute.)
 
 # %%
 import math
@@ -370,7 +372,7 @@ print(f"10 slots have {math.factorial(10):,} matchings")
 # %%
 @exercise("sets.set_loss")
 def set_loss(predictions, targets):
-    """predictions, targets (B, K, 19) -> mean over images of the smallest sum of costs."""
+    """predictions, targets (B, K, 19) -> mean over images of the smallest sum."""
     ...
 
 
@@ -633,13 +635,13 @@ print(
 )
 
 # %% [markdown]
-# The trained network has less than half the loss of the average row. An untrained network begins near the average row, and leaves it slowly. At first all slots give nearly the same
-# answer, so chance decides which slot is matched with which object. One step teaches a slot something, and the next step may undo it. The papers train very long.
+# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average row. At first all slots give nearly the same
+# answer, so chance decides which slot is matched with which object. One step teaches a slot something, and the next step may undo it. So learning is slow, and the papers train very long.
 #
 # Perhaps we can begin with something better. The encoder and the slots of [notebook 05](05_object_discovery.ipynb) already divide pictures into objects. They learned this from pixels
 # alone. We begin with their parameters, and only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
 #
-# **Predict first.** Train the same number of steps on the same scenes, once from random parameters and once from the parameters of notebook 05. Which properties will each network
+# **Predict first.** Two networks train the same number of steps on the same scenes. The first begins with random parameters, the second with those of notebook 05. Which properties will each network
 # know? Compare with a guess: always say the most frequent size, material, shape or colour.
 
 # %%
@@ -731,8 +733,8 @@ alt += "runs, from random parameters and from those of notebook 05; a dashed lin
 show(figure, alt=alt + "guess.")
 
 # %% [markdown]
-# A thousand steps are few. Both networks are clearly better than a guess for size and material. For shape and colour they are hardly better than a guess, or not at all. After so few steps, it
-# depends on the machine which network knows more colours. Both APs are nearly 0, and 32 scenes cannot show a difference between them. So these short runs do *not* show that the
+# A thousand steps are few. Both networks are clearly better than a guess for size and material. For shape and colour they are hardly better than a guess, or not at all. On another machine,
+# the other network may know more colours. Both APs are nearly 0, and 32 scenes cannot show a difference between them. So these short runs do *not* show that the
 # parameters of notebook 05 help. We also have only one seed of each.
 #
 # Next come two of the scenes during the second run, first as a film. Boxes are predictions with a probability of at least one half. A box is dashed if its prediction is wrong: in one
@@ -881,7 +883,7 @@ for place, (scene, number) in enumerate(zip(wrong, numbers, strict=True), start=
     )
 
 # %% [markdown]
-# The network gives these predictions a probability of nearly 100 %. Some have one wrong property. Some are too far away. Some stand between two objects. (AP does not use the probability itself. It
+# The network gives these predictions a probability of nearly 100 %. Some have one wrong property. Others are too far away, or stand between two objects. (AP does not use the probability itself. It
 # uses only the order that probabilities give.)
 #
 # How often is each property right? For each object, look at the nearest prediction with a probability of at least one half:
@@ -895,7 +897,7 @@ print(f"the nearest prediction lies {scores['distance']:.2f} world units off (me
 # %% [markdown]
 # ## Average precision, part by part
 #
-# AP is one number for all of this. It comes from search engines. Put *all* predictions of *all* images into one list, sorted by probability, the highest first. Then go down the list. The first
+# AP puts all of this into one number. The idea comes from search engines. Put *all* predictions of *all* images into one list, sorted by probability, the highest first. Then go down the list. The first
 # question is: which predictions are right?
 #
 # ### Your turn: which predictions are right
@@ -930,7 +932,7 @@ def kinds(vectors):
 
 
 def judge(vectors, objects, threshold):
-    """One image's sets (K, 19), (T, 19) -> sorted probabilities, and which are right."""
+    """An image's sets (K, 19), (T, 19) -> sorted probabilities, and which are right."""
     vectors = vectors[vectors[:, 18].argsort(descending=True, stable=True)]
     alike = (kinds(vectors)[:, None] == kinds(objects)[None]).all(dim=2)  # (K, T)
     distances = torch.cdist(vectors[:, :3].double(), objects[:, :3].double())  # (K, T)
@@ -967,7 +969,7 @@ for rank, place in enumerate(order.tolist(), start=1):
 # %%
 @exercise("sets.average_precision")
 def average_precision(right, num_targets):
-    """right (N,) boolean, highest probability first, and number of objects -> AP."""
+    """right (R,) boolean, highest probability first, and number of objects -> AP."""
     ...
 
 
@@ -976,8 +978,8 @@ from smm_tutorial.set_prediction import average_precision_clevr
 
 ranked = verdicts[order]
 figure = figures.precision_recall_figure(ranked.numpy(), num_objects)
-alt = "Precision over recall of the two scenes in three panels: rank by rank, the largest "
-show(figure, alt=alt + "precision at this or a later rank, and the area below it.")
+alt = "Precision over recall of the two scenes in three panels: rank by rank, the "
+show(figure, alt=alt + "largest precision at this or a later rank, and the area below.")
 by_hand = average_precision(ranked, num_objects)
 by_library = average_precision_clevr(predictions[:2], targets[:2], 1)
 np.testing.assert_allclose(by_hand, by_library, atol=1e-5)
@@ -1116,7 +1118,7 @@ for part in (0.25, 0.5, 1):
     print(f"shifts of {part:4} x threshold: AP at 0.125 is {of_shifts:.2f}")
 
 # %% [markdown]
-# Each threshold acts like a switch. If shifts are a quarter of the threshold, AP is still 1. Soon after, AP begins to fall. If shifts are as large as the threshold, AP is nearly 0. The other thresholds behave in the same way, as
+# Each threshold acts like a switch. If shifts are a quarter of the threshold, AP is still 1. For larger shifts, AP begins to fall. If shifts are as large as the threshold, AP is nearly 0. The other thresholds behave in the same way, as
 # the figure shows. So strict APs measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture matters, too.
 #
 # What does the trained network lack? We give its predictions the true places, or the true properties, and compute AP again.
@@ -1246,7 +1248,7 @@ print(f"AP without a threshold falls by {lost:.0%} of its value")  # and AP fall
 # Now places are nearer, and every property is worse, shapes and colours most. AP falls without a threshold, at 1 and at 0.5. At stricter thresholds AP hardly changes: places are better there, but a right
 # prediction needs right properties, too. So one number changes what a network knows after the same training. (These are single runs, one seed for each weight.)
 #
-# So first ask about any table of APs: *with which weight of the coordinates?* If two methods used different weights, the weight alone may be the reason for the difference.
+# So first ask about any table of APs: *with which weight of the coordinates?* If two methods used different weights, the weight alone may explain the difference.
 #
 # ## A metric that looks at one image in 32
 #
@@ -1264,7 +1266,7 @@ def scored_images(order, batch_size):
 
 
 # %% [markdown]
-# The code runs, and its number looks like an AP. What does the mistake cost? Pretend that no other scenes exist than our test scenes. Draw a new test set of the same size from them: choose each scene at
+# The code runs, and its number looks like an AP. What does the mistake cost? Pretend that our test scenes are all scenes that exist. Draw a new test set of the same size from them: choose each scene at
 # random, and allow repetitions. Score the new set with all its images, and with the first image of each batch only. Repeat this many times. In a third version, each batch is sorted by number of
 # objects, the fewest first. (Some loaders put similar scenes together.)
 #
@@ -1297,7 +1299,7 @@ def score_draw(drawn):
 
 
 # %% [markdown]
-# We draw two hundred sets, and score each set in three ways. In the figure, a dot is one set. In each row the dots are sorted and spread upwards, so that they do not hide each other. The grey line is
+# We draw two hundred sets, and score each set in three ways. In the figure, a dot is one set. In each row the dots are sorted. They lie at different heights only because equal dots would hide each other. The grey line is
 # the AP of our test scenes themselves:
 
 # %%
@@ -1331,7 +1333,7 @@ print(
 )
 
 # %% [markdown]
-# The predictions are always the same. With one image in 32, the spread is about $\sqrt{32}$ times as large. For a mean over images, it would be exactly this factor. AP is no such mean, but its spread behaves alike.
+# The predictions are always the same. With one image in 32, the spread is about $\sqrt{32}$ times as large. For a mean over images, the factor would be $\sqrt{32}$. AP is no such mean, but its spread grows in nearly the same way.
 #
 # Two means are wrong. With the first image of each batch, AP is too high: a list of few images is short, and AP of short lists is larger, as you saw with single scenes. Sorted batches make the error
 # larger: the first image has the fewest objects, and scenes with few objects are easier. If you evaluate often and report the best, you report luck: see "the best of 20 sets".
@@ -1383,7 +1385,8 @@ else:
     )
 
 # %% [markdown]
-# We have already run the released network on three kinds of pictures. CLEVR's own pictures were made by the program Blender. We drew the same scenes with the ray tracer of notebook 04, and then new scenes. The APs are:
+# We have already run the released network on three kinds of pictures. The program Blender drew the first kind, with CLEVR's own objects and materials. (CLEVR was made with Blender, too.) The ray tracer of notebook 04 drew the
+# same scenes, and then 300 new scenes. The APs are:
 
 # %%
 recognised = results.read_record("raytracer-effects")["recognition"]
@@ -1398,12 +1401,12 @@ for kind, key in kinds_of_pictures.items():
     print(f"{kind}:\n    AP {', '.join(precisions)}")
 
 # %% [markdown]
-# This network was trained much longer than ours. Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what this measures: the precision of coordinates.
+# Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what strict APs measure: the precision of coordinates.
 #
 # ## SMM against Slot Attention
 #
 # The paper claims for this task: SMM has a better AP, above all at strict thresholds. Does this hold for our small networks? All tables below are made from the records of runs. The first table shows the single runs with the
-# weights 1 and 8. AP stands in percent here. The column "AP" has no threshold.
+# weights 1 and 8. Here AP stands in percent. The column "AP" has no threshold.
 
 # %%
 from IPython.display import Markdown
@@ -1413,8 +1416,8 @@ Markdown(set_prediction.showcase_table())
 # %% [markdown]
 # (Four images of "CLEVR as released" say almost nothing. We keep these lines only as a check.)
 #
-# Now comes the comparison. Each module has three seeds. Scenes, steps and learning rate are the same for all modules. Each run began with the parameters that the same module and seed learned from pixels. There, SMM had
-# the better masks, as [notebook 06](06_judging_slots.ipynb) shows. One thing differs: how many numbers describe a slot for the heads. Slot Attention gives them a mean. SMM gives them a mean and a variance, so twice
+# Now comes the comparison. Each module has three seeds. Scenes, steps and learning rate are the same for all modules. Each run began with the parameters that the same module and seed learned from pixels. In that task, each
+# module had its own learning rate, and SMM had the better masks ([notebook 06](06_judging_slots.ipynb)). A second thing differs between the modules: how many numbers describe a slot for the heads. Slot Attention gives them a mean. SMM gives them a mean and a variance, so twice
 # as many numbers. For this reason there is a third contestant, Slot Attention with slots twice as wide:
 
 # %%
@@ -1433,10 +1436,10 @@ for group in groups:
 # %% [markdown]
 # How to read the tables below:
 #
-# - APs are shares from 0 to 1. "AP" and "AP without a limit" have no threshold.
+# - APs lie between 0 and 1. "AP" and "AP without a limit" have no threshold.
 # - "±" is the standard deviation over seeds.
 # - For a difference of two modules with the deviations $s_1$ and $s_2$, "±" is $\sqrt{s_1^2 + s_2^2}$.
-# - A difference that is larger than this number is called *beyond the spread*. This is a yardstick, and no statistical test.
+# - A difference that is larger than this number is called *beyond the spread*. This rule is only a yardstick. It is not a statistical test.
 #
 # **Predict first.** Which module will be ahead? And which module at strict thresholds?
 
@@ -1461,7 +1464,7 @@ for title, seeds in on_test.items():
 
 # %% [markdown]
 # In these short runs, SMM is not ahead. Slot Attention is ahead of SMM, beyond the spread, without a threshold and at 0.5. At 0.25 the difference is within the spread. Against the *wide* Slot Attention, SMM is behind beyond the spread at
-# all three. So the number of numbers in a slot does not explain the result. At the strictest thresholds all APs are nearly 0. So these runs say nothing about the paper's main claim. SMM is worse in everything that we
+# all three. So the width of the slots does not explain the result. At the strictest thresholds all APs are nearly 0. So these runs say nothing about the paper's main claim. SMM is worse in everything that we
 # count: each property is right less often, and places are less precise.
 #
 # Yet SMM began with the better masks. So there are two tasks: to divide a picture into objects, and to describe the objects. A module that is ahead in one task need not be ahead in the other.
@@ -1499,8 +1502,8 @@ Markdown(set_prediction.search_table())
 # - All pictures have 64 pixels and at most six objects.
 #
 # You can repeat a row of the table with `smm-tutorial train set-prediction --kind set-comparison --slots attention --profile laptop --steps 8000 --seed 0 --begin-with
-# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` (this is SMM) and `mixture-reduced` (SMM whose slots are reduced to half their numbers; it is not in
-# the tables). With `--learning-rate`, the run counts as a search for a learning rate. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from
+# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM with slots reduced to half their
+# numbers, and is not in the tables. With `--learning-rate`, the run counts as a search for a learning rate. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from
 # random parameters.
 
 # %% [markdown]
@@ -1508,21 +1511,20 @@ Markdown(set_prediction.search_table())
 #
 # - A set has no order. So the set loss first finds the matching with the smallest sum of pair costs.
 # - Greedy matching may miss this matching. The Hungarian method finds it. The amounts that it subtracts prove that no matching is cheaper.
-# - The loss is the lowest of many smooth curves. It bends where the matching changes, and it never jumps.
-# - AP ranks all predictions of all images by their probability. It asks for right properties, and at strict thresholds for precise coordinates.
+# - The set loss is the lowest of many smooth curves. It bends where the matching changes, and it never jumps.
+# - AP ranks all predictions of all images by their probability. AP asks for right properties, and at strict thresholds for precise coordinates.
 # - The loss hardly sees small errors of place. The weight of the coordinates changes what a network learns. Compare only runs with equal weights.
-# - In our short runs with equal settings, Slot Attention predicts sets better, though SMM finds the better masks.
+# - In our short runs with equal settings, Slot Attention predicts sets better than SMM. Yet SMM began with the better masks.
 # - Check on which images a metric is computed. The first image of each batch gives an AP that is far more random, and too high.
 #
 # ## Further reading
 #
-# - [Locatello et al. 2020](https://arxiv.org/abs/2006.15055): Slot Attention's own experiment on sets, section 4.2; its
+# - [Locatello et al. 2020](https://arxiv.org/abs/2006.15055): Slot Attention's own experiment on sets, in section 4.2. The
 #   appendix has the metric.
 # - [Kirilenko et al. 2024](https://arxiv.org/abs/2311.04640): the same task with the Slot Mixture Module.
 # - [Zhang, Hare and Prügel-Bennett 2019](https://arxiv.org/abs/1906.06565): *Deep Set Prediction Networks*, where this task and
 #   its AP on CLEVR come from.
 # - [Zhang et al. 2022](https://arxiv.org/abs/2111.12193): *Multiset-Equivariant Set Prediction*: what a network must be able to
-#   do if two members of a set may be equal, and much better strict AP.
-# - [Carion et al. 2020](https://arxiv.org/abs/2005.12872), DETR: the same loss, Hungarian matching included, finds objects in
-#   photographs.
-# - [Kuhn 1955](https://doi.org/10.1002/nav.3800020109): the paper that named the Hungarian method, by hand as we did it.
+#   do if two members of a set may be equal. Its strict APs are much better.
+# - [Carion et al. 2020](https://arxiv.org/abs/2005.12872), DETR: a loss with the same matching finds objects in photographs.
+# - [Kuhn 1955](https://doi.org/10.1002/nav.3800020109): the paper that named the Hungarian method. It works by hand, as we did.

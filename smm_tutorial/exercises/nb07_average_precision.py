@@ -204,7 +204,7 @@ register(
     Task(
         name="sets.average_precision",
         title="The area under the curve",
-        text="""`right` (N,) says which of N predictions are right, the highest probability first.
+        text="""`right` (R,) says which of R predictions are right, the highest probability first.
         There are `num_targets` objects. After each rank, precision is the share of right
         predictions so far, and recall is the share of objects found so far. Put 0 before recall and
         1 behind it. Put 0 before precision and 0 behind it. Replace each precision by the largest

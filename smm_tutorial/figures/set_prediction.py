@@ -114,7 +114,8 @@ def draw_objects(
     """
     camera = camera_position(Scene.from_record(record))
     frame = {"extent": (0, 1, 1, 0), "aspect": 1 / FRAME_ASPECT}
-    axis.imshow(to_picture(image), interpolation="bilinear", **frame)
+    # The network's own pixels; smooth ones would double the size of a notebook.
+    axis.imshow(to_picture(image), interpolation="nearest", **frame)
     true = np.array([item["3d_coords"] for item in record["objects"]])
     columns, rows, _ = project(true, camera, FRAME_ASPECT).T
     axis.plot(columns, rows, "+", color="white", ms=5, mew=1.2)
