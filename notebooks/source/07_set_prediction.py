@@ -574,9 +574,9 @@ def train_by_hand(model, images, targets, plan):
         generator = training.step_generator(plan.seed, step)
         chosen = torch.randint(len(images), (plan.batch_size,), generator=generator)
         shape = (plan.batch_size, model.slots.num_slots, model.slots.slot_dim)
-        noise = torch.randn(shape, generator=generator)
+        noise = torch.randn(shape, generator=generator).to(images.device)
         predicted = model(images[chosen], noise)  # (B, K, 19)
-        loss = set_loss(predicted, targets[chosen])
+        loss = set_loss(predicted.cpu(), targets[chosen])  # matched on the CPU
         rate = plan.learning_rate * training.learning_rate_factor(step, plan)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
@@ -592,7 +592,8 @@ def train_by_hand(model, images, targets, plan):
 # %%
 small = set_prediction.SetPredictionRun(profile="ci", steps=3, precision="32-true")
 of_library, _ = set_prediction.train(small, progress=False)
-ours = SetNetwork(small.config)
+device = next(of_library.parameters()).device  # of a GPU, if there is one
+ours = SetNetwork(small.config).to(device)
 fresh = set_prediction.build_model(small.config, small.seed)
 ours.load_state_dict(fresh.state_dict())
 scenes = datasets.load(
@@ -603,7 +604,8 @@ scenes = datasets.load(
     count=set_prediction.SIZES["ci"].scenes,
 )
 true = set_targets(scenes.records, small.config.num_slots)
-last = train_by_hand(ours, scenes.batch(slice(None)).images, true, small.training)
+ours_images = scenes.to(device).batch(slice(None)).images
+last = train_by_hand(ours, ours_images, true, small.training)
 after = ours.state_dict()
 for name, value in of_library.state_dict().items():
     torch.testing.assert_close(after[name], value, atol=1e-5, rtol=1e-3)
