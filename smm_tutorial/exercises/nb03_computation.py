@@ -3,12 +3,14 @@
 Shapes: batch B, inputs N, slots K, features D.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from smm_tutorial.exercises.core import Method, Task, mistake, register
+from smm_tutorial.exercises.nb03_slot_mixture import whole_numbers
 from smm_tutorial.exercises.samples import normal, positive
 
 # gradient of a start
@@ -21,7 +23,7 @@ def refine(
         state = start
         for _ in range(iterations - 1):
             state = step(state)
-    # The value of the loop's state, and the gradient of the start.
+    # Its value is the loop's state. Its gradient goes to the start.
     state = state.detach() + (start - start.detach())
     result = step(state)
     return result.detach(), torch.autograd.grad(result.sum(), start)[0]
@@ -40,12 +42,12 @@ def _refine_with_plain_detach(step, start, iterations):
     return refine(step, start, iterations)[0], torch.zeros_like(start)
 
 
-@mistake("One step too many: the recorded step is the last of `iterations`, not an extra one.")
+@mistake("You make one step too many: the recorded step is the last of `iterations` steps.")
 def _refine_once_more(step, start, iterations):
     return refine(step, start, iterations + 1)
 
 
-@mistake("Your gradient belongs to a step *from the start*; step from where the loop came.")
+@mistake("You differentiate a step at `start`. Differentiate the last step at its own input.")
 def _refine_from_the_start(step, start, iterations):
     result = step(start)
     return refine(step, start, iterations)[0], torch.autograd.grad(result.sum(), start)[0]
@@ -63,17 +65,17 @@ register(
     Task(
         name="smm.refine",
         title="A gradient for the start",
-        text="""Apply `step` (a function of a tensor) `iterations` times, from `start` (which
-        requires a gradient). Only the last application may record a gradient, yet the start must
-        get one, as if the last step had begun at the start's place. Return the result, detached,
-        and the gradient of its sum with respect to `start`.""",
+        text="""`step` is a function of a tensor. Apply `step` `iterations` times. The first input
+        is `start`, a tensor that requires a gradient. Record only the last step. Differentiate the
+        sum of the result in the last step, at the last step's own input, and pass this gradient to
+        `start`. Return two tensors: the result, detached, and this gradient.""",
         minutes=10,
         difficulty=3,
         hints=(
-            """Run all but the last step under `torch.no_grad()`. Then you need a tensor with one
-            value and another gradient.""",
-            """`state.detach() + (start - start.detach())`; a step on this;
-            `torch.autograd.grad(result.sum(), start)[0]`.""",
+            """Run the first `iterations - 1` steps under `torch.no_grad()`. The last step needs a
+            tensor with the value of these steps that passes its gradient to `start`.""",
+            """The text above shows such a tensor: a detached value plus a bracket that is zero.
+            Then make one step, and call `torch.autograd.grad`, which returns a tuple.""",
         ),
         solution=refine,
         cases=lambda: {
@@ -102,13 +104,13 @@ def expand_square(
     return quadratic, cross, constant
 
 
-@mistake("The 2 of -2kq and the factor -1/2 cancel: the cross term is k q / s.")
+@mistake("The cross term is too large by 2: -1/2 times -2 is 1.")
 def _expand_with_doubled_cross(queries, keys, variances):
     quadratic, cross, constant = expand_square(queries, keys, variances)
     return quadratic, 2 * cross, constant
 
 
-@mistake("Signs: -1/2 times -2 is +1.")
+@mistake("The cross term has the wrong sign: -1/2 times -2 is +1.")
 def _expand_with_negative_cross(queries, keys, variances):
     quadratic, cross, constant = expand_square(queries, keys, variances)
     return quadratic, -cross, constant
@@ -126,21 +128,33 @@ def _expand_without_determinant(queries, keys, variances):
     return quadratic, cross, -0.5 * (queries**2 / variances).sum(dim=2)
 
 
+@mistake("The factor -1/2 is missing: multiply all three parts by it.")
+def _expand_without_factor(queries, keys, variances):
+    return tuple(-2 * part for part in expand_square(queries, keys, variances))
+
+
+@mistake("Your constant contains log 2 pi. This number is equal for all slots: leave it out.")
+def _expand_with_two_pi(queries, keys, variances):
+    quadratic, cross, constant = expand_square(queries, keys, variances)
+    return quadratic, cross, constant - 0.5 * queries.shape[2] * math.log(2 * math.pi)
+
+
 register(
     Task(
         name="smm.expand_square",
         title="Two matrix products",
-        text="""Split the sum over features of -((key - query)**2 / variance + log variance) / 2
-        into three parts and return them: what is quadratic in `keys` (B, N, D), and the cross term,
-        both (B, N, K) and each one matrix product; and the constant (B, K) without keys, log
-        variances included. `queries` and `variances` are (B, K, D).""",
+        text="""Given: `queries` and `variances` (B, K, D), `keys` (B, N, D). Take the sum over
+        features of `-((key - query)**2 / variance + log variance) / 2`. Expand the square, and
+        return three parts. The first part contains the squares of the keys, (B, N, K). The second
+        part is the cross term, (B, N, K). The third part contains no key, (B, K). Compute the first
+        two parts as one matrix product each.""",
         minutes=10,
         difficulty=2,
         hints=(
-            """(k - q)**2 / s = k**2 / s - 2 * k * q / s + q**2 / s. A sum over features of (key
-            thing) * (slot thing) is `@`.""",
-            """`keys**2 @ (1 / variances).mT` times -1/2; `keys @ (queries / variances).mT`; the
-            rest has no key in it.""",
+            """`(u - q)**2 / s = u**2 / s - 2 * u * q / s + q**2 / s`. Then multiply by -1/2. A sum
+            over features of (factor of the key) times (factor of the slot) is `@`.""",
+            """In the first part, the factor of the slot is `1 / variances`. In the second part, it
+            contains the queries, too. `.mT` turns (B, K, D) into (B, D, K).""",
         ),
         solution=expand_square,
         cases=lambda: {
@@ -154,20 +168,27 @@ register(
                 normal(24, 1, 4, 3) + 2,
                 positive(25, 1, 2, 3),
             ),
+            "variances 1, in float32": (
+                whole_numbers(1, 2, 3),
+                whole_numbers(1, 4, 3),
+                torch.ones(1, 2, 3),
+            ),
         },
         mistakes=(
             _expand_with_doubled_cross,
             _expand_with_negative_cross,
             _expand_without_precision,
             _expand_without_determinant,
+            _expand_without_factor,
+            _expand_with_two_pi,
         ),
         method=Method(
             banned=("cdist",),
             most_values=lambda queries, keys, variances: max(
                 queries.numel(), keys.numel(), keys.shape[0] * keys.shape[1] * queries.shape[1]
             ),
-            hint="Both terms with keys are matrix products, `@`, which make (B, N, K) at once. A "
-            "product (B, N, K, D) that is summed afterwards is what this task avoids.",
+            hint="Compute both parts with keys as matrix products, `@`. They make (B, N, K) at "
+            "once. A tensor (B, N, K, D) needs too much memory, and this task avoids it.",
         ),
     )
 )

@@ -27,8 +27,8 @@ def one_iteration(
     floor: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     gamma = log_responsibilities(to_queries(means), keys, variances, weights.log()).exp()
-    weights, gathered = weights_and_means(gamma, values)
-    means = update(gathered, means)  # (B, K, D)
+    weights, weighted_means = weights_and_means(gamma, values)
+    means = update(weighted_means, means)  # (B, K, D)
     variances = variance_about(gamma, values, means).clamp_min(floor)
     return means, variances, weights, gamma
 
@@ -39,18 +39,18 @@ def _iteration_parts(means, variances, weights, keys, values, to_queries, update
     return gamma, *weights_and_means(gamma, values)
 
 
-@mistake("The variances are about the *moved* means, after `update`.")
+@mistake("The variances are about the *updated* means: call `update` first.")
 def _iteration_about_weighted_means(
     means, variances, weights, keys, values, to_queries, update, floor
 ):
-    gamma, weights, gathered = _iteration_parts(
+    gamma, weights, weighted_means = _iteration_parts(
         means, variances, weights, keys, values, to_queries, update
     )
-    variances = variance_about(gamma, values, gathered).clamp_min(floor)
-    return update(gathered, means), variances, weights, gamma
+    variances = variance_about(gamma, values, weighted_means).clamp_min(floor)
+    return update(weighted_means, means), variances, weights, gamma
 
 
-@mistake("The E-step needs the *old* weights; the new ones are for the next iteration.")
+@mistake("Use the given weights in the E-step. They are not equal in general.")
 def _iteration_without_weights(means, variances, weights, keys, values, to_queries, update, floor):
     equal = torch.full_like(weights, 1 / weights.shape[1])
     return one_iteration(means, variances, equal, keys, values, to_queries, update, floor)
@@ -61,7 +61,7 @@ def _iteration_without_floor(means, variances, weights, keys, values, to_queries
     return one_iteration(means, variances, weights, keys, values, to_queries, update, 0.0)
 
 
-@mistake("The floor is added in your code. It is a limit: `clamp_min`.")
+@mistake("You add the floor to each variance. The floor is a limit: `clamp_min`.")
 def _iteration_with_added_floor(means, variances, weights, keys, values, to_queries, update, floor):
     means, variances, weights, gamma = one_iteration(
         means, variances, weights, keys, values, to_queries, update, 0.0
@@ -72,23 +72,41 @@ def _iteration_with_added_floor(means, variances, weights, keys, values, to_quer
 @mistake("The E-step compares *queries* with keys: `to_queries(means)`.")
 def _iteration_without_queries(means, variances, weights, keys, values, to_queries, update, floor):
     gamma = log_responsibilities(means, keys, variances, weights.log()).exp()
-    weights, gathered = weights_and_means(gamma, values)
-    means = update(gathered, means)
+    weights, weighted_means = weights_and_means(gamma, values)
+    means = update(weighted_means, means)
     return means, variance_about(gamma, values, means).clamp_min(floor), weights, gamma
 
 
-@mistake("The means are not moved yet: `update(gathered, means)`.")
+@mistake("You return the weighted means. Call `update(weighted_means, means)`.")
 def _iteration_without_update(means, variances, weights, keys, values, to_queries, update, floor):
-    gamma, weights, gathered = _iteration_parts(
+    gamma, weights, weighted_means = _iteration_parts(
         means, variances, weights, keys, values, to_queries, update
     )
-    variances = variance_about(gamma, values, gathered).clamp_min(floor)
-    return gathered, variances, weights, gamma
+    variances = variance_about(gamma, values, weighted_means).clamp_min(floor)
+    return weighted_means, variances, weights, gamma
+
+
+@mistake("You swapped the arguments of `update`: first the weighted means, then the old means.")
+def _iteration_with_swapped_update(
+    means, variances, weights, keys, values, to_queries, update, floor
+):
+    def swapped(weighted_means, means):
+        return update(means, weighted_means)
+
+    return one_iteration(means, variances, weights, keys, values, to_queries, swapped, floor)
+
+
+@mistake("Use the *old* weights in the E-step. The new weights are for the next iteration.")
+def _iteration_with_new_weights(means, variances, weights, keys, values, to_queries, update, floor):
+    _, _, weights, _ = one_iteration(
+        means, variances, weights, keys, values, to_queries, update, floor
+    )
+    return one_iteration(means, variances, weights, keys, values, to_queries, update, floor)
 
 
 def _iteration_cases() -> dict[str, tuple]:
     def case(seed: int, batch: int, inputs: int, slots: int, dim: int) -> tuple:
-        to_queries, from_gathered = normal(seed, 2, dim, dim)
+        to_queries, turn = normal(seed, 2, dim, dim)
         return (
             normal(seed + 1, batch, slots, dim),
             positive(seed + 2, batch, slots, dim),
@@ -96,7 +114,7 @@ def _iteration_cases() -> dict[str, tuple]:
             normal(seed + 4, batch, inputs, dim),
             normal(seed + 5, batch, inputs, dim) + 1,
             lambda means: torch.tanh(means) @ to_queries,
-            lambda gathered, means: 0.5 * torch.tanh(gathered @ from_gathered) + 0.5 * means,
+            lambda weighted_means, means: 0.5 * torch.tanh(weighted_means @ turn) + 0.5 * means,
             0.6,
         )
 
@@ -110,19 +128,20 @@ register(
     Task(
         name="smm.one_iteration",
         title="One iteration of the Slot Mixture Module",
-        text="""Put the parts together. Given `means`, `variances` (B, K, D) and `weights` (B, K)
-        of the slots, `keys` and `values` (B, N, D), and two functions: `to_queries(means)` gives
-        queries (B, K, D), `update(gathered, means)` gives the moved means from the weighted means
-        and the old means. E-step, M-step, move, variances about the moved means, none below
-        `floor`. Return the new means, variances and weights, and the responsibilities (B, N,
+        text="""Put the parts together. Given: the slots' `means` and `variances` (B, K, D) and
+        `weights` (B, K), `keys` and `values` (B, N, D), and two functions. `to_queries(means)`
+        returns the queries (B, K, D). `update(weighted_means, means)` returns the updated means
+        from the weighted means and the old means. Do the E-step and the M-step, and call `update`.
+        Then compute the variances about the updated means. No variance may be below `floor`. Return
+        the updated means, the new variances, the new weights and the responsibilities (B, N,
         K).""",
         minutes=10,
         difficulty=2,
         hints=(
             """You have written every part: `log_responsibilities`, `weights_and_means`,
             `variance_about`. The E-step uses the old variances and weights.""",
-            """Move the means before you compute the variances. A limit from below is a clamp, not a
-            sum.""",
+            """Call `update` before you compute the variances. `clamp_min` makes a limit from
+            below.""",
         ),
         solution=one_iteration,
         cases=_iteration_cases,
@@ -133,6 +152,8 @@ register(
             _iteration_with_added_floor,
             _iteration_without_queries,
             _iteration_without_update,
+            _iteration_with_swapped_update,
+            _iteration_with_new_weights,
         ),
     )
 )

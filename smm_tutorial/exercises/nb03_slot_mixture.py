@@ -17,6 +17,17 @@ def _gamma(seed: int, batch: int, inputs: int, slots: int) -> Tensor:
     return (normal(seed, batch, inputs, slots) + torch.arange(slots)).softmax(dim=2)
 
 
+def _gamma_in_float32() -> Tensor:
+    """Responsibilities (1, 4, 2) of which float32 loses no digit: each slot has 2 inputs."""
+    first = torch.tensor([1.0, 0.5, 0.25, 0.25])
+    return torch.stack([first, 1 - first], dim=1)[None]
+
+
+def whole_numbers(*shape: int) -> Tensor:
+    """0, 1, 2, ... in float32: sums and products of them are exact."""
+    return torch.arange(float(math.prod(shape))).reshape(shape)
+
+
 # where the border lies
 
 
@@ -31,17 +42,17 @@ def _border_on_a_line(narrow, wide, weight, dim):
     return border_radius(narrow, wide, weight, 1)
 
 
-@mistake("The weights do not cancel unless they are equal: log(weight / (1 - weight)).")
+@mistake("Unequal weights do not cancel: add `log(weight / (1 - weight))`.")
 def _border_of_equal_weights(narrow, wide, weight, dim):
     return border_radius(narrow, wide, 0.5, dim)
 
 
-@mistake("That is the squared distance: take the root.")
+@mistake("You return the squared distance: take the root.")
 def _border_squared(narrow, wide, weight, dim):
     return border_radius(narrow, wide, weight, dim) ** 2
 
 
-@mistake("The exponent is -r**2 / (2 * variance): a factor 2 is lost.")
+@mistake("The exponent is `-r**2 / (2 * variance)`: your factor 1/2 is missing.")
 def _border_without_halves(narrow, wide, weight, dim):
     gain = math.log(weight / (1 - weight)) + 0.5 * dim * math.log(wide / narrow)
     return math.sqrt(gain / (1 / narrow - 1 / wide))
@@ -51,17 +62,18 @@ register(
     Task(
         name="smm.border_radius",
         title="Where the core ends",
-        text="""Two slots share a mean, with the same variance in each of `dim` features: `narrow`
-        for the first, `wide` for the second. The first has the weight `weight`, the second `1 -
-        weight`. Return the distance from the mean at which both have responsibility 1/2. (Floats
-        in, a float out; the first slot wins at the mean.)""",
+        text="""Two slots have the same mean. The first slot has the variance `narrow` in each of
+        `dim` features, the second slot has the variance `wide`. The first slot has the weight
+        `weight`, the second slot `1 - weight`. At the mean, the first slot has the larger
+        responsibility. At which distance from the mean are both responsibilities 1/2? Return this
+        distance as a float.""",
         minutes=8,
         difficulty=2,
         hints=(
-            """Set the two weighted log densities equal. The distance r enters as -r**2 / (2 *
-            variance).""",
-            """Each density also holds -(dim / 2) * log(variance). Collect what has r**2 on one
-            side, then take the root.""",
+            """Set the two weighted log densities equal. A log density contains the distance r as
+            `-r**2 / (2 * variance)`.""",
+            """Each log density also contains `-(dim / 2) * log(variance)`. Collect the terms with
+            `r**2` on one side of the equation. Then take the root.""",
         ),
         solution=border_radius,
         cases=lambda: {
@@ -91,13 +103,13 @@ def log_responsibilities(
     return (log_weights[:, None] + log_density).log_softmax(dim=2)
 
 
-@mistake("The log variances are missing: wide slots win everywhere.")
+@mistake("The log variances are missing. Without them, wide slots own too many inputs.")
 def _log_responsibilities_without_determinant(queries, keys, variances, log_weights):
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]
     return (log_weights[:, None] - 0.5 * squares.sum(dim=3)).log_softmax(dim=2)
 
 
-@mistake("Normalised over inputs. Slots compete for each input: dim 2.")
+@mistake("You normalise over inputs. Normalise over slots: dim 2.")
 def _log_responsibilities_over_inputs(queries, keys, variances, log_weights):
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]
     joint = log_weights[:, None] - 0.5 * (squares + variances[:, None].log()).sum(dim=3)
@@ -109,7 +121,7 @@ def _log_responsibilities_without_weights(queries, keys, variances, log_weights)
     return log_responsibilities(queries, keys, variances, torch.zeros_like(log_weights))
 
 
-@mistake("The square has lost its factor 1/2.")
+@mistake("The square needs its factor 1/2.")
 def _log_responsibilities_without_half(queries, keys, variances, log_weights):
     squares = (keys[:, :, None] - queries[:, None]) ** 2 / variances[:, None]
     joint = log_weights[:, None] - (squares + 0.5 * variances[:, None].log()).sum(dim=3)
@@ -127,16 +139,17 @@ register(
     Task(
         name="smm.log_responsibilities",
         title="The E-step",
-        text="""Given `queries` (B, K, D), `keys` (B, N, D), `variances` (B, K, D) and `log_weights`
-        (B, K), return the logarithm of the responsibilities, (B, N, K): weight times diagonal
-        Gaussian density of the keys, normalised over slots. Stay in the logarithm.""",
+        text="""Given: `queries` and `variances` (B, K, D), `keys` (B, N, D), `log_weights` (B, K).
+        A responsibility is weight times diagonal Gaussian density of the key, normalised over
+        slots. Return the logarithms of all responsibilities, (B, N, K). Compute with logarithms
+        all the time, since densities underflow.""",
         minutes=10,
         difficulty=2,
         hints=(
             """`keys[:, :, None] - queries[:, None]` is (B, N, K, D). What does a diagonal log
             density sum over features?""",
-            """-0.5 * (difference**2 / variance + log variance), summed; add the log weight;
-            `log_softmax` over slots, dim 2.""",
+            """Each feature contributes `difference**2 / variance` and a log variance, both times
+            -1/2. Sum over features, and add the log weights. `log_softmax` normalises.""",
         ),
         solution=log_responsibilities,
         cases=lambda: {
@@ -151,6 +164,12 @@ register(
                 normal(5, 1, 5, 3) * 60,
                 positive(6, 1, 2, 3),
                 normal(7, 1, 2).log_softmax(dim=1),
+            ),
+            "one slot alone, in float32": (
+                whole_numbers(1, 1, 3),
+                whole_numbers(1, 4, 3),
+                torch.full((1, 1, 3), 2.0),
+                torch.zeros(1, 1),
             ),
         },
         mistakes=(
@@ -168,7 +187,7 @@ register(
 
 
 def weights_and_means(gamma: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    totals = gamma.sum(dim=1)  # (B, K): how many inputs each slot holds
+    totals = gamma.sum(dim=1)  # (B, K): each slot's number of inputs
     return totals / gamma.shape[1], gamma.mT @ values / totals[..., None]
 
 
@@ -177,7 +196,7 @@ def _weights_as_counts(gamma, values):
     return gamma.sum(dim=1), weights_and_means(gamma, values)[1]
 
 
-@mistake("A slot's mean divides by what the slot holds, not by all N inputs.")
+@mistake("Divide a slot's mean by the slot's total, `gamma.sum(dim=1)`, not by N.")
 def _means_over_all_inputs(gamma, values):
     return gamma.mean(dim=1), gamma.mT @ values / gamma.shape[1]
 
@@ -192,20 +211,21 @@ register(
     Task(
         name="smm.weights_and_means",
         title="Weights and weighted means",
-        text="""Given responsibilities `gamma` (B, N, K) that sum to 1 over slots, and `values` (B,
-        N, D), return the mixture weights (B, K) and the weighted means (B, K, D).""",
+        text="""Given: responsibilities `gamma` (B, N, K), which sum to 1 over slots, and `values`
+        (B, N, D). Return the mixture weights (B, K) and the weighted means (B, K, D).""",
         minutes=5,
         difficulty=1,
         hints=(
-            """A slot holds `gamma.sum(dim=1)` inputs. One of the results divides this by something,
-            one divides by this.""",
-            """`gamma.mT @ values` sums values by responsibility, (B, K, D); divide by the totals,
-            not by N.""",
+            """Compute the slots' totals, `gamma.sum(dim=1)`. The weights are the totals divided by
+            a number. The means are sums divided by the totals.""",
+            """A matrix product with `gamma.mT` sums the values of each slot, weighted with `gamma`,
+            (B, K, D). The totals need one more dimension before you divide.""",
         ),
         solution=weights_and_means,
         cases=lambda: {
             "two sets of nine inputs, three slots": (_gamma(8, 2, 9, 3), normal(9, 2, 9, 4) + 3),
             "six inputs, two slots": (_gamma(10, 1, 6, 2), normal(11, 1, 6, 5)),
+            "four inputs, in float32": (_gamma_in_float32(), whole_numbers(1, 4, 3)),
         },
         mistakes=(_weights_as_counts, _means_over_all_inputs, _weights_after_normalising),
     )
@@ -221,12 +241,12 @@ def variance_about(gamma: Tensor, values: Tensor, means: Tensor) -> Tensor:
     return (shares[..., None] * squares).sum(dim=1)  # (B, K, D)
 
 
-@mistake("That is about the weighted mean. The slot has moved: use `means`.")
+@mistake("Your variance is about the weighted mean. Use the updated mean, `means`.")
 def _variance_about_weighted_mean(gamma, values, means):
     return variance_about(gamma, values, weights_and_means(gamma, values)[1])
 
 
-@mistake("Divide by what the slot holds, `gamma.sum(dim=1)`, not by N.")
+@mistake("Divide by the slot's total, `gamma.sum(dim=1)`, not by N.")
 def _variance_over_all_inputs(gamma, values, means):
     return (gamma[..., None] * (values[:, :, None] - means[:, None]) ** 2).mean(dim=1)
 
@@ -236,7 +256,7 @@ def _deviation_instead_of_variance(gamma, values, means):
     return variance_about(gamma, values, means).sqrt()
 
 
-@mistake("Every slot got every value alike: weight the squares by the shares.")
+@mistake("Every value counts alike in your mean: weight the squares by the shares.")
 def _variance_without_gamma(gamma, values, means):
     return ((values[:, :, None] - means[:, None]) ** 2).mean(dim=1)
 
@@ -245,16 +265,16 @@ register(
     Task(
         name="smm.variance_about",
         title="The variance, about which mean?",
-        text="""Given `gamma` (B, N, K), `values` (B, N, D) and the *updated* `means` (B, K, D),
-        return the variances (B, K, D): for each slot, the mean square of values minus updated mean,
-        weighted by gamma.""",
+        text="""Given: `gamma` (B, N, K), `values` (B, N, D) and the *updated* `means` (B, K, D).
+        Square the difference between value and updated mean. Return the means of these squares over
+        the inputs, weighted with `gamma`: the variances (B, K, D).""",
         minutes=6,
         difficulty=1,
         hints=(
-            """First turn `gamma` into shares that sum to 1 over the inputs of a slot. The mean is
-            given: use it.""",
-            """`values[:, :, None] - means[:, None]` is (B, N, K, D); square, times `shares[...,
-            None]`, sum over dim 1.""",
+            """First divide `gamma` by the slots' totals. The results are shares: they sum to 1 over
+            the inputs. The mean is given, so do not compute another mean.""",
+            """`values[:, :, None] - means[:, None]` is (B, N, K, D). The shares need one more
+            dimension before you multiply.""",
         ),
         solution=variance_about,
         cases=lambda: {
@@ -267,6 +287,11 @@ register(
                 _gamma(15, 1, 5, 2),
                 normal(16, 1, 5, 3) - 2,
                 normal(17, 1, 2, 3),
+            ),
+            "four inputs, in float32": (
+                _gamma_in_float32(),
+                whole_numbers(1, 4, 3),
+                whole_numbers(1, 2, 3),
             ),
         },
         mistakes=(
