@@ -79,33 +79,42 @@ def slot_mixture_diagram() -> Figure:
     N inputs of D_in numbers, K clusters with means and variances of D numbers and a weight.
     """
     boxes = [
-        INPUTS,
-        Box(0.75, 0.95, 1.1, 0.8, "weights,\nmeans,\nvariances", YELLOW),
-        KEYS,
-        VALUES,
-        QUERIES,
-        Box(4.65, 3.05, 1.55, 0.8, "E-step\nlog weight +\nlog density, softmax", ORANGE),
-        Box(6.9, 2.75, 1.5, 0.8, "M-step\nweights (K),\nweighted means", PURPLE),
-        Box(8.4, 1.9, 1.4, 0.62, "move means\nGRU, then MLP", GREEN),
-        Box(6.6, 1.3, 1.55, 0.62, "variances of values\nabout moved means", PURPLE),
+        Box(0.7, 2.85, 1.1, 0.8, "weights,\nmeans,\nvariances", YELLOW),
+        Box(0.7, 1.1, 1.1, 0.62, "inputs", SKY_BLUE),
+        Box(2.3, 2.85, 1.05, 0.5, "LayerNorm,\nqueries", YELLOW),
+        Box(2.3, 1.65, 1.05, 0.5, "LayerNorm,\nkeys", SKY_BLUE),
+        Box(2.3, 0.55, 1.05, 0.5, "LayerNorm,\nvalues", SKY_BLUE),
+        Box(4.25, 2.25, 1.6, 0.8, "E-step\nlog weight +\nlog density, softmax", ORANGE),
+        Box(6.4, 3.05, 1.7, 0.62, "update of means\nGRU, then MLP", GREEN),
+        Box(6.35, 1.95, 1.2, 0.8, "M-step\nweights,\nweighted means", PURPLE),
+        Box(6.4, 0.65, 1.7, 0.62, "variances of values\nabout updated means", PURPLE),
+        Box(8.35, 1.95, 1.1, 0.8, "new weights,\nmeans,\nvariances", YELLOW),
     ]
     arrows = [
-        *PROJECTIONS,
-        Arrow((5.47, 3.0), (6.12, 2.88), "(N, K)", (0.05, 0.12)),
-        Arrow((3.18, 2.3), (6.12, 2.5), "(N, D)", (0.95, -0.08)),
-        Arrow((4.85, 2.63), (5.95, 1.63), "(N, K)", (-0.3, -0.12)),
-        Arrow((7.67, 2.55), (8.15, 2.23), "(K, D)", (0.32, 0.06)),
-        Arrow((7.68, 1.75), (7.37, 1.55), "(K, D)", (0.2, -0.2)),
-        Arrow((0.95, 0.53), (8.5, 1.57), "means before (K, D)", (1.9, -0.2), 0.22),
-        Arrow((6.4, 0.97), (0.75, 0.53), "for the next iteration", (1.25, 0.18), -0.05),
+        Arrow((1.27, 3.2), (5.53, 3.2), "old means (K, D)", (0.3, 0.1)),
+        Arrow((1.27, 2.85), (1.76, 2.85), "means", (-0.02, 0.11)),
+        Arrow((1.27, 2.55), (3.43, 2.25), "weights (K), variances (K, D)", (-0.2, -0.19)),
+        Arrow((1.27, 1.2), (1.76, 1.55), "(N, D_in)", (-0.22, 0.14)),
+        Arrow((1.27, 1.0), (1.76, 0.65)),
+        Arrow((2.84, 2.8), (3.43, 2.5), "(K, D)", (0.13, 0.12)),
+        Arrow((2.84, 1.7), (3.43, 1.95), "(N, D)", (0.12, -0.12)),
+        Arrow((2.84, 0.7), (5.73, 1.65), "(N, D)", (-0.75, -0.08)),
+        Arrow((2.84, 0.55), (5.53, 0.55), "(N, D)", (-0.2, -0.12)),
+        Arrow((5.07, 2.15), (5.73, 2.05), "(N, K)", (0.05, 0.12)),
+        Arrow((4.6, 1.83), (5.53, 0.8), "(N, K)", (-0.05, -0.28)),
+        Arrow((6.35, 2.37), (6.35, 2.72), "(K, D)", (-0.28, 0.0)),
+        Arrow((7.12, 2.72), (7.12, 0.98), "(K, D)", (0.27, -0.35)),
+        Arrow((7.27, 3.0), (8.25, 2.38), "(K, D)", (0.25, 0.12)),
+        Arrow((6.97, 1.95), (7.78, 1.95), "(K)", (0.02, 0.1)),
+        Arrow((7.27, 0.75), (8.25, 1.53), "(K, D)", (0.25, -0.14)),
     ]
-    return _draw(boxes, arrows, "Slot Mixture Module, one iteration")
+    return _draw(boxes, arrows, "Slot Mixture Module, one iteration", width=9.0)
 
 
-def _draw(boxes: list[Box], arrows: list[Arrow], title: str) -> Figure:
-    figure = Figure(figsize=(WIDTH, HEIGHT))
+def _draw(boxes: list[Box], arrows: list[Arrow], title: str, width: float = WIDTH) -> Figure:
+    figure = Figure(figsize=(width, HEIGHT))
     axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
+    axis.set(xlim=(0, width), ylim=(0, HEIGHT))
     axis.axis("off")
     axis.text(0.1, HEIGHT - 0.08, title, fontsize=11, weight="bold", va="top")
     for box in boxes:

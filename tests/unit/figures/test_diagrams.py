@@ -7,7 +7,14 @@ from smm_tutorial.figures.diagrams import slot_attention_diagram, slot_mixture_d
 
 WORDS = {
     slot_attention_diagram: ["inputs", "keys", "values", "queries", "softmax over slots", "GRU"],
-    slot_mixture_diagram: ["E-step", "M-step", "weights (K)", "variances of values", "GRU"],
+    slot_mixture_diagram: [
+        "E-step",
+        "M-step",
+        "weights (K)",
+        "variances of values",
+        "GRU",
+        "old means",
+    ],
 }
 
 
@@ -26,3 +33,10 @@ def test_all_texts_lie_on_the_paper(draw):
         box = text.get_window_extent(renderer)
         assert 0 <= box.x0 and box.x1 <= figure.bbox.width, text.get_text()
         assert 0 <= box.y0 and box.y1 <= figure.bbox.height, text.get_text()
+
+
+def test_old_weights_and_variances_go_into_the_e_step_and_new_ones_leave():
+    drawn = [text.get_text() for text in slot_mixture_diagram().axes[0].texts]
+
+    assert "weights (K), variances (K, D)" in drawn
+    assert "new weights,\nmeans,\nvariances" in drawn

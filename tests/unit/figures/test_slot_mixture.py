@@ -116,6 +116,25 @@ def test_a_step_is_drawn_beside_its_place_on_the_curves(steps):
         mixture_slots_figure(steps, 3)
 
 
+def test_every_mark_on_points_is_in_a_legend(steps):
+    points, groups = steps[0].points, np.arange(40) % 2
+    marks = ["mean", "1 standard deviation", "2 standard deviations"]
+    figures = {
+        clusterings_figure({"one": (points, groups, {"late": steps[-1]})}): "shared point",
+        mixture_slots_figure(steps, 2): "this iteration",
+    }
+
+    for figure, last in figures.items():
+        [legend] = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == [*marks, last]
+
+
+def test_a_curve_without_the_log_determinant_is_not_called_a_density():
+    assert density_figure().axes[0].get_ylabel() == "weight · density"
+    label = density_figure(log_determinant=False).axes[0].get_ylabel()
+    assert "without\nthe log-determinant" in label
+
+
 def test_modules_keep_their_colours_over_the_questions():
     results = {
         question: {"one": np.array([0.3, 0.1]) + row, "two": np.array([0.5])}
@@ -128,7 +147,7 @@ def test_modules_keep_their_colours_over_the_questions():
     assert [line.get_xdata().tolist() for line in dots] == [[0.1, 0.3], [1.1, 1.3], [0.5], [0.5]]
     colors = [tuple(line.get_color()) for line in dots]
     assert colors[0] == colors[1] != colors[2] == colors[3]
-    assert axis.get_legend_handles_labels()[1] == ["one", "two", "constant answer"]
+    assert axis.get_legend_handles_labels()[1] == ["one", "two", "constant answers"]
 
 
 def test_errors_are_drawn_by_method_with_what_was_expected():
