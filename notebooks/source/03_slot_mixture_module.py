@@ -113,7 +113,7 @@ def plain_mixture(variance, **options):
 
 
 # %% [markdown]
-# Each method clusters one set:
+# Two functions follow: the score, and both clusterings of one set.
 
 
 # %%
@@ -171,7 +171,8 @@ each = " ".join(f"{score:.2f}" for score in scores["concentric"]["mixture"])
 print("the mixture on each of the ten concentric sets:", each)
 
 # %% [markdown]
-# The numbers are mean ± standard deviation over ten sets. The figure shows the first set of each kind.
+# The numbers are mean ± standard deviation over ten sets. The figure shows the first set of each kind. Both slots have a
+# large responsibility for a shared point.
 #
 # - **Apart.** There is no difference. Where means tell groups apart, soft k-means is as good.
 # - **Concentric and cross.** Both groups have the same mean. Soft k-means cuts the plane along a line. With a large variance its two means
@@ -201,7 +202,7 @@ assert min(turned) > 0.5
 # ## The same with everything learned
 #
 # Clustering is rarely the goal. Usually another network reads the slots and solves a task. So we train a module with two slots and a small
-# network, the *head*. The module reads a set. The head answers a question about each group from one slot. We ask four questions:
+# network, the *head*. The module reads a set. The head reads one slot and answers a question about one group. We ask four questions:
 #
 # - **where, anywhere**: two groups at random places. Where are they?
 # - **where, nearly known**: one group at the left and one at the right, each slightly off. Where are they?
@@ -211,7 +212,7 @@ assert min(turned) > 0.5
 
 # %%
 def sets(question, count, generator, points=48):
-    """Sets (count, points, 2) and targets of their two groups (count, 2, ·)."""
+    """Sets (count, points, 2); targets of both groups, (count, 2, 2) or (count, 2, 1)."""
     normal = torch.randn(count, 2, 2, generator=generator)
     uniform = torch.rand(count, 2, 2, generator=generator)
     centres = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]) + 0.25 * normal
@@ -308,7 +309,7 @@ def train(
 def error_of_constants(question):
     """The same error for the two best constants: they ignore the set."""
     _, true = sets(question, 1000, torch.Generator().manual_seed(1000))
-    said = true[0]  # (2, ·)
+    said = true[0]  # one constant per slot, from the first set
     for _ in range(50):
         straight = (said - true).square().mean(dim=(1, 2))
         crossed = (said - true.flip(1)).square().mean(dim=(1, 2))
@@ -366,7 +367,7 @@ for question in ("how wide", "how wide, concentric"):
 #
 # - **Where, anywhere.** Both modules are about as good. A mean is the answer, and both modules have means.
 # - **Where, nearly known.** Slot Attention is *better* on average, and its seeds differ little. The best seeds of the SMM are better than
-#   Slot Attention. Other seeds of the SMM have learned hardly anything. We do not know why.
+#   Slot Attention. Some other seeds of the SMM have learned hardly anything. We do not know why.
 # - **How wide.** Slot Attention is as bad as two constants, in every seed. So it learns nothing about the widths. The SMM is better in every
 #   seed. How much better differs between seeds.
 # - **How wide, concentric.** Slot Attention learns a little. The SMM is better in every seed, but the difference is smaller.
@@ -412,7 +413,7 @@ assert with_help.mean() < means["how wide"]["Slot Attention"] - 0.05
 # | weighted mean | $\mu_k^* = \sum_n \gamma_{nk}\, \operatorname{value}(x_n) \big/ \sum_n \gamma_{nk}$ | EM |
 # | neural update, 1 | $\mu_k \leftarrow \mathrm{GRU}(\mu_k^*, \mu_k)$: the first argument is the input, the second is the state | Slot Attention |
 # | neural update, 2 | $\mu_k \leftarrow \mu_k + \mathrm{MLP}(\mathrm{LayerNorm}(\mu_k))$ | Slot Attention |
-# | variance | $s_k = \sum_n \gamma_{nk} (\operatorname{value}(x_n) - \mu_k)^2 \big/ \sum_n \gamma_{nk}$, about the *new* $\mu_k$ | EM |
+# | variance | $s_k = \sum_n \gamma_{nk} (\operatorname{value}(x_n) - \mu_k)^2 \big/ \sum_n \gamma_{nk}$, about the *updated* $\mu_k$ | EM |
 #
 # The start is learned: $\mu_k = \text{mean} + \text{scale} \odot \text{noise}$ as in Slot Attention, with learned variances, and weights
 # $1/K$. At the end a slot is $\mu_k$ and $s_k$, one after the other: $2D$ numbers.
@@ -584,8 +585,8 @@ np.testing.assert_allclose(weights[:2].detach(), [0.75, 0.25], atol=0.01)
 # ## The neural update
 #
 # EM would now set the mean to $\mu^*$. The module does something else. A GRU decides how far the mean moves. Then an MLP adds a learned
-# function of the new mean, so that the mean can also take values that no average of inputs has. This update is the same as in Slot
-# Attention. The library's two modules share its code.
+# function of the new mean. So the mean can become a vector that is no average of values. This update is the same as in Slot Attention. The
+# library's two modules share its code.
 
 # %%
 torch.manual_seed(0)
@@ -657,7 +658,7 @@ updated_mean = torch.full_like(weighted_mean, 2.2)
 about_weighted = variance_about(gamma, data, weighted_mean).item()
 about_updated = variance_about(gamma, data, updated_mean).item()
 distance = (weighted_mean - updated_mean).item()
-np.testing.assert_allclose(about_updated, about_weighted + distance**2)
+np.testing.assert_allclose(about_updated, about_weighted + distance**2, rtol=1e-4)
 print(f"about the weighted mean {about_weighted:.2f}, the updated {about_updated:.2f}")
 
 # %% [markdown]
@@ -731,7 +732,7 @@ inputs = torch.randn(2, 30, 6).double()
 noise = torch.randn(2, 4, 8).double()
 slots, gamma, weights = slot_mixture_by_hand(module, inputs, noise)
 out = module(inputs, noise=noise)
-near = {"rtol": 1e-4, "atol": 1e-4}
+near = {"rtol": 1e-4, "atol": 1e-4}  # your functions may round in another way
 torch.testing.assert_close(slots, out.slots, **near)
 torch.testing.assert_close(gamma, out.responsibilities, **near)
 torch.testing.assert_close(weights, out.weights, **near)
@@ -825,13 +826,13 @@ for iterations in (1, 3, 10, 30):
     print(f"{iterations:2d} iterations without the log-determinant: {both}")
 
 # %% [markdown]
-# Without the log-determinant one slot gets all the weight, and no slot is the core. So the log-determinant is the reason.
+# Without the log-determinant one slot gets all the weight, and no slot is the core. So the core needs the log-determinant.
 
 # %% [markdown]
 # ## With the neural parts off it is EM
 #
 # Switch off projections, normalisation and update. Then $\mu = \mu^*$, and the variance about the updated mean is the variance about the
-# weighted mean. So each line is a line of EM. The module must equal `GaussianMixtureEM` of notebook 01 with diagonal covariances, *step for
+# weighted mean. So each formula is a formula of EM. The module must equal `GaussianMixtureEM` of notebook 01 with diagonal covariances, *step for
 # step*.
 
 # %%
@@ -845,10 +846,8 @@ for ours, theirs in zip(steps, em.history_, strict=True):
     for name in ("means", "covariances", "weights"):
         a, b = getattr(ours, name), getattr(theirs, name)
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
-print(
-    "SlotMixture = GaussianMixtureEM to ten decimals, at the start and after", end=" "
-)
-print(f"each of {len(steps) - 1} iterations")
+print("SlotMixture = GaussianMixtureEM to ten decimals, at the start", end=" ")
+print(f"and after each of {len(steps) - 1} iterations")
 
 # %%
 bounds = [step.lower_bound for step in steps]
@@ -936,7 +935,7 @@ def gradient_norms(module, loss):
 # %%
 @exercise("smm.refine")
 def refine(step, start, iterations):
-    """-> the result, and the last step's gradient of its sum, given to `start`.
+    """-> the result, detached, and the gradient of its sum that goes to `start`.
 
     step: a function of a tensor, to be applied `iterations` times.
     """
@@ -962,7 +961,7 @@ torch.testing.assert_close(detached, straight_through, **near)
 torch.testing.assert_close(through_all, straight_through)
 
 # %% [markdown]
-# Forward, all three give the same slots. Backward, they differ.
+# In the forward pass all three ways give the same slots. In the backward pass they differ.
 
 # %%
 ways = {
@@ -1064,7 +1063,7 @@ percent = " ".join(f"{100 * change:.0f}%" for change in changes)
 print("iterations 2 to 8 change the means by", percent)
 
 # %% [markdown]
-# Each change is not much smaller than the change before. So $J$ is not small in this untrained module, and the terms that were left out matter.
+# Each change is more than half of the change before. So $J$ is not small in this untrained module, and the terms that were left out matter.
 #
 # The last-step gradient saves memory: the kept memory no longer grows with the number of iterations. Which gradient trains better is another
 # question. We do not answer this question here.
@@ -1084,8 +1083,8 @@ print(f"one tensor of B N K D numbers: {BYTES * B * N * K * D / 1e6:.0f} MB;", e
 print(f"one of B N K: {BYTES * B * N * K / 1e6:.1f} MB")
 
 # %% [markdown]
-# The module by hand keeps several such tensors, if your functions use broadcasting. The library's module computes in another form. We derive this
-# form next.
+# One such tensor has 29 MB. The module by hand keeps several such tensors, if your functions use broadcasting. The library's module computes in another
+# form. We derive this form next.
 
 # %%
 torch.manual_seed(0)
@@ -1204,7 +1203,7 @@ else:
 # $u^2/s$, $-2uq/s$ and $q^2/s$ are all huge if the data lie far from zero, and they nearly cancel. float32 keeps about 7 digits of each *large*
 # term. The small difference then has few correct digits. Add an offset to each of $D$ features: the squared distance from zero is then about
 # $D \cdot \text{offset}^2$. So the error of a log density is about $\varepsilon \cdot D \cdot \text{offset}^2 / s$, with
-# $\varepsilon \approx 10^{-7}$. With two slots, the error of a responsibility is at most a quarter of the error of the difference of their log
+# $\varepsilon \approx 10^{-7}$, the relative rounding error of float32. With two slots, the error of a responsibility is at most a quarter of the error of the difference of their log
 # densities. (The slope of the softmax is at most 1/4.)
 #
 # **Predict first.** Data of standard deviation 1 lie around 300 in each of 8 features, and $s = 1$. How large is the error of a log density? And of
@@ -1298,7 +1297,7 @@ print(f"responsibility {0.25 * 8 * epsilon * 300**2:.2f}")
 # %% [markdown]
 # ## Appendix: the paper and the released code
 #
-# You can skip this appendix, unless you want to reproduce the paper's numbers or load its weights.
+# You can skip this appendix, unless you want to reproduce the paper's numbers or load its trained parameters.
 #
 # The authors' released code differs from the paper's text. That is common. If you reproduce numbers, you must know whether they come from the text or
 # from the code. We read the code (the repository named in the paper, revision `0c724f6`) and list the differences. Then we rebuild the effect of each
@@ -1306,8 +1305,8 @@ print(f"responsibility {0.25 * 8 * epsilon * 300**2:.2f}")
 #
 # ### 1. The weights are always 1/K
 #
-# The released code comes with trained parameters. In the module that was trained for them, responsibilities are normalised over the inputs *before* they
-# are summed to weights.
+# The release contains trained parameters. The module that belongs to them normalises the responsibilities over the inputs *before* it sums them to
+# weights.
 #
 # **Predict first.** What is the sum for each slot then?
 
@@ -1433,8 +1432,8 @@ for shared in (True, False):
 # %% [markdown]
 # ### 4. One step more, and a start that does not learn
 #
-# The release runs one iteration more than its setting says. It detaches the slots before this iteration. This is the plain detach, and you saw above that
-# it does not train the start. How much does one iteration more change? We look at the core and the halo:
+# The release runs one iteration more than its setting says. It detaches the slots before this iteration. This is the plain detach: you saw above that no
+# gradient then reaches the start. How much does one iteration more change? We use `steps`, the core and the halo of "A look inside":
 
 # %%
 for count in (3, 7, 15):
@@ -1541,7 +1540,7 @@ for pictures in (192, 15_000):
     print(f"{low:.1f}% and {high:.1f}%")
 
 # %% [markdown]
-# CLEVR's validation split has 15,000 pictures. With 192, two independent evaluations can differ by several points by chance alone. (Two methods on the
+# CLEVR's validation split has 15,000 pictures. With 192 pictures, two independent evaluations can differ by several points by chance alone. (Two methods on the
 # *same* pictures can be compared picture by picture, and that is more precise.)
 #
 # This table lists the differences in the module. `ReleasedSlotMixture` (in `smm_tutorial.set_prediction`) is our module with the release's density and
@@ -1553,7 +1552,7 @@ for pictures in (192, 15_000):
 # | density | Gaussian, log space | no determinant, $D^{-1/2}$, $+10^{-8}$ | paper; `ReleasedSlotMixture` |
 # | norm before the query | means | means and $\log \sigma$ together | means; `ReleasedSlotMixture` |
 # | iterations | the setting | one more than the setting | the setting |
-# | gradient of the start | through the last step | zero | `gradient="last"`: straight-through |
+# | gradient of the start | through the last step | none (plain detach) | `gradient="last"`: straight-through |
 # | start | learned | from the inputs | learned |
 
 # %% [markdown]
