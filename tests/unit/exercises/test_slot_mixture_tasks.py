@@ -99,6 +99,18 @@ def test_answers_by_distributions_are_right():
     assert judge(find_task("smm.log_responsibilities"), responsibilities).status == "right"
 
 
+def test_an_iteration_of_parts_that_round_is_right():
+    def answer(means, variances, weights, keys, values, to_queries, update, floor):
+        log_weights = (weights + 1e-8).log()
+        gamma = log_responsibilities(to_queries(means), keys, variances, log_weights).exp()
+        weights, weighted_means = weights_and_means(gamma, values)
+        means = update(weighted_means * (1 - 1e-5), means)
+        variances = variance_about(gamma, values, means).clamp_min(floor)
+        return means, variances, weights, gamma
+
+    assert judge(find_task("smm.one_iteration"), answer).status == "right"
+
+
 # what a card shows
 
 
