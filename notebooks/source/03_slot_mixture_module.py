@@ -102,7 +102,7 @@ PLAIN = {"projections": "identity", "normalisation": "none", "update": "none"}
 
 
 def plain_mixture(variance, **options):
-    """Two slots in the plane, no neural parts; `noise` gives their means at the start."""
+    """Two slots in the plane, no neural parts; `noise` gives their start means."""
     settings = {"num_iterations": 50, "variance_floor": 1e-4} | PLAIN | options
     module = SlotMixture(2, 2, 2, **settings).double()
     with torch.no_grad():
@@ -159,8 +159,8 @@ for seed in range(10):
         shown.setdefault(kind, (points, groups, ends))
 
 # %%
-alt = """Four sets by three panels. Groups apart: both right. Core and halo: soft k-means
-cuts off one side. Upright cross: both means of soft k-means are equal. In both the
+alt = """Four sets by three panels. Groups apart: both right. Core and halo: soft
+k-means cuts off one side. Upright cross: both means of soft k-means are equal. In both the
 mixture finds the groups. Tilted cross: neither finds the sticks, and the mixture finds
 a core and a halo."""
 show(clusterings_figure(shown), alt=alt)
@@ -212,7 +212,7 @@ assert min(turned) > 0.5
 
 # %%
 def sets(question, count, generator, points=48):
-    """Sets (count, points, 2); targets of both groups, (count, 2, 2) or (count, 2, 1)."""
+    """Sets (count, points, 2); targets of both groups (count, 2, 2 or 1)."""
     normal = torch.randn(count, 2, 2, generator=generator)
     uniform = torch.rand(count, 2, 2, generator=generator)
     centres = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]) + 0.25 * normal
@@ -347,8 +347,8 @@ for question, both in relative.items():
 from smm_tutorial.figures import modules_figure
 
 label = "error relative to the best constants, one mark per seed"
-alt = """Error of five seeds by question and module. Places anywhere: both modules are near
-0.2. Nearly known places: some seeds of the SMM are near 1. Widths: Slot Attention is
+alt = """Error of five seeds by question and module. Places anywhere: both modules are
+near 0.2. Nearly known places: some seeds of the SMM are near 1. Widths: Slot Attention is
 near 1, and all seeds of the SMM are lower."""
 show(modules_figure(relative, label), alt=alt)
 
