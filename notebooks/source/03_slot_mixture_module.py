@@ -160,9 +160,9 @@ for seed in range(10):
 
 # %%
 alt = """Four sets by three panels. Groups apart: both right. Core and halo: soft
-k-means cuts off one side. Upright cross: both means of soft k-means are equal. In both the
-mixture finds the groups. Tilted cross: neither finds the sticks, and the mixture finds
-a core and a halo."""
+k-means cuts off one side. Upright cross: both means of soft k-means are equal. In
+both sets the mixture finds the groups. Tilted cross: neither finds the sticks, and
+the mixture finds a core and a halo."""
 show(clusterings_figure(shown), alt=alt)
 for kind, both in scores.items():
     each = [f"{name} {np.mean(v):5.2f} ± {np.std(v):.2f}" for name, v in both.items()]
@@ -348,8 +348,8 @@ from smm_tutorial.figures import modules_figure
 
 label = "error relative to the best constants, one mark per seed"
 alt = """Error of five seeds by question and module. Places anywhere: both modules are
-near 0.2. Nearly known places: some seeds of the SMM are near 1. Widths: Slot Attention is
-near 1, and all seeds of the SMM are lower."""
+near 0.2. Nearly known places: some seeds of the SMM are near 1. Widths: Slot
+Attention is near 1, and all seeds of the SMM are lower."""
 show(modules_figure(relative, label), alt=alt)
 
 means = {
