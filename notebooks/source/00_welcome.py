@@ -55,11 +55,10 @@ install_missing()  # leaves torch and numpy as they are
 #
 # ## Is your machine ready?
 #
-# The cell above stops with an error if Python, torch or numpy is too old. So your machine is ready if the cell above and the
-# cell below run without an error.
+# The cell above stops with an error if torch or numpy is too old. So your machine is ready if the cell above and the cell
+# below run without an error.
 #
-# A *profile* sets how much the notebooks compute. For example, it sets how long a model is trained. The profile is `gpu` if
-# you have a GPU that torch can use, and `laptop` if not. You can set another profile in the environment variable
+# A *profile* sets how much the notebooks compute. Here it sets how many pictures are scored. The profile is `gpu` if you have a GPU that torch can use, and `laptop` if not. You can set another profile in the environment variable
 # `SMM_PROFILE`. The smallest profile is `ci`.
 
 # %%
@@ -85,9 +84,9 @@ print("Your machine is ready for this course.")
 #
 # Finding objects in pictures without labels is called *object-centric learning*. CLEVR is a simple, well-known data set for
 # this task. Its pictures show cubes, spheres and cylinders on a grey ground. Each object has one of two sizes, one of two
-# materials and one of eight colours.
+# materials and one of eight colours. We call everything that is no object the *ground*.
 #
-# This course has its own scenes, and they follow CLEVR's rules. [Notebook 04](04_clevr_scenes.ipynb) builds the program that
+# This course has its own scenes. Their objects are drawn at random by CLEVR's rules. [Notebook 04](04_clevr_scenes.ipynb) builds the program that
 # draws these scenes. The pictures are small, so you can train a model on a laptop.
 
 # %%
@@ -128,16 +127,17 @@ show(
 )
 
 # %% [markdown]
-# The lower row shows the *true masks*: which object does each pixel belong to? Here a colour is the number of an object. The
-# colour of a mask has nothing to do with the object's own colour. Grey is the ground.
+# The lower row shows the *true masks*: which object does each pixel belong to? Each object of a scene has a number. Each
+# colour of a true mask stands for one number, not for the object's own colour. Grey is the ground.
 #
 # ## A model that learned from pictures alone
 #
 # The model saw pictures only. It saw no masks and no names of objects. It works in three steps:
 #
 # 1. An encoder divides the picture into small cells. It turns each cell into a short vector, the *features* of the cell.
-# 2. The Slot Mixture Module groups these vectors into seven clusters. A *slot* describes one cluster by a Gaussian. The
-#    Gaussian has a mean, a variance and a weight.
+# 2. The Slot Mixture Module groups these vectors into seven clusters. A *slot* describes one cluster by a Gaussian: a mean,
+#    a variance, and a weight that says how large the cluster is. Several weighted Gaussians together are called a
+#    *mixture*.
 # 3. A decoder looks at one slot at a time. For each slot the decoder paints one picture and one mask. The mask says how much
 #    of each pixel belongs to this slot. The seven masks sum to 1 at every pixel.
 #
@@ -147,14 +147,15 @@ show(
 # Each row of the next figure is one scene. Its columns are:
 #
 # - the input and its reconstruction;
-# - the *owner* of each pixel, drawn in the owner's colour;
-# - the painting of each slot, in a frame of the slot's colour. White means that the slot's mask is 0 there.
+# - the *owner* of each pixel: the slot to which the pixel is given. Each slot has one colour in this figure;
+# - the painting of each slot, in a frame of the slot's colour. A pixel is white where the slot's mask is 0, and pale where
+#   the mask is small.
 #
-# The owner of a pixel is one of the slots. The owner has a large mask at this pixel, and its painting is close to the
-# input. [Notebook 05](05_object_discovery.ipynb) gives the formula.
+# Two things decide which slot owns a pixel. The slot's mask must be high at this pixel. The slot's painting must be close
+# to the input there. [Notebook 05](05_object_discovery.ipynb) gives the formula.
 #
-# **Predict first.** A picture shows at most six objects, and often fewer. The model always has seven slots. So at least one
-# slot gets no object. What will the slots without an object paint?
+# **Predict first.** A picture shows at most six objects, and often fewer. The model always has seven slots. So there are
+# more slots than objects. What will the other slots paint?
 
 # %%
 with torch.no_grad():
@@ -181,26 +182,27 @@ for name, size in zip(titles, sizes, strict=True):
     print(f"{name}: largest mask: slot {size.argmax()}; nearly empty: {nearly_empty}")
 
 # %% [markdown]
-# Most objects have their own slot. What do the slots without an object paint? There are three answers:
+# Most objects have their own slot. What do the other slots paint? There are three answers:
 #
 # - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because slots start
 #   at random.
 # - Some slots paint almost nothing. The list above calls these slots nearly empty: three slots in six scenes.
-# - Some slots paint a part of an object that another slot paints too. For example, slots 1 and 6 share the green cylinder in
-#   scene 4. Slots 0 and 1 share the grey cube in scene 2.
+# - Some objects are divided between two slots, and each slot paints a part. For example, slots 1 and 6 share the green
+#   cylinder in scene 4. Slots 0 and 1 share the grey cube in scene 2.
 #
-# The model also makes another mistake: one slot paints two objects. You see this mistake in slot 6 of scene 2 and in slot 0
-# of scene 3.
+# The model also makes another mistake: one slot paints two objects. Examples are slot 6 of scene 2, slot 0 of scene 3 and
+# slot 6 of scene 5.
 #
 # ## How the slots find their objects
 #
 # Slots start at random. Then the module repeats two steps. One repetition is called an *iteration*.
 #
-# 1. Assign each cell to the slots that fit the cell best. A cell can belong to several slots in part.
-# 2. Move each slot to its cells.
+# 1. Assign each cell to the slots whose Gaussians fit its features best. A cell can belong to several slots in part.
+# 2. Change the Gaussian of each slot: its new mean is the mean of the features of its cells.
 #
-# The next figure shows the result of step 1 in each iteration. Each small square is one cell, in the colour of its slot. The
-# slots have the same colours as in the figure above. If a cell belongs to several slots, their colours are mixed.
+# The next figure shows the result of step 1 in each iteration. Each small square is one cell, two pixels wide, in the colour
+# of its slot. The slots have the same colours as in the figure above. If a cell belongs to several slots, their colours are
+# mixed. The assignment of cells and the owners of pixels are two different results. The decoder comes between them.
 
 # %%
 history = output.slot_output.history
@@ -208,8 +210,9 @@ figure = figures.iterations_figure(images, history)
 name_rows(figure, titles)
 show(
     figure,
-    alt="Six scenes, one per row, and one column per iteration. The first column is "
-    "a blur of mixed colours. In the last column most objects have one colour.",
+    alt="Six scenes, one per row. After the input there is one column per iteration. "
+    "Iteration 1 is a blur of mixed colours. In iteration 4 most objects have one "
+    "colour.",
 )
 before, last = (state.responsibilities.argmax(dim=2) for state in history[-2:])
 side = round(last.shape[1] ** 0.5)
@@ -218,9 +221,9 @@ changed = (before != last).sum(dim=1).tolist()
 print("cells that change their slot in the last iteration, by scene:", changed)
 
 # %% [markdown]
-# In iteration 1 all slots are still at their random start. So most cells belong to several slots. In iteration 4 most cells
-# belong to one slot. But some cells still change their slot in the last iteration. For example, the cylinder of scene 1 gets
-# another slot. [Notebook 05](05_object_discovery.ipynb) explains why a slot learns to hold one object.
+# In iteration 1 all slots are still at their random start. No slot fits a cell much better than the others. So most cells
+# belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
+# iteration. For example, the cyan cylinder of scene 1 gets another slot. [Notebook 05](05_object_discovery.ipynb) explains why a slot learns to hold one object.
 
 # %% [markdown]
 # ## How good is it?
@@ -228,15 +231,17 @@ print("cells that change their slot in the last iteration, by scene:", changed)
 # We use two scores. They compare the owners of the pixels with the true masks. Both scores are 1 if the owners agree with
 # the true masks everywhere.
 #
-# - **FG-ARI** (*adjusted Rand index* of the *foreground*): do the pixels of one object have the same owner? The score looks
-#   at pixels of objects only. It is near 0 for random owners, and it can be a little below 0.
+# - **FG-ARI** (*adjusted Rand index* of the *foreground*): take two pixels of objects. Do they have the same owner if they
+#   belong to the same object? Do they have different owners if not? The score looks at pixels of objects only. It is near 0
+#   for random owners, and it can be a little below 0.
 # - **mBO** (*mean best overlap*): how well does the best slot fit each object? A slot that also owns ground fits badly.
 #
-# The next cell scores the model now, on some of the test scenes. Then it prints three stored results from `data/results`.
-# The stored results use all test scenes. The first row is clustering without learning. For each picture, seven Gaussians
-# are fitted to the colours and positions of its pixels.
+# The next cell scores the model now, on as many test scenes as the profile says. Then it prints three stored results from
+# `data/results`. The stored results use all test scenes. The first row of the table is clustering without learning. For
+# each picture, seven Gaussians are fitted to the colours and positions of its pixels.
 #
-# The papers define the owner by the mask alone. So do not compare our scores with numbers from the papers.
+# The papers on SMM and Slot Attention (see Further reading) define the owner by the mask alone. So do not compare our scores
+# with numbers from these papers.
 
 # %%
 from IPython.display import Markdown
@@ -273,7 +278,8 @@ assert (np.array(pixels) > untrained).all()
 # The trained model beats the clustering of raw pixels. The untrained model is worse than this clustering. Its decoder has not
 # learned to paint yet, so its owners say nothing about objects.
 #
-# The trained model is one run with one seed. So do not rank kinds of models by this table. [Notebook
+# The trained model is one run with one seed (the number that fixes all random choices). So this table does not say which
+# kind of model is best. [Notebook
 # 06](06_judging_slots.ipynb) compares SMM with another module, Slot Attention. It also shows failures and new kinds of scenes.
 
 # %% [markdown]
@@ -287,9 +293,10 @@ assert (np.array(pixels) > untrained).all()
 # 2. `hint("name")` shows the first hint. Run the same call again for the second hint. `solution("name")` shows our answer.
 # 3. If your answer is missing or not right yet, later cells use our answer. So the rest of the notebook always runs.
 #
-# "**Predict first.**" asks you to guess before you run the next cell. The text after that cell gives the answer.
+# "**Predict first.**" asks you to guess before you run the next cells. The text after these cells gives the answer.
 #
-# Here is a first exercise. First try a wrong answer, `return mask.max()`, and read the box. Then write the right answer.
+# Here is a first exercise. First try a wrong answer, `return mask.max()`, and read the box. Then write the right answer. The
+# cell after the exercise shows the first hint.
 
 # %%
 from smm_tutorial.exercises import exercise, hint, solution
@@ -336,7 +343,7 @@ for count in range(2, 7):
 #
 # - A Slot Mixture Module groups the features of a picture into slots. A decoder rebuilds the picture from the slots.
 # - The slots find objects, although the training used no labels.
-# - The model and its first score ran on your machine. The training and the three rows of the table are stored results.
+# - You ran the model and scored it on your machine. The training was done before. The three rows of the table are stored.
 #
 # ## Further reading
 #

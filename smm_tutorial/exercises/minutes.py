@@ -24,7 +24,7 @@ WORDS = 130  # per minute, in another language than one's own
 CODE_LINES = 20  # per minute
 MINUTES_PER_FIGURE = 0.5
 MINUTES_PER_FORMULA = 1.0
-ROUND_TO = 5  # minutes, of reading and of the sum
+ROUND_TO = 5  # minutes of reading
 EXERCISE = re.compile(r"^@exercise\(\"([\w.]+)\"\)", re.MULTILINE)
 FIGURE = re.compile(r"^\s*show\(", re.MULTILINE)
 FORMULA = re.compile(r"\$\$.+?\$\$", re.DOTALL)
@@ -43,8 +43,12 @@ class Minutes:
 
     @property
     def total(self) -> int:
-        """With the run on a laptop."""
-        return _round(self.reading + self.exercises + self.running.get("laptop", 0))
+        """With the run on a laptop: the sum of what is shown."""
+        return self.reading + self.exercises + self.to_run("laptop")
+
+    def to_run(self, profile: str) -> int:
+        """Whole minutes, at least one; 0 where the run was not measured."""
+        return max(1, round(self.running[profile])) if profile in self.running else 0
 
     def __str__(self) -> str:
         parts = [f"{self.reading} to read"]
@@ -52,7 +56,7 @@ class Minutes:
             parts.append(f"{self.exercises} for the exercises")
         for profile, name in {"laptop": "a laptop", "gpu": "a GPU"}.items():
             if profile in self.running:
-                parts.append(f"{max(1, round(self.running[profile]))} to run on {name}")
+                parts.append(f"{self.to_run(profile)} to run on {name}")
         return f"About {self.total}: {', '.join(parts)}."
 
 
@@ -86,9 +90,7 @@ def fill_header(text: str, minutes: Minutes) -> str:
 
 def fill_table(readme: str, stem: str, minutes: Minutes) -> str:
     """The README with the row of a notebook in its table brought up to date."""
-    running = minutes.running.get("laptop")
-    ran = "" if running is None else f"{max(1, round(running))}"
-    cells = f" {minutes.reading} | {minutes.exercises} | {ran} |"
+    cells = f" {minutes.reading} | {minutes.exercises} | {minutes.to_run('laptop') or ''} |"
     return re.sub(ROW.format(stem=stem), rf"\g<1>{cells}", readme)
 
 

@@ -132,7 +132,8 @@ def training_cell(record: dict) -> str:
     """How long a run took, and on what."""
     if record["purpose"] == "baseline":
         return "none"
-    return f"{record['step']:,} steps, {record['minutes']:.0f} minutes, {describe_hardware(record)}"
+    took = count_minutes(record["minutes"])
+    return f"{record['step']:,} steps, {took}, {describe_hardware(record)}"
 
 
 def mean_training_cell(group: Group) -> str:
@@ -141,7 +142,13 @@ def mean_training_cell(group: Group) -> str:
     minutes = sum(record["minutes"] for record in group.records) / len(group.records)
     hardware = ", ".join(dict.fromkeys(describe_hardware(record) for record in group.records))
     rate = f"{one['training']['learning_rate']:g}"
-    return f"{one['step']:,} steps at rate {rate}, {minutes:.0f} minutes, {hardware}"
+    return f"{one['step']:,} steps at rate {rate}, {count_minutes(minutes)}, {hardware}"
+
+
+def count_minutes(minutes: float) -> str:
+    """Whole minutes in words, at least one."""
+    whole = max(1, round(minutes))
+    return f"{whole} minute{'' if whole == 1 else 's'}"
 
 
 def describe_hardware(record: dict) -> str:

@@ -9,9 +9,16 @@ import torch
 
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr
 from smm_tutorial.set_prediction.runs import SetPredictionRun, build_model
-from smm_tutorial.set_prediction.scores import THRESHOLDS, predict_sets, score
+from smm_tutorial.set_prediction.scores import (
+    THRESHOLDS,
+    evaluate,
+    predict_sets,
+    score,
+    score_binding,
+)
 from smm_tutorial.set_prediction.targets import COORDINATES, PROPERTY_SLICES, REAL, set_targets
-from tests.toys import toy_sets
+from smm_tutorial.slots.base import SlotOutput
+from tests.toys import toy_scenes, toy_sets
 
 
 def test_perfect_predictions_score_one_everywhere():
@@ -86,3 +93,45 @@ def test_predictions_are_repeatable_and_alone_decide_the_scores():
         noise = model.start_noise(64, torch.Generator().manual_seed(3))
         expected = model(data.batch(slice(0, 64)).images, noise=noise).predictions
     assert torch.equal(predictions[:64], expected)
+
+
+class Binds(torch.nn.Module):
+    """A stand-in for a predictor: slots that hold given labels of the inputs, `(M, side, side)`."""
+
+    def __init__(self, owners):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.owners = owners
+
+    def start_noise(self, batch, generator):
+        return torch.zeros(batch, 4, 1)
+
+    def find_slots(self, images, noise):
+        shares = torch.nn.functional.one_hot(self.owners.flatten(1), 4).float()  # (M, N, K)
+        return SlotOutput(noise, shares)
+
+
+def test_slots_that_hold_the_objects_bind_and_one_slot_for_all_does_not():
+    data = toy_scenes(6)
+    cells = data.masks[:, ::2, ::2].long()  # (M, 8, 8)
+    blocks = cells.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    data = replace(data, masks=blocks.byte())
+    perfect = score_binding(Binds(cells), data)
+    assert perfect["fg_ari"] == perfect["coverage"] == 1
+    ground = (cells == 0).double().mean().item()
+    assert perfect["largest_slot"] == pytest.approx(ground, abs=1e-3)
+    lumped = score_binding(Binds(torch.zeros_like(cells)), data)
+    assert lumped["fg_ari"] == 0 and lumped["largest_slot"] == lumped["coverage"] == 1
+    thirds = Binds((cells > 0) * (torch.arange(64).view(8, 8).remainder(3) + 1))
+    assert 1 / 3 <= score_binding(thirds, data)["coverage"] < 0.6
+
+
+def test_binding_is_scored_where_there_are_masks():
+    model = build_model(SetPredictionRun(profile="ci").config, seed=0).eval()
+    data = toy_sets(count=4)
+    assert "binding" not in evaluate(model, data)
+    masks = torch.zeros(4, 64, 64, dtype=torch.uint8)
+    masks[:, :32] = 1
+    masks[:, 32:] = 2
+    binding = evaluate(model, replace(data, masks=masks))["binding"]
+    assert set(binding) == {"fg_ari", "largest_slot", "coverage"}
