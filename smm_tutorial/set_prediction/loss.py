@@ -10,7 +10,8 @@ from smm_tutorial.set_prediction.model import activate
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
 
 SetObjective = Literal["huber", "likelihood"]
-PLACE_WEIGHT = 5.0  # of the places in `matched_likelihood_loss`, as of boxes in DETR
+GROUPS = slice(COORDINATES.stop, REAL)  # all properties
+NEAR = 0.1  # in units of `COORDINATE_SCALE`: closer errors of places count by their square
 
 
 def matched_set_loss(
@@ -52,15 +53,16 @@ def matched_likelihood_loss(
     """How unlikely the true sets are under the predicted ones, after each iteration.
 
     It asks of slots what they can give. Only a slot that is matched with a real object is asked for
-    properties (cross-entropy for each group) and a place (absolute error, `PLACE_WEIGHT` times);
-    all slots are asked whether they hold a real object (binary cross-entropy). The cheapest
+    properties (cross-entropy for each group) and a place (absolute error, squared where it is below
+    `NEAR`); all slots are asked whether they hold a real object (binary cross-entropy). A pair
+    costs in the matching what it costs in the loss: an E-step with hard assignments. The cheapest
     matching is found after the last iteration and holds for all. Everything is counted per object,
     and averaged over iterations. The form is that of DETR (Carion et al. 2020, arXiv 2005.12872).
 
     Args:
         logits: `(I, B, K, 19)`, those of `SetPrediction`.
         targets: `(B, K, 19)`, in the order of `targets`.
-        coordinate_weight: how often places count, beside `PLACE_WEIGHT`.
+        coordinate_weight: how often places count.
 
     Returns:
         Scalars: `loss`, the sum of the others; `coordinates`; `properties`; `real`.
@@ -72,20 +74,17 @@ def matched_likelihood_loss(
         given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"logits must be (iterations, batch, slots, {OBJECT_DIM}), got {given}")
     _check_sets(logits[-1], targets)
-    matched = match_slots(_matching_costs(logits[-1].detach(), targets))  # (B, K)
+    costs = _pair_likelihoods(logits[-1].detach(), targets, coordinate_weight)
+    matched = match_slots(costs * targets[:, None, :, REAL])  # (B, K); padding takes the rest
     wanted = targets.gather(1, matched[..., None].expand_as(targets))  # (B, K, 19)
     real = wanted[..., REAL]  # (B, K)
     per_object = 1 / (len(logits) * real.sum().clamp_min(1))
-    places = activate(logits)[..., COORDINATES]  # (I, B, K, 3)
-    errors = (places - wanted[..., COORDINATES]).abs().sum(dim=3)  # (I, B, K)
-    surprise = sum(
-        -(logits[..., group].log_softmax(dim=3) * wanted[..., group]).sum(dim=3)
-        for group in PROPERTY_SLICES.values()
-    )  # (I, B, K); 0 for padding, whose targets are all 0
+    surprise = -(_log_shares(logits) * wanted[..., GROUPS]).sum(dim=3)  # (I, B, K); 0 for padding
+    apart = _place_errors(logits, wanted) * real  # (I, B, K)
     doubt = nn.functional.binary_cross_entropy_with_logits(
         logits[..., REAL], real.expand(logits.shape[:3]), reduction="sum"
     )
-    coordinates = coordinate_weight * PLACE_WEIGHT * (errors * real).sum() * per_object
+    coordinates = coordinate_weight * apart.sum() * per_object
     properties, doubt = surprise.sum() * per_object, doubt * per_object
     return {
         "loss": coordinates + properties + doubt,
@@ -95,18 +94,25 @@ def matched_likelihood_loss(
     }
 
 
-@torch.no_grad()
-def _matching_costs(logits: Tensor, targets: Tensor) -> Tensor:
-    """What it costs to call a slot `(B, K, 19)` a target: the probability missed, and the distance.
-
-    Padding costs nothing anywhere, so it takes the slots that real objects leave -> `(B, K, T)`.
+def _pair_likelihoods(logits: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
+    """What it costs when a slot `(B, K, 19)` holds a real object `(B, T, 19)`, and not padding ->
+    `(B, K, T)`.
     """
-    predictions = activate(logits)
-    groups = slice(COORDINATES.stop, REAL)
-    found = predictions[..., groups] @ targets[..., groups].mT  # (B, K, T)
-    missed = len(PROPERTY_SLICES) - found + 1 - predictions[..., REAL:]
-    apart = torch.cdist(predictions[..., COORDINATES], targets[..., COORDINATES], p=1)
-    return (missed + PLACE_WEIGHT * apart) * targets[:, None, :, REAL]
+    surprise = -_log_shares(logits) @ targets[..., GROUPS].mT  # (B, K, T)
+    apart = _place_errors(logits[:, :, None], targets[:, None])  # (B, K, T)
+    return surprise + coordinate_weight * apart - logits[..., REAL:]
+
+
+def _log_shares(logits: Tensor) -> Tensor:
+    """Logarithms of the probabilities of all properties -> `(..., 15)`."""
+    groups = PROPERTY_SLICES.values()
+    return torch.cat([logits[..., group].log_softmax(dim=-1) for group in groups], dim=-1)
+
+
+def _place_errors(logits: Tensor, targets: Tensor) -> Tensor:
+    """How far places lie apart, summed over coordinates -> `(...)`."""
+    errors = (activate(logits)[..., COORDINATES] - targets[..., COORDINATES]).abs()
+    return torch.where(errors < NEAR, errors.square() / (2 * NEAR), errors - NEAR / 2).sum(dim=-1)
 
 
 def _check_sets(predictions: Tensor, targets: Tensor) -> None:

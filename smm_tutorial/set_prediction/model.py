@@ -12,18 +12,24 @@ from torch import Tensor, nn
 
 from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
-from smm_tutorial.slots.base import SlotOutput, widen
+from smm_tutorial.slots.base import SlotOutput, check_choice, widen
 from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
 NUM_COORDINATES = 3
+Reading = Literal["plain", "standardised"]
 
 
 @dataclass(frozen=True)
 class SetPredictionConfig:
     """Everything that decides a `SetPredictor`; by default the paper's sizes.
 
-    Compared models differ in `slots` alone. Raises `ValueError` for an unknown slot module and a
-    size that is no whole number of at least 1.
+    Compared models differ in `slots` alone.
+    reading: the heads get slots as they are, `plain` | `standardised`: each number of a slot minus
+    its mean, over its spread, both averaged over training. Variances differ by factors of a
+    thousand from means and among themselves, and heads learn slowly from such numbers.
+
+    Raises `ValueError` for an unknown slot module or reading, and a size that is no whole number of
+    at least 1.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -35,10 +41,12 @@ class SetPredictionConfig:
     encoder_channels: int = 64
     encoder_stride: int = 4
     head_dim: int = 64  # hidden width of the two heads
+    reading: Reading = "plain"  # how the heads get the slots
     slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
 
     def __post_init__(self):
         settle_config(self)
+        check_choice("reading", self.reading, Reading)
 
 
 @dataclass
@@ -96,10 +104,16 @@ class SetPredictor(SlotModel):
             convolutions=config.convolutions,
         )
         super().__init__(config, encoder)
-        self.heads = SetHeads(self.slots.output_dim, config.head_dim)
+        width = self.slots.output_dim
+        standardised = config.reading == "standardised"
+        self.standardise = nn.BatchNorm1d(width, affine=False) if standardised else None
+        self.heads = SetHeads(width, config.head_dim)
 
     def decode(self, slot_output: SlotOutput) -> SetPrediction:
         """Reads each slot as an object; after each iteration where a history was kept."""
         states = [self.slots.read_state(state) for state in slot_output.history]
-        logits = self.heads.logits(torch.stack(states or [slot_output.slots]))  # (I, B, K, 19)
+        slots = torch.stack(states or [slot_output.slots])  # (I, B, K, D)
+        if self.standardise is not None:
+            slots = self.standardise(slots.flatten(0, 2)).view_as(slots)
+        logits = self.heads.logits(slots)  # (I, B, K, 19)
         return SetPrediction(activate(logits[-1]), slot_output, logits)

@@ -1,13 +1,13 @@
 """How set prediction is built and trained: the sizes of each profile, network, loss, schedule."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.networks.encoders import Convolutions
 from smm_tutorial.set_prediction.loss import SetObjective, matched_likelihood_loss, matched_set_loss
-from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
+from smm_tutorial.set_prediction.model import Reading, SetPredictionConfig, SetPredictor
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.slots.mixture import Content
 from smm_tutorial.training.batches import Batch
@@ -40,8 +40,10 @@ class SetPredictionSizes:
     live_steps: int = 1_000  # of the run that a learner watches in the notebook
     parts: Convolutions = "light"  # the encoder's: for a CPU or a small GPU | the papers'
     clip_norm: float = 0.3
-    objective: SetObjective = "huber"  # the papers' loss | one on every iteration
+    objective: SetObjective = "huber"  # the papers' loss | the likelihood of objects
+    supervised: Literal["last", "each"] = "last"  # iterations
     content: Content = "mean_and_variance"  # of a slot of `mixture`
+    reading: Reading = "plain"  # how the heads get the slots
     ema_decay: float | None = None
 
 
@@ -75,6 +77,7 @@ SIZES = {
         num_iterations=8,
         objective="likelihood",
         content="mean_and_log_variance",
+        reading="standardised",
         ema_decay=0.999,
     ),
     "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
@@ -94,7 +97,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
     options = {
         "initialisation": "clustering",
         "normalisation": "inputs",
-        "gradient": "last" if sizes.objective == "huber" else "each",
+        "gradient": sizes.supervised,
     }
     if contestant.module == "mixture" and sizes.content != "mean_and_variance":
         options["content"] = sizes.content
@@ -107,6 +110,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
         convolutions=sizes.parts,
         encoder_channels=sizes.channels,
         encoder_stride=sizes.stride,
+        reading=sizes.reading,
         slot_options=options | contestant.options,
     )
 
@@ -135,7 +139,8 @@ def make_loss(coordinate_weight: float, objective: SetObjective = "huber") -> Lo
         return matched_set_loss(output.predictions, batch.targets, coordinate_weight)
 
     def likelihood(model, batch: Batch, step: int) -> dict:
-        output = model(batch.images, noise=batch.noise, return_history=True)
+        each = model.config.slot_options.get("gradient") == "each"
+        output = model(batch.images, noise=batch.noise, return_history=each)
         return matched_likelihood_loss(output.logits, batch.targets, coordinate_weight)
 
     return {"huber": huber, "likelihood": likelihood}[objective]

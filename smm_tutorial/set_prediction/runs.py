@@ -158,7 +158,7 @@ def train(
         begin_with_discovery(model, run.begin_with)
     if data is None:
         data = set_split(run.data, "train", run.config.image_size, run.num_scenes)
-    if len(data) != run.num_scenes:
+    elif len(data) != run.num_scenes:
         raise ValueError(f"the run trains on {run.num_scenes} scenes, got {len(data)}")
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)

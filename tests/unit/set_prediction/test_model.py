@@ -247,3 +247,20 @@ def test_a_network_of_another_type_predicts_in_float32_at_least(dtype):
     predictions = network(SMALL_SET_PREDICTION).to(dtype)(torch.rand(2, 3, 16, 16).to(dtype))
     wider = torch.float64 if dtype == torch.float64 else torch.float32
     assert predictions.predictions.dtype == wider
+
+
+def test_standardised_slots_reach_the_heads_with_mean_0_and_spread_1():
+    """Loud numbers and quiet ones alike; what a trained network reads is the same for any batch."""
+    torch.manual_seed(0)
+    model = SetPredictor(replace(SMALL_SET_PREDICTION, reading="standardised"))
+    seen = []
+    model.heads.coordinates.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    images = torch.rand(16, 3, 16, 16)
+    model(images)
+    assert_close(seen[-1].flatten(0, 2).mean(dim=0), torch.zeros(16), atol=1e-4, rtol=0)
+    spread = seen[-1].flatten(0, 2).std(dim=0)
+    assert (spread > 0.8).float().mean() > 0.9  # a variance at its floor has none
+    model.eval()
+    noise = model.start_noise(16, torch.Generator().manual_seed(0))
+    whole, part = model(images, noise=noise), model(images[:2], noise=noise[:2])
+    assert_close(part.predictions, whole.predictions[:2], atol=1e-5, rtol=1e-4)

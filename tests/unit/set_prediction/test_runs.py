@@ -29,7 +29,8 @@ def test_notebook_and_command_line_train_by_one_recipe(toy_sets):
 def test_compared_networks_differ_in_the_slot_module_alone(profile):
     configs = {module: network_config(module, SIZES[profile]) for module in CONTESTANTS}
     mixture, attention, wide = configs["mixture"], configs["attention"], configs["attention-wide"]
-    assert attention == replace(mixture, slots="attention")
+    shared = {name: value for name, value in mixture.slot_options.items() if name != "content"}
+    assert attention == replace(mixture, slots="attention", slot_options=shared)
     assert wide == replace(attention, slot_dim=2 * attention.slot_dim)
     reduced = mixture.slot_options | {"content": "reduced"}
     assert configs["mixture-reduced"] == replace(mixture, slot_options=reduced)
