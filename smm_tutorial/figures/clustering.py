@@ -69,7 +69,7 @@ def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | N
     else:
         colors = (responsibilities @ component_colors(responsibilities.shape[1])).clip(0, 1)
     axis.scatter(*points.T, s=9, c=colors, linewidths=0)
-    axis.set(aspect="equal", xlabel="feature 1", ylabel="feature 2")
+    axis.set(aspect="equal")
     axis.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
     axis.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
 
@@ -93,10 +93,17 @@ def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) ->
     axis.scatter(*step.means.T, s=60, c=colors, **look)
 
 
+def name_features(axis: Axes) -> None:
+    """Says what the axes of points are."""
+    axis.set(xlabel="feature 1", ylabel="feature 2")
+
+
 def points_figure(points: np.ndarray) -> Figure:
     """Points (N, 2) that nobody has grouped yet."""
     figure = Figure(figsize=(1.3 * PANEL, 1.3 * PANEL), layout="constrained")
-    draw_points(figure.subplots(), points)
+    axis = figure.subplots()
+    draw_points(axis, points)
+    name_features(axis)
     return figure
 
 
@@ -107,6 +114,7 @@ def steps_figure(
     figure, axes = panel_grid(len(steps), columns, PANEL, PANEL + 0.6, sharex=True, sharey=True)
     for axis, (name, step) in zip(axes, steps.items(), strict=True):
         draw_step(axis, points, step)
+        name_features(axis)
         axis.set_title(name, fontsize=10)
         axis.label_outer()
     return figure
@@ -127,6 +135,7 @@ def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
     figure = Figure(figsize=(2.4 * PANEL, 1.3 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_step(left, step.points, step)
+    name_features(left)
     left.set_title(f"iteration {iteration}", fontsize=10)
     bounds = [entry.lower_bound for entry in history]
     right.plot(bounds, color=NEUTRAL, linewidth=1)
@@ -150,6 +159,7 @@ def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: 
     figure = Figure(figsize=(2.4 * PANEL, 1.3 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_step(left, points, step)
+    name_features(left)
     left.set_title(f"temperature {temperature:.3g}", fontsize=10)
     right.hist(step.responsibilities.max(axis=1), bins=np.linspace(0, 1, 21), color=GRAY)
     chance = 1 / len(means_init)
