@@ -4,10 +4,9 @@ A folder below the root may be called `train`, `val` or `test`: its pictures are
 such folders, every tenth picture is for testing and the one before it for validation. Fewer than
 ten pictures are too few to hold some out: then every split has all of them.
 
-The mask of `cats/tom.jpg` is `cats/tom_mask.png`, or `masks/cats/tom.png` below the root. The mask
-of
-a picture in a folder `images` may lie under its name in a folder `masks` beside that folder. In a
-mask 0 is the background and k the k-th object.
+The mask of `cats/tom.jpg` is `cats/tom_mask.png`, or `masks/cats/tom.png` below the root. A picture
+in a folder `images` may have its mask under the same name in a folder `masks` beside it. In a mask
+0 is the background and k the k-th object.
 """
 
 from __future__ import annotations
@@ -173,12 +172,15 @@ def load_folder(
     )
 
 
-def _mask_names(picture: Path) -> tuple[Path, ...]:
+def _mask_names(picture: Path) -> list[Path]:
     """Where the mask of a picture may lie: beside it, or in a folder of masks."""
     beside = picture.with_name(f"{picture.stem}{MASK_ENDING}.png")
     png = picture.with_suffix(".png")
-    swapped = [MASKS_FOLDER if part == IMAGES_FOLDER else part for part in png.parts[:-1]]
-    return beside, Path(MASKS_FOLDER) / png, Path(*swapped, png.name)
+    places = [beside, Path(MASKS_FOLDER) / png]
+    if IMAGES_FOLDER in png.parts[:-1]:
+        parts = [MASKS_FOLDER if part == IMAGES_FOLDER else part for part in png.parts[:-1]]
+        places.append(Path(*parts, png.name))
+    return places
 
 
 def _is_mask(path: Path, names: set[Path]) -> bool:
