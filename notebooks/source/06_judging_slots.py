@@ -126,8 +126,8 @@ for row, mask in enumerate(few.masks, start=1):
 # - An object is cut in two: the grey cube in row 3 and the green cylinder in row 5.
 # - Two objects share a slot. In row 3 these are the cyan and the small purple object. In row 4 these are the left purple and
 #   the lowest grey object.
-# - An object is missed. Row 1 has a fifth object at the left edge. Only one of its pixels is in the picture, so the object is
-#   hard to see.
+# - An object is missed. Row 1 has a fifth object at the left edge. Only one of its pixels is in the picture. This pixel is
+#   light blue in the true map.
 
 # %% [markdown]
 # ## Pairs of pixels: the adjusted Rand index
