@@ -167,7 +167,7 @@ assert k_means.inertia_ < inertia_of(groups)
 show(
     steps_figure(points, last_steps),
     alt="Three panels, the ends of k-means. From the start above, the sticks are cut "
-    "across. From the two better starts, nearly every stick is one group.",
+    "across. From the two better starts, nearly all of each stick is one group.",
 )
 
 # %% [markdown]
@@ -1075,9 +1075,9 @@ for name, models in runs.items():
 
 # %% [markdown]
 # Narrow components divide the points almost as k-means does: nearly every point belongs to one component. So the first means decide
-# a lot, and they are only random points. Wide components divide every point among all components, so no group is fixed too early.
-# This fits the result, but does not prove that it is the reason. (After k-means, most shares are large, too. But there k-means has
-# already improved the means.)
+# a lot, and they are only random points. Wide components divide nearly every point among several components, so the first means
+# decide less. This explanation fits the numbers, but the numbers do not prove it. (After k-means, nearly every point has one large
+# share, too. But there k-means has already improved the means.)
 #
 # k-means does not reach the best result most often here. But the results of the three better ways are nearly equal. With 30 seeds
 # we cannot say which of the three is best.
@@ -1153,7 +1153,7 @@ for floor in (1e-6, 0.1):
     for model in models:
         thin = np.linalg.eigvalsh(model.covariances_)[:, 0] < 0.01**2
         owned += np.bincount(model.predict(few), minlength=12)[thin].tolist()
-    counted = [f"{owned.count(size)} own {size}" for size in sorted(set(owned))]
+    counted = [f"{owned.count(size)} with {size} points" for size in sorted(set(owned))]
     print(f"    thin components: {len(owned)}", *counted, sep=", ")
     scores = {}
     for where, tested in {"the 60 points": few, "fresh points": unseen}.items():
@@ -1215,7 +1215,7 @@ for count, model in zip(counts, chosen, strict=True):
 
 # %% [markdown]
 # By hand and by the library, the BIC is the same. The next figure shows three curves. For all three, lower is better: we draw
-# *minus* the log-likelihood. We divide the BIC by $2N$, so that all three are in nats per point.
+# *minus* the log-likelihood. We divide the BIC by $2N$, so that all three are in nats per point. A dot marks the lowest BIC.
 
 # %%
 fresh = five_groups(np.random.default_rng(2), 400)
@@ -1226,10 +1226,11 @@ curves = {
     "minus log-likelihood, fresh points": -np.array([m.score(fresh) for m in chosen]),
 }
 ylabel = "nats per point (lower is better)"
-marker = ("lowest BIC", counts[bic.argmin()])
+figure = curves_figure(counts, curves, "number of components", ylabel)
+figure.axes[0].plot(counts[bic.argmin()], bic.min() / (2 * len(many)), "ko")
 show(
-    curves_figure(counts, curves, "number of components", ylabel, marker=marker),
-    alt="BIC falls until five components, then rises; a line marks five. "
+    figure,
+    alt="BIC falls until five components, then rises. A dot marks the lowest BIC. "
     "The fit keeps improving on the 400 points, not on fresh points.",
 )
 print("BIC chooses", counts[bic.argmin()], "components")
@@ -1283,6 +1284,8 @@ print(f"{len(pixels)} points, {pixels.shape[1]} features; {mixture.n_iter_} iter
 # iteration, each number is the number of a component.
 
 # %%
+from scipy.ndimage import distance_transform_edt
+
 named = [("input", figures.to_picture(scenes.images[1] / 255))]
 for t in (0, 2, 5, 10, mixture.n_iter_):
     owners = mixture.history_[t].responsibilities.argmax(axis=1).reshape(32, 32)
@@ -1292,9 +1295,8 @@ for t in (0, 2, 5, 10, mixture.n_iter_):
 named.append(("true masks", figures.label_map(scenes.masks[1])))
 figure = figures.pictures_figure(named, columns=4)
 for k in range(7):
-    inside = np.argwhere(owners == k)  # (row, column) of each pixel
-    from_centre = np.linalg.norm(inside - inside.mean(axis=0), axis=1)
-    y, x = inside[from_centre.argmin()]
+    depth = distance_transform_edt(owners == k)  # of a pixel, in its segment
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
     look = dict(ha="center", va="center", bbox=dict(facecolor="white", pad=1.5))
     figure.axes[5].text(x, y, k, **look)
 show(
