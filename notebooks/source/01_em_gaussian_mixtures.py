@@ -1153,7 +1153,9 @@ for floor in (1e-6, 0.1):
     for model in models:
         thin = np.linalg.eigvalsh(model.covariances_)[:, 0] < 0.01**2
         owned += np.bincount(model.predict(few), minlength=12)[thin].tolist()
-    counted = [f"{owned.count(size)} with {size} points" for size in sorted(set(owned))]
+    counted = [
+        f"{owned.count(size)} own {size} of the points" for size in sorted(set(owned))
+    ]
     print(f"    thin components: {len(owned)}", *counted, sep=", ")
     scores = {}
     for where, tested in {"the 60 points": few, "fresh points": unseen}.items():
