@@ -29,7 +29,6 @@ from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.sampling import AREA, MIN_GAP
 
-
 #: A rim around black digits: they can be read on every label's colour.
 WHITE_RIM = [withStroke(linewidth=2, foreground="white")]
 
