@@ -366,7 +366,7 @@ assert error < 1e-3
 # %% [markdown]
 # In this scene, the library finds the camera from one object to about a tenth of a world unit. The library makes a
 # least-squares fit to all columns, rows and depths. One object does not fix the camera's place. So the fit also prefers places
-# near CLEVR's usual camera. From three objects, the library finds the camera far better: three depths give three precise
+# near the usual place of CLEVR's camera. From three objects, the library finds the camera far better: three depths give three precise
 # equations for three unknowns.
 #
 # Three depths alone leave two places. To see this, write $\rho = \lVert C\rVert$ and $a = C/\lVert C\rVert$. Then the formula
@@ -941,8 +941,7 @@ show(figure, alt=alt)
 # %% [markdown]
 # The light of four lamps adds up. How much light does each visible point get? The fourth lamp is a sun, so far away that its
 # rays are parallel. The library knows how much light of the sun arrives at the scene. Our function divides by the squared
-# distance. So we first multiply this light by the squared distance, which is nearly the same for all points. So
-# we first multiply this light by the squared distance.
+# distance. So we first multiply this light by the squared distance, which is nearly the same for all points.
 
 # %%
 from smm_tutorial.scenes import COLORS, lighting
@@ -1223,9 +1222,9 @@ print(f"made by: {judged['command']}")
 # never saw our pictures.
 #
 # The score is AP (average precision), which [notebook 07](07_set_prediction.ipynb) explains. The network gives each entry of
-# its list a confidence. AP is 1 if two things hold. Every object has a right entry. Every right entry has a higher confidence
-# than all wrong entries. An entry is right if it names all words of an object rightly. A threshold makes the score stricter:
-# the place must also be right within so many world units. ("inf" means no threshold.)
+# its list a confidence. An entry is right if shape, size, colour and material are those of an object. AP is 1 if every object
+# has a right entry, and if every right entry has a higher confidence than all wrong entries. A threshold makes the score
+# stricter: the place must also be right within so many world units. ("inf" means no threshold.)
 #
 # We now test our ambient light with this second judge. Here is one scene with the three kinds of ambient light:
 
