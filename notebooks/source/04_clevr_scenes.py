@@ -177,9 +177,9 @@ show(figure, alt=alt)
 # The centres are uniform in the square from -3 to 3, along x and along y. A large object has the radius (or half edge) 0.7, a
 # small object 0.35. Between two objects there must be
 #
-# - a **gap** of 0.25 between their discs, seen from above. (The disc of an object has the radius above. The corners of a cube
+# - a **gap** of at least 0.25 between their discs, seen from above. (The disc of an object has the radius above. The corners of a cube
 #   stick out of its disc. So two cubes may come closer than 0.25.)
-# - a **margin** of 0.4 between their centres, along left-right *and* along front-behind. So "left of" is always clear.
+# - a **margin** of at least 0.4 between their centres, along left-right *and* along front-behind. So "left of" is always clear.
 
 
 # %%
@@ -366,8 +366,8 @@ assert error < 1e-3
 # %% [markdown]
 # In this scene, the library finds the camera from one object to about a tenth of a world unit. The library makes a
 # least-squares fit to all columns, rows and depths. One object does not fix the camera's place. So the fit also prefers places
-# near the usual place of CLEVR's camera. From three objects, the library finds the camera far better: three depths give three precise
-# equations for three unknowns.
+# near the usual place of CLEVR's camera. From three objects, the library finds the camera far better: three depths give three
+# precise equations for three unknowns.
 #
 # Three depths alone leave two places. To see this, write $\rho = \lVert C\rVert$ and $a = C/\lVert C\rVert$. Then the formula
 # above says
