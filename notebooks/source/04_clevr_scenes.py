@@ -177,8 +177,8 @@ show(figure, alt=alt)
 # The centres are uniform in the square from -3 to 3, along x and along y. A large object has the radius (or half edge) 0.7, a
 # small object 0.35. Between two objects there must be
 #
-# - a **gap** of at least 0.25 between their discs, seen from above. (The disc of an object has the radius above. The corners of a cube
-#   stick out of its disc. So two cubes may come closer than 0.25.)
+# - a **gap** of at least 0.25 between their discs, seen from above. (The disc of an object has the radius above. The corners of
+#   a cube stick out of its disc. So two cubes may come closer than 0.25.)
 # - a **margin** of at least 0.4 between their centres, along left-right *and* along front-behind. So "left of" is always clear.
 
 
