@@ -33,6 +33,9 @@ CHOICES = {
     "data",
     "ablation",
     "scenes",
+    "root",
+    "limit",
+    "max_objects",
     "begun_with",
 }
 #: What older records do not say of the training.
