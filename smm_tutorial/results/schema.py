@@ -154,7 +154,7 @@ RUNS = {
         "comparison": DISCOVERY_RUN,
         "search": DISCOVERY_RUN,
         "ablation": DISCOVERY_RUN | {"ablation": TEXT},
-        "baseline": {"scores": ListOf(DISCOVERY_SCORES), "provenance": PROVENANCE},
+        "baseline": {"scores": ListOf(DISCOVERY_ENTRY), "provenance": PROVENANCE},
     },
     "set-prediction": {"showcase": SET_RUN, "comparison": SET_RUN, "search": SET_RUN},
 }
