@@ -1,9 +1,10 @@
-"""Set prediction: a network learns from scene records to say what is where.
+"""Set prediction: a network learns from scene records to predict the objects of an image.
 
-`targets` turns scenes into sets of vectors, `model` is the network. `matching`, `loss` and `recipe`
-say how it learns, `runs` trains it: `train` takes a `SetPredictionRun`, the choices of a run.
-`average_precision` judges predicted sets as the papers do, `scores` looks closer, and `evaluation`
-puts the scores into records, from which `tables` are made. `released` reads the authors' weights.
+`targets` turns scenes into sets of vectors, and `model` is the network. `matching`, `loss` and
+`recipe` define the training. `runs` trains: its `train` takes a `SetPredictionRun`, the choices of
+a run. `average_precision` scores predicted sets as the papers do, and `scores` computes further
+scores. `evaluation` puts the scores into records, and `tables` prints the records. `released` reads
+the authors' weights.
 """
 
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr, right_predictions

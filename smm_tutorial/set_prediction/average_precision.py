@@ -22,25 +22,29 @@ NO_LIMIT = -1  # as a distance threshold
 def average_precision_clevr(
     predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
 ) -> float:
-    """Area under precision over recall, all images' predictions in one ranking (Slot Attention,
-    arXiv 2006.15055).
+    """Area under precision over recall, with the predictions of all images in one ranking (Slot
+    Attention, arXiv 2006.15055).
 
-    The predictions of all images are ranked by their last number, the surest first. One counts as
-    right when a real target of its image has the same size, material, shape and colour (the largest
-    of each group), the nearest such target lies closer than the threshold, and no surer prediction
-    has claimed that target; claimed targets are not skipped in the search for the nearest.
-    Precision is made to fall with recall (its running maximum from the right) and summed up over
-    the steps of recall. There is no cut: every slot counts, also one that says it holds no object.
+    The predictions of all images are ranked by their last number, the surest first. A prediction
+    counts as right under three conditions:
+    - A real target of its image has the same size, material, shape and colour (the largest number
+      of each group).
+    - The nearest of these targets lies closer than the threshold.
+    - No surer prediction has claimed that target. The search for the nearest target does not skip
+      claimed targets.
+
+    Precision is made to fall with recall (its running maximum from the right) and is summed over
+    the steps of recall. No prediction is left out, even if it says that it holds no object.
 
     Args:
         predictions: (B, K, 19) in the order of `set_targets`.
-        targets: (B, T, 19), the last number of a target being 1 for a real one and 0 for padding.
+        targets: (B, T, 19). The last number of a target is 1 for a real target and 0 for padding.
         distance_threshold: in world units; -1 means no limit. A distance equal to it is too far.
 
     Returns:
         In [0, 1]. Among equally sure predictions the earlier image goes first, then the earlier
         slot; of two targets at the same distance the earlier is the nearest. Without a real target
-        in any image, or without predictions, the score is 0: nothing predicted can be right.
+        in any image, or without predictions, the score is 0.
 
     Raises:
         ValueError: shapes that do not fit, numbers that are not real and finite, flags other than 0
@@ -55,8 +59,9 @@ def average_precision_clevr(
 def right_predictions(
     predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
 ) -> np.ndarray:
-    """Which predictions `average_precision_clevr` counts as right, boolean (B, K). Args, Raises: as
-    there.
+    """Which predictions `average_precision_clevr` counts as right, boolean (B, K).
+
+    The arguments and errors are those of `average_precision_clevr`.
     """
     return _find_right(*_check(predictions, targets, distance_threshold), distance_threshold)
 
@@ -70,22 +75,22 @@ def _find_right(
     if not flags.any() or not predictions.size:
         return right
     alike = _kinds(predictions)[:, :, None] == _kinds(targets)[:, None, :]  # (B, K, T)
-    # the few pairs that can match
+    # only the few pairs of the same kind
     images, slots, places = np.nonzero(alike & (flags[:, None, :] == 1))
     ours = predictions[images, slots, COORDINATES]
     offsets = ours - targets[images, places, COORDINATES]  # (pairs, 3)
     distances = np.full(alike.shape, np.inf)
     distances[images, slots, places] = COORDINATE_SCALE * np.sqrt(np.square(offsets).sum(axis=1))
-    nearest = distances.argmin(axis=2)  # (B, K): the first of equals
+    nearest = distances.argmin(axis=2)  # (B, K): the first of equally near targets
     limit = np.inf if distance_threshold == NO_LIMIT else distance_threshold
-    # where nothing is alike the nearest lies at infinity, which is never below the limit
+    # without a target of the same kind the least distance is infinite: never below the limit
     close = (distances.min(axis=2) < limit).ravel()  # (B K)
 
     order = _rank(predictions)
     claims = np.arange(len(targets))[:, None] * targets.shape[1] + nearest
     claims = claims.ravel()[order]  # which target of which image
     attempts = np.flatnonzero(close[order])  # ranks that come close to a target
-    first = attempts[np.unique(claims[attempts], return_index=True)[1]]  # to claim a target
+    first = attempts[np.unique(claims[attempts], return_index=True)[1]]  # at each target
     right.ravel()[order[first]] = True
     return right
 
@@ -96,8 +101,9 @@ def _rank(predictions: np.ndarray) -> np.ndarray:
 
 
 def _area(right: np.ndarray, num_targets: float) -> float:
-    """Area under the falling hull of precision over recall, for a ranking of right and wrong
-    predictions.
+    """Area under precision over recall, for ranked predictions that are `right` or wrong (M,).
+
+    Precision is first replaced by its running maximum from the right.
     """
     precision = np.cumsum(right) / np.arange(1, len(right) + 1)
     hull = np.maximum.accumulate(precision[::-1])[::-1]
@@ -106,7 +112,7 @@ def _area(right: np.ndarray, num_targets: float) -> float:
 
 
 def _kinds(vectors: np.ndarray) -> np.ndarray:
-    """One number (B, K) for the largest value of each of the four groups."""
+    """One number per vector (B, K) that encodes its size, material, shape and colour."""
     kinds = np.zeros(vectors.shape[:2], dtype=np.int64)
     for values in PROPERTY_SLICES.values():
         kinds = kinds * OBJECT_DIM + vectors[..., values].argmax(axis=2)
@@ -116,7 +122,9 @@ def _kinds(vectors: np.ndarray) -> np.ndarray:
 def _check(
     predictions: np.ndarray | Tensor, targets: np.ndarray | Tensor, distance_threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64, if they and the threshold are what `average_precision_clevr` wants."""
+    """Both sets as float64. Raises `ValueError` unless `average_precision_clevr` can use the
+    arguments.
+    """
     predictions = _as_sets(predictions, "predictions")
     targets = _as_sets(targets, "targets")
     if len(predictions) != len(targets):
@@ -159,8 +167,8 @@ def _as_sets(vectors: np.ndarray | Tensor, name: str) -> np.ndarray:
 
 
 def _as_numbers(vectors: Any, name: str) -> np.ndarray:
-    """Whatever numpy reads as an array, in float64. Raises `ValueError` for masked numbers, and for
-    what holds anything but real numbers.
+    """An array-like value as float64. Raises `ValueError` for masked numbers, and for anything that
+    is not real numbers.
     """
     if np.ma.is_masked(vectors):
         raise ValueError(f"{name} has masked numbers: leave them out, or fill them")

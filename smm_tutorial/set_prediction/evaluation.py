@@ -1,4 +1,4 @@
-"""Scores a checkpoint on a data set by its name, for its record."""
+"""Scores of a checkpoint on a data set that is given by name."""
 
 from pathlib import Path
 
@@ -13,13 +13,22 @@ from smm_tutorial.set_prediction.scores import evaluate
 def score_by_name(
     what: str, data: str | None, root: str | Path | None, seed: int, command: str
 ) -> tuple[dict, dict]:
-    """Scores a checkpoint (by name or file) on one of `SET_EVALUATION_SETS`, by default what it was
-    trained on, at `root` where it needs a folder.
+    """Scores a checkpoint on a data set.
 
-    Returns the record, with the scores that `data/results` already holds, and the new entry for it.
+    Args:
+        what: name or file of the checkpoint.
+        data: a key of `SET_EVALUATION_SETS`; None for the data that the model was trained on.
+        root: the folder of the data, where the data set needs one.
+        seed: of the slots' starts.
+        command: the command that repeats this evaluation.
 
-    Raises `CheckpointError` for an unknown checkpoint or one of another kind, `ValueError` or
-    `DatasetError` as the data do, and as `read_kept_record`.
+    Returns:
+        The checkpoint's record, with the scores that `data/results` already holds, and the new
+        scores.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is not a set predictor.
+        ValueError, DatasetError: from loading the data, and from `read_kept_record`.
     """
     model, record = checkpoints.load(what)
     if not isinstance(model, SetPredictor):

@@ -1,4 +1,4 @@
-"""The losses of set prediction: slots and objects matched, the errors of the pairs summed."""
+"""The losses of set prediction: match slots with objects, then sum the errors of the pairs."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERT
 
 SetObjective = Literal["huber", "likelihood"]
 GROUPS = slice(COORDINATES.stop, REAL)  # all properties
-NEAR = 0.1  # in units of `COORDINATE_SCALE`: closer errors of places count by their square
+NEAR = 0.1  # in units of `COORDINATE_SCALE`: smaller errors of places are squared
 
 
 def matched_set_loss(
@@ -19,14 +19,14 @@ def matched_set_loss(
 ) -> dict[str, Tensor]:
     """How far predicted sets are from the true ones (Slot Attention, arXiv 2006.15055, sec. 3.3).
 
-    Every slot is matched with one target, a real object or padding, so that the sum of the pairs'
-    costs is least. That sum, averaged over images, is the loss. A cost is the Huber distance, a
-    mean over the 19 numbers, in which each of the three coordinates counts `coordinate_weight`
-    times. Compared models must share that weight, because it alone decides average precision at
-    strict thresholds.
+    Every slot is matched with one target, a real object or padding. The matching is the one with
+    the least sum of the pairs' costs. That sum, averaged over images, is the loss. A cost is the
+    Huber distance, a mean over the 19 numbers, in which each of the three coordinates counts
+    `coordinate_weight` times. Compared models must share that weight, because it alone decides
+    average precision at strict thresholds.
 
     Args:
-        predictions, targets: `(B, K, 19)` each, in the order of `targets`.
+        predictions, targets: `(B, K, 19)` each, in the order of `set_targets`.
 
     Returns:
         Scalars: `loss`, the sum of the other two; `coordinates`; `properties`.
@@ -50,19 +50,22 @@ def matched_set_loss(
 def matched_likelihood_loss(
     logits: Tensor, targets: Tensor, coordinate_weight: float = 1.0
 ) -> dict[str, Tensor]:
-    """How unlikely the true sets are under the predicted ones, after each iteration.
+    """Negative log-likelihood of the true sets under the predicted sets, after each iteration.
 
-    It asks of slots what they can give. Only a slot that is matched with a real object is asked for
-    properties (cross-entropy for each group) and a place (absolute error, squared where it is below
-    `NEAR`); all slots are asked whether they hold a real object (binary cross-entropy). A pair
-    costs in the matching what it costs in the loss: an E-step with hard assignments. The cheapest
-    matching is found after the last iteration and holds for all. Everything is counted per object,
-    and averaged over iterations. The form is that of DETR (Carion et al. 2020, arXiv 2005.12872).
+    A slot that is matched with a real object must predict its properties and its place. The error
+    of properties is the cross-entropy of each group. The error of a place is absolute, and squared
+    below `NEAR`. All slots, matched or not, must predict whether they hold a real object (binary
+    cross-entropy).
+
+    The matching uses the same costs as the loss, like an E-step with hard assignments. The cheapest
+    matching after the last iteration is used for all iterations. The sum is divided by the number
+    of objects and averaged over iterations. The form is that of DETR (Carion et al. 2020, arXiv
+    2005.12872).
 
     Args:
-        logits: `(I, B, K, 19)`, those of `SetPrediction`.
-        targets: `(B, K, 19)`, in the order of `targets`.
-        coordinate_weight: how often places count.
+        logits: `(I, B, K, 19)`, those of `SetPrediction`, after each of I iterations.
+        targets: `(B, K, 19)`, in the order of `set_targets`.
+        coordinate_weight: factor of the error of places.
 
     Returns:
         Scalars: `loss`, the sum of the others; `coordinates`; `properties`; `real`.
@@ -75,7 +78,7 @@ def matched_likelihood_loss(
         raise ValueError(f"logits must be (iterations, batch, slots, {OBJECT_DIM}), got {given}")
     _check_sets(logits[-1], targets)
     costs = _pair_likelihoods(logits[-1].detach(), targets, coordinate_weight)
-    matched = match_slots(costs * targets[:, None, :, REAL])  # (B, K); padding takes the rest
+    matched = match_slots(costs * targets[:, None, :, REAL])  # (B, K); the other slots get padding
     wanted = targets.gather(1, matched[..., None].expand_as(targets))  # (B, K, 19)
     real = wanted[..., REAL]  # (B, K)
     per_object = 1 / (len(logits) * real.sum().clamp_min(1))
@@ -95,8 +98,9 @@ def matched_likelihood_loss(
 
 
 def _pair_likelihoods(logits: Tensor, targets: Tensor, coordinate_weight: float) -> Tensor:
-    """What it costs when a slot `(B, K, 19)` holds a real object `(B, T, 19)`, and not padding ->
-    `(B, K, T)`.
+    """The cost `(B, K, T)` of matching each slot `(B, K, 19)` with each real object `(B, T, 19)`.
+
+    The cost is relative to matching the slot with padding.
     """
     surprise = -_log_shares(logits) @ targets[..., GROUPS].mT  # (B, K, T)
     apart = _place_errors(logits[:, :, None], targets[:, None])  # (B, K, T)
@@ -104,13 +108,13 @@ def _pair_likelihoods(logits: Tensor, targets: Tensor, coordinate_weight: float)
 
 
 def _log_shares(logits: Tensor) -> Tensor:
-    """Logarithms of the probabilities of all properties -> `(..., 15)`."""
+    """Logarithms `(..., 15)` of the probabilities of all properties."""
     groups = PROPERTY_SLICES.values()
     return torch.cat([logits[..., group].log_softmax(dim=-1) for group in groups], dim=-1)
 
 
 def _place_errors(logits: Tensor, targets: Tensor) -> Tensor:
-    """How far places lie apart, summed over coordinates -> `(...)`."""
+    """The errors `(...)` of predicted places, summed over coordinates."""
     errors = (activate(logits)[..., COORDINATES] - targets[..., COORDINATES]).abs()
     return torch.where(errors < NEAR, errors.square() / (2 * NEAR), errors - NEAR / 2).sum(dim=-1)
 

@@ -1,7 +1,7 @@
-"""The network of set prediction: what is where, one vector per slot.
+"""The network of set prediction: each slot predicts one object as a vector.
 
-It learns from scene records (Slot Attention, arXiv 2006.15055, sec. 3.3; SMM, arXiv 2311.04640,
-sec. 4).
+The network learns from scene records (Slot Attention, arXiv 2006.15055, sec. 3.3; SMM, arXiv
+2311.04640, sec. 4).
 """
 
 from dataclasses import dataclass, field
@@ -21,15 +21,17 @@ Reading = Literal["plain", "standardised"]
 
 @dataclass(frozen=True)
 class SetPredictionConfig:
-    """Everything that decides a `SetPredictor`; by default the paper's sizes.
+    """All choices that define a `SetPredictor`. The defaults are the paper's sizes.
 
     Compared models differ in `slots` alone.
-    reading: the heads get slots as they are, `plain` | `standardised`: each number of a slot minus
-    its mean, over its spread, both averaged over training. Variances differ by factors of a
-    thousand from means and among themselves, and heads learn slowly from such numbers.
 
-    Raises `ValueError` for an unknown slot module or reading, and a size that is no whole number of
-    at least 1.
+    reading: how the heads read the slots. `plain`: as they are. `standardised`: each number of a
+    slot minus its mean, divided by its spread, both averaged over training. Variances can be a
+    thousand times smaller or larger than means and than each other. Heads learn slowly from such
+    numbers.
+
+    Raises `ValueError` for an unknown slot module or reading, and for a size that is not a whole
+    number of at least 1.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -41,7 +43,7 @@ class SetPredictionConfig:
     encoder_channels: int = 64
     encoder_stride: int = 4
     head_dim: int = 64  # hidden width of the two heads
-    reading: Reading = "plain"  # how the heads get the slots
+    reading: Reading = "plain"  # how the heads read the slots, see above
     slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
 
     def __post_init__(self):
@@ -51,13 +53,13 @@ class SetPredictionConfig:
 
 @dataclass
 class SetPrediction:
-    """What a set predictor says of images: one object a slot.
+    """The prediction of a `SetPredictor` for B images: one object per slot.
 
-    predictions: `(B, K, 19)`, float32 at least, in the order of `set_targets`: coordinates in
-    (-1, 1), four groups that sum to one, and how sure it is that the object is real, in (0, 1).
-    slot_output: what the predictions were read from.
-    logits: `(I, B, K, 19)`, the heads' outputs that `activate` makes predictions of; those of each
-    of I iterations if a history was asked for, else of the last alone.
+    predictions: `(B, K, 19)`, float32 or wider, in the order of `set_targets`: coordinates in (-1,
+    1), four groups of probabilities that each sum to one, and the probability in (0, 1) that the
+    object is real. slot_output: the slots from which the predictions were read. logits: `(I, B, K,
+    19)`, the outputs of the heads before `activate`. With a history, I is the number of iterations.
+    Without a history, I is 1, the last iteration.
     """
 
     predictions: Tensor
@@ -66,7 +68,9 @@ class SetPrediction:
 
 
 class SetHeads(nn.Module):
-    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: an MLP for coordinates, one for the rest."""
+    """Slots `(B, K, D)` -> predictions `(B, K, 19)`: one MLP for coordinates, one for all other
+    numbers.
+    """
 
     def __init__(self, slot_dim: int, hidden_dim: int):
         super().__init__()
@@ -79,7 +83,7 @@ class SetHeads(nn.Module):
         return activate(self.logits(slots))
 
     def logits(self, slots: Tensor) -> Tensor:
-        """What the MLPs give, before it becomes coordinates and probabilities -> `(..., K, 19)`."""
+        """The outputs `(..., K, 19)` of the two MLPs, before `activate`."""
         return torch.cat([widen(self.coordinates(slots)), widen(self.properties(slots))], dim=-1)
 
 
@@ -110,7 +114,7 @@ class SetPredictor(SlotModel):
         self.heads = SetHeads(width, config.head_dim)
 
     def decode(self, slot_output: SlotOutput) -> SetPrediction:
-        """Reads each slot as an object; after each iteration where a history was kept."""
+        """Predicts an object from each slot; with a history, after every iteration."""
         states = [self.slots.read_state(state) for state in slot_output.history]
         slots = torch.stack(states or [slot_output.slots])  # (I, B, K, D)
         if self.standardise is not None:

@@ -1,4 +1,4 @@
-"""How set prediction is built and trained: the sizes of each profile, network, loss, schedule."""
+"""How set prediction is built and trained: sizes per profile, network, loss and schedule."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,16 +14,16 @@ from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
 
-WARMUP = 0.05  # of the steps, in the papers' one-cycle schedule
+WARMUP = 0.05  # share of the steps, in the papers' one-cycle schedule
 VALIDATION_SCENES = 320
 
 
 @dataclass(frozen=True)
 class SetPredictionSizes:
-    """The scenes of a profile, how large its network is, and how it trains.
+    """The sizes of a profile: its scenes, its network and its training.
 
-    By default encoder and slots are as wide as those of object discovery on a laptop, so that set
-    prediction can begin with what object discovery has learned.
+    By default encoder and slots are as wide as those of object discovery on a laptop. So set
+    prediction can start from a trained model of object discovery.
     """
 
     data: str = "clevr6-whole"  # of `named_sets.SET_DATA`
@@ -38,12 +38,12 @@ class SetPredictionSizes:
     learning_rate: float = 1e-3
     steps: int = 20_000  # of a full run
     live_steps: int = 1_000  # of the run that a learner watches in the notebook
-    parts: Convolutions = "light"  # the encoder's: for a CPU or a small GPU | the papers'
+    parts: Convolutions = "light"  # of the encoder: "light" for a CPU or a small GPU | "paper"
     clip_norm: float = 0.3
-    objective: SetObjective = "huber"  # the papers' loss | the likelihood of objects
-    supervised: Literal["last", "each"] = "last"  # iterations
+    objective: SetObjective = "huber"  # "huber": the papers' loss | "likelihood": of the objects
+    supervised: Literal["last", "each"] = "last"  # iterations that the loss sees
     content: Content = "mean_and_variance"  # of a slot of `mixture`
-    reading: Reading = "plain"  # how the heads get the slots
+    reading: Reading = "plain"  # how the heads read the slots
     ema_decay: float | None = None
 
 
@@ -92,7 +92,7 @@ KEPT_STEPS = {
 
 
 def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfig:
-    """The network of a contestant. All contestants share everything but the slot module."""
+    """The configuration of a contestant's network. Contestants differ only in the slot module."""
     contestant = CONTESTANTS[module]
     options = {
         "initialisation": "clustering",
@@ -118,7 +118,11 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
 def training_config(
     sizes: SetPredictionSizes, seed: int, steps: int | None = None, **options: Any
 ) -> TrainingConfig:
-    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, likewise."""
+    """The training configuration of a profile.
+
+    steps: number of steps; None takes the profile's. options: fields of `TrainingConfig` to
+    replace.
+    """
     steps = sizes.steps if steps is None else steps
     chosen = {
         "learning_rate": sizes.learning_rate,
@@ -132,7 +136,9 @@ def training_config(
 
 
 def make_loss(coordinate_weight: float, objective: SetObjective = "huber") -> Loss:
-    """The loss of a run: `matched_set_loss` | `matched_likelihood_loss` for `likelihood`."""
+    """The loss of a run: `matched_set_loss` for `huber`, `matched_likelihood_loss` for
+    `likelihood`.
+    """
 
     def huber(model, batch: Batch, step: int) -> dict:
         output = model(batch.images, noise=batch.noise)
@@ -147,11 +153,11 @@ def make_loss(coordinate_weight: float, objective: SetObjective = "huber") -> Lo
 
 
 def begin_with_discovery(model: SetPredictor, what: str) -> None:
-    """Gives a model the encoder and slots of a trained model of object discovery; heads stay new.
+    """Copies encoder and slots of a trained model of object discovery into `model`.
 
-    what: the name or the file of that model.
+    The heads of `model` stay untrained. what: name or file of the trained model.
 
-    Raises `CheckpointError` where there is no such model, or where its parts have other sizes.
+    Raises `CheckpointError` if there is no such model, or if its parts have other sizes.
     """
     discovered, record = checkpoints.load(what)
     if record["model"] != "ObjectDiscovery":

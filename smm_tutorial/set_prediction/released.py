@@ -1,12 +1,13 @@
-"""The authors' released set predictor in our modules: reads their weights, gives their outputs.
+"""The authors' released set predictor, rebuilt from our modules. It gives the authors' outputs.
 
-The file is `e725.pth` of the authors' repository (github.com/AIRI-Institute/smm, revision 0c724f6).
-It comes without a licence, so it is not part of this course: whoever has it can load it. Only
-numbers are read from it; code in a file never runs.
+The weights are the file `e725.pth` of the authors' repository (github.com/AIRI-Institute/smm,
+revision 0c724f6). The file has no licence, so it is not part of this course. Readers who have the
+file can load it here. Only numbers are read from the file; code in the file never runs.
 
 The release differs from the paper. `ReleasedSlotMixture` has the differences inside the iterations.
-`ReleasedSlots` adds two: the slots start from the image (a transformer updates two tokens together
-with the inputs), and an MLP reads them out from means and log standard deviations.
+`ReleasedSlots` has two more: a transformer computes the slots' start from the image, by updating
+two tokens together with the inputs. And an MLP computes the final slots from means and log standard
+deviations.
 """
 
 import math
@@ -29,7 +30,7 @@ STRIDE = 4
 DIM = 64
 MLP_DIM = 128
 NUM_SLOTS = 10
-NUM_STEPS = 8  # 7 iterations and one more
+NUM_STEPS = 8  # the setting says 7; the released code runs one more
 HEADS = 4  # of the transformer
 LAYERS = 2  # of the transformer
 RELEASED_OPTIONS = {
@@ -39,11 +40,11 @@ RELEASED_OPTIONS = {
     "variance_floor": 1e-8,
 }
 LEAST_CLOSENESS = 1e-8  # added to exp(-distance)
-MOST_BYTES = 8 * 2**20  # of a file and of what it unpacks to; the release has 2.6 MB
-MOST_PICKLE_BYTES = 2**18  # of names and shapes in it; the release has 15 KB
+MOST_BYTES = 8 * 2**20  # of a file, packed and unpacked; the release has 2.6 MB
+MOST_PICKLE_BYTES = 2**18  # of its names and shapes; the release has 15 KB
 REMEDY = "fetch e725.pth (2.6 MB) anew from github.com/AIRI-Institute/smm"
 
-#: Beginnings of the file's names, and of ours.
+#: Prefixes of tensor names: the file's -> ours.
 RENAMED = {
     "encoder_cnn.layers.": "encoder.convolutions.",
     "encoder_pos.linear.": "encoder.embed_positions.",
@@ -66,7 +67,7 @@ RENAMED = {
     "mlp_coords.": "heads.coordinates.",
     "mlp_prop.": "heads.properties.",
 }
-#: Inside a block of the transformer.
+#: The same, inside a block of the transformer.
 RENAMED_IN_BLOCKS = {".to_out.0.": ".out.", ".ff.net.0.0.": ".mlp.0.", ".ff.net.2.": ".mlp.2."}
 #: A buffer that our checkpoints do not hold; the authors' grid ends in the pixels' corners.
 POSITIONS = "encoder.positions"
@@ -75,7 +76,7 @@ UNUSED = ("quantizer.", "coord_quantizer.")  # left over from another experiment
 
 
 def released_path() -> Path:
-    """Where the notebooks look for the authors' file; it may not be there."""
+    """Where the notebooks look for the authors' file. The file need not exist."""
     return paths.downloads_dir() / "official_smm" / "e725.pth"
 
 
@@ -83,8 +84,9 @@ def load_released(path: str | Path) -> "ReleasedSetPredictor":
     """The released set predictor, in eval mode, from the authors' file at `path`.
 
     Raises:
-        CheckpointError: the file is missing or damaged, holds anything but tensors (nothing in it
-            is run), or holds other tensors than the release. Names the file and the remedy.
+        CheckpointError: the file is missing or damaged, holds anything but tensors (no code in it
+            runs), or holds other tensors than the release. The message names the file and the
+            remedy.
     """
     path = Path(path)
     predictor = ReleasedSetPredictor()
@@ -114,7 +116,7 @@ def load_released(path: str | Path) -> "ReleasedSetPredictor":
 class ReleasedSetPredictor(nn.Module):
     """The released network: a `SetPredictor` whose slots are `ReleasedSlots`.
 
-    For inference: its dropout is left out.
+    It is for inference only: the dropout of the release is left out.
     """
 
     def __init__(self):
@@ -124,7 +126,9 @@ class ReleasedSetPredictor(nn.Module):
         self.heads = SetHeads(DIM, DIM)
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
-        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, as of `set_targets`."""
+        """images `(B, 3, 128, 128)` in [0, 1] -> predictions `(B, 10, 19)`, in the order of
+        `set_targets`.
+        """
         return self.predict(images, noise).predictions
 
     def predict(
@@ -143,7 +147,7 @@ class ReleasedSetPredictor(nn.Module):
         return SetPrediction(self.heads(slot_output.slots), slot_output)
 
     def start_noise(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Noise `(B, 10, 128)` on the model's device; a seed gives the same on every device."""
+        """Noise `(B, 10, 128)` on the model's device. A seed gives equal noise on all devices."""
         shape = (batch, NUM_SLOTS, 2 * DIM)
         noise = torch.randn(shape, generator=generator, device=generator.device)
         return noise.to(next(self.parameters()).device)
@@ -190,7 +194,9 @@ class ReleasedSlotMixture(SlotMixture):
 
 
 class ReleasedSlots(nn.Module):
-    """`ReleasedSlotMixture`, its start from the image, its slots read out to D."""
+    """The released slots: `ImageStart`, then `ReleasedSlotMixture`, then an MLP that gives slots of
+    D.
+    """
 
     def __init__(self):
         super().__init__()
@@ -214,11 +220,11 @@ class ReleasedSlots(nn.Module):
 
 
 class ImageStart(nn.Module):
-    """Start of the slots, learned from the image: two tokens join the inputs in a transformer.
+    """Learned start of the slots: a transformer processes two tokens together with the inputs.
 
     One token becomes the mean, the other the log scale, of a Gaussian over means and log standard
-    deviations. Every slot's start is drawn from it. The mixture gets the inputs as the transformer
-    leaves them.
+    deviations. The start of every slot is drawn from this Gaussian. The mixture's inputs are the
+    transformer's outputs.
     """
 
     def __init__(self):
@@ -246,7 +252,7 @@ class ImageStart(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Two self-attentions and an MLP, each on normalised tokens and added to them."""
+    """Two self-attentions and an MLP. Each has a LayerNorm before it and a residual connection."""
 
     def __init__(self):
         super().__init__()
@@ -278,7 +284,7 @@ class SelfAttention(nn.Module):
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """The file's tensors by name. Raises `CheckpointError` if it is anything else."""
+    """The file's tensors by name. Raises `CheckpointError` if the file holds anything else."""
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}: {REMEDY}")
     try:
@@ -306,7 +312,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path) -> None:
-    """Raises `BadZipFile` for a file that is no archive of torch's, or could fill the memory."""
+    """Raises `BadZipFile` if the file is no archive of torch, or could fill the memory."""
     if path.stat().st_size > MOST_BYTES:
         raise zipfile.BadZipFile("a file far larger than the release")
     with zipfile.ZipFile(path) as archive:
@@ -321,13 +327,13 @@ def _check_archive(path: Path) -> None:
 
 
 def _holds_real_numbers(tensor: Tensor) -> bool:
-    """Whether they are in memory, one by one, as in the release."""
+    """Whether a tensor is stored densely in memory and holds real numbers, as in the release."""
     dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
     return dense and tensor.is_floating_point()
 
 
 def _rename_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors under our names; names that the release does not have stay as they are."""
+    """The file's tensors under our names. Names that the release does not have stay as they are."""
     ours = {
         _our_name(name): tensor for name, tensor in tensors.items() if not name.startswith(UNUSED)
     }

@@ -1,4 +1,4 @@
-"""Runs of set prediction: the choices that decide one, and how it is trained and recorded."""
+"""Runs of set prediction: the choices that define a run, its training and its record."""
 
 import math
 from dataclasses import dataclass, field
@@ -44,12 +44,12 @@ PREFIXES = {"showcase": "set-prediction", "comparison": "set-comparison", "searc
 
 @dataclass(frozen=True)
 class SetPredictionRun:
-    """The choices that decide a run of set prediction. None stands for the recipe's choice.
+    """The choices that define a run of set prediction. None takes the recipe's choice.
 
-    module: of `slots.CONTESTANTS`. scenes: how many it trains on. rate: the learning rate. Compared
-    runs share the recipe's; a run that asks whether another rate would be better is a `search`.
-    coordinate_weight: of the loss. begin_with: a trained model of object discovery, by name or
-    file, that lends its encoder and slots.
+    module: a key of `slots.CONTESTANTS`. scenes: how many scenes the run trains on. rate: the
+    learning rate. purpose: runs of a `comparison` use the recipe's rate; a `search` tries another
+    rate. coordinate_weight: of the loss. begin_with: name or file of a trained model of object
+    discovery, from which the run takes encoder and slots.
 
     Raises `ValueError` for unknown names, and for choices that contradict each other.
     """
@@ -79,16 +79,16 @@ class SetPredictionRun:
                 "compared runs share the recipe's learning rate, and a search needs one of its "
                 f"own: got rate={self.rate} for purpose={self.purpose!r}"
             )
-        _ = self.training  # refuses the rest
+        _ = self.training  # building the configuration checks the other choices
 
     @property
     def data(self) -> str:
-        """What the profile trains on."""
+        """Name of the data set that the profile trains on."""
         return SIZES[self.profile].data
 
     @property
     def name(self) -> str:
-        """Of the run, its files and its record."""
+        """Name of the run, its files and its record."""
         parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
@@ -102,12 +102,12 @@ class SetPredictionRun:
 
     @property
     def folder(self) -> Path:
-        """Where the run goes on from, on this machine."""
+        """The run's folder on this machine. Training resumes from its files."""
         return run_folder(self.name)
 
     @property
     def config(self) -> SetPredictionConfig:
-        """Of the network."""
+        """Configuration of the network."""
         return network_config(self.module, SIZES[self.profile])
 
     @property
@@ -120,7 +120,7 @@ class SetPredictionRun:
 
     @property
     def choices(self) -> dict:
-        """As its record has them."""
+        """The run's choices in the form of its record."""
         loss = {"coordinate_weight": self.coordinate_weight}
         if (objective := SIZES[self.profile].objective) != "huber":
             loss["objective"] = objective
@@ -130,12 +130,12 @@ class SetPredictionRun:
 
     @property
     def num_scenes(self) -> int:
-        """How many it trains on."""
+        """How many scenes the run trains on."""
         return SIZES[self.profile].scenes if self.scenes is None else self.scenes
 
 
 def build_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
-    """The untrained network of a seed. The global random state stays as it was."""
+    """The untrained network for a seed. The global random state does not change."""
     return build_seeded(lambda: SetPredictor(config), seed)
 
 
@@ -145,13 +145,18 @@ def train(
     data: SceneImages | None = None,
     **engine: Any,
 ) -> tuple[SetPredictor, TrainingResult]:
-    """Trains the network of a run on images and their records; in a folder it goes on from there.
+    """Trains the network of a run on images and their records.
 
-    Images are never mirrored: in the mirror a scene has other coordinates, beyond those that the
-    heads can tell, and other light.
+    Images are never mirrored: a mirrored scene has other light, and coordinates that the heads
+    cannot express.
 
-    data: the run's training scenes where they are at hand; else they are rendered or read. engine:
-    options of `training.fit`, such as `evaluate`.
+    Args:
+        folder: where the state is saved; training resumes from a saved state. None saves nothing.
+        data: the run's training scenes; None renders or reads them.
+        engine: options of `training.fit`, such as `evaluate`.
+
+    Raises:
+        ValueError: `data` has another number of scenes than the run.
     """
     model = build_model(run.config, run.seed)
     if run.begin_with is not None:
@@ -171,10 +176,13 @@ def train(
 def train_and_record(
     run: SetPredictionRun, command: str = "", data: SceneImages | None = None, **engine: Any
 ) -> tuple[SetPredictor, dict | None]:
-    """Trains a run in its folder, scores it on the test split -> model and record.
+    """Trains a run in its folder and scores it on the test split. Returns the model and its record.
 
-    command: what makes the run again. data: as of `train`. engine: options of `training.fit`. Under
-    `torchrun` the first process alone scores; the others get None for a record.
+    Under `torchrun` only the first process computes scores; the other processes return None as
+    record.
+
+    command: the command that repeats the run. data: as in `train`. engine: options of
+    `training.fit`.
     """
     made_by = provenance()  # of the code that is loaded now
     size = run.config.image_size

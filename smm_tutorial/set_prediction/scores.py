@@ -1,5 +1,5 @@
-"""Set prediction in numbers: average precision at every threshold, and what goes wrong where it is
-low.
+"""Scores of set prediction: average precision at every threshold, and the errors behind a low
+score.
 """
 
 import torch
@@ -18,18 +18,19 @@ from smm_tutorial.set_prediction.targets import (
 )
 from smm_tutorial.tensors import without_autocast
 
-#: How far from its object a prediction may lie, in world units, by the name that tables use.
+#: Largest distance of a prediction from its object, in world units, by the name in tables.
 THRESHOLDS = {"inf": NO_LIMIT, "1": 1, "0.5": 0.5, "0.25": 0.25, "0.125": 0.125, "0.0625": 0.0625}
-LEAST_REAL = 0.5  # of a prediction that says that it is an object
+LEAST_REAL = 0.5  # probability from which a prediction counts as a real object
 EVALUATION_BATCH = 64
 DECIMALS = 4
 
 
 def evaluate(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict:
-    """Every score of a model on a data set, ready for JSON: `score` of what `predict_sets` gives,
-    and `score_binding` where there are masks.
+    """All scores of a model on a data set, ready for JSON.
 
-    Raises `ValueError` when the data have no records.
+    The scores are those of `score` and, for data with masks, those of `score_binding`.
+
+    Raises `ValueError` if the data have no records.
     """
     scores = score(data, predict_sets(model, data, seed))
     return scores if data.masks is None else scores | {"binding": score_binding(model, data, seed)}
@@ -37,9 +38,10 @@ def evaluate(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict:
 
 @torch.no_grad()
 def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tensor:
-    """What a model predicts of every image -> `(M, K, 19)`, on the CPU. seed: of the slots' starts.
+    """Predictions of a model for all M images: `(M, K, 19)`, on the CPU. seed: of the slots'
+    starts.
 
-    Computed outside autocast, whatever surrounds the call.
+    Autocast is switched off during the computation.
     """
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
@@ -54,12 +56,14 @@ def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tenso
 
 @torch.no_grad()
 def score_binding(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict[str, float]:
-    """Whether a slot holds an object: scores of the last responsibilities against the masks.
+    """Whether each slot holds one object: compares the last responsibilities with the masks.
 
-    fg_ari: of the inputs' most responsible slots. largest_slot: the share of the inputs that the
-    largest slot holds. coverage: how much of an object the slot holds that holds most of it. Means
-    over images, or over objects. A network can predict well without binding, and can bind without
-    predicting well.
+    Returns means over images, or over objects for coverage:
+    - fg_ari: FG-ARI of a segmentation that gives each input to its most responsible slot.
+    - largest_slot: the share of the inputs that the largest slot holds.
+    - coverage: the share of an object's pixels in the slot that holds most of them.
+
+    A network can predict well without binding, and can bind without predicting well.
     """
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
@@ -82,7 +86,7 @@ def score_binding(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict
 
 
 def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]:
-    """At each of `THRESHOLDS`, of predictions `(M, K, 19)` and targets `(M, T, 19)`."""
+    """Average precision of `(M, K, 19)` against targets `(M, T, 19)`, by threshold."""
     return {
         name: round(average_precision_clevr(predictions, targets, limit), DECIMALS)
         for name, limit in THRESHOLDS.items()
@@ -90,15 +94,17 @@ def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]
 
 
 def score(data: SceneImages, predictions: Tensor) -> dict:
-    """Every score of predictions `(M, K, 19)` of a data set, ready for JSON.
+    """All scores of predictions `(M, K, 19)` of a data set, ready for JSON.
 
-    ap: `average_precisions`. by_objects: the same over the images with so many objects, by that
-    number (as text). For each object its nearest prediction among the real ones (at least
-    `LEAST_REAL` sure) is looked at: `distance` is the median of how far it lies, in world units,
-    and `right` the share of each property that it has right. `count_error`: mean difference between
-    the numbers of real predictions and of objects; `images`, how many there were.
+    ap: `average_precisions`. by_objects: the same scores by the number of objects in an image (as
+    text). count_error: mean difference between the numbers of real predictions and of objects.
+    images: the number of images.
 
-    Raises `ValueError` when the data have no records.
+    Two scores compare each object with its nearest real prediction. A prediction is real if its
+    last number is at least `LEAST_REAL`. distance: median distance to the object, in world units.
+    right: the share of objects for which a property is right, by property.
+
+    Raises `ValueError` if the data have no records.
     """
     if data.records is None:
         raise ValueError(
@@ -125,14 +131,12 @@ def score(data: SceneImages, predictions: Tensor) -> dict:
 
 
 def _score_nearest(predictions: Tensor, real: Tensor, targets: Tensor) -> dict:
-    """How far the nearest real prediction lies from each object, and which properties it has
-    right.
-    """
+    """Distance of each object's nearest real prediction, and the share of its right properties."""
     distances = COORDINATE_SCALE * torch.cdist(
         targets[..., COORDINATES], predictions[..., COORDINATES]
     )  # (M, T, K)
     nearest, place = distances.masked_fill(~real[:, None], torch.inf).min(dim=2)  # (M, T) each
-    # objects in images where anything is predicted, (M, T)
+    # real objects in images with at least one real prediction, (M, T)
     seen = (targets[..., REAL] == 1) & nearest.isfinite()
     if not seen.any():
         return {"distance": None, "right": dict.fromkeys(PROPERTY_SLICES, 0.0)}

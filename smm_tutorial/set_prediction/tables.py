@@ -17,30 +17,28 @@ COLUMNS = {("ap", name): "AP" if name == "inf" else f"AP at {name}" for name in 
 
 
 def score_table(records: Iterable[dict]) -> str:
-    """One line for each model and data set that it was scored on; AP in percent."""
+    """One line per model and data set with scores; AP in percent."""
     return tables.score_table(records, COLUMNS, _name_model, ".1%")
 
 
 def showcase_table() -> str:
-    """Every model that was trained to show what it can do; a line of text before any."""
+    """Scores of all models trained as showcases. If there are none, a sentence that says so."""
     records = read_records(task="set-prediction", purpose="showcase")
     return score_table(records) if records else NO_RUNS
 
 
 def comparison_table() -> str:
-    """One line for each slot module and data set that compared runs were trained on; a line of
-    text before any.
+    """Scores of compared runs: one line per slot module and training data.
 
-    AP from 0 to 1, means ± standard deviations over seeds.
+    AP is from 0 to 1: means ± standard deviations over seeds. If there are no compared runs,
+    returns a sentence that says so.
     """
     groups = read_groups("set-prediction")
     return tables.comparison_table(groups, COLUMNS) if groups else NO_COMPARISON
 
 
 def search_table() -> str:
-    """The search for a better learning rate, beside the compared runs of the same slot modules and
-    seeds.
-    """
+    """Runs that tried other learning rates, beside compared runs of equal modules and seeds."""
     searched = read_records(task="set-prediction", purpose="search")
     compared = read_records(task="set-prediction", purpose="comparison")
     sought = {search_key(record) for record in searched}
@@ -49,14 +47,17 @@ def search_table() -> str:
 
 
 def search_key(record: dict) -> tuple[str, str, str, int]:
-    """What a search shares with the compared run that it would better: slot module, data, profile,
-    seed.
+    """Slot module, data, profile and seed of a record.
+
+    A search and the compared run that it tries to improve agree in these four.
     """
     return record["contestant"], record["data"], record["profile"], record["training"]["seed"]
 
 
 def comparison_report() -> str:
-    """`comparison_table`, what its differences say, and how each slot module does on other data."""
+    """`comparison_table`, its differences in words, and the scores of each slot module on other
+    data.
+    """
     return tables.comparison_section("set-prediction", comparison_table())
 
 

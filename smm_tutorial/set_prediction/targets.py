@@ -1,8 +1,8 @@
 """Scenes as sets of vectors: what set prediction predicts, and in which order.
 
 An object is 19 numbers: x, y, z in units of `COORDINATE_SCALE` | one-hot size, material, shape,
-colour (`PROPERTIES`) | 1 for a real object. A set is padded with zero vectors. The order is that of
-the released weights of SMM.
+colour (`PROPERTIES`) | 1 for a real object. A set is padded with zero vectors. The order of the 19
+numbers is that of SMM's released weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ PROPERTIES = {
     "shape": ("cube", "sphere", "cylinder"),
     "color": ("gray", "blue", "brown", "yellow", "red", "green", "purple", "cyan"),
 }
-#: Where each property's values lie in the vector.
+#: The part of the vector that holds each property.
 PROPERTY_SLICES = {
     "size": slice(3, 5),
     "material": slice(5, 7),
@@ -47,7 +47,7 @@ def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -
     `SceneImages.records`.
 
     Raises:
-        ValueError: a scene has more than `max_objects` objects, which is no whole number, or a
+        ValueError: `max_objects` is not a whole number, a scene has more objects than that, or a
             record lacks a field.
     """
     max_objects = check_whole("max_objects", max_objects, least=0)
@@ -65,7 +65,9 @@ def set_targets(scenes: Sequence[Scene | Mapping[str, Any]], max_objects: int) -
 
 
 def _objects(record: Mapping[str, Any], index: int) -> list[SceneObject]:
-    """A record's objects alone: reading all the rest, such as relations, costs most of the time."""
+    """The objects of a record. The rest, such as relations, is skipped: reading it takes most of
+    the time.
+    """
     if "objects" not in record:
         raise ValueError(f"scene record {index} has no list 'objects', it has {sorted(record)}")
     return [

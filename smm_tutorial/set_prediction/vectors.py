@@ -1,4 +1,4 @@
-"""Read and change single vectors (19,) of a set: an object's words, its radius, its place."""
+"""Read and change single vectors (19,) of a set: their properties in words, radius and place."""
 
 from torch import Tensor
 
@@ -7,12 +7,12 @@ from smm_tutorial.set_prediction.targets import COORDINATE_SCALE, PROPERTIES, PR
 
 
 def describe_vector(vector: Tensor) -> str:
-    """The largest value of each property in words, such as "large blue metal cube"."""
+    """The most likely value of each property in words, such as "large blue metal cube"."""
     return " ".join(_most_likely(vector, name) for name in ("size", "color", "material", "shape"))
 
 
 def vector_radius(vector: Tensor) -> float:
-    """The radius, in world units, of the size that the vector holds most likely."""
+    """The radius, in world units, of the most likely size of the vector."""
     return SIZES[_most_likely(vector, "size")]
 
 
