@@ -1,4 +1,4 @@
-"""Say in words how what a learner's function returned differs from what was expected."""
+"""Describe in words how the result of a learner's function differs from the expected result."""
 
 from collections.abc import Mapping
 from numbers import Integral, Number
@@ -16,10 +16,10 @@ def difference(
 ) -> str | None:
     """Describe the first difference between two results, or return None if there is none.
 
-    The structure comes first (dictionaries by key, tuples and lists by position), then type, shape
-    and kind of number (boolean, integer, floating point), then the values. Two values are equal if
-    `|actual - expected| <= atol + rtol * |expected|`, or if both are NaN. `where` names the place
-    in the result, such as `the result['means']`.
+    The structure is compared first (dictionaries by key, tuples and lists by position), then type,
+    shape and kind of number (boolean, integer, floating point), then the values. Two values are
+    equal if `|actual - expected| <= atol + rtol * |expected|`, or if both are NaN. `where` names
+    the place in the result, such as `the result['means']`.
     """
     if isinstance(expected, Mapping):
         return _difference_of_mappings(expected, actual, rtol, atol, where)

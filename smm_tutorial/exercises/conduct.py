@@ -1,7 +1,7 @@
-"""What an answer does beside its result: it may spoil its arguments, cut off gradients, or compute
-in a way that the task rules out.
+"""Faults of an answer whose result is right.
 
-Such an answer gives the right numbers on the cases, and fails in a later cell or in a project.
+The answer may change its arguments, cut off gradients, or use a method that the task forbids. Such
+an answer gives the right numbers on the cases, but fails in a later cell or in a project.
 """
 
 import copy
@@ -18,17 +18,17 @@ from smm_tutorial.exercises.compare import difference
 
 
 class Fault(NamedTuple):
-    """What is wrong with how a right result came about, and a hint."""
+    """A fault in the way to a right result, and a hint."""
 
     problem: str
     hint: str
 
 
 class Method(NamedTuple):
-    """How a task asks to be solved.
+    """Rules for the way to solve a task.
 
-    banned: names of functions that an answer must not call, such as "cdist".
-    most_values: of the arguments, how many values the largest tensor on the way may hold.
+    banned: names of functions that an answer must not call, such as "cdist". most_values: a
+    function of the arguments. It returns how many values the largest intermediate tensor may hold.
     hint: what the learner is told.
     """
 
@@ -40,9 +40,10 @@ class Method(NamedTuple):
 def find_fault(
     answer: Callable, solution: Callable, arguments: Callable[[], tuple], method: Method | None
 ) -> Fault | None:
-    """The first fault in the conduct of an answer that gives the right result, or None.
+    """The first fault of an answer that gives the right result, or None.
 
-    arguments: makes the arguments of one case anew.
+    solution: the task's reference. arguments: a function that makes new arguments of one case.
+    method: the task's rules, or None.
     """
     names = list(inspect.signature(solution).parameters)
     return (
@@ -70,14 +71,14 @@ def _find_changed_argument(
 
 
 def _copy(value: Any) -> Any:
-    """A copy for a comparison; a tensor that requires a gradient cannot be copied deeply."""
+    """A copy for a comparison. A tensor that requires a gradient needs its own way of copying."""
     return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
 
 
 def _find_lost_gradient(
     answer: Callable, solution: Callable, arguments: Callable[[], tuple], names: list[str]
 ) -> Fault | None:
-    """Compares by which arguments the two results can be differentiated."""
+    """A fault if the solution's result has a gradient for an argument and the answer's has none."""
     wanted = _differentiable_arguments(solution, arguments())
     if not wanted:
         return None
@@ -96,10 +97,11 @@ def _find_lost_gradient(
 
 
 def _differentiable_arguments(function: Callable, arguments: tuple) -> set[int]:
-    """Which floating point tensors of the arguments the result has a gradient for, by position.
+    """Positions of the floating point arguments for which the result has a nonzero gradient.
 
-    A gradient of zeros counts as none: something may have cut off all but a part that vanishes. The
-    parts of the result are weighted, since the sum of shares that sum to one has no gradient.
+    A gradient of zeros counts as no gradient: the answer may have detached all parts but one, whose
+    gradient is zero. The parts of the result get different weights, because a plain sum of shares
+    that sum to one has no gradient.
     """
     leaves = {
         index: value.detach().requires_grad_()
@@ -141,7 +143,7 @@ class _Calls(TorchFunctionMode):
 
 
 class _LargestTensor(TorchDispatchMode):
-    """Notes how many values the largest tensor holds that is made. A view makes none."""
+    """Notes the number of values of the largest new tensor. A view is not a new tensor."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def mistake(hint: str) -> Callable[[Callable], Mistake]:
 
 @dataclass(frozen=True)
 class Task:
-    """An exercise. In prose, backticks mark code, and line breaks count as spaces.
+    """An exercise. In its texts, backticks mark code, and line breaks count as spaces.
 
     Attributes:
         name: how notebooks name it, `subject.step`, as in `em.e_step`.
@@ -54,13 +54,13 @@ class Task:
         text: what to do.
         minutes: how long it takes a learner who follows the notebook.
         difficulty: 1 (read the cell above), 2 (think), 3 (think hard).
-        hints: two steps; the second one tells more.
+        hints: two hints; the second hint tells more.
         solution: the reference.
         cases: a function that returns `{name that a learner understands: arguments}`. Every call
             makes new arguments, so an answer that changes its arguments spoils nothing.
         mistakes: typical wrong answers; each fails with its own hint.
         rtol, atol: an answer is right when `|actual - expected| <= atol + rtol * |expected|`.
-        method: how the task asks to be solved, where the result alone does not show it.
+        method: rules for the way to solve the task, or None if only the result counts.
     """
 
     name: str
@@ -79,7 +79,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement: `status` is pending, wrong or right; `hint` belongs to a recognised mistake."""
+    """The result of `judge`: `status` is pending, wrong or right; `hint` is that of a known
+    mistake.
+    """
 
     status: str
     message: str
@@ -88,7 +90,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What one call gave: a value, or the exception it raised."""
+    """The outcome of one call: a value, or the exception that was raised."""
 
     value: Any = None
     exception: Exception | None = None
@@ -109,7 +111,7 @@ def register(task: Task) -> Task:
 
 
 def all_tasks() -> dict[str, Task]:
-    """Every task by name, from every `nbNN_*.py` beside this file."""
+    """Every task by name, from every `nbNN_*.py` in the folder of this file."""
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
         if TASK_FILE.fullmatch(module.name):
@@ -142,7 +144,7 @@ def exercise(name: str) -> Callable[[Callable], Callable]:
 
 
 def hint(name: str) -> None:
-    """Show the hints of a task, one more at every call."""
+    """Show the hints of a task: each call shows one hint more."""
     task = find_task(name)
     shown = min(_hints_shown.get(name, 0) + 1, len(task.hints))
     _hints_shown[name] = shown
@@ -166,7 +168,7 @@ def solution(name: str) -> None:
 
 
 def judge(task: Task, answer: Callable) -> Verdict:
-    """Run an answer on every case of a task. What the answer raises is part of the verdict."""
+    """Run an answer on every case of a task. An exception in the answer is part of the verdict."""
     body = _body_of(answer)
     if body is not None and all(_says_nothing(statement) for statement in body):
         return Verdict("pending", "Not attempted yet.")
@@ -195,7 +197,7 @@ def judge(task: Task, answer: Callable) -> Verdict:
 
 
 def task_card(task: Task, verdict: Verdict) -> Card:
-    """What a learner sees below an answer."""
+    """The card that a learner sees below an answer."""
     lines = [task.text, verdict.message]
     if verdict.hint:
         lines.append(f"Hint: {verdict.hint}")
@@ -221,7 +223,7 @@ def _call(answer: Callable, arguments: tuple) -> _Outcome:
 
 
 def _problem(task: Task, reference: _Outcome, outcome: _Outcome) -> str | None:
-    """What is wrong with one outcome, in words, or None."""
+    """The fault of one outcome, in words; None if the outcome is right."""
     if outcome.exception is not None:
         return f"your function raised {type(outcome.exception).__name__}: {outcome.exception}"
     if outcome.value is None and reference.value is not None:
@@ -231,7 +233,7 @@ def _problem(task: Task, reference: _Outcome, outcome: _Outcome) -> str | None:
 
 
 def _recognise(task: Task, outcomes: list[_Outcome]) -> str | None:
-    """The hint of the mistake that gives the same outcome on every case, or None."""
+    """The hint of the mistake with the same outcomes on all cases; None if there is none."""
     for mistake in task.mistakes:
         others = _outcomes(mistake.answer, task)
         if all(_same(task, one, other) for one, other in zip(outcomes, others, strict=True)):
@@ -267,7 +269,7 @@ def _says_nothing(statement: ast.stmt) -> bool:
 
 
 def _is_unfinished(body: list[ast.stmt] | None, outcome: _Outcome) -> bool:
-    """Whether an answer that failed was left open rather than wrong."""
+    """Whether an answer that failed is unfinished rather than wrong."""
     if isinstance(outcome.exception, NotImplementedError) or outcome.value is ...:
         return True
     if body is None:
@@ -276,7 +278,7 @@ def _is_unfinished(body: list[ast.stmt] | None, outcome: _Outcome) -> bool:
 
 
 def _has_placeholder(node: ast.AST) -> bool:
-    """Whether code holds a `...` that is not an index, as in `x[..., None]`."""
+    """Whether code holds a `...` outside an index such as `x[..., None]`."""
     if isinstance(node, ast.Subscript):
         return _has_placeholder(node.value)
     if isinstance(node, ast.Constant):

@@ -1,7 +1,7 @@
-"""The proof that an exercise works: stubs are pending, the solution is right, and each typical
+"""The proof that an exercise works: a stub is pending, the solution is right, and each typical
 mistake is recognised.
 
-If a mistake passes or is taken for another, the cases are too few.
+If a mistake passes or is confused with another mistake, the task needs more cases.
 """
 
 import functools
@@ -12,14 +12,14 @@ from smm_tutorial.exercises.core import Task, judge
 
 
 def prove(task: Task) -> None:
-    """Prove a task in all three ways. An AssertionError names the task and what does not hold."""
+    """Prove a task in all three ways. An AssertionError names the task and the fault."""
     prove_stub_is_pending(task)
     prove_solution_is_right(task)
     prove_mistakes_are_recognised(task)
 
 
 def prove_stub_is_pending(task: Task) -> None:
-    """A function that does nothing yet is pending, with or without its source."""
+    """A function without an implementation is pending, also if its source cannot be read."""
     for stub in (_returns_nothing, _returns_ellipsis, _raises):
         for answer in (stub, functools.partial(stub)):  # a partial has no source to read
             verdict = judge(task, answer)
@@ -29,14 +29,14 @@ def prove_stub_is_pending(task: Task) -> None:
 
 
 def prove_solution_is_right(task: Task) -> None:
-    """The reference passes its own cases, in fresh calls."""
+    """The reference solution passes its own cases, with new arguments."""
     assert task.cases(), f"{task.name}: there are no cases"
     verdict = judge(task, task.solution)
     assert verdict.status == "right", f"{task.name}: the solution is judged {verdict}"
 
 
 def prove_mistakes_are_recognised(task: Task) -> None:
-    """Each typical mistake fails, and the hint shown is its own."""
+    """Each typical mistake fails and shows its own hint."""
     hints = [mistake.hint for mistake in task.mistakes]
     assert hints, f"{task.name}: no typical mistake is on file"
     assert len(set(hints)) == len(hints), f"{task.name}: two mistakes share one hint"

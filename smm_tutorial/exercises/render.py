@@ -1,10 +1,11 @@
-"""What an exercise shows: HTML in a notebook, plain text elsewhere."""
+"""How an exercise is displayed: HTML in a notebook, plain text elsewhere."""
 
 import html
 import re
 from dataclasses import dataclass
 
-# Okabe and Ito's palette, safe for colour-blind readers. The word before the title says the same.
+# Okabe and Ito's palette, safe for colour-blind readers. A word before the title repeats the
+# status.
 COLOURS = {
     "pending": "#56b4e9",
     "wrong": "#d55e00",
