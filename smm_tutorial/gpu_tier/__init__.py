@@ -1,7 +1,8 @@
-"""What a GPU is for, in minutes that are given: `python -m smm_tutorial.gpu_tier --minutes 9`.
+"""Use a GPU for a few minutes: `python -m smm_tutorial.gpu_tier --minutes 9 --out DIR`.
 
-First it proves that everything works there: the tests that need a GPU, and every notebook. Then it
-trains, several runs at once as processes on the one GPU: object discovery at 64 pixels and set
-prediction at 128, with both slot modules. Each run measures its speed beside the others, and takes
-as many steps as fit into the minutes. Records and checkpoints are collected as runs finish.
+First, checks show that everything works on the machine: the tests that need a GPU, and every
+notebook. Meanwhile, several processes train on the one GPU: object discovery at 64 pixels and set
+prediction at 128 pixels, with both slot modules. Each run measures its own speed while the other
+runs work, and then chooses how many steps fit into its time. Records and checkpoints are collected
+as runs finish.
 """

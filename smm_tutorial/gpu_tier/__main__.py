@@ -19,14 +19,17 @@ from smm_tutorial.gpu_tier.jobs import JOBS
 from smm_tutorial.gpu_tier.scenes import render_scenes
 from smm_tutorial.set_prediction.recipe import VALIDATION_SCENES
 
-CHECKS_SHARE = 0.5  # of the time, for tests and notebooks, at most; runs train meanwhile
-SCENES_SHARE = 0.12  # of the time, for rendering
+CHECKS_SHARE = 0.5  # share of the time for tests and notebooks, at most; runs train meanwhile
+SCENES_SHARE = 0.12  # share of the time for rendering
 ENDING = 12.0  # seconds that runs get to save their state
 POLL = 1.0  # seconds
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status is 1 if a check or a run failed."""
+    """Check this machine, train all jobs and write the report.
+
+    Returns the exit status: 1 if a check or a run failed, else 0.
+    """
     options = _read_options(arguments)
     begun = time.time()
     until = begun + 60 * options.minutes - 2 * ENDING
@@ -87,7 +90,10 @@ def _read_options(arguments: list[str]) -> argparse.Namespace:
 
 
 def _render_held_out(variant: str) -> None:
-    """Renders the scenes that runs are scored on, as everywhere: on the CPU, to the last bit."""
+    """Renders the validation and test scenes of a variant on the CPU.
+
+    The CPU gives the same bytes on every machine, so scores can be compared.
+    """
     for split in ("val", "test"):
         command = [sys.executable, "-m", "smm_tutorial.cli", "data", "render", variant]
         command += ["--split", split, "--count", str(VALIDATION_SCENES)]
@@ -95,7 +101,10 @@ def _render_held_out(variant: str) -> None:
 
 
 def _start(name: str, jobs: int, profile: str, work: Path, until: float) -> subprocess.Popen:
-    """Starts a job as a process of one thread; what it says goes into a log."""
+    """Starts a job as a process of one thread. The process writes its output to a log.
+
+    until: when the job must end, as `time.time()` counts.
+    """
     (work / "logs").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "smm_tutorial.gpu_tier.jobs", name]
     command += ["--profile", profile, "--work", str(work), "--until", str(until)]
@@ -106,7 +115,7 @@ def _start(name: str, jobs: int, profile: str, work: Path, until: float) -> subp
 
 
 def _stop(running: dict[str, subprocess.Popen]) -> list[str]:
-    """Ends the runs that are late; they save their state first -> their names."""
+    """Ends the runs that are late and returns their names. A run saves its state before it ends."""
     for process in running.values():
         process.send_signal(signal.SIGINT)
     for process in running.values():

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from smm_tutorial.paths import repository_root
 
-AT_ONCE = 4  # notebooks
+AT_ONCE = 4  # checks
 RUN_NOTEBOOK = """
 import sys, nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
 NotebookClient(notebook, timeout=600, resources={"metadata": {"path": sys.argv[2]}}).execute()
 """
-LAST_LINES = 12  # of what failed
+LAST_LINES = 12  # of the output of a failed check
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was tried, and how it ended: `passed`, `failed`, or why it was not tried."""
+    """One check and its outcome: `passed`, `failed`, or the reason why it did not run or finish."""
 
     name: str
     outcome: str
@@ -29,7 +29,10 @@ class Check:
 
 
 def run_checks(seconds: float) -> list[Check]:
-    """The GPU's tests, then all notebooks on the smallest profile, each within the seconds."""
+    """Run the GPU's tests and then all notebooks on the smallest profile.
+
+    seconds: the time limit for each check.
+    """
     root = repository_root()
     if root is None:
         return [Check("tests and notebooks", "not tried: they are in the repository, clone it")]

@@ -1,6 +1,7 @@
-"""The runs of the tier: one process per module and seed, `python -m smm_tutorial.gpu_tier.jobs`.
+"""The jobs of the tier: one process per module and seed, `python -m smm_tutorial.gpu_tier.jobs`.
 
-A process trains object discovery. What it has learned then begins the set prediction of its module.
+A job trains object discovery. Some jobs then train set prediction, which starts from the encoder
+and slots that object discovery has learned.
 """
 
 import argparse
@@ -28,7 +29,7 @@ DISCOVERY_SHARE = 0.4  # of the time of a process that goes on with set predicti
 
 @dataclass(frozen=True)
 class Job:
-    """What a process trains."""
+    """The work of one process: slot module, seed, and whether set prediction follows."""
 
     module: str
     seed: int
@@ -39,7 +40,7 @@ class Job:
         return f"{self.module}-seed{self.seed}"
 
 
-#: In order of value.
+#: All jobs, the most important first.
 JOBS = (
     Job("mixture", 0, True),
     Job("attention", 0, True),
@@ -50,7 +51,7 @@ JOBS = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where and until when (`time.time()`) the jobs work, and how many they are."""
+    """The folder in which the jobs work, their end (a `time.time()`) and their number."""
 
     work: Path
     until: float
@@ -58,7 +59,7 @@ class Place:
 
 
 def do_job(job: Job, profile: str, place: Place) -> None:
-    """Trains all runs of a job, and keeps them in their folders."""
+    """Trains all runs of a job. Each run stays in its own folder."""
     began = time.time()
     until = began + DISCOVERY_SHARE * (place.until - began)
     run = discovery.DiscoveryRun(module=job.module, profile=profile, seed=job.seed)
@@ -80,10 +81,13 @@ def do_job(job: Job, profile: str, place: Place) -> None:
 
 
 def do_run(task: Any, run: Any, place: Place, **given: Any) -> Path:
-    """Trains a run with as many steps as there is time for, and keeps it -> its checkpoint.
+    """Trains a run with as many steps as fit into the time, saves it, and returns its checkpoint.
 
-    task: the package. given: what its `train` takes beside the run. The number of steps is decided
-    once, by a trial beside the other runs, and then stays.
+    A trial run beside the other runs decides the number of steps. A restarted run keeps this
+    number.
+
+    task: the package, `discovery` or `set_prediction`. given: arguments of `task.train` besides the
+    run.
     """
     plan = place.work / "plans" / f"{run.name}.json"
     if not plan.is_file():
@@ -98,7 +102,7 @@ def do_run(task: Any, run: Any, place: Place, **given: Any) -> Path:
 
 
 def _plan_steps(task: Any, run: Any, place: Place, given: dict) -> dict:
-    """How many steps a run takes, and what that was decided by."""
+    """The number of steps of a run, with the measured speed and the seconds left."""
     started = time.time()
     _, warm = task.train(replace(run, steps=WARM_STEPS), progress=False, **given)
     print(f"{run.name}: {WARM_STEPS} steps in {time.time() - started:.0f} s", flush=True)
@@ -113,13 +117,13 @@ def _plan_steps(task: Any, run: Any, place: Place, given: dict) -> dict:
 
 
 def count_steps(steps_per_second: float, seconds: float) -> int:
-    """How many steps fit into the seconds, in whole fifties, at least fifty."""
+    """How many steps fit into the seconds: a multiple of `ROUND_TO`, and at least `ROUND_TO`."""
     fitting = int(SAFETY * steps_per_second * (seconds - RESERVED))
     return max(ROUND_TO, fitting // ROUND_TO * ROUND_TO)
 
 
 def _meet(folder: Path, name: str, place: Place) -> None:
-    """Waits until all jobs are ready, so that each measures its speed beside the others."""
+    """Waits until all jobs are ready, so that each job measures its speed while the others work."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).touch()
     until = min(time.time() + PATIENCE, place.until)
@@ -128,7 +132,7 @@ def _meet(folder: Path, name: str, place: Place) -> None:
 
 
 def command_of(run: Any) -> str:
-    """What makes a run again, but for the rendering on a GPU."""
+    """The command that repeats a run. It renders the scenes on the CPU instead of a GPU."""
     task = "discovery" if isinstance(run, discovery.DiscoveryRun) else "set-prediction"
     parts = ["smm-tutorial train", task, f"--slots {run.module}", f"--profile {run.profile}"]
     if task == "set-prediction":

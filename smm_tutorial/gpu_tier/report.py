@@ -1,4 +1,4 @@
-"""What comes back from the tier: a page, and an archive of records, logs and checkpoints."""
+"""The results of the tier: a page, and an archive of records, logs and checkpoints."""
 
 import io
 import json
@@ -15,7 +15,7 @@ KEPT = ("*.json", "*.safetensors", "log.jsonl")
 
 
 def write_page(out: Path, checks: list[Check], scenes: str, runs: Path, plans: Path) -> None:
-    """Writes `out/report.md`: the machine, the checks, the scenes, a line per run."""
+    """Writes `out/report.md`: the machine, the checks, the scenes, and one line per run."""
     made_by = provenance()
     hardware, versions = made_by["hardware"], made_by["versions"]
     lines = [
@@ -40,7 +40,7 @@ def write_page(out: Path, checks: list[Check], scenes: str, runs: Path, plans: P
 
 
 def _describe(folder: Path) -> str:
-    """A line about a run, finished or not."""
+    """The table row of a run, finished or not."""
     record = folder / f"{folder.name}.json"
     if not record.is_file():
         last = (read_log(folder) or [{"step": 0, "seconds": 0.0}])[-1]
@@ -64,7 +64,7 @@ def _scores(record: dict) -> str:
 
 
 def write_archive(out: Path, runs: Path) -> None:
-    """Writes `out/runs.tar` with what is to be kept of every run, finished or not."""
+    """Writes `out/runs.tar`: the files worth keeping of every run, finished or not."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder in sorted(runs.glob("*")):

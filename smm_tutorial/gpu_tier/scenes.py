@@ -1,4 +1,4 @@
-"""Training scenes for set prediction, rendered where light is computed fastest, and kept raw."""
+"""Training scenes for set prediction: rendered on a GPU if possible, stored uncompressed."""
 
 import json
 import time
@@ -29,8 +29,10 @@ IMAGES, RECORDS = "images.npy", "records.json"
 def render_scenes(
     work: Path, variant: str, size: int, count: int, seconds: float, device: str
 ) -> int:
-    """Renders as many training scenes of a variant as fit into the seconds, `count` at most, and
-    writes them below `work`; what is there stays -> how many there are.
+    """Renders training scenes of a variant into `work` and returns how many scenes are there.
+
+    Scenes that `work` already holds are used as they are. Else rendering stops after `count` scenes
+    or after so many `seconds`. size: of the images, in pixels.
     """
     if not (work / RECORDS).is_file():
         chunks = [
@@ -48,7 +50,7 @@ def render_scenes(
 
 
 def render_resized(chunk: Chunk, size: int, device: str) -> SceneImages:
-    """The scenes of a chunk without masks, at `size` x `size` pixels."""
+    """The scenes of a chunk at `size` x `size` pixels, without masks."""
     images, _, records = render_chunk(RENDERED_VARIANTS[chunk.variant], chunk, device)
     names = [record["image_filename"] for record in records]
     records = [{"objects": record["objects"]} for record in records]
@@ -58,7 +60,7 @@ def render_resized(chunk: Chunk, size: int, device: str) -> SceneImages:
 
 
 def read_scenes(work: Path) -> SceneImages:
-    """What `render_scenes` wrote. Raises `DatasetError` where nothing is there."""
+    """The scenes that `render_scenes` wrote. Raises `DatasetError` if `work` holds no scenes."""
     try:
         described = json.loads((work / RECORDS).read_text())
         images = torch.from_numpy(np.load(work / IMAGES, allow_pickle=False))
@@ -68,7 +70,10 @@ def read_scenes(work: Path) -> SceneImages:
 
 
 def wait_for_scenes(work: Path, until: float) -> SceneImages:
-    """As `read_scenes`, once they are there; until then, at most until this `time.time()`."""
+    """Wait for the scenes of `render_scenes`, at most until this `time.time()`, and read them.
+
+    Raises `DatasetError` if `work` still holds no scenes then.
+    """
     while not (work / RECORDS).is_file() and time.time() < until:
         time.sleep(0.5)
     return read_scenes(work)
