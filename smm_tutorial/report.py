@@ -1,4 +1,4 @@
-"""README's tables and picture, made from the records in `data/results` and from nothing else."""
+"""README's tables and picture. Every number comes from the records in `data/results`."""
 
 import io
 import re
@@ -12,22 +12,23 @@ from smm_tutorial.files import write_atomically
 from smm_tutorial.results.records import lock_results
 from smm_tutorial.set_prediction import tables as set_prediction_tables
 
-#: What `smm-tutorial report` prints, by name.
+#: The tables that `smm-tutorial report` prints, by name.
 EXPERIMENTS = {
     "discovery": discovery_tables.showcase_table,
     "comparison": discovery_tables.full_comparison_report,
     "set-prediction": set_prediction_tables.showcase_table,
     "set-comparison": set_prediction_tables.comparison_report,
 }
-#: What stands between the two comments of each name in the README.
+#: The tables in the README. Two comments with the table's name mark its place.
 README_PARTS = EXPERIMENTS | {"comparison": discovery_tables.comparison_report}
 SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-48px-seed0"
 SHOWN_SCENES = 4
 
 
 def fill_readme(readme: str) -> str:
-    """The README with its tables as the records have them. Raises `ValueError` where it has no
-    place for one.
+    """The text of the README with its tables made anew from the records.
+
+    Raises `ValueError` if the README has lost the place of a table.
     """
     for name, part in README_PARTS.items():
         comment = re.escape(
@@ -44,10 +45,12 @@ def fill_readme(readme: str) -> str:
 
 
 def keep(experiment: str) -> list[Path]:
-    """Brings the README up to date with the records, and for `discovery` its picture with the shown
-    checkpoint -> the files written.
+    """Updates the README's tables and returns the files written.
 
-    Raises `ValueError` where the course is installed without its README, or as `fill_readme`.
+    For `discovery`, the README's picture is drawn again too, from the shown checkpoint.
+
+    Raises `ValueError` if the course is installed without its README, or if the README has lost the
+    place of a table.
     """
     root = paths.repository_root()
     if root is None:
@@ -59,7 +62,7 @@ def keep(experiment: str) -> list[Path]:
 
 
 def keep_picture() -> Path:
-    """Draws what the shown checkpoint makes of some scenes -> the file."""
+    """Draws some test scenes as the shown checkpoint decomposes them; returns the file."""
     model, _ = checkpoints.load(SHOWN_CHECKPOINT)
     scenes = datasets.load("clevr6", split="test", size=model.config.image_size)
     images = scenes.batch(slice(0, SHOWN_SCENES)).images

@@ -19,7 +19,7 @@ from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.loop import NonFiniteError
 
-#: Errors that are a message to the user, not a defect: printed without a traceback.
+#: Errors that tell the user something and are no defects: printed without a traceback.
 EXPECTED = (
     ValueError,
     OSError,
@@ -29,13 +29,15 @@ EXPECTED = (
     FolderBusyError,
     NonFiniteError,
 )
-#: For consoles that cannot show them.
+#: Plain letters for signs that some consoles cannot show.
 PLAIN = {"±": "+-", "–": "-", "—": "-", "×": "x", "’": "'", "…": "..."}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command -> its exit status: 0 done, 1 failed, 2 misspelt, 130 interrupted, 141 its
-    output is read no further (as by `| head -1`).
+    """Runs one command and returns its exit status.
+
+    The status is 0: done, 1: failed, 2: wrong usage, 130: interrupted, 141: the reader of the
+    output has closed it, as `| head -1` does.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):  # what they still hold is not written at the exit
+        for stream in (sys.stdout, sys.stderr):  # else Python writes them at exit
             os.dup2(nowhere, stream.fileno())
         return 141
 
@@ -59,7 +61,7 @@ def _run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         options.run(options, shlex.join(["smm-tutorial", *arguments]))
-        if sys.stdout is not None:  # it is None where the caller has closed it
+        if sys.stdout is not None:  # it is None if the caller has closed it
             sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -72,9 +74,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def spell_out(error: UnicodeError) -> tuple[str, int]:
-    """Handles what a console cannot show: it gets plain letters for signs, and codes for the rest.
+    """Replaces characters that a console cannot show: signs by plain letters, others by their
+    codes.
 
-    This is an error handler of `codecs`: it returns the text and where to go on.
+    This is an error handler of `codecs`: it returns the replacement and where to go on.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error

@@ -1,4 +1,4 @@
-"""`python -m smm_tutorial.cli`, which is `smm-tutorial`; `torchrun` starts it by this name."""
+"""`python -m smm_tutorial.cli` is the same as `smm-tutorial`. `torchrun` needs this form."""
 
 import sys
 

@@ -18,7 +18,7 @@ from smm_tutorial.datasets.transfer.manifests import (
 from smm_tutorial.datasets.transfer.resumable_file import delete_download
 from smm_tutorial.figures.pictures import contact_sheet_figure
 
-#: Where `fetch` puts each data set that has a manifest, below the downloads.
+#: Folders, below the downloads, in which `fetch` puts each data set that has a manifest.
 FOLDERS = {
     "clevr": [clevr.FOLDER],
     "clevrtex": [f"clevrtex_{variant}" for variant in TOTALS],
@@ -26,13 +26,13 @@ FOLDERS = {
     "coco": ["coco"],
 }
 PAPER_CROPPED = ("clevr", "clevr-with-masks", "clevr-renders", "clevrtex", "shapestacks")
-#: Squares of the images, so that a preview squashes nothing.
+#: Crops that make the images square, so that a preview does not distort them.
 SQUARES = {"coco": "centre"} | dict.fromkeys(PAPER_CROPPED, "paper")
 NAMES_SHOWN = 5
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
-    """Adds `data` and what belongs to it to the commands."""
+    """Adds the command `data` and its actions."""
     actions = commands.add_parser(
         "data", help="download, render, check and look at data sets"
     ).add_subparsers(required=True, metavar="action")
@@ -122,9 +122,9 @@ def render_data(options: argparse.Namespace, command: str) -> None:
 
 
 def verify_data(options: argparse.Namespace, command: str) -> None:
-    """Raises `DatasetError` when something is damaged, after everything has been looked at.
+    """Checks all packs, downloads and renders. Files of the user are never deleted.
 
-    Only what this library put there is deleted.
+    Raises `DatasetError` after all checks if any file is damaged.
     """
     downloads = paths.downloads_dir()
     checks = [_verify_packs]
@@ -158,7 +158,7 @@ def _records_file() -> Path:
 
 
 def _describe_downloads(name: str) -> str:
-    """In words, what of a data set lies in the downloads."""
+    """The amount of a data set in the downloads, in words."""
     if name == clevr_with_masks.NAME:
         path = _records_file()
         return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "nothing"
@@ -169,7 +169,7 @@ def _describe_downloads(name: str) -> str:
 
 
 def _verify_packs(delete: bool) -> list[str]:
-    """Looks at the embedded packs, which are never deleted: they come with the course."""
+    """Checks the embedded packs. They are never deleted, because they come with the course."""
     folder = clevr6.packs_folder()
     if damaged := clevr6.find_damaged_packs():
         return [f"{_name_some(damaged)} in {folder} missing or damaged: {clevr6.REMEDY}"]

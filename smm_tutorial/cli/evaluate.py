@@ -1,4 +1,4 @@
-"""`smm-tutorial evaluate`: scores of a checkpoint, or of what needs no training."""
+"""`smm-tutorial evaluate`: scores of a checkpoint, or of a method that needs no training."""
 
 import argparse
 import shlex
@@ -11,12 +11,12 @@ from smm_tutorial.discovery.evaluation import BASELINES
 from smm_tutorial.discovery.segmentation import SELECTIONS
 from smm_tutorial.results.records import add_scores, keep_scores
 
-#: Of the options that have a value, in the order in which a record's command names them.
+#: Defaults of the options that have a value, in the order of the command in a record.
 DEFAULTS = {"data": None, "root": None, "seed": 0, "starts": 1, "selection": "all"}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
-    """Adds the command."""
+    """Adds the command `evaluate`."""
     parser = commands.add_parser(
         "evaluate", help="score a checkpoint, or what needs no training, on a test split"
     )
@@ -83,7 +83,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
 
 
 def describe_command(options: argparse.Namespace) -> str:
-    """The command that gives these scores again, without the folders of this machine."""
+    """The command that computes these scores again. Folders of this machine are left out."""
     words = ["smm-tutorial", "evaluate", Path(options.what).name]
     for name, usual in DEFAULTS.items():
         if (value := getattr(options, name)) != usual:

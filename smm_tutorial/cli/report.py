@@ -5,12 +5,12 @@ import argparse
 from smm_tutorial import report
 from smm_tutorial.fidelity.report import data_quality_table
 
-#: What is printed, by name.
+#: Functions that make the printed text, by name.
 TABLES = {**report.EXPERIMENTS, "data": data_quality_table}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
-    """Adds the command."""
+    """Adds the command `report`."""
     parser = commands.add_parser(
         "report", help="print the table of an experiment from data/results, as Markdown"
     )

@@ -1,7 +1,7 @@
-"""`smm-tutorial train`: a model of each task.
+"""`smm-tutorial train`: train a model of object discovery or of set prediction.
 
-Several GPUs: start the same command under `torchrun`, for example
-`torchrun --nproc-per-node 2 -m smm_tutorial.cli train discovery --profile gpu`.
+To use several GPUs, start the same command under `torchrun`, for example `torchrun --nproc-per-node
+2 -m smm_tutorial.cli train discovery --profile gpu`.
 """
 
 import argparse
@@ -24,7 +24,7 @@ LIKELIHOOD_TITLES = {"nats_per_pixel": "nats per pixel", "squared_error": "squar
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
-    """Adds the command."""
+    """Adds the command `train`."""
     train = commands.add_parser(
         "train",
         help="train a model; a killed run goes on where it was",
@@ -64,7 +64,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
-    """What every task takes: which run it is, what is kept of it, where it is computed."""
+    """Adds the options of both tasks: which run it is, what is kept, how it is computed."""
     task.add_argument("--slots", choices=list(CONTESTANTS), default="mixture")
     task.add_argument("--profile", choices=list(PROFILES), help="default: by the hardware")
     task.add_argument("--seed", type=int, default=0)
@@ -121,7 +121,7 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
 
 
 def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
-    """The run that the options ask for."""
+    """The run of object discovery for the options."""
     choices = _choices(options)
     if options.variant:
         if choices["purpose"] != "showcase":
@@ -147,7 +147,7 @@ def train_set_prediction(options: argparse.Namespace, command: str) -> None:
 
 
 def choose_set_prediction(options: argparse.Namespace) -> set_prediction.SetPredictionRun:
-    """The run that the options ask for."""
+    """The run of set prediction for the options."""
     return set_prediction.SetPredictionRun(
         scenes=options.scenes,
         coordinate_weight=options.coordinate_weight,
@@ -157,7 +157,7 @@ def choose_set_prediction(options: argparse.Namespace) -> set_prediction.SetPred
 
 
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields that the runs of all tasks share."""
+    """The fields that runs of both tasks share."""
     purpose = "comparison" if options.kind.endswith("comparison") else "showcase"
     if purpose == "comparison" and options.learning_rate is not None:
         purpose = "search"
@@ -174,7 +174,10 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> dict | None:
-    """Trains a run and keeps what is to be kept -> its record; None in all but one process."""
+    """Trains a run, keeps its files and returns its record.
+
+    Under `torchrun` only the first process returns the record; the other processes return None.
+    """
     usual = "checkpoint" if run.purpose == "showcase" else "record"
     keep = usual if options.keep is True else options.keep
     check_kept(run.choices, keep, options.replace)

@@ -1,1 +1,1 @@
-"""What runs the course: install what a notebook lacks, open JupyterLab, make the notebooks."""
+"""Tools that run the course: install missing packages, open JupyterLab, make the notebooks."""

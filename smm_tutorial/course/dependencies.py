@@ -1,7 +1,7 @@
-"""Install what the course needs and this machine lacks, such as on Colab.
+"""Install the packages that the course needs and this machine lacks, for example on Colab.
 
-This module uses only the standard library, since nothing else may be installed yet. It keeps the
-installed versions of torch and numpy: a hosted machine chose them for its driver.
+This module uses only the standard library, since nothing else may be installed yet. The installed
+versions of torch and numpy stay: a hosted machine chose them for its driver.
 """
 
 import importlib
@@ -20,7 +20,8 @@ PROJECT_FILE = Path(__file__).resolve().parents[2] / "pyproject.toml"
 def install_missing(project_file: Path = PROJECT_FILE) -> None:
     """Install those requirements of `project_file` that are missing or too old.
 
-    Without a project file the library was installed by pip, together with its requirements.
+    Without a project file nothing is installed: pip has installed the library with its
+    requirements.
 
     Raises:
         RuntimeError: torch or numpy is too old, or pip could not install something.
@@ -59,7 +60,7 @@ def unmet_requirements(project_file: Path) -> list[str]:
 
 
 def is_met(name: str, bound: str) -> bool:
-    """Whether `name` is installed at `bound` or above."""
+    """Whether `name` is installed in version `bound` or newer."""
     version = installed_version(name)
     return version is not None and release(version) >= release(bound)
 
@@ -79,5 +80,7 @@ def name_and_bound(requirement: str) -> tuple[str, str]:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, without local or pre-release parts: `2.6.0+cu124` is (2, 6, 0)."""
+    """The version as a tuple of numbers, without local or pre-release parts: `2.6.0+cu124` is (2,
+    6, 0).
+    """
     return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", version).group().split("."))

@@ -14,10 +14,10 @@ WELCOME = "notebooks/00_welcome.ipynb"
 def options(
     folder: Path, platform: str, environment: Mapping[str, str], is_superuser: bool
 ) -> list[str]:
-    """JupyterLab's options to serve the checkout in `folder`, opened on the first notebook.
+    """JupyterLab's options to serve the checkout in `folder` and open the first notebook.
 
-    Without a display, on Linux, JupyterLab prints its address and opens no browser. As the
-    superuser, JupyterLab serves only if it is told to.
+    On Linux without a display, JupyterLab prints its address and opens no browser. For the
+    superuser, JupyterLab starts only with the option `--allow-root`.
     """
     chosen = [
         f"--ServerApp.root_dir={folder}",
@@ -33,7 +33,7 @@ def options(
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the reader stops it.
+    """Run JupyterLab until the reader stops it.
 
     Raises:
         SystemExit: there are no notebooks to open, or JupyterLab is not installed.

@@ -4,7 +4,7 @@
     python -m smm_tutorial.course.notebooks 05_object_discovery    only that one
     python -m smm_tutorial.course.notebooks --check                which differ from their sources?
 
-They run on the profile that `SMM_PROFILE` names, else on the machine's own.
+The notebooks run on the profile in `SMM_PROFILE`. If it is not set, the hardware decides.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from smm_tutorial.profiles import current_profile
 
 SOURCES = "[0-9][0-9]_*.py"
 CELL_TIMEOUT = 3600  # seconds; a cell that trains on a laptop may need many minutes
-RUN_SECONDS = "run_seconds.json"  # beside the sources: by notebook and profile
+RUN_SECONDS = "run_seconds.json"  # in the folder of the sources; keys: notebook, then profile
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -40,7 +40,9 @@ def notebook_path(source: Path) -> Path:
 
 
 def differences(source: Path) -> list[str]:
-    """How a notebook differs from its source, in type, text and tags of its cells, in words."""
+    """The differences between a notebook and its source in types, texts and tags of cells, in
+    words.
+    """
     path = notebook_path(source)
     if not path.is_file():
         return [f"{path.name} is missing: run `make notebooks`"]
@@ -97,7 +99,7 @@ def read_run_seconds(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def keep_run_seconds(source: Path, seconds: float) -> None:
-    """Notes how long a notebook has taken on this profile."""
+    """Saves how long a notebook ran on the current profile."""
     kept = read_run_seconds(source.parent)
     kept.setdefault(source.stem, {})[current_profile().name] = round(seconds)
     content = json.dumps(dict(sorted(kept.items())), indent=1) + "\n"
@@ -105,10 +107,10 @@ def keep_run_seconds(source: Path, seconds: float) -> None:
 
 
 def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
-    """A copy without what differs between machines or breaks the display on code hosts.
+    """A copy of the notebook without parts that differ between machines or break code hosts.
 
     Code hosts cannot show widgets: widget state and views are removed, and the static figure beside
-    every widget stays. Python's and JupyterLab's versions are removed too.
+    every widget stays. The versions of Python and JupyterLab are removed too.
     """
     tidy = nbformat.from_dict(notebook)
     tidy.metadata = nbformat.from_dict(
