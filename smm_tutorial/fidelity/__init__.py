@@ -1,9 +1,10 @@
-"""How near the ray tracer comes to Blender.
+"""How close the images of the ray tracer are to Blender's.
 
-`read_renders` reads scenes as Blender rendered them. `measure_effects` compares our pictures of the
-same scenes with them, one effect of the ray tracer changed at a time. `measure_recognition` asks
-what a network that was trained on the real CLEVR reads from both. The tables are made from the
-records of such measurements; `python -m smm_tutorial.fidelity` makes them.
+`read_renders` reads scenes that Blender rendered. `measure_effects` compares our images of these
+scenes with Blender's, and changes one effect of the ray tracer at a time. `measure_recognition`
+gives both kinds of images to a network that was trained on the real CLEVR, and scores its
+predictions. `report` makes tables from the records of these measurements. `python -m
+smm_tutorial.fidelity` makes the records.
 """
 
 from smm_tutorial.fidelity.effects import SWITCHES, compare_images, mask_overlap, measure_effects

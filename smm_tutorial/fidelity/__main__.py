@@ -1,9 +1,9 @@
-"""How near the ray tracer comes to Blender, and what each of its effects is worth.
+"""Measure how close the ray tracer is to Blender, and what each of its effects contributes.
 
-`python -m smm_tutorial.fidelity` takes a folder of renders made with CLEVR's original assets
-(images/, masks/ and scenes.json with cameras and lamps), renders the same scenes and compares. The
-ambient light is fitted on the scenes with even numbers (`--fit` does that anew and prints the
-coefficients), so the scores are of the other scenes.
+`python -m smm_tutorial.fidelity` reads a folder of renders made with CLEVR's original assets
+(images/, masks/ and scenes.json with cameras and lamps). It renders the same scenes and compares
+the images. The ambient light was fitted on the scenes with even numbers, so the scores are those of
+the other scenes. `--fit` repeats the fit and prints the coefficients.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smm_tutorial.scenes.fitting import fit_ambient
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """The command line: measure, and write the record."""
     parser = argparse.ArgumentParser(
         prog="python -m smm_tutorial.fidelity", description=__doc__.splitlines()[0]
     )

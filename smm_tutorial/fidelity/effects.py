@@ -1,6 +1,6 @@
-"""What each effect of the ray tracer is worth.
+"""What each effect of the ray tracer contributes.
 
-Our images of scenes are compared with Blender's, with one effect changed at a time.
+Our images of scenes are compared with Blender's images. One effect is changed at a time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
 
 SCENES_PER_RENDER = 8
-LEAST_PIXELS = 20  # of a surface in an image, for a score
+LEAST_PIXELS = 20  # a surface with fewer pixels in an image gets no score
 SURFACES = ("ground", "rubber", "metal")
-#: Scenes, by their place in the file.
+#: The scenes of the file that the fit used, and those that the scores use.
 FITTED_ON, REPORTED_ON = slice(0, None, 2), slice(1, None, 2)
 MASKS_ONLY = Effects(shadows="none", ambient="none", reflections="none", bounces=0)
 
-#: What is compared: everything, and everything but one effect.
+#: The compared renderings, by name: all effects, and all effects with one change.
 SWITCHES: dict[str, Effects] = {
     "all effects": Effects(),
     "lamps where the base scene has them": Effects(lamps="nominal"),
@@ -45,10 +45,10 @@ SWITCHES: dict[str, Effects] = {
 
 
 def measure_effects(renders: Renders) -> Iterator[tuple[str, dict]]:
-    """Name and scores of each of `SWITCHES` on the scenes that nothing was fitted on; of the
-    complete rendering on all scenes as well.
+    """Name and scores of each of `SWITCHES`, on the scenes with odd numbers, which no fit has used.
 
-    A change costs the mean over images of the difference in dB to the complete rendering.
+    The complete rendering is also scored on all scenes. The cost of a change is the difference in
+    PSNR to the complete rendering, in dB, averaged over images.
     """
     everything = asdict(Effects())
     overlaps = {edges: mask_overlap(renders, Effects(edges=edges)) for edges in ("round", "sharp")}
@@ -70,12 +70,12 @@ def measure_effects(renders: Renders) -> Iterator[tuple[str, dict]]:
 
 
 def compare_images(renders: Renders, effects: Effects) -> dict[str, Tensor]:
-    """Scores of our image of each scene against Blender's.
+    """Scores of our image of each of B scenes against Blender's.
 
     Returns:
-        PSNR in dB (B,) of the whole "image" and within the pixels of each of `SURFACES` (NaN where
-            it hardly shows), and the mean difference of each channel, "shift" (B, 3), in levels of
-            255.
+        PSNR in dB (B,) of the whole "image" and within the pixels of each of `SURFACES` (NaN for a
+        surface with too few pixels), and the mean difference of each channel, "shift" (B, 3), in
+        levels of 255.
     """
     count = len(renders.scenes)
     scores = {name: torch.full((count,), torch.nan) for name in ("image", *SURFACES)}
@@ -96,7 +96,7 @@ def compare_images(renders: Renders, effects: Effects) -> dict[str, Tensor]:
 
 
 def summarise_scores(scores: dict[str, Tensor]) -> dict[str, float]:
-    """Means over images, the worst image's PSNR, the largest of the channels' mean differences."""
+    """Means over images, PSNR of the worst image, largest mean difference of a channel."""
     means = {name: round(scores[name].nanmean().item(), 2) for name in ("image", *SURFACES)}
     return means | {
         "worst_image": round(scores["image"].min().item(), 2),
@@ -106,7 +106,7 @@ def summarise_scores(scores: dict[str, Tensor]) -> dict[str, float]:
 
 
 def mask_overlap(renders: Renders, effects: Effects) -> float:
-    """Mean over all objects of our mask's overlap (IoU) with Blender's, at Blender's size."""
+    """IoU of our mask with Blender's, averaged over all objects, at the size of Blender's masks."""
     plain = replace(MASKS_ONLY, edges=effects.edges)
     overlaps = []
     for scene, truth in zip(renders.scenes, renders.masks, strict=True):
@@ -122,6 +122,6 @@ def _decibels(squared_errors: Tensor) -> Tensor:
 
 
 def _seen_surfaces(scene: Scene, mask: Tensor) -> Tensor:
-    """The place in `SURFACES` of what each pixel of a mask (H, W) shows."""
+    """The index into `SURFACES` of the surface that each pixel of a mask (H, W) shows."""
     surfaces = [0, *(SURFACES.index(item.material) for item in scene.objects)]
     return torch.tensor(surfaces)[mask.long()]

@@ -1,8 +1,9 @@
-"""What a network that was trained on the real CLEVR reads from our pictures.
+"""What a network that was trained on the real CLEVR predicts from our images.
 
-The network is the released set predictor. It sees what PSNR hardly shows: of two ray tracers with
-36 and 37 dB against Blender, one can be good enough for it and the other useless. The weights are
-the authors' file, see `set_prediction.released`, and are not part of this course.
+The network is the released set predictor. It reacts to differences that PSNR hardly shows. Two ray
+tracers had a PSNR of 36 and 37 dB against Blender: the network could read the images of one and not
+of the other. The weights are the authors' file, see `set_prediction.released`, and are not part of
+this course.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from smm_tutorial.set_prediction.scores import average_precisions
 from smm_tutorial.set_prediction.targets import set_targets
 
 RANDOM_SCENES, SEED = 300, 0
-#: Pixels, one ray each; then made smaller, so that a pixel of the network sees about five rays.
+#: Height and width in pixels, one ray per pixel. The images are then made smaller, so that a pixel
+#: of the network averages about five rays.
 DRAWN_SIZE = (240, 360)
 BATCH = 20
 SIMPLER = {
@@ -40,14 +42,16 @@ SIMPLER = {
 
 
 def measure_recognition(renders: Renders, weights: str | Path) -> dict[str, dict[str, float]]:
-    """Average precision of the released weights at each of `set_prediction.THRESHOLDS`, on several
-    sets of images.
+    """Average precision of the released network at each of `set_prediction.THRESHOLDS`, by set of
+    images.
 
-    The sets are Blender's images of scenes; ours of the same scenes, complete and with simpler
-    ambient light; and ours of new random scenes of 3 to 10 objects.
+    The sets are: Blender's images of scenes; our images of the same scenes, complete and with
+    simpler ambient light; and our images of new random scenes of 3 to 10 objects.
+
+    weights: the authors' file.
 
     Raises:
-        CheckpointError: the file is not the authors'.
+        CheckpointError: the file is not the authors' file.
     """
     network = load_released(weights)
     new = random_scenes(RANDOM_SCENES, np.random.default_rng(SEED))
@@ -82,7 +86,7 @@ def score_recognition(
 
 
 def blender_images(renders: Renders) -> Tensor:
-    """Blender's images as the network takes them: (B, 3, 128, 128) in [0, 1].
+    """Blender's images in the form that the network needs: (B, 3, 128, 128) in [0, 1].
 
     They show the part of the renders' 4:3 frame that CLEVR's own images show.
     """

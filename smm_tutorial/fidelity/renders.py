@@ -1,4 +1,4 @@
-"""Scenes as Blender rendered them, read from a folder."""
+"""Scenes that Blender rendered, read from a folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from smm_tutorial.scenes import Scene, read_records
 
-#: Of our pictures of the same scenes; Blender's are twice as high and wide.
+#: Size of our images of the same scenes, in pixels. Blender's images are twice as high and wide.
 HEIGHT, WIDTH, SAMPLES = 120, 160, 4
 BLENDER_SIZE = (2 * HEIGHT, 2 * WIDTH)
 
 
 class Renders(NamedTuple):
-    """B scenes as Blender rendered them."""
+    """B scenes that Blender rendered, with images and masks."""
 
     scenes: list[Scene]
     images: Tensor  # (B, 3, 2 * HEIGHT, 2 * WIDTH) uint8

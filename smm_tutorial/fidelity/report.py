@@ -1,6 +1,6 @@
-"""How good our data are, in one table, and what each effect of the ray tracer is worth.
+"""Tables of the quality of our data, and of the contribution of each effect of the ray tracer.
 
-Each number comes from a record in `data/results`; beside it stands what is wanted of it.
+Each number comes from a record in `data/results`. The table also gives the required value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from smm_tutorial.results.tables import markdown_table
 RECORD = "raytracer-effects"
 COMPARISONS = {"<=": operator.le, ">=": operator.ge}
 BENCHMARKS = ("benchmark-raytrace", "benchmark-input")
-#: Scores of the complete ray tracer: title, unit, key in the record, what is wanted.
+#: Scores of the complete ray tracer: title, unit, key in the record, required value.
 AGAINST_BLENDER = (
     ("image", "dB", "image", ">= 36"),
     ("pixels of metal", "dB", "metal", ">= 30"),
@@ -27,16 +27,16 @@ RECOGNISED = {"0.5": ">= 0.97", "0.25": ">= 0.95", "0.125": ">= 0.7"}
 
 
 class Row(NamedTuple):
-    """One number and what is wanted of it."""
+    """One number and its required value."""
 
     name: str
     value: float
     unit: str
-    bar: str | None  # e.g. ">= 36"; None where the number only stands beside another, to compare
+    bar: str | None  # e.g. ">= 36"; None for a number without requirement, shown for comparison
 
     @property
     def holds(self) -> bool:
-        """Whether the number is as wanted."""
+        """Whether the number meets the requirement."""
         if self.bar is None:
             return True
         comparison, bar = self.bar.split()
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 def data_quality_rows() -> Iterator[Row]:
-    """Every number about the data.
+    """All numbers about the quality of the data.
 
     Raises:
         FileNotFoundError: a record is missing; the message names it.
@@ -77,7 +77,7 @@ def data_quality_table() -> str:
 
 
 def effects_table(record: dict) -> str:
-    """The scores of `measure_effects` as Markdown: the dB that each change costs."""
+    """The scores of `measure_effects` as Markdown, with the cost of each change in dB."""
     rows = [["", "PSNR dB", *SURFACES, "mask IoU", "costs dB"]]
     for name, scores in record["scores"].items():
         values = [f"{scores['held out'][surface]:.1f}" for surface in ("image", *SURFACES)]

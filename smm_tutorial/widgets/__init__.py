@@ -1,8 +1,8 @@
-"""Controls that move a figure: each draws the figure function of the static figure beside it.
+"""Controls that change a figure. A widget calls the same function as the static figure beside it.
 
-`FigureSlider` puts a control above a picture, and `Controls` makes one control of several. Every
-other file has the widgets of one subject, built on these two. Call `show()` on a widget to display
-it below a cell; code can move it too, e.g. `stepper.slider.value = 3`.
+`FigureSlider` puts a control above a picture, and `Controls` combines several controls into one.
+The other files contain the widgets of one subject each, built on these two. Call `show()` on a
+widget to display it below a cell. Code can set a control too, e.g. `stepper.slider.value = 3`.
 """
 
 from smm_tutorial.widgets.clustering import em_stepper, temperature_slider

@@ -1,4 +1,4 @@
-"""Widgets of clustering: step through EM, and heat soft k-means."""
+"""Widgets of clustering: step through EM, and change the temperature of soft k-means."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from smm_tutorial.widgets.controls import FigureSlider
 
 
 def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
-    """Step through a mixture's `history_` on points in the plane."""
+    """Step through the `history_` of a mixture that was fitted to points in the plane."""
     slider = ipywidgets.IntSlider(
         0, 0, len(history) - 1, description="iteration", continuous_update=False
     )
@@ -21,7 +21,7 @@ def em_stepper(history: Sequence[MixtureStep]) -> FigureSlider:
 def temperature_slider(
     points: np.ndarray, means_init: np.ndarray, temperatures: Sequence[float]
 ) -> FigureSlider:
-    """Soft k-means on points (N, 2) from means (K, 2), at one of the temperatures."""
+    """Soft k-means on points (N, 2), started from means (K, 2), at one of several temperatures."""
     slider = ipywidgets.SelectionSlider(
         options=[(f"{temperature:.3g}", float(temperature)) for temperature in temperatures],
         description="temperature",

@@ -1,4 +1,7 @@
-"""Controls that drive a figure function, the same one that draws the static figure beside them."""
+"""Controls that draw a figure again when they change.
+
+They call the same function as the static figure beside them.
+"""
 
 import base64
 from collections.abc import Callable
@@ -21,16 +24,16 @@ def picture_bytes(figure: Figure) -> bytes:
 
 
 def show_widgets(*widgets: ipywidgets.Widget) -> None:
-    """Display widgets one below the other: the view alone, since its text differs in every run."""
+    """Display widgets one below the other, without their text form, which differs in every run."""
     box = ipywidgets.VBox(widgets)
     display({WIDGET_VIEW: box._repr_mimebundle_()[WIDGET_VIEW]}, raw=True)
 
 
 class FigureSlider:
-    """A slider above a picture: the picture is `draw(value)`, drawn anew when the slider moves.
+    """A slider above a picture. When the slider moves, `draw(value)` makes a new picture.
 
-    Attributes: `slider`, whose `value` code can set as well, which also draws; and `picture`, an
-    `ipywidgets.Image`. An error of `draw` is raised where the slider was moved.
+    Attributes: `slider`: code can set its `value`, which also draws. `picture`: an
+    `ipywidgets.Image`. An error in `draw` is raised by the code that moved the slider.
     """
 
     def __init__(self, slider: ipywidgets.ValueWidget, draw: Callable[[Any], Figure]):
@@ -50,7 +53,7 @@ class FigureSlider:
 
 
 class Controls(ipywidgets.VBox):
-    """Several controls as one, for a `FigureSlider`: `value` is the dictionary of their values."""
+    """Several controls combined for a `FigureSlider`: `value` is the dictionary of their values."""
 
     value = traitlets.Dict()
 

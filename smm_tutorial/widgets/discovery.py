@@ -1,4 +1,4 @@
-"""The widget of object discovery: operate on the slots of two scenes."""
+"""The widget of object discovery: change the slots of two scenes."""
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -12,7 +12,9 @@ from smm_tutorial.widgets.controls import Controls, FigureSlider
 def operating_table(
     model: ObjectDiscovery, images: Tensor, output: DiscoveryOutput, directions: Tensor, number: int
 ) -> FigureSlider:
-    """Drop, swap or move a slot of two scenes `(2, 3, H, W)`, at first slot `number`."""
+    """Drop, swap or move a slot of two scenes `(2, 3, H, W)`. number: the slot that is selected
+    first.
+    """
     slider = {"min": -0.5, "max": 0.5, "step": 0.05, "continuous_update": False}
     controls = Controls(
         operation=ipywidgets.Dropdown(options=OPERATIONS, description="operation"),

@@ -15,15 +15,15 @@ CHOICES = {"shape": SHAPES, "size": tuple(SIZES), "material": MATERIALS, "color"
 
 
 class SceneEditor:
-    """Move, turn, reshape and recolour the objects of a scene; the picture follows.
+    """Move, turn, reshape and recolour the objects of a scene. The picture follows.
 
-    Attributes: `scene` as edited so far; `number` and `controls`, widgets by name, whose `value`
-    code can set as well, which also draws; `picture`, an `ipywidgets.Image`; `note`, which names
-    objects that stand in each other.
+    Attributes: `scene`: the edited scene. `number` and `controls` (by name): widgets; code can set
+    their `value`, which also draws. `picture`: an `ipywidgets.Image`. `note`: names objects that
+    overlap.
 
     Raises:
-        ValueError: a scene without objects, or without a camera of its own, which could not be
-            recovered once the scene is edited.
+        ValueError: a scene without objects, or without a camera of its own. After an edit, such a
+            camera could no longer be recovered.
     """
 
     def __init__(self, scene: Scene):
@@ -61,7 +61,7 @@ class SceneEditor:
         show_widgets(self.number, controls, self.note, self.picture)
 
     def _show_object(self, change: object = None) -> None:
-        """Sets the controls to what the chosen object is like, which edits nothing."""
+        """Sets the controls to the values of the chosen object. This edits nothing."""
         item = self.scene.objects[self.number.value - 1]
         values = {name: getattr(item, name) for name in CHOICES}
         values |= {"x": item.position[0], "y": item.position[1]}

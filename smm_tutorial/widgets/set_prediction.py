@@ -1,4 +1,4 @@
-"""Widgets of set prediction: move a slot and see the matching, and judge predicted sets."""
+"""Widgets of set prediction: move a slot and see the matching, and score predicted sets."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,9 @@ COORDINATE_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
-    """Move slot a of predictions (K, 19) over the floor, weigh coordinates, see the matching."""
+    """Move slot a of predictions (K, 19) over the floor, change the weight of coordinates, see the
+    matching with targets (K, 19).
+    """
     x, y = (COORDINATE_SCALE * predictions[0, :2]).tolist()
     floor = {"min": -AREA, "max": AREA, "step": 0.1, "continuous_update": False}
     controls = Controls(
@@ -39,7 +41,10 @@ def matching_explorer(predictions: Tensor, targets: Tensor) -> FigureSlider:
 def threshold_explorer(
     data: SceneImages, predictions: Tensor, thresholds: Mapping[str, float]
 ) -> FigureSlider:
-    """Judge predictions (M, K, 19) of the scenes of `data` at one of the thresholds by name."""
+    """Score predictions (M, K, 19) of the scenes of `data` at one of the thresholds.
+
+    thresholds: distances in world units, by name.
+    """
     controls = Controls(
         scene=ipywidgets.IntSlider(
             0, 0, len(data) - 1, description="scene", continuous_update=False

@@ -12,7 +12,7 @@ VARIANCE_RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 9.0, 25.0)
 
 
 def density_explorer() -> FigureSlider:
-    """Two slots on a line: move one, change its variance and weight, drop the log-determinant."""
+    """Two slots on a line: change mean, variance and weight, drop the log-determinant."""
     controls = Controls(
         distance=ipywidgets.FloatSlider(
             0.0, min=0, max=4, step=0.5, description="distance", continuous_update=False
@@ -29,7 +29,7 @@ def density_explorer() -> FigureSlider:
 
 
 def mixture_slot_stepper(steps: Sequence[MixtureStep]) -> FigureSlider:
-    """Step through a module's iterations: slots on their points, weights and spreads."""
+    """Step through the iterations of a module: slots on their points, with weights and spreads."""
     slider = ipywidgets.IntSlider(
         0, 0, len(steps) - 1, description="iteration", continuous_update=False
     )

@@ -1,4 +1,4 @@
-"""Widgets of slots on points: step through a module's iterations, and stretch a slot."""
+"""Widgets of slots on points: step through iterations, and change a slot's length."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from smm_tutorial.widgets.controls import FigureSlider
 def slot_stepper(
     points: np.ndarray, steps: Sequence[SetStep], groups: np.ndarray | None = None
 ) -> FigureSlider:
-    """Step through the iterations of a slot module on a set of points (N, 2), grouped (N,)."""
+    """Step through the iterations of a slot module on points (N, 2) with true groups (N,)."""
     slider = ipywidgets.IntSlider(
         1, 1, len(steps), description="iteration", continuous_update=False
     )
@@ -20,7 +20,7 @@ def slot_stepper(
 
 
 def length_slider(points: np.ndarray, means: np.ndarray, factors: Sequence[float]) -> FigureSlider:
-    """Territories of means (K, 2) by distance and by dot product, with slot 0 longer or shorter."""
+    """Regions of means (K, 2) by distance and by dot product; the slider scales slot 0."""
     slider = ipywidgets.SelectionSlider(
         options=[(f"{factor:.2f}", float(factor)) for factor in factors],
         description="length of slot 0",
