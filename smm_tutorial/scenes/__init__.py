@@ -1,9 +1,9 @@
 """CLEVR scenes without learning: records, random scenes, cameras, masks and a ray tracer.
 
-A `Scene` is read from a record or drawn by `random_scene`; `beyond_clevr` draws other scenes.
-`scene_masks` says which object is seen where, `render` makes pictures, and `Effects` switches what
-they simulate.
-`camera`, `lighting` and `materials` are the models behind the pictures.
+A `Scene` is read from a record or drawn by `random_scene`. `beyond_clevr` draws scenes that break
+CLEVR's rules. `scene_masks` computes which object each pixel shows, `render` makes images, and
+`Effects` chooses what the images simulate. `camera`, `lighting` and `materials` hold the models
+behind the images.
 """
 
 from smm_tutorial.scenes import camera, lighting, materials

@@ -1,6 +1,4 @@
-"""What a scene's record may have beyond CLEVR's own fields: a mirror, textures of objects and
-ground.
-"""
+"""Additions to CLEVR's scene records: a mirror, and textures of objects and ground."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from smm_tutorial.scenes.fields import check_choice, check_fields, check_number,
 
 TEXTURE_KINDS = ("checker", "stripes", "dots", "bricks", "noise", "marble", "wood")
 SEED_LIMIT = 2**31
-FINEST = 1e-4  # scale of a texture: below it float32 no longer tells neighbouring points apart
+FINEST = 1e-4  # least scale of a texture: float32 has no finer points
 RGB = tuple[float, float, float]
 
 
@@ -40,12 +38,12 @@ class Mirror:
 
     @property
     def normal(self) -> tuple[float, float]:
-        """The unit vector (x, y) in which the mirror looks."""
+        """The unit vector (x, y) that points out of the mirror's front."""
         return math.cos(self.facing), math.sin(self.facing)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], where: str = "mirror") -> Mirror:
-        """The mirror of a record's ``mirror``.
+        """The mirror that the field ``mirror`` of a record describes.
 
         Raises:
             ValueError: a field is missing, unknown or wrong; the message names it and `where`.
@@ -74,14 +72,15 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Texture:
-    """A pattern of two colours that fills space. An object shows it where its surface cuts it.
+    """A pattern of two colours that fills space. A surface shows the pattern where it cuts through
+    it.
 
     Args:
         kind: one of `TEXTURE_KINDS`, see `textures`.
-        colors: the two colours; red, green and blue from 0 to 255, linear as CLEVR's own.
-        scale: length after which the pattern repeats, or of its coarsest grains; in half sizes of
-            an object, in world units on the ground.
-        seed: an integer from 0 below 2^31 that chooses among all patterns of the kind.
+        colors: the two colours; red, green and blue from 0 to 255, linear as CLEVR's own colours.
+        scale: length of a period of the pattern, or of its coarsest grains. The unit is the half
+            size of an object, or the world unit for the ground.
+        seed: an integer, at least 0 and below 2^31, that chooses among all patterns of the kind.
     """
 
     kind: str
@@ -91,12 +90,12 @@ class Texture:
 
     @property
     def mean_color(self) -> RGB:
-        """Halfway between the two colours."""
+        """The mean of the two colours."""
         return tuple((one + other) / 2 for one, other in zip(*self.colors, strict=True))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], where: str = "texture") -> Texture:
-        """The texture of an object's ``texture`` or a scene's ``ground_texture``.
+        """The texture of a record's field ``texture`` (object) or ``ground_texture`` (scene).
 
         Raises:
             ValueError: a field is missing, unknown or wrong; the message names it and `where`.

@@ -1,11 +1,11 @@
-"""The light that reaches a surface by way of other surfaces, without tracing it.
+"""Ambient light: the light that reaches a surface from other surfaces, approximated without rays.
 
-The world around a CLEVR scene is black: whatever the lamps do not light gets its light from the
-floor, the wall and the neighbours. Tracing that light takes hundreds of rays per pixel. Here it is
-a sum of terms with a plain meaning: how much floor a surface faces, how large its neighbours look,
-which colours they have. Each term is in proportion to the light that the scene's own lamps throw on
-the floor's middle. How much each term counts is fitted to Blender's renders. See
-`smm_tutorial.fidelity`, which fits on the scenes with even numbers and reports on the others.
+The world around a CLEVR scene is black. So a place in the shadow of the lamps gets its light from
+the floor, the wall and neighbouring objects. Tracing that light takes hundreds of rays per pixel.
+Here the light is a sum of terms with a plain meaning: how much floor a surface faces, how large its
+neighbours look, which colours they have. Each term is proportional to the light of the scene's own
+lamps on the middle of the floor. The coefficients of the terms are fitted to Blender's renders.
+`smm_tutorial.fidelity` fits on the scenes with even numbers and reports on the others.
 """
 
 from __future__ import annotations
@@ -30,58 +30,60 @@ FROM_ABOVE = 0.056
 RISE = 0.0035
 FROM_BELOW = 0.62
 
-#: Places along the backdrop's profile that the fit has seen; beyond them the light stays as it is.
+#: Range of the fit along the backdrop's profile; beyond the range the light is constant.
 SEEN_FLOOR = (-6.0, 16.0)
 LOW = 0.5  # height over radius below which an object stands in its own shadow
-DEEPEST = -1.0  # height over radius below which the light stays as it is: nothing stands there
+DEEPEST = -1.0  # height over radius; below, the light is constant: no object stands there
 SMALL = 0.5  # world units: radius between the small and the large objects
 
 
 @dataclass(frozen=True)
 class GroundLight:
-    """Irradiance on the backdrop, relative to the lamps' at the origin: what each term counts.
+    """Coefficients of the irradiance on the backdrop, relative to the lamps' irradiance at the
+    origin.
 
     Each neighbour has the weight w = (radius / distance)^2.
     """
 
     level: float
-    rise: float  # with the place along the profile, in tens of world units
-    cubic: float  # with its third power
-    quartic: float  # with its fourth
-    neighbour: float  # with the sum of w^1.5, the form factor of the spheres around the neighbours
-    rubber: float  # the same times the colour, of rubber neighbours
-    metal: float  # the same, of metal neighbours
-    contact: float  # with the sum of w^2 times the colour, of rubber neighbours
+    rise: float  # times the place along the profile, in tens of world units
+    cubic: float  # times the third power of that place
+    quartic: float  # times its fourth power
+    neighbour: float  # times the sum of w^1.5, the form factor of a sphere around the neighbour
+    rubber: float  # times the same sum, weighted by the colour, over rubber neighbours
+    metal: float  # the same over metal neighbours
+    contact: float  # times the sum of w^2 times the colour, over rubber neighbours
 
 
 @dataclass(frozen=True)
 class ObjectLight:
-    """Irradiance on objects, relative to the lamps' at the origin: what each term counts.
+    """Coefficients of the irradiance on objects, relative to the lamps' irradiance at the origin.
 
-    Each neighbour has a form factor f as a sphere.
+    Each neighbour is treated as a sphere with the form factor f.
     """
 
-    # with the share of floor faced, times the lamps' light at the point's foot (not the origin)
+    # times the share of floor that the surface faces, times the lamps' light on the floor below
+    # the point (not at the origin)
     floor: float
-    floor_small: float  # with the share of floor faced, for small objects
-    floor_low: float  # with the share of floor faced, low on the object
+    floor_small: float  # the same share of floor, only for small objects
+    floor_low: float  # the same share of floor, only low on the object
     low: float  # low on the object, whatever it faces
     side_low: float  # low on the object, for surfaces that face sideways
-    rise: float  # with the place along the profile, in tens of world units
-    towards_wall: float  # with the normal's part towards the wall
-    across_wall: float  # with the square of that part
-    neighbour: float  # with the sum of f
-    neighbour_below: float  # the same times how far down the neighbour is seen
-    rubber: float  # with the sum of f times the colour, of rubber neighbours
-    metal: float  # the same, of metal neighbours
-    body: float  # share of the lamps' own light that the matt body adds to what the layers let pass
-    rim: float  # radiance with the coat's reflection
-    rim_floor: float  # the same times the share of floor in the mirrored direction
-    velvet: float  # radiance with the velvet's share, times the share of floor faced
+    rise: float  # times the place along the profile, in tens of world units
+    towards_wall: float  # times the normal's component towards the wall
+    across_wall: float  # times the square of that component
+    neighbour: float  # times the sum of f
+    neighbour_below: float  # the same sum, weighted by how low the neighbour lies
+    rubber: float  # times the sum of f times the colour, over rubber neighbours
+    metal: float  # the same over metal neighbours
+    body: float  # share of the lamps' light that the matt body adds to the light through the layers
+    rim: float  # radiance per reflection of the coat
+    rim_floor: float  # the same, weighted by the share of floor in the mirrored direction
+    velvet: float  # radiance per share of the velvet, weighted by the share of floor faced
 
 
 class Fit(NamedTuple):
-    """How much each term counts."""
+    """The coefficients of all terms."""
 
     ground: GroundLight
     objects: ObjectLight
@@ -120,7 +122,7 @@ FITTED = Fit(  # by `python -m smm_tutorial.fidelity --fit`, on the Blender scen
 
 
 class Surroundings(NamedTuple):
-    """What the ambient light of B scenes depends on."""
+    """The quantities of B scenes that the ambient light depends on."""
 
     objects: Objects
     lamps: Lamps
@@ -129,7 +131,10 @@ class Surroundings(NamedTuple):
     ground_tint: Tensor | None  # (3, B) the ground's mean colour over CLEVR's grey; None: all grey
 
     def tint(self, light: Tensor, scenes: Tensor) -> Tensor:
-        """Light (3, N) from the scenes' own ground, given that from grey ground; scenes (N,)."""
+        """The light (3, N) from the scenes' own ground, computed from the light of a grey ground.
+
+        light: (3, N), from a grey ground. scenes: (N,), the scene of each point.
+        """
         if self.ground_tint is None:
             return light
         return light * self.ground_tint.index_select(1, scenes)
@@ -148,7 +153,7 @@ def pack_surroundings(
 
 
 def floor_irradiance(lamps: Lamps, scenes: Tensor, points: Tensor) -> Tensor:
-    """What the lamps throw on a level floor (3, N) under points (3, N), shadows left out."""
+    """Irradiance (3, N) of the lamps on a level floor under points (3, N), without shadows."""
     feet = torch.cat([points[:2], torch.zeros_like(points[2:])])
     total = torch.zeros_like(points)
     for lamp in range(NUM_LAMPS):
@@ -158,15 +163,19 @@ def floor_irradiance(lamps: Lamps, scenes: Tensor, points: Tensor) -> Tensor:
 
 
 def irradiance_by_hand(points: Tensor, normals: Tensor) -> Tensor:
-    """Irradiance (N,) set by hand: a blend of the wall's and the lit floor's, by the normal's
-    height.
+    """Irradiance (N,) set by hand, for the choice "by hand" of `Effects`.
+
+    The normal's height blends the irradiance from above (wall) and from below (lit floor).
     """
     from_above = FROM_ABOVE + RISE * profile_place(points)
     return torch.lerp(from_above, torch.full_like(from_above, FROM_BELOW), 0.5 - 0.5 * normals[2])
 
 
 def ground_irradiance(around: Surroundings, points: Tensor, scenes: Tensor) -> Tensor:
-    """Irradiance (3, N) on the backdrop at points (3, N) of scenes (N,), which never fall."""
+    """Irradiance (3, N) on the backdrop at points (3, N).
+
+    scenes: (N,), the scene of each point, in ascending order.
+    """
     objects, fit = around.objects, around.fit.ground
     place = profile_place(points).clamp(*SEEN_FLOOR) / 10
     cubed = place * place * place
@@ -191,7 +200,7 @@ def object_irradiance(
     """Irradiance (3, N) on objects at points (3, N) with normals (3, N).
 
     Args:
-        scenes: (N,), never falling.
+        scenes: (N,), the scene of each point, in ascending order.
         own: (N,) flat index of the object that each point lies on.
     """
     fit = around.fit.objects
@@ -211,10 +220,10 @@ def object_irradiance(
 def _neighbour_irradiance(
     around: Surroundings, points: Tensor, normals: Tensor, scenes: Tensor
 ) -> Tensor:
-    """What the neighbours, as spheres, add to and take from the light (3, N) on objects.
+    """The change of the light (3, N) on objects by their neighbours, which are treated as spheres.
 
-    An object adds nothing to itself: a convex shape lies behind each of its surface points, and so
-    does the ball in it.
+    An object adds nothing to itself. A convex shape lies behind each of its surface points, and so
+    does the ball inside the shape.
     """
     objects, fit = around.objects, around.fit.objects
     grid = RayGrid.of(scenes, len(objects.centers))
@@ -241,8 +250,9 @@ def _neighbour_colors(objects: Objects) -> tuple[Tensor, Tensor]:
 def coat_reflection(
     around: Surroundings, color: Tensor, view: Tensor, normals: Tensor, scenes: Tensor
 ) -> Tensor:
-    """Radiance (3, N) that rubber's coat and velvet show of the surroundings, seen from directions
-    `view` (3, N).
+    """Radiance (3, N) of the surroundings that rubber's coat and velvet reflect.
+
+    view: (3, N), unit directions to the viewer.
     """
     fit, cos = around.fit.objects, dot(view, normals)
     coat = fresnel(cos, RUBBER_COAT_INDEX)

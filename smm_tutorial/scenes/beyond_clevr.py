@@ -1,7 +1,7 @@
-"""Scenes beyond CLEVR's rules, to see what a model does with what it was not trained on.
+"""Scenes beyond CLEVR's rules. They test a model on scenes unlike its training scenes.
 
-Each function draws one scene from a generator; `raytrace.render` draws its picture and
-`Scene.to_record` its record, as of any other scene.
+Each function draws one scene from a generator. `raytrace.render` makes its image and
+`Scene.to_record` its record, as for any other scene.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ from smm_tutorial.scenes.sampling import (
     random_scene,
 )
 
-#: Colours of cubes in condition A of CLEVR-CoGenT (Johnson et al. 2017, section 4.7); its cylinders
-#: have the others. Condition B swaps the two. Spheres have any colour in both.
+#: Colours of cubes in condition A of CLEVR-CoGenT (Johnson et al. 2017, section 4.7). Cylinders
+#: have the other colours. Condition B exchanges the two groups. Spheres have any colour in both.
 COGENT_COLORS = ("gray", "blue", "brown", "yellow")
 CROWD = (11, 16)  # objects, fewest and most
-#: World units between the outlines of two objects: less than CLEVR's, or so many find no place.
+#: World units between the outlines of two objects: less than in CLEVR, to fit so many objects.
 CROWD_GAP = 0.1
-CROWD_PIXELS = 60  # of each object in CLEVR's frame
+CROWD_PIXELS = 60  # least visible pixels of each object in CLEVR's frame
 CROWD_LARGE = 0.25  # share of large objects: with more of them there is no room
 STACKS = (1, 3)  # towers
 STACK_HEIGHT = (2, 3)  # objects in a tower
-#: Of the smaller radius: how far an object may lie off the middle of the one below.
+#: Largest offset of an object from the middle of the object below, in units of the smaller radius.
 STACK_SHIFT = 0.3
 STACK_GAP = 1.0  # world units between the outlines of two towers
 STACK_AREA = 2.2  # centres of towers lie in -2.2..2.2: tall ones stay in the picture
 STACK_PIXELS = 100
 MOST_STACKED = STACKS[1] * STACK_HEIGHT[1]
 
-#: Where "behind" is, an angle about the vertical axis.
+#: Direction of "behind": an angle about the vertical axis, in radians.
 MIRROR_BEHIND = math.atan2(DIRECTIONS["behind"][1], DIRECTIONS["behind"][0])
-MIRROR_TURN = 0.7  # radians by which the mirror stands to the left or right of behind, at most
+MIRROR_TURN = 0.7  # radians: largest turn of the mirror to the left or right of "behind"
 MIRROR_DISTANCE = (1.9, 2.6)  # world units from the middle of the scene, least and most
 MIRROR_WIDTH = (4.5, 6.0)
 MIRROR_HEIGHT = (2.2, 2.6)
-#: Of an object's reflection in CLEVR's frame, within the paper's crop, to count as shown.
+#: Least pixels of a visible reflection in CLEVR's frame, inside the paper's crop.
 REFLECTED_PIXELS = 60
-LEAST_REFLECTED = 2  # objects whose reflections are shown
+LEAST_REFLECTED = 2  # least number of visible reflections
 
-OBJECT_SCALES = (0.7, 1.0)  # half sizes: of both, no brick's joint lies in a face of a cube
+OBJECT_SCALES = (0.7, 1.0)  # half sizes; with both, no joint of bricks lies in a face of a cube
 GROUND_SCALES = (1.2, 2.2)  # world units, least and most
-CAMOUFLAGE_SCALE = 1.0  # of the texture that ground and objects share, each in its own units
-SATURATION = (0.1, 0.5)  # of an object's texture's colours, as displayed; least and most
+CAMOUFLAGE_SCALE = 1.0  # world units on the ground, half sizes on objects
+SATURATION = (0.1, 0.5)  # of the displayed colours of an object's texture, least and most
 GROUND_SATURATION = (0.05, 0.3)
-HUE_SPREAD = 0.15  # of the colour circle: between the hues of a texture's two colours, at most
-DARKER, BRIGHTER = (0.4, 0.6), (0.8, 1.0)  # values of its two colours, as displayed
+HUE_SPREAD = 0.15  # largest distance of a texture's two hues, as a share of the colour circle
+DARKER, BRIGHTER = (0.4, 0.6), (0.8, 1.0)  # values of the two displayed colours
 
 
 def cogent_scene(
@@ -74,11 +74,12 @@ def cogent_scene(
 ) -> Scene:
     """A CLEVR scene whose cubes and cylinders have the colours of a condition of CLEVR-CoGenT.
 
-    Train on "A" and test on "B": each shape and each colour is known, but not the two together.
+    A model that was trained on "A" and is tested on "B" knows each shape and each colour, but not
+    their combinations.
 
     Args:
         condition: "A" or "B".
-        min_objects, max_objects, image_index, split: as of `random_scene`.
+        min_objects, max_objects, image_index, split: as in `random_scene`.
     """
     if condition not in ("A", "B"):
         raise ValueError(f"CoGenT has the conditions 'A' and 'B', got {condition!r}")
@@ -101,7 +102,9 @@ def crowded_scene(
     image_index: int = 0,
     split: str = "crowded",
 ) -> Scene:
-    """A scene of 11 to 16 objects, more than CLEVR ever has, which stand closer; each is seen."""
+    """A scene of 11 to 16 objects, more than CLEVR allows, with smaller gaps. Each object is
+    visible.
+    """
     min_objects, max_objects = check_object_counts(min_objects, max_objects, *CROWD)
     count = int(generator.integers(min_objects, max_objects + 1))
 
@@ -179,11 +182,11 @@ def mirror_scene(
     image_index: int = 0,
     split: str = "mirror",
 ) -> Scene:
-    """A CLEVR scene with a large mirror behind the objects, in the spirit of SLATE's CLEVR-Mirror
-    (arXiv 2110.11405).
+    """A CLEVR scene with a large mirror behind the objects, similar to SLATE's CLEVR-Mirror (arXiv
+    2110.11405).
 
-    The mirror faces the middle of the scene. Within the paper's crop it shows at least two of the
-    objects once more.
+    The mirror faces the middle of the scene. Inside the paper's crop it shows the reflections of at
+    least two objects.
     """
     while True:
         mirror = random_mirror(generator)
@@ -193,7 +196,7 @@ def mirror_scene(
 
 
 def random_mirror(generator: np.random.Generator) -> Mirror:
-    """A mirror that stands more or less behind the middle of a scene and faces it."""
+    """A mirror that stands roughly behind the middle of a scene and faces it."""
     angle = MIRROR_BEHIND + generator.uniform(-MIRROR_TURN, MIRROR_TURN)
     distance = generator.uniform(*MIRROR_DISTANCE)
     return Mirror(
@@ -205,7 +208,7 @@ def random_mirror(generator: np.random.Generator) -> Mirror:
 
 
 def _count_reflected(scene: Scene) -> int:
-    """How many objects the mirror shows within the paper's crop."""
+    """The number of objects that the mirror shows inside the paper's crop."""
     side = round(CLEVR_FRAME[0] * (PAPER_CROP[2] - PAPER_CROP[0]) / VISIBILITY_SCALE)
     labels = reflection_masks(scene, side, side, PAPER_CROP).flatten()
     pixels = labels.bincount(minlength=len(scene.objects) + 1)[1:]
@@ -220,14 +223,13 @@ def textured_scene(
     split: str = "textured",
     camouflage: str = "none",
 ) -> Scene:
-    """A CLEVR scene whose ground and objects have textures, in the spirit of ClevrTex (arXiv
-    2111.10265).
+    """A CLEVR scene whose ground and objects have textures, similar to ClevrTex (arXiv 2111.10265).
 
-    An object's ``color`` is the CLEVR colour nearest to its texture's mean.
+    An object's ``color`` is the CLEVR colour nearest to the mean of its texture.
 
     Args:
-        camouflage: "none": each object has a texture of its own; "ground": all have the ground's,
-            as in ClevrTex-CAMO.
+        camouflage: "none": each object has a texture of its own; "ground": all objects have the
+            ground's texture, as in ClevrTex-CAMO.
 
     Raises:
         ValueError: another camouflage, or impossible numbers of objects.
@@ -267,12 +269,12 @@ def random_texture(
 
 
 def _linear_rgb(hue: float, saturation: float, value: float) -> RGB:
-    """A displayed colour's red, green and blue, linear, 0..255."""
+    """A displayed colour as linear red, green and blue, from 0 to 255."""
     return tuple(round(255 * part**2.2) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
 
 
 def nearest_color(rgb: Sequence[float]) -> str:
-    """The key of `COLORS` that is nearest to a linear colour of 0..255."""
+    """The key of `COLORS` whose colour is nearest to a linear colour, from 0 to 255."""
     return min(COLORS, key=lambda name: math.dist(COLORS[name], rgb))
 
 

@@ -1,8 +1,8 @@
-"""CLEVR's camera: projection, rays, and its position recovered from an image's record.
+"""CLEVR's camera: projection, rays, and its position recovered from the record of an image.
 
-Blender's pinhole: a 35 mm lens on a 32 mm sensor that spans the longer side of the frame ("fit
-AUTO"), aimed at the world's origin with z up. The position is that of the base scene plus a uniform
-jitter of up to 0.5 along each axis.
+The camera is Blender's pinhole camera: a 35 mm lens on a 32 mm sensor that spans the longer side of
+the frame ("fit AUTO"). It looks at the world's origin, with z up. Its position is that of the base
+scene plus a uniform jitter of up to 0.5 world units along each axis.
 
 Places in an image are fractions of the full frame: column 0 is its left edge and 1 its right edge,
 row 0 the top edge and 1 the bottom edge. A *window* (top, left, bottom, right) is a part of the
@@ -29,15 +29,15 @@ HALF_SENSOR = 0.5 * 32 / 35  # half of the frame's longer side at unit distance 
 
 CLEVR_FRAME = (320, 480)  # height, width of CLEVR's images
 MASKS_FRAME = (240, 320)  # height, width of CLEVR-with-masks' images
-#: What the papers show of CLEVR-with-masks' images: rows 29:221, columns 64:256.
+#: The window of the papers in CLEVR-with-masks' images: rows 29:221, columns 64:256.
 PAPER_CROP = (29 / 240, 64 / 320, 221 / 240, 256 / 320)
-#: What CLEVR's own images of 480 x 320 show of the 4:3 frame.
+#: The window of CLEVR's own images of 480 x 320 in the 4:3 frame.
 OFFICIAL_WINDOW = (1 / 18, 0.0, 17 / 18, 1.0)
 WINDOWED_FRAME_ASPECT = 4 / 3  # width / height of the frame that a window is cut from
 LONGEST_SIDE = 2**15  # of an image in pixels
 STRAIGHT = 1e-9  # radians from the vertical below which a camera looks straight down or up
-DEPTH_ERROR = 1e-4  # world units: Blender's floats
-PIXEL_ERROR = 0.3  # pixels: columns and rows are rounded
+DEPTH_ERROR = 1e-4  # world units: the precision of Blender's floats
+PIXEL_ERROR = 0.3  # pixels: records have rounded columns and rows
 FILTER_WIDTH = 1.5  # pixels, Blender's default
 #: Weights of cos(2 pi k x), x in 0..1 across the filter (Harris 1978).
 BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
@@ -56,8 +56,8 @@ class Frame(NamedTuple):
     def of_image(cls, height: int, width: int, window: Window | None = None) -> Frame:
         """The frame of an image of `height` x `width` pixels.
 
-        Without a window the image is the full frame. With one, the frame has CLEVR-with-masks'
-        aspect of 4:3.
+        Without a window the image is the full frame. With a window, the full frame has the aspect
+        4:3 of CLEVR-with-masks.
 
         Raises:
             ValueError: height or width is no whole number from 1 to `LONGEST_SIDE`, or the window
@@ -84,15 +84,15 @@ class Frame(NamedTuple):
         return HALF_SENSOR * self.aspect / longer, HALF_SENSOR / longer
 
     def pixel_angle(self, width: int) -> float:
-        """Radians that a pixel in the middle of an image of `width` columns spans."""
+        """Angle of a pixel in the middle of an image of `width` columns, in radians."""
         return 2 * self.half_extents[0] * (self.window[3] - self.window[1]) / width
 
 
 def camera_axes(position: np.ndarray) -> np.ndarray:
     """Columns right, up, backward (3, 3) of a camera at `position` (3,), which faces the origin.
 
-    A camera straight above or below has CLEVR's "right" to its right, as one has that goes there
-    from CLEVR's own place.
+    For a camera straight above or below the origin, "right" is CLEVR's direction "right". CLEVR's
+    own camera has the same "right" if it moves there.
 
     Raises:
         ValueError: the camera lies at the origin, or its position is not finite.
@@ -111,7 +111,7 @@ def camera_axes(position: np.ndarray) -> np.ndarray:
 
 
 def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarray:
-    """Where world points appear in the full frame.
+    """Places of world points in the full frame.
 
     Args:
         points: (N, 3) in world units.
@@ -120,7 +120,7 @@ def project(points: np.ndarray, position: np.ndarray, aspect: float) -> np.ndarr
 
     Returns:
         (N, 3): column and row as fractions of the frame, and the depth along the optical axis in
-            world units. Not finite for points beside the camera, whose depth is 0.
+        world units. Not finite for points beside the camera, whose depth is 0.
     """
     seen = (np.asarray(points) - position) @ camera_axes(position)  # (N, 3) right, up, backward
     depth = -seen[:, 2]
@@ -142,7 +142,7 @@ def pixel_coords(
         frame: height, width of the image in pixels.
 
     Raises:
-        ValueError: a point lies beside the camera, and so in no image.
+        ValueError: a point lies beside the camera, so no image can show it.
     """
     height, width = frame
     projected = project(points, np.asarray(position), width / height)
@@ -159,7 +159,7 @@ def pixel_coords(
 def camera_position(
     scene: Scene, frames: Sequence[tuple[int, int]] = (CLEVR_FRAME, MASKS_FRAME)
 ) -> np.ndarray:
-    """Where the scene's camera stood: as its record says, or recovered from the objects' pixel
+    """The position of the scene's camera: from the record, or recovered from the objects' pixel
     coordinates.
 
     The depth of an object at p seen from C is |C| - p.C/|C|. A least-squares fit of C to all depths
@@ -168,7 +168,7 @@ def camera_position(
 
     Args:
         scene: with ``camera``, or with at least one object that has ``pixel_coords``.
-        frames: (height, width) that the image may have had.
+        frames: possible sizes (height, width) of the image.
 
     Returns:
         (3,) float64 in world units.
@@ -217,8 +217,9 @@ def subpixel_offsets(samples: int, pixel_filter: str = "box") -> Tensor:
     """Places (S, 2) of a pixel's samples, (row, column); 0..1 is the pixel's square.
 
     A square number of samples gives a regular grid (one sample: the centre), any other number the
-    golden-ratio lattice. The filter "blackman-harris" is `FILTER_WIDTH` pixels wide: samples lie as
-    densely as Blender's filter weighs them, so that their plain mean applies it.
+    golden-ratio lattice. The filter "blackman-harris" is `FILTER_WIDTH` pixels wide. The density of
+    the samples follows the weights of Blender's filter, so the plain mean of the samples applies
+    the filter.
     """
     side = round(samples**0.5)
     index = torch.arange(samples, dtype=torch.float64)
@@ -231,7 +232,7 @@ def subpixel_offsets(samples: int, pixel_filter: str = "box") -> Tensor:
 
 
 def _spread_by_filter(offsets: Tensor) -> Tensor:
-    """Uniform places in 0..1, moved to the density of the Blackman-Harris window."""
+    """Uniform places in 0..1, moved so that their density is the Blackman-Harris window."""
     across = np.linspace(0, 1, 1025)
     weights = sum(a * np.cos(2 * np.pi * k * across) for k, a in enumerate(BLACKMAN_HARRIS))
     below = np.cumsum(weights) - weights / 2

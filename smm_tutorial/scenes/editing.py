@@ -1,4 +1,4 @@
-"""Changes to a scene: turn its key lamp, edit one object, find objects that overlap."""
+"""Changes to a scene: turn its key lamp, edit one object, and find objects that overlap."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,9 @@ CHANGES = ("x", "y", "turn", "shape", "size", "material", "color")  # of an obje
 
 
 def turn_key_lamp(scene: Scene, degrees: float) -> Scene:
-    """The scene with its brightest lamp turned about the vertical axis through the origin."""
+    """The scene with its brightest lamp turned by `degrees` about the vertical axis through the
+    origin.
+    """
     check_number(degrees, "degrees")
     lamps = dict(scene.lamps or LAMP_POSITIONS)
     x, y, z = lamps["Lamp_Key"]
@@ -25,8 +27,8 @@ def turn_key_lamp(scene: Scene, degrees: float) -> Scene:
 def edit_object(scene: Scene, number: int, **changes: Any) -> Scene:
     """The scene with its object `number` (from 1) changed.
 
-    An object keeps its height above what it stands on, and the camera stays where it is. The new
-    scene has no `pixel_coords` and no extra fields, since they would be out of date.
+    An object keeps its height above the floor or the object below, and the camera stays where it
+    is. The new scene has no `pixel_coords` and no extra fields, since they would be out of date.
 
     Args:
         changes: x, y (world units), turn (degrees), shape, size, material, color.
@@ -50,11 +52,11 @@ def edit_object(scene: Scene, number: int, **changes: Any) -> Scene:
     before = objects[number - 1]
     x, y = changes.pop("x", before.position[0]), changes.pop("y", before.position[1])
     if "turn" in changes:
-        # what a record calls degrees is radians, see `SceneObject.yaw`
+        # CLEVR's field `rotation` is in radians, see `SceneObject.yaw`
         changes["rotation"] = math.radians(check_number(changes.pop("turn"), "turn"))
     check_choice(changes.get("size", before.size), SIZES, "size")
     after = replace(before, **changes)
-    lift = before.position[2] - before.radius  # above the floor, of an object on another one
+    lift = before.position[2] - before.radius  # height of what the object stands on
     objects[number - 1] = replace(after, position=(x, y, after.radius + lift))
     changed = replace(scene, objects=tuple(objects), extra={})
     check_scene(changed)
@@ -62,7 +64,7 @@ def edit_object(scene: Scene, number: int, **changes: Any) -> Scene:
 
 
 def find_overlaps(scene: Scene) -> list[tuple[int, int]]:
-    """Pairs of objects (from 1) that stand in each other, as far as their round outlines tell."""
+    """Pairs of objects (numbered from 1) whose round outlines overlap."""
     return [
         (one, other)
         for (one, a), (other, b) in combinations(enumerate(scene.objects, start=1), 2)

@@ -1,6 +1,7 @@
-"""What a rendering simulates: one named choice per effect, so that each can be weighed alone.
+"""What a rendering simulates: one named choice per effect, so that each effect can be measured
+alone.
 
-The default is the most faithful one.
+The default is the most faithful choice.
 """
 
 from __future__ import annotations
@@ -13,29 +14,29 @@ from smm_tutorial.arguments import check_whole
 
 @dataclass(frozen=True)
 class Effects:
-    """What to simulate. `Effects(shadows="hard")` changes one thing.
+    """Choices of what to simulate. `Effects(shadows="hard")` changes one choice.
 
     Args:
-        lamps: where a scene's lamps stand: at their "own" places where the record has some, or at
-            the "nominal" ones of CLEVR's base scene.
-        shadows: "soft" ones of lamps with a size, "hard" ones of points, or "none".
-        edges: "round" or "sharp", of cubes and cylinders.
+        lamps: "own": a scene's lamps stand where its record says, if it does; "nominal": always
+            where CLEVR's base scene has them.
+        shadows: "soft": the lamps have a size; "hard": the lamps are points; or "none".
+        edges: of cubes and cylinders, "round" or "sharp".
         backdrop: "curved" up into a wall behind the scene, or "flat".
-        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`),
-            "by hand" (one blend by the normal's height), or "none".
+        ambient: light from floor, wall and neighbours: "fitted" to Blender (see `ambient`), "by
+            hand" (one blend by the normal's height), or "none".
         reflections: "glossy": metal mirrors the scene sharply and roughly, with lamp highlights as
             sharp as the lamps; "mirror": metal mirrors the scene sharply, with soft highlights;
             "none": metal is matt, and nothing shines.
-        bounces: how many metal surfaces in a row a ray follows; metal seen in the last one is matt.
-            A scene's own flat mirror does not count.
-        rough_rays: rays for the rough part of "glossy" metal at each point that the camera sees.
-        average: samples of a pixel are averaged as "display" values, like a large image made
-            smaller, or as "light".
-        pixel_filter: "box", the pixel's square, or "blackman-harris", 1.5 pixels wide, as
-            Blender's.
+        bounces: how many metal surfaces in a row a ray follows. The metal on the last surface
+            counts as matt. A scene's own flat mirror does not count.
+        rough_rays: number of rays for the rough part of "glossy" metal, at each point that the
+            camera sees.
+        average: "display": average the display values of a pixel's samples, like making a large
+            image smaller; "light": average their light.
+        pixel_filter: "box": the pixel's square; "blackman-harris": 1.5 pixels wide, as in Blender.
 
     Raises:
-        ValueError: an unknown choice, or a number below its least.
+        ValueError: an unknown choice, or a number below its least value.
     """
 
     lamps: Literal["own", "nominal"] = "own"

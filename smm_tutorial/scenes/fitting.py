@@ -1,7 +1,7 @@
 """Fits the ambient light (`ambient.Fit`) to renders of the same scenes by least squares.
 
-The light is linear in the coefficients. So the effect of each coefficient on a pixel is the
-difference that it makes alone, and no shading is written a second time.
+The light is linear in the coefficients. So the effect of a coefficient on a pixel is the difference
+between a rendering with and without it, and the fit reuses the renderer's shading.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from smm_tutorial.scenes.raytrace import build_world, pack_cameras, pixel_rays
 from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shading import radiance
 
-DIRECT_ONLY = Effects(bounces=0)  # metal, which the fit leaves out, need not be traced
-#: Relative to each term's own strength: keeps terms that are alike from growing against each other.
+DIRECT_ONLY = Effects(bounces=0)  # the fit leaves out metal, so metal needs no rays
+#: Ridge, relative to each term's strength: keeps coefficients of similar terms small.
 RIDGE = 1e-6
-BRIGHTEST = 0.98  # display value from which a pixel may have been cut off
+BRIGHTEST = 0.98  # display value from which a pixel may be overexposed
 
 
 def decode_srgb(display: Tensor) -> Tensor:
@@ -33,19 +33,18 @@ def decode_srgb(display: Tensor) -> Tensor:
 
 
 def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
-    """The coefficients with which `radiance` comes nearest to renders of the scenes, in display
-    values.
+    """The coefficients that bring `radiance` nearest to renders of the scenes, in display values.
 
     Args:
         scenes: B scenes with the cameras and lamps of the renders.
         images: (B, 3, H, W) uint8, sRGB.
-        masks: (B, H, W) integer labels; pixels next to another label and pixels on metal are left
+        masks: (B, H, W) integer labels. Pixels next to another label and pixels on metal are left
             out.
     """
     fits = []
     for part, lights in enumerate((GroundLight, ObjectLight)):
         count = len(fields(lights))
-        normal = torch.zeros(count, count, dtype=torch.float64)  # in float64: the terms are alike
+        normal = torch.zeros(count, count, dtype=torch.float64)  # float64: the terms are similar
         target = torch.zeros(count, dtype=torch.float64)
         for scene, image, mask in zip(scenes, images, masks, strict=True):
             terms, missing, weights = _scene_terms(scene, image, mask, part)
@@ -62,11 +61,13 @@ def fit_ambient(scenes: Sequence[Scene], images: Tensor, masks: Tensor) -> Fit:
 def _scene_terms(
     scene: Scene, image: Tensor, mask: Tensor, part: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """For each used pixel and channel: what each coefficient of 1 adds (P, J), what is missing
-    (P,), its weight (P,).
+    """Terms of the least squares for P used pixels and channels and J coefficients.
+
+    Returns the effect of each coefficient at value 1 (P, J), the missing light (P,), and the weight
+    (P,).
 
     Args:
-        part: whose coefficients, those of the ground (0) or of the objects (1).
+        part: whose coefficients: 0 for the ground, 1 for the objects.
     """
     height, width = mask.shape
     frame = Frame.of_image(height, width)
@@ -88,7 +89,7 @@ def _scene_terms(
         light, _ = render_with(nothing._replace(**{Fit._fields[part]: alone}))
         terms.append((light - plain)[:, agrees].flatten())
     truth = decode_srgb(image[:, rows, columns].double() / 255)[:, agrees].flatten()
-    # by how much the display value, which is compared, changes with the light
+    # derivative of the display value, which is compared, by the light
     slope = 1.055 / 2.4 * truth.clamp(min=0.0031308) ** (1 / 2.4 - 1)
     return torch.stack(terms, dim=1).double(), truth - plain[:, agrees].flatten().double(), slope
 
@@ -96,8 +97,9 @@ def _scene_terms(
 def _find_usable_pixels(
     scene: Scene, image: Tensor, mask: Tensor, wants_objects: bool
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns of pixels in the middle of rubber objects or of the ground: every second
-    row and column, or every fourth.
+    """Rows and columns of pixels inside rubber objects, or inside the ground.
+
+    Only every second row and column of objects is used, and every fourth of the ground.
     """
     labels = mask[None].float()
     largest = torch.nn.functional.max_pool2d(labels, 3, 1, 1)[0]

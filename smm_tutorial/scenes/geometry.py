@@ -1,10 +1,10 @@
-"""CLEVR's three shapes and where rays meet them, batched over scenes in torch.
+"""CLEVR's three shapes and their intersections with rays, batched over scenes in torch.
 
-Each shape lives in a unit frame (radius or half edge 1, turned to yaw 0) and is a sharp solid whose
-edges are rounded off. A ray enters the sharp solid in closed form and goes on to the rounded one by
-Newton's method. The distance to a convex solid is a convex function of the way along the ray. So
-Newton's steps never pass the surface, and a tangent that no longer falls proves a miss. Only pairs
-of a ray and an object whose bounding sphere it meets are looked at.
+Each shape is defined in a unit frame (radius or half edge 1, turned to yaw 0): a sharp solid with
+rounded edges. A closed form finds where a ray enters the sharp solid. Newton's method goes on from
+there to the rounded solid. The distance to a convex solid is a convex function of the way along the
+ray. So Newton's steps never pass the surface, and a tangent that no longer falls proves a miss.
+Only objects whose bounding sphere meets the ray are tested.
 
 Vectors keep their coordinates first, see `vectors`.
 """
@@ -25,7 +25,7 @@ CUBE, SPHERE, CYLINDER = range(len(SHAPES))
 #: Edge radius relative to the half size, fitted to masks of the original meshes.
 ROUNDING = {CUBE: 0.18, CYLINDER: 0.06}
 SHARP = {CUBE: 1e-3, CYLINDER: 1e-3}
-#: A ray that grazes halves its distance with each step, any other ray squares its error.
+#: A step halves the error of a ray that grazes the surface, and squares the error of other rays.
 NEWTON_STEPS = 16
 SURFACE_TOLERANCE = 5e-4  # distance, relative to the half size, that counts as on the surface
 
@@ -41,28 +41,28 @@ class Objects(NamedTuple):
     bounding_radii: Tensor  # (B, K) of the bounding sphere, -1 for padding
     frames: Tensor  # (6, B K) of each object: centre, radius, cosine and sine of its yaw
     shapes: Tensor  # (B K,) index into SHAPES
-    colors: Tensor  # (3, B K) linear, 0..1; the mean one of a texture
+    colors: Tensor  # (3, B K) linear, 0..1; of a texture, the mean
     is_metal: Tensor  # (B K,) bool
     rounding: dict[int, float]  # edge radius relative to the half size, by shape
 
 
 class Rays(NamedTuple):
-    """N rays, each in one of the scenes; those of a scene lie together, in the scenes' order."""
+    """N rays, sorted by scene."""
 
     origins: Tensor  # (3, N)
     directions: Tensor  # (3, N) unit vectors
-    scenes: Tensor  # (N,) index of the scene, never falling
+    scenes: Tensor  # (N,) index of the scene, in ascending order
 
 
 class Hits(NamedTuple):
-    """Where N rays first meet an object."""
+    """The first intersections of N rays with objects."""
 
     distances: Tensor  # (N,) inf where a ray meets none
     objects: Tensor  # (N,) flat index of the object, -1 for none
 
 
 class Pairs(NamedTuple):
-    """M pairs of a ray and an object that it may meet."""
+    """M pairs of a ray and an object that the ray may meet."""
 
     rays: Tensor  # (M,)
     objects: Tensor  # (M,) flat index
@@ -74,7 +74,7 @@ class Pairs(NamedTuple):
 
 
 class RayGrid(NamedTuple):
-    """How the N rays of B scenes are laid out as a (B, M) grid, M the most that a scene has."""
+    """The layout of N rays of B scenes as a (B, M) grid; M is the most rays of a scene."""
 
     scenes: Tensor  # (N,) of each ray
     places: Tensor | None  # (B, M) index of each ray; None where every scene has M rays
@@ -84,7 +84,7 @@ class RayGrid(NamedTuple):
 
     @classmethod
     def of(cls, scenes: Tensor, num_scenes: int) -> RayGrid:
-        """The grid for rays of scenes (N,), which never fall."""
+        """The grid for N rays. scenes: (N,), the scene of each ray, in ascending order."""
         edges = torch.searchsorted(scenes, torch.arange(num_scenes + 1, device=scenes.device))
         starts, counts = edges[:-1], edges[1:] - edges[:-1]
         longest = int(counts.max())
@@ -159,7 +159,7 @@ def _pack_object(item: SceneObject, rounding: dict[int, float]) -> tuple:
 
 
 def encloses(item: SceneObject, point: Sequence[float]) -> bool:
-    """Whether a point (x, y, z) lies in an object, whose edges count as sharp."""
+    """Whether a point (x, y, z) lies inside an object. The edges count as sharp."""
     x, y, z = (
         (there - here) / item.radius for there, here in zip(point, item.position, strict=True)
     )
@@ -172,7 +172,7 @@ def encloses(item: SceneObject, point: Sequence[float]) -> bool:
 
 
 def check_outside(scene: Scene, position: Sequence[float]) -> None:
-    """Raises `ValueError` for a camera at `position` (x, y, z) that lies in one of the objects."""
+    """Raises `ValueError` if a camera at `position` (x, y, z) lies inside one of the objects."""
     for number, item in enumerate(scene.objects):
         if encloses(item, position):
             raise ValueError(
@@ -188,11 +188,11 @@ def bounding_radius(shape: int, rounding: dict[int, float]) -> float:
 
 
 def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) -> Pairs:
-    """Pairs of a ray and an object whose bounding sphere it meets.
+    """Pairs of a ray and an object whose bounding sphere the ray meets.
 
     Args:
-        skip: (N,) flat index of an object that a ray is known not to meet (the convex one that it
-            leaves), or -1.
+        skip: (N,) flat index of an object that the ray cannot meet, because the ray leaves this
+            convex object; -1 for none.
     """
     grid = RayGrid.of(rays.scenes, len(objects.centers))
     if not grid.longest:
@@ -209,8 +209,10 @@ def candidate_pairs(objects: Objects, rays: Rays, skip: Tensor | None = None) ->
 
 
 def way_to_centers(objects: Objects, origins: Tensor, directions: Tensor) -> Tensor:
-    """The way (B, K, M) along rays (origins and unit directions (B, 3, M)) to the place nearest to
-    each object's centre; negative where that lies behind.
+    """The way (B, K, M) along rays to the place nearest to each object's centre; negative behind
+    the origin.
+
+    origins: (B, 3, M). directions: (B, 3, M), unit vectors.
     """
     towards = torch.bmm(objects.centers, directions)
     return towards.sub_(dot(origins.transpose(0, 1), directions.transpose(0, 1))[:, None])
@@ -224,7 +226,7 @@ def squared_distances(objects: Objects, points: Tensor) -> Tensor:
 
 
 def nearest_hits(objects: Objects, rays: Rays, skip: Tensor | None = None) -> Hits:
-    """The first object that each ray meets; `skip` as of `candidate_pairs`."""
+    """The first object that each ray meets. skip: as in `candidate_pairs`."""
     pairs = candidate_pairs(objects, rays, skip)
     distances = pair_distances(objects, rays, pairs)
     nearest = torch.full_like(rays.directions[0], torch.inf)
@@ -273,7 +275,7 @@ def surface_normals(objects: Objects, indices: Tensor, points: Tensor) -> Tensor
     """
     local = unit_points(objects, indices, points)
     shapes = objects.shapes.index_select(0, indices)
-    normals = local.clone()  # right for spheres
+    normals = local.clone()  # already right for spheres
     for shape, normals_of in ((CUBE, _rounded_part), (CYLINDER, _cylinder_normals)):
         members = (shapes == shape).nonzero().squeeze(1)
         normals[:, members] = normals_of(local.index_select(1, members), objects.rounding[shape])
@@ -289,7 +291,7 @@ def _to_sphere(origins: Tensor, directions: Tensor, _: float) -> Tensor:
 
 
 def _slabs(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave -1..1 along each coordinate."""
+    """The way (M,) at which rays enter -1..1 along each coordinate, and at which they leave it."""
     inverse = 1 / directions.masked_fill(directions.abs() < 1e-9, 1e-9)
     middle, half = -origins * inverse, inverse.abs()
     return middle - half, middle + half
@@ -320,7 +322,9 @@ def _to_rounded(
     profile: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
     rounding: float,
 ) -> Tensor:
-    """Newton's method from the sharp solid's `entry` (M,); inf for a miss of the rounded one."""
+    """Newton's method from the sharp solid's `entry` (M,); inf for rays that miss the rounded
+    solid.
+    """
     distances = torch.full_like(entry, torch.inf)
     walking = ((entry < leave) & (leave > 0)).nonzero().squeeze(1)
     travelled = entry.index_select(0, walking).clamp(min=0)
@@ -333,7 +337,7 @@ def _to_rounded(
         gap = length - rounding
         arrived = gap < SURFACE_TOLERANCE
         distances.index_copy_(0, walking, travelled.masked_fill(~arrived, torch.inf))
-        speed = -dot(outside, speeds) / length  # at which the gap closes
+        speed = -dot(outside, speeds) / length  # of closing the gap
         goes_on = (~arrived & (speed > 1e-6)).nonzero().squeeze(1)
         walking = walking.index_select(0, goes_on)
         travelled = (travelled + gap / speed).index_select(0, goes_on)
@@ -343,15 +347,15 @@ def _to_rounded(
 
 
 def cube_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (3, M) from a cube's middle along each axis, and how fast they grow along
-    `directions` (3, M).
+    """Distances (3, M) from a cube's middle along each axis, and their growth along `directions`
+    (3, M).
     """
     return points.abs(), points.sign() * directions
 
 
 def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (2, M) from a cylinder's axis and middle plane, and how fast they grow along
-    `directions` (3, M).
+    """Distances (2, M) from a cylinder's axis and middle plane, and their growth along `directions`
+    (3, M).
     """
     from_axis = dot(points[:2], points[:2]).sqrt().clamp(min=1e-9)
     speed = dot(points[:2], directions[:2]) / from_axis
@@ -360,7 +364,7 @@ def cylinder_profile(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor
 
 
 def _rounded_part(points: Tensor, rounding: float) -> Tensor:
-    """The vector from the inner sharp solid, smaller by the rounding, to each point."""
+    """The vector to each point from the inner sharp solid, which is smaller by the rounding."""
     return points.sign() * (points.abs() - (1 - rounding)).clamp(min=0)
 
 

@@ -1,8 +1,8 @@
 """CLEVR's backdrop: a floor that curves up into a wall behind the scene.
 
-It has a profile, height over distance from the origin along `AWAY`, and reaches sideways without
-end. The profile is convex. So a ray from inside leaves through the nearest of the planes that its
-chords span.
+Its profile gives the height over the distance from the origin along `AWAY`. Sideways the backdrop
+has no end. The profile is convex and made of chords. So a ray from inside leaves through the
+nearest of the planes through these chords.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ REFLECTANCE = 0.8  # grey, diffuse
 
 
 def ground_distances(origins: Tensor, directions: Tensor, shape: str = "curved") -> Tensor:
-    """Distance (N,) along rays, origins and directions (3, N), to the backdrop; inf for a miss."""
+    """Distance (N,) along rays to the backdrop; inf for a miss.
+
+    origins, directions: (3, N). shape: as in `backdrop_profile`.
+    """
     start, start_height = profile_place(origins), origins[2]
     speed, climb = profile_place(directions), directions[2]
     distances = torch.full_like(start, torch.inf)
@@ -67,12 +70,14 @@ def ground_normals(points: Tensor, shape: str = "curved") -> Tensor:
 
 
 def profile_place(vectors: Tensor) -> Tensor:
-    """The part (N,) of vectors (3, N) along `AWAY`."""
+    """The component (N,) of vectors (3, N) along `AWAY`."""
     return AWAY[0] * vectors[0] + AWAY[1] * vectors[1]
 
 
 def backdrop_profile(shape: str) -> tuple[tuple[float, float], ...]:
-    """The backdrop's profile: "curved" as in CLEVR, or "flat" as far as CLEVR's floor is level."""
+    """The backdrop's profile: "curved" as in CLEVR, or "flat", only the level part of CLEVR's
+    floor.
+    """
     return PROFILE if shape == "curved" else ((FRONT_EDGE, 0.0), (PROFILE[-1][0], 0.0))
 
 

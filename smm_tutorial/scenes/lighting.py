@@ -1,4 +1,4 @@
-"""CLEVR's lamps and the light that they throw on a point."""
+"""CLEVR's lamps and the light that they send to a point."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ LAMP_COLORS = {
     "Lamp_Fill": (0.7617, 0.8177, 1.0),
     "Lamp_Back": (1.0, 1.0, 1.0),
 }
-LAMP_SIDES = {"Lamp_Key": 0.5, "Lamp_Fill": 0.5, "Lamp_Back": 1.0}  # of the squares
+LAMP_SIDES = {"Lamp_Key": 0.5, "Lamp_Fill": 0.5, "Lamp_Back": 1.0}  # of the squares, in world units
 SUN_IRRADIANCE = 0.45
 SUN_DIRECTION = (0.4145, -0.1946, 0.8890)  # from the scene to the light
 SUN_ANGLE = 0.199  # radians across
 SUN_DISTANCE = 1e3  # stands for infinity
-NEAREST_LAMP = 1e-4  # world units: points that lie nearer get the light from there
+NEAREST_LAMP = 1e-4  # world units: nearer points get the light of this distance
 NUM_LAMPS = len(LAMP_NAMES) + 1
 
-#: Radius of the disk that stands for each lamp, of the same area; the sun's at its distance.
+#: Radius of a disk with the same area as each lamp, in world units; the sun's at `SUN_DISTANCE`.
 LAMP_RADII = (
     *(LAMP_SIDES[name] / math.sqrt(math.pi) for name in LAMP_NAMES),
     SUN_DISTANCE * math.tan(SUN_ANGLE / 2),
@@ -40,7 +40,7 @@ LAMP_RADII = (
 
 
 class Lamps(NamedTuple):
-    """The lamps of B scenes: L squares that face the origin, the last of them the far sun."""
+    """The lamps of B scenes: L squares that face the origin. The last lamp is the far sun."""
 
     positions: Tensor  # (L, 3, B)
     facing: Tensor  # (L, 3, B) unit vectors from the lamp to the origin
@@ -48,7 +48,7 @@ class Lamps(NamedTuple):
 
 
 class Light(NamedTuple):
-    """What a lamp sends to each of N points, were nothing in between."""
+    """The light that a lamp sends to each of N points, without shadows."""
 
     directions: Tensor  # (3, N) unit vectors to the lamp
     distances: Tensor  # (N,)
@@ -58,11 +58,11 @@ class Light(NamedTuple):
 def pack_lamps(
     scenes: Sequence[Scene], device: torch.device | str = "cpu", places: str = "own"
 ) -> Lamps:
-    """The lamps of all scenes (float32).
+    """The lamps of all scenes as tensors (float32).
 
     Args:
-        places: "own": where a scene's record says, else as in CLEVR's base scene; or "nominal":
-            always as in the base scene.
+        places: "own": where a scene's record says, else as in CLEVR's base scene; "nominal": always
+            as in the base scene.
     """
     sun = [SUN_DISTANCE * axis for axis in SUN_DIRECTION]
     rows = []
@@ -96,7 +96,7 @@ def lamp_light(lamps: Lamps, lamp: int, scenes: Tensor, points: Tensor) -> Light
 
 
 def mean_disk_cosine(cos: Tensor, angle: Tensor) -> Tensor:
-    """Mean over a lamp's disk of the cosine to the normal (N,), 0 for the part below the horizon.
+    """Mean cosine to the normal over a lamp's disk (N,). The part below the horizon counts as 0.
 
     Args:
         cos: (N,) cosine of the disk's middle.

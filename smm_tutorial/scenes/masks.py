@@ -1,4 +1,4 @@
-"""Which object is seen where: masks from a scene record alone."""
+"""Masks from a scene record alone: the object that each pixel shows."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
     """The object seen at the centre of each pixel.
 
     Args:
-        scene: the scene; a camera that it does not carry is recovered from its ``pixel_coords``.
+        scene: the scene. If it has no camera, the camera is recovered from ``pixel_coords``.
         height, width: of the mask in pixels.
         window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of
-            it, e.g. `PAPER_CROP`; None shows the full frame, whose aspect is that of height and
+            the frame, e.g. `PAPER_CROP`. None shows the full frame, with the aspect of height and
             width.
 
     Returns:
         (H, W) int64: 0 = background, k = the scene's k-th object, counted from 1. A mirror is
-            background, also where it shows an object: the reflection is not the object.
+        background, also where it shows an object: a reflection is not the object.
 
     Raises:
-        ValueError: an impossible size or window, a scene whose camera is neither given nor
-            recoverable or lies in an object, or one of which no record could tell.
+        ValueError: an impossible size or window; a scene that no valid record could describe; a
+            camera that is unknown or lies in an object.
     """
     rays = _pixel_rays(scene, height, width, window)
     seen = seen_objects(pack_objects([scene]), pack_mirrors([scene]), rays)
@@ -44,11 +44,10 @@ def scene_masks(scene: Scene, height: int, width: int, window: Window | None = N
 def reflection_masks(scene: Scene, height: int, width: int, window: Window | None = None) -> Tensor:
     """The object that the scene's mirror shows at the centre of each pixel.
 
-    Args and errors as of `scene_masks`.
+    Arguments and errors as in `scene_masks`.
 
     Returns:
-        (H, W) int64: 0 where no mirror is seen or it shows no object, k = the reflection of the
-            scene's k-th object.
+        (H, W) int64: k = the reflection of the scene's k-th object, 0 = anything else.
     """
     rays = _pixel_rays(scene, height, width, window)
     objects, mirrors = pack_objects([scene]), pack_mirrors([scene])
@@ -63,7 +62,7 @@ def reflection_masks(scene: Scene, height: int, width: int, window: Window | Non
 
 
 def _pixel_rays(scene: Scene, height: int, width: int, window: Window | None) -> Rays:
-    """The rays (H * W) through the centres of the pixels."""
+    """The rays (H * W) through the centres of all pixels."""
     check_scene(scene)
     frame = Frame.of_image(height, width, window)
     position = camera_position(scene)
@@ -79,5 +78,5 @@ def _pixel_rays(scene: Scene, height: int, width: int, window: Window | None) ->
 
 
 def count_labels(mask: Tensor, count: int) -> Tensor:
-    """Pixels (count,) of each of the labels 1 to count in an integer map (H, W)."""
+    """Number of pixels (count,) of each label from 1 to `count` in an integer map (H, W)."""
     return mask.flatten().long().bincount(minlength=count + 1)[1:]

@@ -2,7 +2,7 @@
 
 Rubber is diffuse under velvet and a thin rough coat. Metal is the sum of a rough and a nearly
 smooth glossy lobe, tinted with the object's colour (GGX, Walter et al. 2007, stretched around the
-vertical axis as Burley's). Vectors are (3, N), unit, and point away from the surface.
+vertical axis as in Burley's model). Vectors are (3, N), unit, and point away from the surface.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smm_tutorial.scenes.vectors import cross, dot, normalize
 
 #: "Mirror" metal: (share, roughness) of its lamp highlights, by eye.
 MIRROR_LOBES = ((0.24, 0.2), (0.36, 0.1))
-MIRROR_SHARE = 0.85  # of the light from the mirror direction; the rough lobe loses the rest
+MIRROR_SHARE = 0.85  # of the light from the mirrored direction; the rest is lost in the rough lobe
 
 #: "Glossy" metal: two lobes.
 SMOOTH_SHARE, SMOOTH_ROUGHNESS = 0.6, 0.01
@@ -34,8 +34,8 @@ RUBBER_COAT_WHITE = 0.8
 
 
 class SurfaceAxes(NamedTuple):
-    """Axes of N surface points: around the object's vertical axis, along it as far as the surface
-    allows, and outward.
+    """Axes of N surface points: around the object's vertical axis, along that axis within the
+    surface, and outward.
     """
 
     around: Tensor  # (3, N)
@@ -44,7 +44,9 @@ class SurfaceAxes(NamedTuple):
 
     @classmethod
     def at(cls, normals: Tensor, offsets: Tensor) -> SurfaceAxes:
-        """The axes at points with `normals` (3, N), `offsets` (3, N) from their object's centre."""
+        """The axes at N points. normals: (3, N). offsets: (3, N), from the centre of each point's
+        object.
+        """
         around = torch.stack([-offsets[1], offsets[0], torch.zeros_like(offsets[0])])
         along = normalize(cross(normals, around))
         return cls(cross(along, normals), along, normals)
@@ -56,22 +58,22 @@ class SurfaceAxes(NamedTuple):
         return SurfaceAxes(*(axis.repeat_interleave(times, 1) for axis in self))
 
     def to_local(self, vectors: Tensor) -> Tensor:
-        """World vectors (3, N) in these axes."""
+        """World vectors (3, N) in the coordinates of these axes."""
         return torch.stack([dot(vectors, axis) for axis in self])
 
 
 def mirror_highlight(normals: Tensor, view: Tensor, light: Tensor) -> Tensor:
-    """Reflectance density (N,) of "mirror" metal for its lamps, before the tint."""
+    """Reflectance density (N,) of "mirror" metal for lamps, before the tint."""
     return sum(share * _ggx(normals, view, light, roughness) for share, roughness in MIRROR_LOBES)
 
 
 def glossy_highlight(axes: SurfaceAxes, view: Tensor, light: Tensor, blur: Tensor) -> Tensor:
-    """Reflectance density (N,) of "glossy" metal for its lamps, before the tint.
+    """Reflectance density (N,) of "glossy" metal for lamps, before the tint.
 
     Args:
-        blur: (N,) by how much the size of lamp and pixel widens the smooth lobe, in radians of the
-            surface's tilt. The widened lobe falls off like a Gaussian, as the lamp's disk ends, and
-            not like GGX with its long tails.
+        blur: (N,) widening of the smooth lobe by the size of lamp and pixel, in radians of the
+            surface's tilt. The widened lobe is a Gaussian, because a lamp's disk has an edge. GGX
+            would have long tails.
     """
     half = normalize(view + light)
     cos_view = dot(view, axes.normals).clamp(min=1e-2)
@@ -88,11 +90,10 @@ def glossy_highlight(axes: SurfaceAxes, view: Tensor, light: Tensor, blur: Tenso
 def draw_rough_directions(
     axes: SurfaceAxes, view: Tensor, first: Tensor, second: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Directions (3, N) in which rough metal mirrors `view`, drawn in proportion to what it
-    reflects, and their weights (N,).
+    """Directions (3, N) in which rough metal mirrors `view`, and their weights (N,).
 
-    Microfacets seen from `view` are drawn as by Heitz (2018, "Sampling the GGX distribution of
-    visible normals").
+    The density of the directions is proportional to the reflectance. Microfacets that are visible
+    from `view` are drawn as in Heitz (2018, "Sampling the GGX distribution of visible normals").
 
     Args:
         first, second: (N,) numbers in 0..1 that choose the microfacet.
@@ -123,7 +124,7 @@ def _rough_density(half: Tensor) -> Tensor:
 
 
 def _facets_seen(local: Tensor) -> Tensor:
-    """The share (N,) of stretched microfacets that is seen from a direction (3, N) in local axes
+    """The share (N,) of stretched microfacets that is visible from a direction (3, N) in local axes
     (Smith's G1).
     """
     across = (STRETCH[0] * local[0]).square() + (STRETCH[1] * local[1]).square()
@@ -132,12 +133,14 @@ def _facets_seen(local: Tensor) -> Tensor:
 
 
 def rubber_body(cos: Tensor) -> Tensor:
-    """Share (N,) of Lambert's reflection that rubber shows at cosines `cos` (N,) to the normal."""
+    """Rubber's diffuse reflection (N,) as a share of Lambert's, at cosines `cos` (N,) to the
+    normal.
+    """
     return (1 - fresnel(cos, RUBBER_BODY_INDEX)) * (1 - fresnel(cos, RUBBER_COAT_INDEX))
 
 
 def rubber_highlight(color: Tensor, normals: Tensor, view: Tensor, light: Tensor) -> Tensor:
-    """Reflectance density (3, N) of rubber's coat and velvet rim for its lamps."""
+    """Reflectance density (3, N) of rubber's coat and velvet rim for lamps."""
     cos = dot(view, normals)
     in_coat = fresnel(cos, RUBBER_COAT_INDEX)
     coat = RUBBER_COAT_WHITE * in_coat * _ggx(normals, view, light, RUBBER_ROUGHNESS)

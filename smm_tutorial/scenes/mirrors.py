@@ -1,9 +1,9 @@
-"""Upright mirrors: where rays meet them, how they go on, and which lamps they hide.
+"""Upright mirrors: where rays meet them, the reflected rays, and the lamps that they hide.
 
-A mirror shows what a ray would meet in the mirrored direction. It stands in the light of the lamps:
-floor and objects lie in its shadow. The light that it throws onto them is left out, and so is what
-it would change in the light of the surroundings. Its frame is matt, of a dark grey, and receives
-light as the ground does.
+A mirror shows what a ray would meet in the mirrored direction. A mirror casts shadows: it hides
+lamps from floor and objects. Two effects are left out: the light that a mirror throws on floor and
+objects, and its influence on the ambient light. The frame is matt and dark grey, and is lit like
+the ground.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.shadows import disk_share
 from smm_tutorial.scenes.vectors import dot, reflect
 
-FRAME_SHARE = 0.12  # of the ground's light: what the frame reflects
+FRAME_SHARE = 0.12  # of the light on the ground: the share that the frame reflects
 
 
 class Mirrors(NamedTuple):
-    """The mirrors of B scenes; a scene without one has a mirror of no width: nothing meets it."""
+    """The mirrors of B scenes. A scene without a mirror gets a mirror of width 0, which no ray
+    meets.
+    """
 
     feet: Tensor  # (3, B) middles of the lower edges
     normals: Tensor  # (3, B) unit, level
@@ -56,7 +58,7 @@ def pack_mirrors(scenes: Sequence[Scene], device: torch.device | str = "cpu") ->
 
 
 def meet_mirrors(mirrors: Mirrors, rays: Rays) -> Meetings:
-    """Where rays meet the mirror of their scene, whatever else they meet before."""
+    """Where rays meet the mirror of their scene, even if they meet something else before."""
     ways, across, up = _cross_planes(mirrors, rays)
     half_widths = mirrors.half_widths.index_select(0, rays.scenes)
     heights = mirrors.heights.index_select(0, rays.scenes)
@@ -67,7 +69,10 @@ def meet_mirrors(mirrors: Mirrors, rays: Rays) -> Meetings:
 
 
 def mirror_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tensor) -> Rays:
-    """How the rays at `places` (M,) go on from the mirror that they meet at `distances` (N,)."""
+    """The reflected rays of the rays with the indices `places` (M,).
+
+    distances: (N,), the way of each ray to its mirror.
+    """
     starts = rays.origins.index_select(1, places)
     directions = rays.directions.index_select(1, places)
     scenes = rays.scenes.index_select(0, places)
@@ -76,8 +81,8 @@ def mirror_rays(mirrors: Mirrors, rays: Rays, distances: Tensor, places: Tensor)
 
 
 def seen_objects(objects: Objects, mirrors: Mirrors | None, rays: Rays) -> Tensor:
-    """The flat index (N,) of the object that each ray sees, -1 for none; what a mirror shows is
-    none.
+    """The flat index (N,) of the object that each ray meets; -1 for none and for rays that meet a
+    mirror.
     """
     hits = nearest_hits(objects, rays)
     if mirrors is None:
@@ -93,12 +98,12 @@ def visible_past_mirrors(
     lamp_radius: float,
     is_soft: bool,
 ) -> Tensor:
-    """The share (N,) of a lamp that the mirror of their scene does not hide from points (3, N).
+    """The share (N,) of a lamp that a mirror does not hide from points (3, N).
 
     Args:
-        light: the lamp, as the points see it.
-        lamp_radius: of the disk; its outline is laid into the mirror's plane as if that faced the
-            lamp.
+        light: the light of the lamp at the points.
+        lamp_radius: of the lamp's disk. The disk is projected into the mirror's plane as if the
+            mirror faced the lamp.
     """
     ways, across, up = _cross_planes(mirrors, Rays(points, light.directions, scenes))
     between = (ways > 0) & (ways < light.distances)
@@ -116,8 +121,10 @@ def visible_past_mirrors(
 
 
 def _cross_planes(mirrors: Mirrors, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-    """Where rays cross the planes of their scenes' mirrors: the way there (N,), and how far
-    sideways (N,) and up (N,) from the mirror's foot.
+    """Where rays cross the planes of their scenes' mirrors.
+
+    Returns three tensors (N,): the way along the ray, and the distance sideways and up from the
+    mirror's foot.
     """
     normals = mirrors.normals.index_select(1, rays.scenes)
     offsets = rays.origins - mirrors.feet.index_select(1, rays.scenes)

@@ -1,10 +1,10 @@
 """A small ray tracer for CLEVR scenes, batched in torch.
 
-It sends rays through each pixel and simulates light from every lamp with soft shadows, light from
-the surroundings fitted to Blender's renders, and metal that mirrors the scene sharply and roughly.
-`effects.Effects` switches each of these. Scenes may have a mirror and textures, which cost nothing
-where no scene has them. `shading` says what comes back along a ray; this module sends the rays from
-the cameras and makes images of the light.
+It sends rays through each pixel. It simulates light from every lamp with soft shadows, ambient
+light that is fitted to Blender's renders, and metal that mirrors the scene sharply and roughly.
+`effects.Effects` switches each of these. Scenes may have a mirror and textures; without them they
+cost nothing. `shading` computes the light that comes back along a ray. This module sends the rays
+from the cameras and makes images of the light.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from smm_tutorial.scenes.records import Scene, check_scene
 from smm_tutorial.scenes.shading import World, radiance
 from smm_tutorial.scenes.textures import pack_textures
 
-#: Goes up with every change of the pixels or of the scenes that a seed draws. Cached renders and
-#: the committed packs go by it; `tests/unit/scenes/test_renderer_version.py` tells when it must.
+#: Raise this number with every change of the pixels, or of the scenes that a seed draws. Cached
+#: renders and committed packs depend on it. `tests/unit/scenes/test_renderer_version.py` checks it.
 RENDERER_VERSION = 1
-#: By device; bounds the memory: the largest tensors are (rays, objects).
+#: By device. It bounds the memory: the largest tensors have the shape (rays, objects).
 RAYS_PER_CHUNK = {"cpu": 65_536, "cuda": 1_048_576}
 
 
@@ -63,23 +63,23 @@ def render(
     The same scenes give the same images: nothing here is random.
 
     Args:
-        scenes: B scenes. A camera that a scene does not carry is recovered from its
-            ``pixel_coords``; lamps that it does not carry stand where CLEVR's base scene has them.
+        scenes: B scenes. A missing camera is recovered from ``pixel_coords``; missing lamps stand
+            where CLEVR's base scene has them.
         height, width: of the images in pixels.
         samples: rays per pixel, averaged.
-        device: where to compute, and where the results lie.
+        device: where the images are computed and returned.
         window: (top, left, bottom, right), the part of the full 4:3 frame to show, as fractions of
-            it, e.g. `PAPER_CROP`; None shows the full frame, whose aspect is that of height and
+            the frame, e.g. `PAPER_CROP`. None shows the full frame, with the aspect of height and
             width.
         effects: what to simulate; None for the most faithful choice, `Effects()`.
 
     Returns:
         images (B, 3, H, W) float32 in [0, 1], sRGB, and masks (B, H, W) int64 at the pixels'
-            centres, those of `masks.scene_masks`: a mirror is background, whatever it shows.
+        centres, as from `masks.scene_masks`: a mirror is background, even where it shows an object.
 
     Raises:
-        ValueError: an impossible size, window or number of samples, no scenes, or a scene without a
-            known camera, with the camera inside an object, or of which no record could tell.
+        ValueError: no scenes; an impossible size, window or number of samples; a scene that no
+            valid record could describe; a camera that is unknown or lies in an object.
     """
     if isinstance(scenes, Scene) or not isinstance(scenes, Sequence) or not scenes:
         raise ValueError(
@@ -120,7 +120,9 @@ class Cameras(NamedTuple):
     axes: Tensor  # (B, 3, 3), columns right, up, backward
 
     def rays(self, through: Tensor) -> Rays:
-        """The rays (B * P * S) of every camera along directions (3, P, S) in its own axes."""
+        """The rays (B * P * S) of every camera. through: (3, P, S), directions in the camera's own
+        axes.
+        """
         directions = torch.einsum("bwc,cr->wbr", self.axes, through.flatten(1))  # (3, B, P * S)
         count = directions.shape[2]
         scenes = torch.arange(len(self.axes), device=through.device).repeat_interleave(count)
@@ -128,7 +130,7 @@ class Cameras(NamedTuple):
 
 
 def pack_cameras(scenes: Sequence[Scene], device: torch.device | str) -> Cameras:
-    """The cameras of all scenes (float32), recovered where a scene does not carry its own."""
+    """The cameras of all scenes (float32). A missing camera is recovered from the record."""
     positions = np.stack([camera_position(scene) for scene in scenes])
     for scene, position in zip(scenes, positions, strict=True):
         check_outside(scene, position)
@@ -151,7 +153,7 @@ def pixel_rays(
 def build_world(
     scenes: Sequence[Scene], effects: Effects, sample_angle: float, device: torch.device | str
 ) -> World:
-    """Everything that light meets in the scenes, as tensors."""
+    """Everything in the scenes that reflects or sends light, as tensors."""
     objects = pack_objects(scenes, device, ROUNDING if effects.edges == "round" else SHARP)
     lamps = pack_lamps(scenes, device, effects.lamps)
     grounds = pack_textures([scene.ground_texture for scene in scenes], device)
@@ -175,11 +177,11 @@ def build_world(
 def _render_pixels(
     world: World, cameras: Cameras, through: Tensor, centres: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Display values (B, 3, P) and labels (B, P) of some of the pixels of B scenes.
+    """Display values (B, 3, P) and labels (B, P) of P pixels of B scenes.
 
     Args:
         through: (3, P, S) directions of the pixels' samples in the camera's axes.
-        centres: (3, P, 1) directions of their middles.
+        centres: (3, P, 1) directions of the pixels' centres.
     """
     _, pixels, samples = through.shape
     light, seen = radiance(world, cameras.rays(through), world.effects.bounces, samples=samples)
@@ -195,7 +197,7 @@ def _render_pixels(
 
 
 def _check_light(images: Tensor, scenes: Sequence[Scene]) -> None:
-    """Raises `ValueError` where light in images (B, 3, H, W) of B scenes is no number."""
+    """Raises `ValueError` if images (B, 3, H, W) of B scenes contain a NaN."""
     wrong = ~images.isfinite().flatten(1).all(1)
     for index in wrong.nonzero().flatten().tolist():
         raise ValueError(

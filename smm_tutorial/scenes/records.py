@@ -56,10 +56,10 @@ SCENE_FIELDS = (  # of a scene's record that have a place in `Scene`
 OBJECT_FIELDS = (  # of an object's record that have a place in `SceneObject`
     *("shape", "size", "material", "color", "rotation", "3d_coords", "pixel_coords", "texture"),
 )
-MOST_OBJECTS = 255  # of a record: masks have a byte for each pixel
+MOST_OBJECTS = 255  # of a record: a mask has one byte per pixel
 LARGEST_INDEX = 2**63 - 1  # of a scene
 RELATIONS = ("left", "right", "front", "behind")
-RELATION_MARGIN = 0.2  # world units that one object must lie further than another along a direction
+RELATION_MARGIN = 0.2  # world units: least distance along the direction of a relation
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ class SceneObject:
 
     @property
     def yaw(self) -> float:
-        """The turn about the vertical axis that the images show, in radians: `rotation` itself."""
+        """The turn about the vertical axis in the images, in radians: equal to `rotation`."""
         return self.rotation
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], where: str = "object") -> SceneObject:
-        """The object of one element of a record's ``objects``.
+        """The object that an element of a record's ``objects`` describes.
 
         Raises:
             ValueError: a field is missing or has a value that CLEVR does not know; the message
@@ -131,7 +131,7 @@ class SceneObject:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """The object as CLEVR's JSON has it."""
+        """The object in the form of CLEVR's JSON."""
         record = {
             "shape": self.shape,
             "size": self.size,
@@ -149,20 +149,18 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """One CLEVR scene: its objects and how they were seen and lit.
+    """One CLEVR scene: its objects, its camera and its lamps.
 
     Args:
-        objects: the objects; the k-th one (from 1) has the number k in masks.
+        objects: the objects; the k-th object (from 1) has the label k in masks.
         image_index, filename, split: as in the record (``image_filename`` there).
         directions: unit vectors of "left", "right", "front", "behind", "above", "below" in the
             world.
-        camera: position of the camera in world units, or None when the record does not say
-            (`scenes.camera.camera_position` then recovers it from the objects' pixel coordinates).
-        lamps: positions of the lamps of `LAMP_NAMES`, or None: the lamps then stand where CLEVR's
-            base scene has them.
-        mirror: a large one that stands among the objects, or None.
-        ground_texture: what floor and wall show instead of CLEVR's grey, in world coordinates, or
-            None.
+        camera: position in world units, or None if the record does not say it.
+            `scenes.camera.camera_position` then recovers it from the objects' pixel coordinates.
+        lamps: positions of the lamps of `LAMP_NAMES`; None for those of CLEVR's base scene.
+        mirror: a large mirror among the objects, or None.
+        ground_texture: the texture of floor and wall, in world coordinates; None for CLEVR's grey.
         extra: fields of the record that have no place above.
     """
 
@@ -179,10 +177,10 @@ class Scene:
 
     @cached_property
     def relationships(self) -> dict[str, list[list[int]]]:
-        """``relationships[relation][i]`` lists the objects that lie `relation` of object i, e.g.
-        left of it.
+        """``relationships[relation][i]`` lists the objects in this relation to object i, e.g. left
+        of object i.
 
-        Object j does when it lies more than `RELATION_MARGIN` further than i along the relation's
+        Object j is listed if it lies more than `RELATION_MARGIN` further than i along the
         direction.
         """
         return {relation: self._find_related(self.directions[relation]) for relation in RELATIONS}
@@ -201,7 +199,7 @@ class Scene:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Scene:
-        """The scene of one element of the ``scenes`` list of a CLEVR file.
+        """The scene that an element of the ``scenes`` list of a CLEVR file describes.
 
         Raises:
             ValueError: a field is missing or wrong; the message names it.
@@ -233,13 +231,13 @@ class Scene:
             return scene
         relationships = record["relationships"]
         _check_relationships(relationships, len(scene.objects), f"{where}: relationships")
-        if relationships != scene.relationships:  # somebody edited them: they are written back
+        if relationships != scene.relationships:  # they were edited: `to_record` writes them back
             return replace(scene, extra={**scene.extra, "relationships": relationships})
         return scene
 
     def to_record(self) -> dict[str, Any]:
-        """The scene as CLEVR's JSON has it, plus the camera, lamps, mirror and ground_texture that
-        it has.
+        """The scene in the form of CLEVR's JSON, with its camera, lamps, mirror and ground_texture,
+        if any.
         """
         record = {
             "image_index": self.image_index,
@@ -261,10 +259,11 @@ class Scene:
 
 
 def check_scene(scene: Scene) -> None:
-    """Refuses a scene, built or changed by hand, that no record could describe.
+    """Checks a scene that was built or changed by hand.
 
     Raises:
-        ValueError: something that is seen is wrong; the message names the record's field.
+        ValueError: a valid record could not describe the scene; the message names the record's
+            field.
     """
     if not isinstance(scene, Scene):
         raise ValueError(f"a scene must be a Scene, got {show_value(scene)}")
@@ -283,7 +282,7 @@ def check_scene(scene: Scene) -> None:
 
 
 def _check_part(part: Any, kind: type[SceneObject | Mirror | Texture], name: str) -> None:
-    """A part of a scene must be such that its own record gives it back."""
+    """Raises unless a part of a scene equals the part that is read from its own record."""
     if not isinstance(part, kind):
         raise ValueError(f"{name} must be a {kind.__name__}, got {show_value(part)}")
     try:
@@ -294,7 +293,7 @@ def _check_part(part: Any, kind: type[SceneObject | Mirror | Texture], name: str
 
 
 def _name_scene(record: Mapping[str, Any]) -> str:
-    """How messages call the scene of a record, which may be wrong in every part."""
+    """The name of a record's scene for messages. Every part of the record may be wrong."""
     name = record.get("image_filename", record.get("image_index", "?"))
     return name[:100] if isinstance(name, str) else show_value(name)
 
@@ -309,7 +308,7 @@ def _check_objects(value: Any, name: str) -> tuple[SceneObject, ...]:
 
 
 def _check_list(value: Any, name: str) -> None:
-    """A list, which masks have numbers for."""
+    """Raises unless the value is a list with at most `MOST_OBJECTS` elements."""
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{name} must be a list, got {type(value).__name__}")
     if len(value) > MOST_OBJECTS:
@@ -332,7 +331,7 @@ def _check_vectors(
     expected: str,
     check: Callable[[Any, str], tuple[float, ...]],
 ) -> dict[str, tuple[float, ...]]:
-    """A mapping of names, at least `keys`, to three numbers each."""
+    """The value, if it is a mapping of names, at least `keys`, to three numbers each."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{name} must map {expected}, got {type(value).__name__}")
     for key in keys:
@@ -341,7 +340,7 @@ def _check_vectors(
 
 
 def _check_relationships(value: Any, count: int, name: str) -> None:
-    """A mapping of relations to a list for each of `count` objects, of numbers of objects."""
+    """The value, if it maps each relation to `count` lists of numbers of objects."""
     if not isinstance(value, Mapping):
         raise ValueError(
             f"{name} must map {', '.join(RELATIONS)} to lists, got {show_value(value)}"

@@ -28,13 +28,13 @@ from smm_tutorial.scenes.records import (
 )
 
 AREA = 3.0  # centres lie in -3..3 along x and y
-MOST_OBJECTS = 10  # more do not fit by CLEVR's rules
+MOST_OBJECTS = 10  # more objects do not fit by CLEVR's rules
 MIN_GAP = 0.25  # world units between the outlines of two objects, seen from above
 MIN_MARGIN = 0.4  # world units by which two objects differ along each of left, right, front, behind
 CORNER = 2**0.5  # how far a cube's edge lies from its axis, in half edges
 MAX_TRIES = 50  # places tried for one object before the scene is begun anew
 MIN_VISIBLE_PIXELS = 200  # of each object in CLEVR's 480 x 320 frame
-VISIBILITY_SCALE = 4  # visibility is counted in a frame so many times smaller
+VISIBILITY_SCALE = 4  # visible pixels are counted in a frame that is smaller by this factor
 
 
 def random_scene(
@@ -47,14 +47,15 @@ def random_scene(
 ) -> Scene:
     """A scene as CLEVR's generator draws it: objects, camera and lamps.
 
-    Shape, size, material and colour are uniform. Places are uniform in a square, redrawn while an
-    object comes too close to another. A scene in which an object is hardly visible is drawn anew.
+    Shape, size, material and colour are uniform. Places are uniform in a square, and drawn again if
+    an object comes too close to another. A scene in which an object is hardly visible is drawn
+    anew.
 
     Args:
         generator: the source of all randomness.
         min_objects, max_objects: the number of objects is uniform between them, both included.
         image_index, split: for the scene's record and file name.
-        mirror: one that is to stand in the scene; all objects are placed in front of it.
+        mirror: a mirror in the scene, or None. All objects are placed in front of it.
 
     Raises:
         ValueError: not 1 <= min_objects <= max_objects <= 10 (more do not fit by CLEVR's rules), or
@@ -94,7 +95,9 @@ def random_scenes(
 def check_object_counts(
     min_objects: int, max_objects: int, fewest: int, most: int
 ) -> tuple[int, int]:
-    """The numbers, if they are possible by some rules; else raises ValueError."""
+    """Both numbers, if `fewest` <= min_objects <= max_objects <= `most`. Raises `ValueError` if
+    not.
+    """
     min_objects = check_whole("min_objects", min_objects, 0)
     max_objects = check_whole("max_objects", max_objects, 0)
     if not fewest <= min_objects <= max_objects <= most:
@@ -113,13 +116,13 @@ def draw_visible_scene(
     split: str,
     mirror: Mirror | None = None,
 ) -> Scene:
-    """The first scene drawn in which every object found a place and is seen well enough.
+    """Draws scenes until every object has a place and is visible enough; returns that scene.
 
     Camera and lamps are drawn once, around those of CLEVR's base scene.
 
     Args:
-        place_objects: gives the objects, or None where it found no place for one; takes the
-            position (3,) of the camera.
+        place_objects: a function of the camera's position (3,). It returns the objects, or None if
+            it found no place for one of them.
         least_pixels: that each object shows in CLEVR's frame.
     """
     image_index = check_whole("image_index", image_index, 0)
@@ -154,7 +157,7 @@ def random_object(
     position: tuple[float, ...],
     shapes: tuple[str, ...] = SHAPES,
 ) -> SceneObject:
-    """An object at a place, of a random shape, material and colour."""
+    """An object at `position`, of random shape, material and colour."""
     return SceneObject(
         shape=str(generator.choice(shapes)),
         size=size,
@@ -172,7 +175,7 @@ def _place_one(
     camera: np.ndarray,
     mirror: Mirror | None,
 ) -> SceneObject | None:
-    """One more object, or None when none of `MAX_TRIES` places was free."""
+    """One more object, or None if none of `MAX_TRIES` places was free."""
     size = str(generator.choice(list(SIZES)))
     radius = SIZES[size]
     for _ in range(MAX_TRIES):

@@ -1,4 +1,6 @@
-"""The light that comes back along rays: what they meet, how it is lit, and what metal mirrors."""
+"""The light that comes back along rays: the surfaces they meet, their lighting, and mirroring
+metal.
+"""
 
 from __future__ import annotations
 
@@ -36,34 +38,34 @@ from smm_tutorial.scenes.textures import Textures, surface_colors
 from smm_tutorial.scenes.vectors import dot, normalize, reflect
 from smm_tutorial.tensors import as_double
 
-LIFT = 1e-3  # world units by which a shadow ray starts above its surface
+LIFT = 1e-3  # world units: height above the surface at which a shadow ray starts
 GOLDEN = 0.6180339887498949
-#: How far the sizes of pixel and lamp widen metal's smooth highlights, chosen among a few values by
-#: the error on metal in even-numbered Blender scenes. The pixel's: on a ball of radius 1 at
-#: distance 1, in units of the angle between samples. The lamp's: in units of its angular radius.
+#: How far pixel and lamp widen metal's smooth highlights. The values had the least error on metal
+#: among a few, in even-numbered Blender scenes. Unit of the pixel's: the angle between samples, on
+#: a ball of radius 1 at distance 1. Unit of the lamp's: its angular radius.
 PIXEL_BLUR = 0.5
 LAMP_BLUR = 0.5
 
 
 class World(NamedTuple):
-    """Everything that light meets in B scenes."""
+    """Everything in B scenes that reflects or sends light."""
 
     objects: Objects
     lamps: Lamps
     surroundings: ambient.Surroundings
     effects: Effects
     sample_angle: float  # radians between neighbouring samples of the camera
-    mirrors: Mirrors | None = None  # of the scenes; None where there is none, as below
+    mirrors: Mirrors | None = None  # of the scenes; None if no scene has one, as below
     textures: Textures | None = None  # of the objects, by flat index
     grounds: Textures | None = None  # of the scenes' floors and walls
 
 
 class Surface(NamedTuple):
-    """What N rays see first; M of them see an object."""
+    """The first surfaces that N rays meet; M of them are objects."""
 
     points: Tensor  # (3, N)
     normals: Tensor  # (3, N)
-    distances: Tensor  # (N,) the whole way, by the mirror where there was one
+    distances: Tensor  # (N,) the whole way, including a way by the mirror
     objects: Tensor  # (N,) flat index of the object, -1 for the ground
     exists: Tensor  # (N,) False where a ray leaves into the black world
 
@@ -72,7 +74,7 @@ class ObjectPoints(NamedTuple):
     """The M points of a surface that lie on objects."""
 
     rays: Tensor  # (M,) their places among the N rays
-    scenes: Tensor  # (M,) index of the scene, never falling
+    scenes: Tensor  # (M,) index of the scene, in ascending order
     objects: Tensor  # (M,) flat index
     points: Tensor  # (3, M)
     distances: Tensor  # (M,) the rays' whole way
@@ -92,17 +94,16 @@ class ObjectPoints(NamedTuple):
 def radiance(
     world: World, rays: Rays, bounces: int, skip: Tensor | None = None, samples: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Light (3, N) that comes back along rays, and the flat index (N,) of the object that each ray
-    sees, -1 for none.
+    """Light (3, N) that comes back along rays, and the object (N,) that each ray sees.
 
-    A ray that meets the scene's mirror first goes on from there, and brings back the share that the
-    mirror reflects.
+    Objects are flat indices; -1 means no object. A ray that first meets the scene's mirror goes on
+    from there. It brings back the share of light that the mirror reflects.
 
     Args:
         bounces: how many metal surfaces in a row to follow.
         skip: (N,) flat index of the object that a ray leaves, or -1.
-        samples: the number of rays per pixel when these come from the camera: metal is traced in
-            full then. None for rays that left metal already.
+        samples: number of rays per pixel, for rays from the camera: metal is then traced in full.
+            None for rays that come from metal.
     """
     surface, shares = _find_surface(world, rays, skip), None
     if world.mirrors is not None:
@@ -136,9 +137,10 @@ def _find_surface(world: World, rays: Rays, skip: Tensor | None) -> Surface:
 def _follow_mirrors(
     world: World, mirrors: Mirrors, rays: Rays, surface: Surface
 ) -> tuple[Rays, Surface, Tensor]:
-    """The rays as they arrive, what they see, and the share (N,) of its light that comes back.
+    """The rays after the mirror, the surfaces that they meet, and the share (N,) of light that
+    returns.
 
-    A mirror's frame is a surface like the ground, of which a small share comes back.
+    A mirror's frame is treated like the ground, and returns a small share of the light.
     """
     distances, on_frame = meet_mirrors(mirrors, rays)
     is_first = distances < surface.distances.masked_fill(~surface.exists, torch.inf)
@@ -165,7 +167,7 @@ def _follow_mirrors(
 
 
 def _find_object_points(world: World, rays: Rays, surface: Surface) -> ObjectPoints:
-    """The points that lie on objects; writes the objects' normals into the surface's."""
+    """The points on objects. Writes the normals of the objects into `surface`."""
     places = (surface.objects >= 0).nonzero().squeeze(1)
     objects = surface.objects.index_select(0, places)
     points = surface.points.index_select(1, places)
@@ -244,7 +246,7 @@ def _metal_highlight(world: World, metal: ObjectPoints, towards: Tensor, angles:
 
 
 def _ground_radiance(world: World, rays: Rays, surface: Surface, irradiance: Tensor) -> Tensor:
-    """Radiance (3, N) of the ground under the lamps' `irradiance` (3, N)."""
+    """Radiance (3, N) of the ground. irradiance: (3, N), from the lamps."""
     if world.effects.ambient == "fitted":
         irradiance = irradiance + ambient.ground_irradiance(
             world.surroundings, surface.points, rays.scenes
@@ -253,7 +255,7 @@ def _ground_radiance(world: World, rays: Rays, surface: Surface, irradiance: Ten
         irradiance = irradiance + ambient.irradiance_by_hand(surface.points, surface.normals)
     reflectance = REFLECTANCE
     if world.grounds is not None:
-        # the pattern is laid down from above: the rising floor would cut its layers at a grazing
+        # the pattern is projected from above: the rising floor would cut its layers at a grazing
         # angle
         level = torch.cat([surface.points[:2], torch.zeros_like(surface.points[2:])])
         grey = torch.full_like(level, REFLECTANCE)
@@ -264,7 +266,7 @@ def _ground_radiance(world: World, rays: Rays, surface: Surface, irradiance: Ten
 def _matt_radiance(
     world: World, shown: ObjectPoints, irradiance: Tensor, includes_metal: bool
 ) -> Tensor:
-    """Radiance (3, M) of the objects' matt bodies and coats under the lamps' `irradiance` (3, M).
+    """Radiance (3, M) of the objects' matt bodies and coats. irradiance: (3, M), from the lamps.
 
     Args:
         includes_metal: whether metal counts as matt, because its reflections are not traced.
@@ -289,7 +291,7 @@ def _matt_radiance(
 def _mirrored_radiance(
     world: World, metal: ObjectPoints, bounces: int, samples: int | None
 ) -> Tensor:
-    """Radiance (3, L) of the scene that L points of metal mirror."""
+    """Radiance (3, L) that L points of metal reflect from the scene."""
     mirrored = reflect(-metal.view, metal.axes.normals)
     if world.effects.reflections == "mirror" or samples is None:
         rays = Rays(metal.points, mirrored, metal.scenes)
@@ -297,7 +299,7 @@ def _mirrored_radiance(
         share = MIRROR_SHARE if world.effects.reflections == "mirror" else 1.0
         return seen * metal.colors * share
 
-    # a smooth and `count` rough directions for each point, side by side
+    # for each point, one smooth and `count` rough directions
     count = world.effects.rough_rays
     strata = (metal.rays.remainder(samples) * count)[:, None]
     strata = strata + torch.arange(count, device=strata.device)  # (L, count)

@@ -1,10 +1,11 @@
-"""How much of a lamp a point sees.
+"""Shadows: the share of a lamp that a point sees.
 
-Hard shadows come from rays, soft ones from how much of the lamp's disk an object covers.
+Rays compute hard shadows. Soft shadows are computed from the part of the lamp's disk that an object
+covers.
 
-A lamp of finite size is a disk of the same area. The part that an object covers follows from the
-least angle between its outline and the disk's middle, as if the outline were straight there.
-Nothing is sampled, so there is no noise.
+A lamp of finite size is a disk of the same area. The covered part follows from the least angle
+between the object's outline and the disk's middle, as if the outline were straight there. Nothing
+is sampled, so there is no noise.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from smm_tutorial.scenes.lighting import Light
 from smm_tutorial.scenes.vectors import dot
 
 GOLDEN = (5**0.5 - 1) / 2
-SEARCH_STEPS = 6  # narrow the place of least distance to 1 in 18 of the bounding sphere
+SEARCH_STEPS = 6  # narrow the place of least distance to 1/18 of the bounding sphere
 
 
 class ShadowCaster:
-    """Shadows of B scenes' objects on surface points; what all lamps share is computed once.
+    """Shadows of B scenes' objects on surface points. What all lamps share is computed once.
 
     Args:
-        points: (3, N) of scenes (N,), which never fall.
-        leaving: (N,) flat index of the convex object that each point lies on, -1 for none: it does
-            not shade itself.
+        points: (3, N). scenes: (N,), the scene of each point, in ascending order.
+        leaving: (N,) flat index of the convex object that each point lies on, -1 for none. This
+            object does not shade the point.
     """
 
     def __init__(self, objects: Objects, points: Tensor, scenes: Tensor, leaving: Tensor):
@@ -58,8 +59,8 @@ class ShadowCaster:
         """The share (N,) of a lamp that each point sees.
 
         Args:
-            light: the lamp, as N points see it.
-            lit: (N,) whether the share matters at all.
+            light: the light of the lamp at the N points.
+            lit: (N,) whether the share of a point is needed; the others need no work.
             lamp_radius: of the disk.
             is_soft: whether the lamp has a size; else it is a point.
         """
@@ -93,7 +94,7 @@ def _covered_share(
     reach = reach / radii
     along = -dot(origins, directions)
     miss = (dot(origins, origins) - along * along).clamp(min=0).sqrt()
-    # every shape contains the unit ball: a disk behind the ball is covered, the others need a look
+    # every shape contains the unit ball: a disk behind the ball is covered, others need a search
     covered = ((miss + along * angle < 1) & (along > 0) & (along < reach)).to(radii.dtype)
     is_open = covered == 0
     shapes = objects.shapes.index_select(0, pairs.objects)
@@ -111,13 +112,17 @@ def _covered_share(
 
 
 def disk_share(offset: Tensor) -> Tensor:
-    """The share of a unit disk beyond a straight line, `offset` (signed) from the disk's middle."""
+    """The share of a unit disk beyond a straight line. offset: signed distance of the line from the
+    disk's middle.
+    """
     offset = offset.clamp(-1, 1)
     return (offset.acos() - offset * (1 - offset * offset).sqrt()) / math.pi
 
 
 def _sphere_angle(origins: Tensor, directions: Tensor, reach: Tensor) -> Tensor:
-    """Angle (M,) from the ray to the unit sphere's outline, negative for a ray that meets it."""
+    """Angle (M,) between the ray and the unit sphere's outline; negative for a ray that meets the
+    sphere.
+    """
     along = -dot(origins, directions)
     squared = dot(origins, origins)
     distance = squared.sqrt()
@@ -128,11 +133,11 @@ def _sphere_angle(origins: Tensor, directions: Tensor, reach: Tensor) -> Tensor:
 def _least_angle(
     origins: Tensor, directions: Tensor, reach: Tensor, shape: int, rounding: float
 ) -> Tensor:
-    """The least angle (M,) under which a ray's origin sees the gap between ray and solid; negative
+    """The least angle (M,) of the gap between ray and solid, seen from the ray's origin; negative
     for a ray that enters the solid.
 
-    The distance to a convex solid is convex, so distance over way has a single minimum: a
-    golden-section search finds it.
+    The distance to a convex solid is convex. So distance over way has a single minimum, which a
+    golden-section search finds.
     """
     profile = cube_profile if shape == CUBE else cylinder_profile
     half = 3**0.5 if shape == CUBE else 2**0.5

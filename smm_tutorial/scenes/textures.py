@@ -1,10 +1,10 @@
 """Patterns that fill space: each is a pure function of a point, two colours, a scale and a seed.
 
-An object's pattern lives in its unit frame: it moves, turns and grows with the object. The ground's
-pattern lives in the world, laid down from above. Points are measured in scales. Cells are centred
-on whole numbers, so that a level floor and the faces of most objects cut cells through their
-middle. What varies from cell to cell comes from a hash of the cell's whole coordinates and the
-seed: no generator, and the same on every device.
+An object's pattern is defined in its unit frame: the pattern moves, turns and grows with the
+object. The ground's pattern is defined in the world and projected from above. Points are measured
+in scales. Cells are centred on whole numbers, so that a level floor and the faces of most objects
+cut cells through their middle. A hash of a cell's whole coordinates and the seed makes cells
+differ. There is no random generator, and all devices give the same pattern.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from torch import Tensor
 from smm_tutorial.scenes.additions import TEXTURE_KINDS, Texture
 from smm_tutorial.scenes.vectors import dot
 
-WORD = 0xFFFFFFFF  # 32 bits, kept in int64: torch has no unsigned arithmetic
+WORD = 0xFFFFFFFF  # 32 bits, stored in int64: torch has no unsigned arithmetic
 PRIMES = (0x8DA6B343, 0xD8163841, 0xCB1AB31F, 0x9E3779B1)  # of x, y, z and the seed in the hash
-EDGE = 0.06  # scales over which one colour turns into the other
-SHADE = 0.3  # by how much of the way to the other colour a tile or brick may differ
-MORTAR = 0.07  # half of its thickness, in bricks' lengths
-#: Upward part of the direction across the stripes: level and upright faces are both striped.
+EDGE = 0.06  # width of the border between the two colours, in scales
+SHADE = 0.3  # largest difference of a tile or brick, as a share of the way to the other colour
+MORTAR = 0.07  # half of the mortar's thickness, in lengths of a brick
+#: Upward component of the direction across the stripes, so that level and upright faces have them.
 STRIPE_TILT = 0.6
 DOT_RADIUS = (0.33, 0.42)  # smallest and largest
 OCTAVES = ((1.0, 0.55), (2.03, 0.3), (4.01, 0.15))  # of fractal noise: frequency, weight
-NOISE_STEP = 0.12  # half the range of noise over which one colour turns into the other
-MARBLE_WARP, WOOD_WARP = 1.1, 0.35  # scales by which noise moves the veins and the rings
+NOISE_STEP = 0.12  # half of the range of noise in which the colour changes
+MARBLE_WARP, WOOD_WARP = 1.1, 0.35  # shift of the veins and of the rings by noise, in scales
 
 
 class Textures(NamedTuple):
-    """T textures, one for each object or each ground; those without have the kind -1."""
+    """T textures, one per object or per ground. An entry without a texture has the kind -1."""
 
     kinds: Tensor  # (T,) index into TEXTURE_KINDS, -1 for none
     colors: Tensor  # (2, 3, T) linear, 0..1
@@ -45,7 +45,7 @@ class Textures(NamedTuple):
 def pack_textures(
     textures: Sequence[Texture | None], device: torch.device | str = "cpu"
 ) -> Textures | None:
-    """The textures as tensors; None where there is none at all."""
+    """The textures as tensors; None if there is no texture at all."""
     if not any(textures):
         return None
     blank = Texture("none", ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), scale=1.0, seed=0)
@@ -65,8 +65,8 @@ def surface_colors(textures: Textures, owners: Tensor, points: Tensor, plain: Te
     """The colours (3, N) of surfaces at points (3, N) in their textures' frames.
 
     Args:
-        owners: (N,) which of the textures each point has.
-        plain: (3, N) the colours where there is no texture.
+        owners: (N,) index of each point's texture.
+        plain: (3, N) the colours of points without a texture.
     """
     kinds = textures.kinds.index_select(0, owners)
     colors = plain.clone()
@@ -82,8 +82,8 @@ def surface_colors(textures: Textures, owners: Tensor, points: Tensor, plain: Te
 
 
 def checker(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour: cubes in turn, each with a shade of its own; two cubes make
-    a period.
+    """Share (N,) of the second colour: alternating cubes, each with a shade of its own. A period is
+    two cubes.
     """
     places = 2 * points
     cells = (places + 0.5).floor()
@@ -116,11 +116,11 @@ def dots(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 def bricks(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour, the mortar's: bricks 1 long, half as wide and high, each
+    """Share (N,) of the second colour, the mortar: bricks of length 1, half as wide and high, each
     layer shifted.
 
-    The lengthwise joints lie a quarter of a brick off. So the faces of an object whose half size is
-    a whole number of half bricks do not lie in mortar.
+    The lengthwise joints are shifted by a quarter of a brick. So a face of an object whose half
+    size is a whole number of half bricks does not lie in mortar.
     """
     wide, high = 2 * points[1], 2 * points[2]
     row, layer = (wide + 0.5).floor(), (high + 0.5).floor()
@@ -142,7 +142,7 @@ def noise(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 def marble(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour: veins, slabs that noise has bent."""
+    """Share (N,) of the second colour: veins, which are slabs bent by noise."""
     across = 0.7 * points[0] + 0.4 * points[1] + 0.6 * points[2]
     across = across + MARBLE_WARP * fractal_noise(1.5 * points, seeds)
     wave = 0.5 - 0.5 * (2 * math.pi * across).cos()
@@ -150,8 +150,8 @@ def marble(points: Tensor, seeds: Tensor) -> Tensor:
 
 
 def wood(points: Tensor, seeds: Tensor) -> Tensor:
-    """Share (N,) of the second colour: rings around a level axis that noise has bent; each ring
-    darkens slowly and ends sharply.
+    """Share (N,) of the second colour: rings, bent by noise, around a level axis. Each ring darkens
+    slowly and ends sharply.
     """
     warp = WOOD_WARP * (fractal_noise(points, seeds) - 0.5)
     depth = points[1] - 0.4 * points[0] + 0.3
@@ -161,8 +161,8 @@ def wood(points: Tensor, seeds: Tensor) -> Tensor:
     return phase * _smoothstep(((1 - phase) / 0.15).clamp(0, 1))
 
 
-#: By kind: points (3, N), in scales, and seeds (N,) int64 give the second colour's share (N,) in
-#: 0..1.
+#: By kind, a function of points (3, N), in scales, and seeds (N,) int64. It returns the share (N,)
+#: of the second colour, in 0..1.
 PATTERNS = {
     "checker": checker,
     "stripes": stripes,
@@ -214,7 +214,7 @@ def _mix_bits(word: Tensor) -> Tensor:
 
 
 def _smoothstep(share: Tensor) -> Tensor:
-    """A share in 0..1, flat at both ends."""
+    """A smooth step of a share in 0..1, with slope 0 at both ends."""
     return share * share * (3 - 2 * share)
 
 

@@ -18,12 +18,12 @@ def dot(one: Tensor, other: Tensor) -> Tensor:
 
 
 def normalize(vectors: Tensor) -> Tensor:
-    """The vectors (C, ...) at length 1; zero stays zero."""
+    """The vectors (C, ...) scaled to length 1. A zero vector stays zero."""
     return vectors * dot(vectors, vectors).clamp(min=1e-24).rsqrt()
 
 
 def reflect(directions: Tensor, normals: Tensor) -> Tensor:
-    """Where rays along `directions` (3, N) go from a mirror with the unit normals (3, N)."""
+    """The directions (3, N) of rays after a mirror. normals: (3, N), unit, of the mirror."""
     return directions - 2 * dot(directions, normals) * normals
 
 
@@ -35,6 +35,8 @@ def cross(one: Tensor, other: Tensor) -> Tensor:
 
 
 def rotate_about_z(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Vectors (3, N) turned about z by the angles with `cos` (N,) and `sin` (N,)."""
+    """Vectors (3, N) turned about z by angles, whose cosines `cos` (N,) and sines `sin` (N,) are
+    given.
+    """
     x, y, z = vectors
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z])

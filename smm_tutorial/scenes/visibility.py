@@ -1,4 +1,4 @@
-"""How many pixels of each object show, in a mask and in a window of the frame."""
+"""Visible pixels of each object, in a mask and in a window of the frame."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from smm_tutorial.scenes.records import Scene
 def count_object_pixels(
     masks: Iterable[Tensor], records: Iterable[Mapping[str, Any]]
 ) -> np.ndarray:
-    """Pixels of every object of every scene, 0 for an object that does not show.
+    """Pixels of every object of every scene; 0 for an object that is not visible.
 
     masks: one integer map `(H, W)` per scene. records: one per mask, as in `SceneImages.records`.
     """
@@ -27,14 +27,14 @@ def count_object_pixels(
 
 
 class CroppedObject(NamedTuple):
-    """Pixels of an object: in the whole frame of 240 x 320, and inside a window of it."""
+    """Pixels of an object: in the whole frame of 240 x 320, and inside a window of the frame."""
 
     whole: int
     inside: int
 
 
 def measure_crop(scenes: Iterable[Scene], window: Window = PAPER_CROP) -> list[CroppedObject]:
-    """How much a window keeps of every object that shows in the whole frame.
+    """How much a window keeps of every object that is visible in the whole frame.
 
     Raises `ValueError` for an impossible window.
     """
