@@ -1,8 +1,9 @@
 """Every figure of the course is a function that returns a `matplotlib.figure.Figure`.
 
-`show` displays a figure below a cell, `show_film` several as a film. `palette` holds the colours
-and `layout` the grids of panels, on which `pictures` and `charts` stand. Every other file draws one
-subject. A widget of `smm_tutorial.widgets` draws the same function as the static figure beside it.
+`show` displays a figure below a cell, and `show_film` displays several figures as a film. `palette`
+holds the colours, and `layout` the grids of panels. `pictures` and `charts` draw what several
+subjects need. Every other file draws one subject. A widget of `smm_tutorial.widgets` calls the same
+function as the static figure beside it.
 """
 
 from smm_tutorial.figures.average_precision import (

@@ -1,4 +1,4 @@
-"""Figures of average precision: how it adds up, and how predicted sets fare."""
+"""Figures of average precision: how it is computed, and which predictions are right."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,8 @@ from smm_tutorial.set_prediction.targets import REAL, set_targets
 def precision_recall_figure(right: np.ndarray, num_targets: int) -> Figure:
     """Average precision of ranked predictions in three steps: by rank, running maximum, area.
 
-    right: which are right (M,), the surest first. num_targets: how many objects there are.
+    right: whether each prediction is right (M,), the surest prediction first. num_targets: the
+    number of objects.
     """
     precision, recall = _precision_and_recall(right, num_targets)
     figure = Figure(figsize=(9.6, 2.7), layout="constrained")
@@ -47,7 +48,7 @@ def precision_recall_figure(right: np.ndarray, num_targets: int) -> Figure:
 
 
 def _runs(right: np.ndarray) -> list[tuple[int, int]]:
-    """First and last place, from 0, of each right prediction and of each row of wrong ones."""
+    """First and last index of each right prediction and of each row of wrong predictions."""
     runs: list[tuple[int, int]] = []
     for place, verdict in enumerate(right):
         if runs and not verdict and not right[place - 1]:
@@ -77,10 +78,11 @@ def _draw_hull(axis: Axes, right: np.ndarray, num_targets: int, *, filled: bool 
 def judged_scene_figure(
     data: SceneImages, predictions: Tensor, scene: int, threshold: float
 ) -> Figure:
-    """One scene's predictions, right and wrong, and average precision over all scenes of `data`.
+    """The predictions of one scene, right and wrong, and average precision over all scenes of
+    `data`.
 
-    predictions: `(M, K, 19)` of the M scenes. threshold: of the distance, in world units; -1 for no
-    limit.
+    predictions: `(M, K, 19)` of the M scenes. scene: index of the scene to draw. threshold: of the
+    distance, in world units; -1 for no limit.
     """
     targets = set_targets(data.records, max(len(record["objects"]) for record in data.records))
     right = right_predictions(predictions, targets, threshold)
@@ -102,12 +104,13 @@ def judged_scene_figure(
     return figure
 
 
-#: Of contestants in their order: the first two, which are kin, have kindred colours.
+#: By contestant, in order: the first two contestants are related and have related colours.
 CONTESTANT_COLORS = (BLUE, SKY_BLUE, ORANGE, VERMILION)
 
 
 def thresholds_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """AP over distance thresholds, by contestant: a line through the seeds' mean, a dot per seed.
+    """AP over distance thresholds, by contestant: a line through the mean over seeds, one dot per
+    seed.
 
     scores: for each contestant the AP of each seed by threshold, as in `set_prediction.THRESHOLDS`.
     """

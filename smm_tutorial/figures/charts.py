@@ -30,8 +30,8 @@ def curves_figure(
 ) -> Figure:
     """Curves over `x` (M,), by name, in one panel. Each has its own colour and line style.
 
-    touching: places to mark with a dot, numbered from 0. marker: name and place of a vertical line.
-    legend_beside: whether the legend stands beside the panel, where curves leave it no room inside.
+    touching: places (x, y) to mark with dots, which get numbers from 0. marker: name and place of a
+    vertical line. legend_beside: whether the legend stands beside the panel instead of inside.
     """
     width = 2.8 if legend_beside else 2
     figure = Figure(figsize=(width * PANEL, 1.15 * PANEL), layout="constrained")
@@ -55,7 +55,10 @@ def curves_figure(
 
 
 def log_figure(log: Sequence[dict], titles: Mapping[str, str]) -> Figure:
-    """The log of a run over its training steps: one panel per quantity that `titles` names."""
+    """The log of a run over its training steps: one panel per quantity in `titles`.
+
+    log: one dictionary of scalars per logged step. titles: a panel's title, by quantity.
+    """
     figure, axes = panel_grid(len(titles), len(titles), 3.6, 2.4)
     for axis, (name, title) in zip(axes, titles.items(), strict=True):
         points = [(entry["step"], entry[name]) for entry in log if name in entry]
@@ -73,7 +76,7 @@ def metrics_figure(
 ) -> Figure:
     """Scores in [0, 1] over `x`: one panel per metric, one line per model, at most three models.
 
-    mark: where a vertical line stands, such as the value that the models were trained with.
+    mark: place of a vertical line, such as the value that the models were trained with.
     """
     figure, axes = panel_grid(len(curves), len(curves), 3.6, 2.5)
     for axis, (metric, lines) in zip(axes, curves.items(), strict=True):
@@ -88,9 +91,9 @@ def metrics_figure(
 
 
 def seeds_figure(results: Mapping[str, np.ndarray], xlabel: str) -> Figure:
-    """The seeds' values (S,), by method: one row per method, one dot per seed.
+    """One value per seed (S,), by method: one row per method, one dot per seed.
 
-    The dots of a row are sorted and fan out, so that equal values do not hide each other.
+    The dots of a row are sorted and spread out, so that equal values do not hide each other.
     """
     figure = Figure(figsize=(2.2 * PANEL, 0.4 + 0.6 * len(results)), layout="constrained")
     axis = figure.subplots()

@@ -1,7 +1,7 @@
 """Figures of clustering in the plane: points (N, 2), means, ellipses and the bound of EM.
 
-A point's colour mixes the colours of the components by its responsibilities, so a point in doubt
-looks in doubt. A component has the same colour in every panel.
+A point's colour mixes the colours of the components by its responsibilities. So an uncertain point
+has a mixed colour. A component has the same colour in every panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ RADII = (1, 2)  # standard deviations at which an ellipse is drawn
 def covariance_matrices(
     covariances: np.ndarray, covariance_type: str, means: np.ndarray
 ) -> np.ndarray:
-    """Covariances in the shape of their type as matrices (K, D, D), for means (K, D)."""
+    """Covariances of any `covariance_type` as matrices (K, D, D). means: (K, D)."""
     count, features = means.shape
     if covariance_type in ("full", "tied"):
         return np.broadcast_to(covariances, (count, features, features))
@@ -33,7 +33,8 @@ def covariance_matrices(
 
 
 def ellipse_shape(covariance: np.ndarray) -> tuple[float, float, float]:
-    """Full width, height and angle (degrees) of the ellipse one standard deviation out.
+    """Full width, height and angle (degrees) of the ellipse at a distance of one standard
+    deviation.
 
     covariance: (2, 2).
     """
@@ -63,7 +64,7 @@ def point_limits(points: np.ndarray) -> np.ndarray:
 
 
 def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | None = None) -> None:
-    """Points (N, 2), coloured by responsibilities (N, K), or grey without any."""
+    """Points (N, 2), coloured by responsibilities (N, K); grey without responsibilities."""
     if responsibilities is None:
         colors = np.broadcast_to(GRAY, (len(points), 3))
     else:
@@ -94,12 +95,12 @@ def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) ->
 
 
 def name_features(axis: Axes) -> None:
-    """Says what the axes of points are."""
+    """Labels the axes of a panel of points."""
     axis.set(xlabel="feature 1", ylabel="feature 2")
 
 
 def points_figure(points: np.ndarray) -> Figure:
-    """Points (N, 2) that nobody has grouped yet."""
+    """Points (N, 2) before clustering, all in grey."""
     figure = Figure(figsize=(1.3 * PANEL, 1.3 * PANEL), layout="constrained")
     axis = figure.subplots()
     draw_points(axis, points)
@@ -110,7 +111,7 @@ def points_figure(points: np.ndarray) -> Figure:
 def steps_figure(
     points: np.ndarray, steps: Mapping[str, KMeansStep | MixtureStep], columns: int = 4
 ) -> Figure:
-    """Points (N, 2) as several steps group them, one panel per step, by name."""
+    """Points (N, 2) with the clusters of several steps: one panel per step, by name."""
     figure, axes = panel_grid(len(steps), columns, PANEL, PANEL + 0.6, sharex=True, sharey=True)
     for axis, (name, step) in zip(axes, steps.items(), strict=True):
         draw_step(axis, points, step)
@@ -124,7 +125,8 @@ def steps_figure(
 
 
 def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
-    """EM after `iteration` iterations: the mixture on its points, and its place on the bound.
+    """EM after `iteration` iterations: the mixture on its points, and the current value of the
+    bound.
 
     Raises:
         ValueError: `history` has no such iteration.
@@ -150,7 +152,7 @@ def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
 
 
 def temperature_figure(points: np.ndarray, means_init: np.ndarray, temperature: float) -> Figure:
-    """Soft k-means on points (N, 2) at a temperature: the groups, and how sure each point is.
+    """Soft k-means on points (N, 2) at a temperature: the clusters, and how certain each point is.
 
     means_init: (K, 2), where the means start. temperature: in squared units of the points; the
     circles have the radii sqrt(temperature) and 2 sqrt(temperature).

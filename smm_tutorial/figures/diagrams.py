@@ -1,4 +1,4 @@
-"""Diagrams of the two slot modules: one iteration, with the shape of what each arrow carries."""
+"""Diagrams of the two slot modules: one iteration, with the shape of the data on each arrow."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 9.3, 3.9  # inches
 
 
 class Box(NamedTuple):
-    """A part of a module. x, y: of its middle; width, height: in inches."""
+    """A part of a module. x, y: of the box's centre, in inches. width, height: in inches."""
 
     x: float
     y: float
@@ -24,12 +24,12 @@ class Box(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """What flows from one point to another, with its shape beside it."""
+    """Data that flows from one point to another. The arrow's text is the shape of the data."""
 
     start: tuple[float, float]
     end: tuple[float, float]
     text: str = ""
-    shift: tuple[float, float] = (0.0, 0.08)  # of the text from the arrow's middle
+    shift: tuple[float, float] = (0.0, 0.08)  # of the text, from the arrow's middle, in inches
     bend: float = 0.0
 
 
@@ -37,7 +37,7 @@ INPUTS = Box(0.75, 2.75, 1.1, 0.62, "inputs", SKY_BLUE)
 KEYS = Box(2.6, 3.2, 1.15, 0.5, "LayerNorm,\nkeys", SKY_BLUE)
 VALUES = Box(2.6, 2.3, 1.15, 0.5, "LayerNorm,\nvalues", SKY_BLUE)
 QUERIES = Box(2.6, 0.95, 1.15, 0.5, "LayerNorm,\nqueries", YELLOW)
-#: From inputs to keys and values, from slots to queries, and from all three to what they are for.
+#: From inputs to keys and values, from slots to queries, and from these three to their uses.
 PROJECTIONS = [
     Arrow((1.3, 2.85), (2.0, 3.15), "(N, D_in)", (-0.16, 0.14)),
     Arrow((1.3, 2.65), (2.0, 2.35)),

@@ -30,7 +30,7 @@ ARROW = 0.7  # inches, from one part to the next
 
 
 def architecture_figure(model: ObjectDiscovery) -> Figure:
-    """A discovery network from left to right: its parts, and the shapes between for one image."""
+    """A discovery network from left to right: its parts, and the shapes between them."""
     config = model.config
     side, count, grid = config.image_size, config.num_slots, config.decoder_grid
     cells = config.image_size // config.encoder_stride
@@ -101,10 +101,12 @@ def operate_on_slot(
     down: float = 0.0,
     right: float = 0.0,
 ) -> tuple[DiscoveryOutput, list[int]]:
-    """Two scenes after an operation on slot `number` of the first one, painted anew.
+    """Applies an operation to slot `number` of the first of two scenes and decodes both scenes
+    again.
 
-    `drop` takes the slot out of both scenes. `swap` exchanges it with the slot of the same number
-    of the second scene. `move` shifts it down and to the right, in sides of the picture.
+    `drop` removes the slot from both scenes. `swap` exchanges the slot with the slot of the same
+    number in the second scene. `move` shifts the slot by `down` and `right`, in sides of the
+    picture.
 
     Returns:
         The new output, and for each of its slots the number that the slot had before.
@@ -135,9 +137,10 @@ def surgery_figure(
     numbers: Sequence[int],
     title: str,
 ) -> Figure:
-    """One row per scene `(B, 3, H, W)`: picture and owners, before and after an operation.
+    """One row per scene `(B, 3, H, W)`: picture and owners of the pixels, before and after an
+    operation.
 
-    The owners are those by the decoder's masks.
+    The owners are computed from the decoder's masks.
 
     numbers: the number that each slot of `after` had before, so that it keeps its colour.
     """
@@ -157,9 +160,10 @@ def surgery_figure(
 
 
 def decomposition_figure(images: Tensor, output: DiscoveryOutput) -> Figure:
-    """Images `(B, 3, H, W)` taken apart: reconstruction, owners of the pixels, and each slot.
+    """Decomposition of images `(B, 3, H, W)`: reconstruction, owners of the pixels, and each slot.
 
-    A slot shows what it paints through its mask, on white, in a frame of the slot's colour.
+    Each slot's picture shows its reconstruction through its mask, on white, in a frame of the
+    slot's colour.
     """
     count = output.masks.shape[1]
     owners = output.log_joint(images).argmax(dim=1)  # (B, H, W)
@@ -190,8 +194,8 @@ def comparison_figure(
 ) -> Figure:
     """Segmentations `(B, H, W)` by name beside the images `(B, 3, H, W)`.
 
-    notes: a second line for the titles of some columns, by name, such as a score.
-    true: masks `(B, H, W)`, which come first.
+    notes: a second line for the titles of some columns, by name, such as a score. true: true masks
+    `(B, H, W)`, drawn before the segmentations.
     """
     rows = [[to_picture(image)] for image in images]
     if true is not None:
@@ -203,7 +207,7 @@ def comparison_figure(
 
 
 def iterations_figure(images: Tensor, history: Sequence[SlotState]) -> Figure:
-    """Who holds each input after each iteration, in the slots' colours, mixed by responsibility.
+    """The owners of each input after each iteration: the slots' colours, mixed by responsibility.
 
     images: `(B, 3, H, W)`. The inputs must lie on a square grid over the image.
     """

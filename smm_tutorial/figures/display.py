@@ -1,4 +1,4 @@
-"""Show figures and films below a notebook's cell, together with the words that describe them."""
+"""Display figures and films below a notebook's cell, together with texts that describe them."""
 
 import base64
 import html
@@ -11,7 +11,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
 
-MINIMUM_ALT_LENGTH = 20  # characters: enough for a sentence that says what is to be seen
+MINIMUM_ALT_LENGTH = 20  # characters: enough for a sentence that describes a figure
 
 
 def show(figure: Figure, alt: str, dpi: int = 100) -> None:
@@ -33,7 +33,7 @@ def show(figure: Figure, alt: str, dpi: int = 100) -> None:
 
 
 def _display(kind: str, data: str, alt: str) -> None:
-    """Displays base64 data of a media type with its text; outside a notebook, prints the text."""
+    """Displays base64 data of type `kind` with its text. Outside a notebook, prints the text."""
     alt = " ".join(alt.split())
     if len(alt) < MINIMUM_ALT_LENGTH:
         raise ValueError(
@@ -51,7 +51,7 @@ def _display(kind: str, data: str, alt: str) -> None:
 def show_film(frames: Sequence[Figure], alt: str, dpi: int = 80, milliseconds: int = 700) -> None:
     """Display figures of one size as a looping film (GIF) with a text, and close them.
 
-    Put a static figure of the frames beside it: not every reader sees motion, and paper shows none.
+    Display a static figure of the frames too: some readers cannot see motion, and paper shows none.
 
     Raises:
         ValueError: no frames, or `alt` is too short to describe anything.
@@ -72,7 +72,7 @@ def show_film(frames: Sequence[Figure], alt: str, dpi: int = 80, milliseconds: i
 
 
 def png(figure: Figure, dpi: int) -> str:
-    """The figure as a base64 PNG, cropped to what is drawn."""
+    """The figure as a PNG in base64. Empty margins are cut off."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Figures of several panels."""
+"""The layout of figures with several panels."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ PANEL = 2.9  # inches, the side of a panel of points
 def panel_grid(
     count: int, columns: int, width: float, height: float, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure and the axes of its `count` panels, row by row in at most so many columns.
+    """A figure and the axes of its `count` panels, row by row, in at most `columns` columns.
 
-    width, height: of a panel, in inches. options: of `Figure.subplots`. Places that are left over
-    in the last row stay empty.
+    width, height: of a panel, in inches. options: of `Figure.subplots`. Unused places in the last
+    row stay empty.
     """
     columns = min(columns, count)
     rows = -(-count // columns)

@@ -1,6 +1,6 @@
 """Figures of matchings: slots are letters, and objects are numbers from 1.
 
-An object has the colour of its label, and so has everything that leads to it.
+An object, and every line or mark that belongs to it, has the colour of the object's label.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ MOST_DRAWN = 4  # slots of which all matchings are drawn, 24 of them
 
 
 def permutations_figure(costs: Tensor) -> Figure:
-    """Every matching of slots with objects, with its sum of `costs` (K, K). The smallest sum is
-    framed.
+    """Every matching of slots with objects, with its sum of `costs` (K, K). A frame marks the
+    smallest sum.
 
     Raises:
         ValueError: more slots than can be drawn.
@@ -62,10 +62,10 @@ def permutations_figure(costs: Tensor) -> Figure:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A table of costs (K, K) on the way of the Hungarian method.
+    """A table of costs (K, K) during the Hungarian method.
 
-    rows, columns: those with a line through them. chosen: for each slot, the object whose cell is
-    ringed; empty for none.
+    rows, columns: indices of the rows and columns that have a line through them. chosen: for each
+    slot, the object whose cell has a ring; empty for no rings.
     """
 
     title: str
@@ -91,7 +91,7 @@ def reductions_figure(steps: Sequence[Reduction]) -> Figure:
 def draw_costs(axis: Axes, costs: Tensor, chosen: Sequence[int] = ()) -> None:
     """A table of costs (K, T), one row per slot, one column per object.
 
-    chosen: for each row the column whose cell is ringed.
+    chosen: for each row the column whose cell has a ring.
     """
     count, across = costs.shape
     for k, row in enumerate(costs.tolist()):
@@ -115,7 +115,8 @@ def envelope_figure(
 ) -> Figure:
     """The sum of costs of every matching, `sums` (P, N), along a path with `places` (N,).
 
-    names: of the matchings, for the legend. The smallest sum is the set loss, a broad grey line.
+    names: of the P matchings, for the legend. The smallest sum is the set loss, drawn as a broad
+    grey line.
     """
     figure = Figure(figsize=(7.6, 3.2), layout="constrained")
     axis = figure.subplots()
@@ -129,14 +130,14 @@ def envelope_figure(
     return figure
 
 
-#: Where a slot's letter may stand, seen from the slot's place, in world units.
+#: Possible offsets of a slot's letter from the slot, in world units.
 LETTER_OFFSETS = ((-0.55, 0.3), (0.55, 0.3), (0.55, -0.3), (-0.55, -0.3), (0, 0.6), (0, -0.6))
 
 
 def letter_places(
     slots: Sequence[tuple[float, float]], objects: Sequence[tuple[float, float]]
 ) -> list[np.ndarray]:
-    """Where each slot's letter goes: beside the slot, far from objects and earlier letters."""
+    """The place of each slot's letter: beside the slot, far from objects and earlier letters."""
     taken = [np.asarray(place) for place in objects]
     for place in slots:
         beside = np.asarray(place) + LETTER_OFFSETS
@@ -145,14 +146,15 @@ def letter_places(
     return taken[len(objects) :]
 
 
-FLOOR = 4.4  # world units to each side of a panel from above: it holds all of the turned square
+FLOOR = 4.4  # world units: half the side of a panel from above. The turned square fits in
 
 
 def matching_figure(predictions: Tensor, targets: Tensor, coordinate_weight: float = 1.0) -> Figure:
-    """The best matching of slots with as many objects (K, 19): from above, and in their costs.
+    """The best matching of K slots with K objects, `(K, 19)` each: from above, and in a table of
+    costs.
 
-    From above, a disk is an object, and a ring is a slot. The camera's side is below. The table's
-    title says which object is cheapest for each slot.
+    From above, a disk is an object, and a ring is a slot. The camera's side is at the bottom. The
+    table's title says which object is cheapest for each slot.
     """
     coordinates, properties = pair_costs(predictions[None], targets[None], coordinate_weight)
     costs = (coordinates + properties)[0]  # (K, K)

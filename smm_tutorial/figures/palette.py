@@ -37,23 +37,27 @@ COLORS_ON_WHITE = np.array(
 
 
 def slot_color(number: int | np.ndarray) -> np.ndarray:
-    """The colour (3,) of a slot, or one for each of an array; they repeat after eleven."""
+    """The colour (3,) of a slot, or one colour for each element of an array; they repeat after
+    eleven.
+    """
     return SLOT_COLORS[number % len(SLOT_COLORS)]
 
 
 def label_color(label: int | np.ndarray) -> np.ndarray:
-    """The colour (3,) of a label of true masks, or one for each of an array: 0 is grey."""
+    """The colour (3,) of a label of true masks, or one for each element of an array. Label 0 is
+    grey.
+    """
     label = np.asarray(label)
     return np.where(label[..., None] == 0, BACKGROUND, slot_color(label - 1))
 
 
 def slot_map(owners: Tensor) -> np.ndarray:
-    """A map `(H, W)` of the slots that own the pixels, in their colours: `(H, W, 3)` in [0, 1]."""
+    """Colours `(H, W, 3)` in [0, 1] for a map `(H, W)` of the slots that own the pixels."""
     return slot_color(owners.cpu().numpy())
 
 
 def label_map(mask: Tensor) -> np.ndarray:
-    """A true mask `(H, W)` in colours, its background in grey: `(H, W, 3)` in [0, 1]."""
+    """Colours `(H, W, 3)` in [0, 1] for a true mask `(H, W)`. The background is grey."""
     return label_color(mask.cpu().numpy())
 
 

@@ -14,7 +14,7 @@ THUMBNAIL = 1.25  # inches, the side of a small picture
 
 
 def to_picture(image: Tensor) -> np.ndarray:
-    """An image `(3, H, W)` as matplotlib draws it: `(H, W, 3)`, clipped to [0, 1]."""
+    """An image `(3, H, W)` in matplotlib's form: `(H, W, 3)`, clipped to [0, 1]."""
     return image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
 
 
@@ -40,7 +40,7 @@ def picture_rows_figure(
 
 
 def number_rows(figure: Figure) -> Figure:
-    """The same figure of rows of pictures, with the numbers 1, 2, ... on the left of its rows."""
+    """The same figure of rows of pictures, with the numbers 1, 2, ... to the left of the rows."""
     for axis in figure.axes:
         place = axis.get_subplotspec()
         if place.is_first_col():
@@ -53,7 +53,9 @@ def number_rows(figure: Figure) -> Figure:
 def pictures_figure(
     pictures: Iterable[tuple[str, np.ndarray]], columns: int, width: float = 2.1
 ) -> Figure:
-    """Pictures `(H, W)` or `(H, W, 3)` of one shape under their names, `width` inches wide each."""
+    """Pictures of equal shape, `(H, W)` or `(H, W, 3)`, under their names. width: of each, in
+    inches.
+    """
     pictures = list(pictures)
     height, across = pictures[0][1].shape[:2]
     figure, axes = panel_grid(len(pictures), columns, width, width * height / across + 0.3)
@@ -68,9 +70,9 @@ PAIRS = 4  # in a row of a contact sheet
 
 
 def contact_sheet_figure(data: SceneImages) -> Figure:
-    """The scenes of a data set in rows of four, each with its mask beside it, if it has one.
+    """The scenes of a data set in rows of four. Each scene has its mask beside it, if there is one.
 
-    Objects share colours where there are too many, but none has the colour of the background.
+    With many objects, several objects have the same colour, but none has the background's colour.
     """
     images, masks = data.batch(slice(None))
     cells = [[to_picture(image)] for image in images]

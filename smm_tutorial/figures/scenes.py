@@ -1,4 +1,4 @@
-"""Figures of CLEVR scenes: pictures with masks, from above, lamps, the crop, sizes, effects.
+"""Figures of CLEVR scenes: with masks, from above, under other lamps; crops, sizes and effects.
 
 The k-th object of a scene has the colour of label k in every panel; the background is grey.
 """
@@ -34,7 +34,8 @@ WHITE_RIM = [withStroke(linewidth=2, foreground="white")]
 
 
 def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
-    """A scene's image `(3, H, W)` with its objects' numbers, its mask `(H, W)`, and it from above.
+    """A scene in three panels: image `(3, H, W)` with numbered objects, mask `(H, W)`, view from
+    above.
 
     Image and mask show the whole frame.
     """
@@ -57,9 +58,9 @@ def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
 
 
 def draw_from_above(axis: Axes, scene: Scene) -> None:
-    """A scene's objects as discs on the floor, with the gap that CLEVR keeps around each.
+    """A scene's objects as discs on the floor, with the gap that CLEVR keeps around each object.
 
-    The camera's side is below, as in the picture.
+    The camera's side is at the bottom, as in the picture.
     """
     draw_floor(axis)
     for label, item in enumerate(scene.objects, start=1):
@@ -74,14 +75,16 @@ def draw_from_above(axis: Axes, scene: Scene) -> None:
 
 
 def turn_to_camera(position: Sequence[float]) -> tuple[float, float]:
-    """A place on the floor as (to the right, away) of CLEVR's camera before its jitter."""
+    """A place on the floor in the directions (right, away) of CLEVR's camera before its jitter."""
     towards = np.array(CAMERA_POSITION[:2]) / np.linalg.norm(CAMERA_POSITION[:2])
     x, y = position[:2]
     return -towards[1] * x + towards[0] * y, -(towards[0] * x + towards[1] * y)
 
 
 def draw_floor(axis: Axes) -> None:
-    """The square in which the centres of objects may lie, with its side, turned to the camera."""
+    """The square in which the centres of objects may lie, with its side length, turned to the
+    camera.
+    """
     corner = np.array(turn_to_camera((-AREA, -AREA)))
     along = turn_to_camera((AREA, -AREA)) - corner
     angle = math.degrees(math.atan2(along[1], along[0]))
@@ -110,7 +113,7 @@ EDITOR_FRAME = (64, 96)  # height and width in pixels: rendered in well under a 
 
 
 def editor_figure(scene: Scene, chosen: int) -> Figure:
-    """A small picture of the scene, and it from above, with the chosen object (from 1) marked."""
+    """A small picture of the scene and its view from above; marks the chosen object (from 1)."""
     figure = Figure(figsize=(6.6, 2.9), layout="constrained")
     picture, above = figure.subplots(1, 2, width_ratios=(3, 2))
     image = render([scene], *EDITOR_FRAME, samples=4).images[0]
@@ -128,7 +131,8 @@ def editor_figure(scene: Scene, chosen: int) -> Figure:
 
 
 def crop_figure(scene: Scene, windows: Mapping[str, tuple[Window, str]]) -> Figure:
-    """The whole frame with windows drawn into it, then what the first window keeps, and its mask.
+    """The whole frame with windows drawn into it, then the part inside the first window, and its
+    mask.
 
     windows: a window and its line style, by name.
     """
@@ -170,13 +174,13 @@ def mark_pixels(frame: Axes, window: Window) -> None:
     frame.set_ylabel(f"row of {height}", fontsize=9)
 
 
-SIZE_EDGES = 2 ** np.arange(11)  # pixels, where the classes of sizes begin and end
+SIZE_EDGES = 2 ** np.arange(11)  # pixels: borders of the size classes
 
 
 def sizes_figure(sizes: Mapping[str, np.ndarray]) -> Figure:
-    """Histograms of objects' pixels, by name, over classes that double in width.
+    """Histograms of the pixels per object, by name, over size classes that double in width.
 
-    Objects that do not show stand apart, at 0. The last class has no upper limit.
+    Invisible objects have their own bar at 0. The last class has no upper limit.
     """
     classes = zip(SIZE_EDGES[:-1], SIZE_EDGES[1:], strict=True)
     names = ["0", *(f"{low}-{high - 1}" if high > low + 1 else f"{low}" for low, high in classes)]
@@ -198,17 +202,17 @@ def sizes_figure(sizes: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-#: Marks, colours and sizes of the kinds of pixels that `fidelity` scores. What is drawn later is
-#: smaller: so equal values show side by side.
+#: Marks, colours and sizes of the kinds of pixels that `fidelity` scores. Later marks are smaller,
+#: so that they do not hide earlier marks with equal values.
 KIND_MARKS = {"ground": ("o", GRAY, 11), "rubber": ("s", ORANGE, 7), "metal": ("^", BLUE, 6)}
 
 
 def effect_costs_figure(record: Mapping) -> Figure:
-    """What each change to the ray tracer costs against Blender, in dB of PSNR.
+    """The cost of each change to the ray tracer, compared with Blender, in dB of PSNR.
 
     Bars: the whole image. Marks: within the pixels of ground, rubber and metal.
 
-    record: the one that `fidelity` writes.
+    record: the record that `fidelity` writes.
     """
     costs = {name: entry["costs"] for name, entry in record["scores"].items() if entry["changed"]}
     costs = dict(sorted(costs.items(), key=lambda item: item[1]["image"]))

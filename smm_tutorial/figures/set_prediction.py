@@ -1,6 +1,7 @@
-"""Figures of sets of objects: over the pictures of their scenes, and as tables of numbers.
+"""Figures of sets of objects: on the pictures of their scenes, and as tables of numbers.
 
-Over a picture a predicted object has the colour of its slot, and a true object that of its label.
+On a picture, a predicted object has the colour of its slot, and a true object the colour of its
+label.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from smm_tutorial.set_prediction.targets import (
 )
 from smm_tutorial.set_prediction.vectors import describe_vector, vector_radius
 
-#: Width / height of the whole frame. It holds for a picture that was squashed into a square too.
+#: Width / height of the whole frame, also for a picture that was squeezed into a square.
 FRAME_ASPECT = CLEVR_FRAME[1] / CLEVR_FRAME[0]
 OUTLINE = [withStroke(linewidth=2.5, foreground="white")]
 
@@ -41,9 +42,10 @@ def object_color(number: int) -> np.ndarray:
 
 
 def picture_box(vector: Tensor, camera: np.ndarray) -> Box:
-    """Where an object (19,) shows in the whole frame: the box of a ball of the object's size.
+    """The box (left, top, right, bottom) of an object (19,) in the whole frame.
 
-    camera: (3,), where the camera stands.
+    It is the box of a ball of the object's size. camera: (3,), the camera's position in world
+    units.
     """
     place = COORDINATE_SCALE * vector[COORDINATES].double().numpy()
     right, up = vector_radius(vector) * camera_axes(camera).T[:2]
@@ -53,14 +55,14 @@ def picture_box(vector: Tensor, camera: np.ndarray) -> Box:
 
 
 LABEL = (1.3, 0.31)  # inches, width and height of a label
-LABEL_HIDDEN = 5  # how many times worse it is to hide a label than another's box
+LABEL_HIDDEN = 5  # factor by which hiding a label is worse than hiding another object's box
 
 
 def label_places(boxes: Sequence[Box], label: tuple[float, float]) -> list[tuple[float, float]]:
-    """Left and top of a label beside each box. label: its width and height, in parts of the frame.
+    """Left and top of a label beside each box. label: width and height, as fractions of the frame.
 
-    A label goes where it hides least of the earlier labels and of all boxes, and of such places to
-    the nearest one. Hiding a label or its own box is worse than hiding another box.
+    A label goes where it hides the least area of earlier labels and of all boxes. Among such
+    places, it takes the nearest. Hiding a label or its own box counts more than hiding another box.
     """
     width, height = label
     labels: list[Box] = []
@@ -107,14 +109,14 @@ def draw_objects(
     Args:
         record: of the scene.
         vectors: `(K, 19)`, the set.
-        right: which vectors are right. The others are dashed and crossed out. None for the true
-            set, which is drawn in its labels' colours, without verdicts and probabilities.
-        shown: which vectors to draw, (K,).
+        right: whether each vector is right; wrong vectors are dashed and crossed out. None for the
+            true set, which has its labels' colours and no probabilities.
+        shown: `(K,)` bool, which vectors to draw.
         width: of the picture, in inches.
     """
     camera = camera_position(Scene.from_record(record))
     frame = {"extent": (0, 1, 1, 0), "aspect": 1 / FRAME_ASPECT}
-    # The network's own pixels; smooth ones would double the size of a notebook.
+    # Draw the network's own pixels: smoothed pixels would double the size of a notebook.
     axis.imshow(to_picture(image), interpolation="nearest", **frame)
     true = np.array([item["3d_coords"] for item in record["objects"]])
     columns, rows, _ = project(true, camera, FRAME_ASPECT).T
@@ -150,10 +152,10 @@ def sets_figure(
     titles: Sequence[str] | None = None,
     columns: int = 2,
 ) -> Figure:
-    """Sets `(M, K, 19)` over the pictures of M scenes, see `draw_objects`.
+    """Sets `(M, K, 19)` on the pictures of M scenes, see `draw_objects`.
 
-    right: which vectors are right, `(M, K)`; none for true sets. shown: which to draw, `(M, K)`; by
-    default those that are real with a probability of at least one half.
+    right: `(M, K)`, which vectors are right; None for true sets. shown: `(M, K)`, which vectors to
+    draw; by default those that are real with a probability of at least one half.
     """
     shown = vectors[..., REAL] >= 0.5 if shown is None else shown
     width = WIDTH / columns
@@ -176,7 +178,7 @@ def vectors_figure(
 
     The names of the groups of columns stand above the first table.
 
-    rows: names of a table's rows, by the table's name; by default their numbers.
+    rows: names of a table's rows, by the table's name; by default the rows are numbered.
     """
     names = ["x", "y", "z", *(value for values in PROPERTIES.values() for value in values), "real"]
     groups = {"place": COORDINATES, **PROPERTY_SLICES}

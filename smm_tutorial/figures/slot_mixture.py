@@ -1,6 +1,6 @@
 """Figures of slots as Gaussians: a slot has a mean, variances and a weight.
 
-A slot has the colour of the component of its number, as in `figures.clustering`, in every panel.
+Slot k has the colour of component k of `figures.clustering`, in every panel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from smm_tutorial.slots.as_mixture import reorder_to_groups
 def clusterings_figure(
     rows: Mapping[str, tuple[np.ndarray, np.ndarray, Mapping[str, MixtureStep]]],
 ) -> Figure:
-    """A row per set of points, by name: its true groups, then what each method made of it.
+    """One row per set of points, by name: its true groups, then the clusters of each method.
 
-    rows: (points (N, 2), true groups (N,), a step of each method by name). Slots have no order, so
-    those of a method are put in the order that agrees best with the true groups: colours match.
+    rows: (points (N, 2), true groups (N,), a step of each method by name). Slots have no order. So
+    the slots of a method are sorted to agree best with the true groups, and colours match.
     """
     columns = 1 + max(len(steps) for _, _, steps in rows.values())
     side = 0.85 * PANEL
@@ -42,7 +42,7 @@ def clusterings_figure(
 
 
 def _step_marks() -> list[Line2D]:
-    """What `draw_step` draws, for a legend."""
+    """The marks of `draw_step`, for a legend."""
     ellipse = {"marker": "o", "markerfacecolor": "none", "linestyle": "", "color": NEUTRAL}
     return [
         Line2D([], [], marker="X", linestyle="", color=NEUTRAL, markersize=8, label="mean"),
@@ -55,15 +55,15 @@ def _step_marks() -> list[Line2D]:
 
 
 def _mixed_color() -> np.ndarray:
-    """Of a point that both of two slots own alike."""
+    """The colour of a point with equal responsibilities of two slots."""
     return component_colors(2).mean(axis=0)
 
 
 def modules_figure(results: Mapping[str, Mapping[str, np.ndarray]], xlabel: str) -> Figure:
     """Values (S,) by question and module: one row per question, one dot per seed.
 
-    A module has one colour and one marker throughout. A vertical line marks 1, the error of
-    constant answers. In a row, the seeds are sorted: the best one is highest.
+    A module has the same colour and marker in all rows. A vertical line marks 1, the error of
+    constant answers. The seeds of a row are sorted: the best seed is at the top.
     """
     figure = Figure(figsize=(2.4 * PANEL, 0.6 + 0.62 * len(results)), layout="constrained")
     axis = figure.subplots()
@@ -91,14 +91,15 @@ PLACES = np.linspace(-6, 6, 601)  # where the densities on a line are drawn
 def weighted_densities(
     distance: float, variance_ratio: float, weight: float, log_determinant: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two slots on a line, the first with variance 1 at 0.
+    """Densities and responsibilities of two slots on a line. The first slot has mean 0 and variance
+    1.
 
     Args:
         distance: the second slot's mean.
         variance_ratio: the second slot's variance.
         weight: the first slot's, in (0, 1).
-        log_determinant: whether densities are divided by their standard deviations. If not, all
-            peak at the same height.
+        log_determinant: whether densities are divided by their standard deviations. Without it,
+            both densities have a peak of the same height.
 
     Returns:
         Weight times density, and responsibilities, at each of `PLACES`: `(601, 2)` each.
@@ -145,9 +146,9 @@ def density_figure(
 def two_variances_figure(values: np.ndarray, shares: np.ndarray, updated_mean: float) -> Figure:
     """One slot on a line, whose mean was updated and is no longer the weighted mean.
 
-    Left: two Gaussians over the values (N,). Each value is a bar, as long as its share (N,) is
-    large. The variances are about the weighted and about the updated mean.
-    Right: the weighted mean square about any place c. The two variances are two of its points.
+    Left: two Gaussians over the values (N,). Each value is a bar whose length shows its share (N,).
+    The two variances are computed about the weighted mean and about the updated mean. Right: the
+    weighted mean square about any place c. The two variances are two points of this curve.
     """
     places = {"weighted mean": shares @ values, "updated mean": updated_mean}
     variances = {name: shares @ (values - place) ** 2 for name, place in places.items()}
@@ -166,7 +167,7 @@ def two_variances_figure(values: np.ndarray, shares: np.ndarray, updated_mean: f
     looks = zip(LINE_STYLES, component_colors(2), strict=False)
     for (name, place), (style, color) in zip(places.items(), looks, strict=True):
         variance = variances[name]
-        # both Gaussians sit where the slot's mean is, on the updated mean: only their widths differ
+        # both Gaussians are drawn at the slot's updated mean: only their widths differ
         exponent = -0.5 * (line - updated_mean) ** 2 / variance
         density = np.exp(exponent) / np.sqrt(2 * np.pi * variance)
         left.plot(line, density, style, color=color, label=f"variance about the {name}")
@@ -184,9 +185,7 @@ def two_variances_figure(values: np.ndarray, shares: np.ndarray, updated_mean: f
 
 
 def mixture_slots_figure(steps: Sequence[MixtureStep], iteration: int) -> Figure:
-    """Slots after `iteration` iterations on their points (N, 2), beside their weights and spreads.
-
-    steps: the start, then one entry per iteration, as `as_mixture_step` makes them.
+    """Slots after `iteration` iterations (from 0) on their points (N, 2), with weights and spreads.
 
     Raises:
         ValueError: `steps` has no such iteration.

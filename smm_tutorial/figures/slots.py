@@ -1,6 +1,6 @@
-"""Figures of slots on points in the plane: who holds which point, and which place is whose.
+"""Figures of slots on points in the plane: the slot of each point, and the slot of each place.
 
-A slot has the colour of its number, as a component has in `figures.clustering`, in every panel.
+Slot k has the colour of component k of `figures.clustering`, in every panel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,10 @@ Sharing = Callable[[np.ndarray], np.ndarray]  # points (M, 2) -> shares (M, K)
 
 @dataclass(frozen=True)
 class SetStep:
-    """Slots on a set of points after one iteration.
+    """Slots on a set of N points after one iteration.
 
-    Attributes: `means (K, 2)` in the plane, `responsibilities (N, K)` and, where the slots have
-    some, `covariances (K, 2, 2)`.
+    Attributes: `means (K, 2)` in the plane, `responsibilities (N, K)`, and `covariances (K, 2, 2)`
+    or None for slots without covariances.
     """
 
     means: np.ndarray
@@ -60,7 +60,7 @@ def point_sets_figure(
 
 
 def _number_axes(axis: Axes) -> None:
-    """A few numbers along each side, so that a distance can be read."""
+    """Puts a few numbers along each axis, so that distances can be read."""
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.tick_params(labelsize=9)
@@ -69,10 +69,11 @@ def _number_axes(axis: Axes) -> None:
 def territories_figure(
     points: np.ndarray, means: np.ndarray, sharings: Mapping[str, Sharing], zero: bool = False
 ) -> Figure:
-    """Which slot would take which place: the plane in the slots' colours, one panel per sharing.
+    """The regions of the slots: the plane in the slots' colours, one panel per sharing.
 
-    points (N, 2) give the range and are drawn on top; means (K, 2) are the crosses. zero: whether
-    a ring marks the zero point.
+    points: (N, 2), drawn on top; they give the range. means: (K, 2), drawn as crosses. sharings:
+    functions from places (M, 2) to the slots' shares (M, K), by name. zero: whether a ring marks
+    the zero point.
     """
     figure, axes = panel_grid(len(sharings), len(sharings), PANEL, PANEL + 0.2)
     xlim, ylim = point_limits(points)
@@ -98,9 +99,9 @@ def territories_figure(
 def length_figure(
     points: np.ndarray, means: np.ndarray, factor: float, temperature: float = 0.3
 ) -> Figure:
-    """Territories by distance and by bare dot product, with slot 0 `factor` times as long.
+    """Regions of the slots by distance and by bare dot product. Slot 0 is multiplied by `factor`.
 
-    points (N, 2), means (K, 2).
+    points: (N, 2). means: (K, 2).
     """
     means = np.concatenate([factor * means[:1], means[1:]])
 
@@ -120,8 +121,8 @@ def shares_figure(
 ) -> Figure:
     """Tables of shares (N, K) side by side, one row per input, one column per slot.
 
-    Darker is more, on one scale for all tables. groups: the group (N,) of each input, sorted; lines
-    then part the groups. label: of the scale.
+    A darker cell is a larger share, on one scale for all tables. groups: the group (N,) of each
+    input, sorted; lines separate the groups. label: of the scale.
     """
     least, most = min(map(np.min, tables.values())), max(map(np.max, tables.values()))
     figure = Figure(figsize=(2.2 * len(tables) + 1.0, 3.0), layout="constrained")
@@ -138,7 +139,7 @@ def shares_figure(
 
 
 def _name_rows(axis: Axes, rows: int, groups: np.ndarray | None) -> None:
-    """A number per row of a table, or a name per group of rows and a line between two groups."""
+    """Numbers the rows of a table, or names its groups of rows and draws lines between them."""
     if groups is None:
         axis.set_yticks(range(rows))
         return
