@@ -1,12 +1,13 @@
 """Data sets of scenes, in memory: `load(name, split=..., size=...)` gives `SceneImages`.
 
-`own` holds what this library renders ("clevr6", "rendered"), `others` what others made and `fetch`
-downloads (by way of `transfer`). `scene_images` is what each becomes; `image_files` reads folders,
-`cropping` cuts and resizes. `named_sets` are the sets that models are trained and scored on, and
-`point_sets` the points in the plane of notebooks 02 and 03.
+`own` holds data sets that this library renders ("clevr6", "rendered"). `others` holds those that
+other people made. `fetch` downloads them, by means of `transfer`. `scene_images` defines the common
+form of all data sets. `image_files` reads folders, and `cropping` cuts and resizes. `named_sets`
+are the sets for training and scoring. `point_sets` are the points in the plane of notebooks 02 and
+03.
 
-Wrong arguments raise ValueError; files that are missing, damaged or contradictory raise
-`DatasetError`, which names the file and the way out.
+Wrong arguments raise ValueError. Files that are missing, damaged or contradictory raise
+`DatasetError`, whose message names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ LOADERS = {
     "folder": load_folder,
 }
 
-#: What fetches the first images of a data set of others from its official address.
+#: Functions that download the first images of a data set from its official address.
 DOWNLOADS = {
     "clevr": download_clevr,
     "clevr-with-masks": download_clevr_with_masks,
@@ -91,10 +92,10 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
     """The data set `name`, in memory.
 
     Args:
-        name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), the
-            data sets of others that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex",
-            "shapestacks", "coco"), "clevr-renders" (a folder of renders with masks), or "folder"
-            (any folder of pictures).
+        name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), a
+            data set that `fetch` downloads ("clevr", "clevr-with-masks", "clevrtex", "shapestacks",
+            "coco"), "clevr-renders" (a folder of renders with masks), or "folder" (any folder of
+            pictures).
         split: which part, e.g. "train", "val", "test".
         size: height and width in pixels, one number for a square; None keeps the data set's own.
         options: of that data set, e.g. root, crop, masks, limit, min_objects, max_objects; see its
@@ -102,7 +103,7 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
 
     Raises:
         ValueError: an unknown name, split or option.
-        DatasetError: a file is missing, damaged or contradicts another.
+        DatasetError: a file is missing, damaged or contradicts another file.
     """
     loader = _find_function(name, LOADERS, "data set", options)
     options = {"split": split, "size": size, **options}
@@ -110,25 +111,27 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
 
 
 def fetch(name: str, **options: Any) -> Path:
-    """Fetches a data set's first images into the course's downloads, where `load` finds them.
+    """Downloads a data set's first images into the course's downloads, where `load` finds them.
 
     Args:
         name: a key of `DOWNLOADS`.
         options: split, count, folder and others; see the function in `DOWNLOADS`.
 
     Returns:
-        What to pass to `load` as root; not needed where folder was left out.
+        The value of the option root of `load`. It is not needed if folder was left out.
 
     Raises:
         ValueError: an unknown name, split or option.
-        DatasetError: the server fails, what arrives is damaged, or the disk is full.
+        DatasetError: the server fails, the data are damaged, or the disk is full.
     """
     download = _find_function(name, DOWNLOADS, "download", options)
     return download(**{option: _as_plain(value) for option, value in options.items()})
 
 
 def _as_plain(value: Any) -> Any:
-    """A numpy number, or those in a tuple or list, as Python's: provenance is written as JSON."""
+    """A numpy number, or a tuple or list of them, as Python's numbers: provenance is written as
+    JSON.
+    """
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (tuple, list):
@@ -139,7 +142,7 @@ def _as_plain(value: Any) -> Any:
 def _find_function(
     name: str, functions: dict[str, Callable[..., Any]], what: str, options: dict[str, Any]
 ) -> Callable[..., Any]:
-    """The function of that name, checked to take these options."""
+    """The function of that name. Raises `ValueError` if it does not take these options."""
     if not isinstance(name, str) or name not in functions:
         raise ValueError(f"unknown {what} {show_value(name)}: known are {', '.join(functions)}")
     parameters = inspect.signature(functions[name]).parameters

@@ -1,8 +1,8 @@
-"""The one place where images and masks are cropped and resized.
+"""Crop and resize images and masks. No other module of the library does this.
 
-A crop is found as a box of pixels (`crop_box`, `centre_box`); `crop_and_resize` cuts it out. Images
-are resampled with antialiasing. Masks take the nearest pixel: a mean of labels would be another
-object's label.
+`crop_box` and `centre_box` find a crop as a box of pixels, and `crop_and_resize` cuts out the box.
+Images are resampled with antialiasing. Masks take the nearest pixel, because a mean of two labels
+would be the label of another object.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def height_and_width(size: Size) -> tuple[int, int]:
 
 
 def result_size(box: Box, size: Size | None) -> tuple[int, int]:
-    """Height and width of what `box` cuts out, brought to `size`; None keeps the scale."""
+    """Height and width of the content of `box` at `size`. None keeps the scale."""
     left, top, right, bottom = box
     if size is not None:
         return height_and_width(size)
@@ -58,10 +58,10 @@ def result_size(box: Box, size: Size | None) -> tuple[int, int]:
 
 
 def crop_box(height: int, width: int, crop: str | Window | None) -> Box:
-    """Where `crop` lies in an image of the CLEVR camera, in pixels, fractions included.
+    """The box of `crop`, in pixels (not rounded), in an image of the CLEVR camera.
 
     The camera fits its view to the width, so a wider image (480 x 320) shows the middle rows of the
-    4:3 frame (480 x 360), and the same crop shows the same piece of the world in both.
+    4:3 frame (480 x 360). The same crop shows the same part of the world in both.
 
     Args:
         height, width: of the image.
@@ -92,7 +92,9 @@ def crop_box(height: int, width: int, crop: str | Window | None) -> Box:
 
 
 def centre_box(height: int, width: int, share: float | None) -> Box:
-    """The central square whose side is a share of the shorter side; None keeps the whole image."""
+    """The box of the central square. share: its side as a share of the shorter side; None keeps the
+    whole image.
+    """
     if share is None:
         return 0.0, 0.0, float(width), float(height)
     side = max(1, int(share * min(height, width)))
@@ -101,10 +103,10 @@ def centre_box(height: int, width: int, share: float | None) -> Box:
 
 
 def centre_crop(crop: str | None, known: str, meaning: str, share: float) -> FindBox:
-    """What finds the box of `crop`, where a data set knows one central square by name.
+    """A function that finds the box of `crop`, for a data set with one named central square.
 
     Args:
-        crop: what the user asks for; None for the whole image.
+        crop: the name that the user gives; None for the whole image.
         known: the name of the square.
         meaning: of that name, in words.
         share: the square's side as a share of the image's shorter side.
@@ -118,7 +120,8 @@ def centre_crop(crop: str | None, known: str, meaning: str, share: float) -> Fin
 
 
 def window_of_box(height: int, width: int, box: Box) -> Window:
-    """The window (top, left, bottom, right) of the 4:3 frame that a box shows: `crop_box` undone.
+    """The window (top, left, bottom, right) of the 4:3 frame inside a box: the inverse of
+    `crop_box`.
 
     Raises:
         ValueError: the box reaches beyond the 4:3 frame, as in an image that is taller than 4:3.
@@ -156,7 +159,7 @@ def crop_and_resize(
     left, top, right, bottom = box
     height, width = result_size(box, size)
     first_row, first_column = math.floor(top), math.floor(left)
-    # No filter looks beyond the crop.
+    # Cut first: no filter then mixes in pixels outside the crop.
     inside = pixels[first_row : math.ceil(bottom), first_column : math.ceil(right)]
     if inside.shape[:2] == (height, width) == (bottom - top, right - left):
         return inside
@@ -165,7 +168,7 @@ def crop_and_resize(
 
 
 def _find_window(crop: str | Window) -> Window:
-    """The window that `crop` names or is; raises `ValueError` where it is neither."""
+    """The window for a name, or the given window. Raises `ValueError` for anything else."""
     if isinstance(crop, str):
         if crop not in CROPS:
             known = ", ".join(CROPS)
@@ -184,6 +187,6 @@ def _find_window(crop: str | Window) -> Window:
 
 
 def _measure_frame(height: int, width: int) -> tuple[float, float]:
-    """Rows of the 4:3 frame at this width, and how many of them lie hidden above the image."""
+    """Number of rows of the 4:3 frame at this width, and how many of them lie above the image."""
     frame_height = width / WINDOWED_FRAME_ASPECT
     return frame_height, (frame_height - height) / 2

@@ -1,6 +1,6 @@
 """Reads folders of images, of masks and of scene records into arrays.
 
-Every fault raises `DatasetError`, which names the file and the way out.
+Every fault raises `DatasetError`, whose message names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from smm_tutorial.datasets.scene_images import DatasetError, labels_as_bytes
 from smm_tutorial.files import ForeignNameError, JsonError, check_name, read_json
 from smm_tutorial.scenes import Scene
 
-READERS = 8  # threads: unpacking a PNG runs outside Python's lock
-PROGRESS_AFTER = 2.0  # seconds: quicker work shows no bar
+READERS = 8  # threads: PNG files are decoded without holding Python's lock
+PROGRESS_AFTER = 2.0  # seconds: shorter work shows no progress bar
 
 
 def read_scene_file(path: Path) -> dict[str, Any]:
-    """A CLEVR scenes file: its JSON, with a list "scenes" of records that name their image.
+    """The JSON of a CLEVR scenes file: it has a list "scenes" of records that name their images.
 
-    The records themselves are checked by `parse_scene`, one by one, for a file may hold 70,000.
+    The records are not checked here, for a file may hold 70,000. `parse_scene` checks single
+    records.
 
     Raises:
-        DatasetError: the file is missing, is not whole JSON or is laid out otherwise.
+        DatasetError: the file is missing, is not complete JSON or has another layout.
     """
     remedy = f"{AGAIN} (for CLEVR: CLEVR_v1.0.zip)"
     try:
@@ -63,7 +64,7 @@ def read_scene_file(path: Path) -> dict[str, Any]:
 
 
 def parse_scene(record: dict[str, Any], path: Path) -> Scene:
-    """The scene of a record in the file at `path`; raises `DatasetError` for a wrong record."""
+    """The scene of a record in the file at `path`. Raises `DatasetError` for a wrong record."""
     try:
         return Scene.from_record(record)
     except ValueError as error:
@@ -74,18 +75,17 @@ def read_images(paths: Sequence[Path], find_box: FindBox, size: Size | None) -> 
     """Images from files, cropped and resized with antialiasing: (M, 3, H, W) uint8.
 
     Grey of 16 bits keeps its upper byte, as Pillow does with colours of 16 bits. Transparency is
-    dropped (CLEVR's RGBA is opaque). A picture that a camera took lying down is set upright, as
-    every viewer shows it.
+    dropped (CLEVR's RGBA is opaque). Photographs are turned upright by their EXIF data, as in image
+    viewers.
 
     Args:
-        paths: image files, of every format and mode of Pillow that says which value is white.
-        find_box: where the crop lies in an image of this height and width.
+        paths: image files, in any format and mode of Pillow that defines which value is white.
+        find_box: a function of height and width that returns the box of the crop.
         size: height and width of the result; None keeps the scale.
 
     Raises:
-        DatasetError: a file is missing, damaged, an animation or of a mode that does not say which
-            value is white (32-bit integers, floats), or its size differs from the others' and
-            stays.
+        DatasetError: a file is missing, damaged or an animation; its mode does not define which
+            value is white (32-bit integers, floats); or, without `size`, the images differ in size.
     """
 
     def read(path: Path) -> np.ndarray:
@@ -104,19 +104,19 @@ def read_masks(
 ) -> Tensor:
     """Masks from files, cropped and resized by nearest neighbour: (M, H, W) uint8.
 
-    The same labels are read from a file of 1, 2, 4, 8 or 16 bits, of one channel or of three that
-    agree, with a palette of colours (its indices are the labels) or of greys (as without one).
+    Files may have 1, 2, 4, 8 or 16 bits, and one channel or three equal channels. They may have a
+    palette of colours (its indices are the labels) or of greys (the greys are the labels).
 
     Args:
         paths: image files.
-        find_box, size: as `read_images`.
-        find_labels: makes labels (h, w) of RGB pixels (h, w, 3), or raises `ValueError`. None is
-            for files whose values or palette indices are the labels.
-        images: the files of the images that the masks belong to, which must be as large.
+        find_box, size: as in `read_images`.
+        find_labels: a function from RGB pixels (h, w, 3) to labels (h, w), which may raise
+            `ValueError`. None for files whose values or palette indices are the labels.
+        images: the files of the images that belong to the masks, to check that sizes agree.
 
     Raises:
-        DatasetError: as `read_images`, a mask is not as large as its image, a label exceeds 255, or
-            a file's pixels are no labels: colours, floats, or values that a lossy format changed.
+        DatasetError: as in `read_images`; a mask and its image differ in size; a label exceeds 255;
+            or the pixels are no labels: colours, floats, or values that a lossy format changed.
     """
 
     def read(path: Path) -> np.ndarray:
@@ -136,7 +136,7 @@ def read_masks(
 
 
 def _check_same_sizes(masks: Sequence[Path], images: Sequence[Path]) -> None:
-    """Raises DatasetError where a mask is not as large as its image."""
+    """Raises DatasetError if a mask and its image differ in size."""
     with ThreadPoolExecutor(READERS) as pool:
         sizes = zip(pool.map(read_size, masks), pool.map(read_size, images), strict=True)
         for mask, image, (of_mask, of_image) in zip(masks, images, sizes, strict=True):
@@ -148,7 +148,7 @@ def _check_same_sizes(masks: Sequence[Path], images: Sequence[Path]) -> None:
 
 
 def _read_all(paths: Sequence[Path], read: Callable[[Path], np.ndarray]) -> np.ndarray:
-    """What `read` makes of each file, stacked: (M, ...)."""
+    """The results of `read` for all files, stacked: (M, ...)."""
     stacked: np.ndarray | None = None
     with ThreadPoolExecutor(READERS) as pool:
         results = pool.map(read, paths)

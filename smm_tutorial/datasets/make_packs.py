@@ -1,9 +1,9 @@
 """Makes the committed packs of "clevr6" anew: `python -m smm_tutorial.datasets.make_packs`.
 
-Every chunk of 64 scenes draws from a generator of its own, seeded with (seed, split, chunk), and is
-rendered on one thread. So the packs do not depend on how many processes share the work. All files
-are written at the end, each whole or not at all, the provenance with the checksums last: a run that
-is killed leaves the old packs as they were.
+Every chunk of 64 scenes has its own random generator, seeded with (seed, split, chunk), and is
+rendered on one thread. So the packs do not depend on the number of processes. All files are written
+at the end, each file completely or not at all. The provenance with the checksums is written last.
+So a run that is killed earlier leaves the old packs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LICENCE = "CC BY 4.0"
 
 
 class Chunk(NamedTuple):
-    """Which scenes to make: numbers `start` to `stop` of a split."""
+    """The scenes with the numbers from `start` to below `stop` of a split."""
 
     seed: int
     split: str
@@ -60,21 +60,21 @@ def render_chunk(chunk: Chunk) -> RenderedScenes:
 
 
 def make_packs(folder: Path, seed: int, counts: Mapping[str, int], workers: int) -> dict[str, Any]:
-    """Writes a pack for each split and their provenance into `folder`.
+    """Writes a pack for each split, and their provenance, into `folder`.
 
     Args:
-        folder: where to; made if absent.
+        folder: is made if it does not exist.
         seed: of all randomness; the same seed gives the same bytes (with the same library and
             Pillow versions).
         counts: number of scenes of each split.
-        workers: processes that share the work.
+        workers: number of processes.
 
     Returns:
         The provenance as written, with size and sha256 of each file.
 
     Raises:
         ValueError: another split than those of `COUNTS`, or an impossible number.
-        DatasetError: a process that renders was killed.
+        DatasetError: a rendering process was killed.
     """
     seed = check_whole("seed", seed, least=0)
     workers = check_whole("workers", workers, most=MOST_WORKERS)
@@ -130,7 +130,7 @@ def _join_chunks(
 
 
 def _origin(seed: int, counts: Mapping[str, int]) -> dict[str, Any]:
-    """How the packs were made; the same for the same code and versions, wherever and whenever."""
+    """How the packs were made. It is the same on all machines with the same code and versions."""
     other = {split: count for split, count in counts.items() if count != COUNTS[split]}
     sizes = "".join(f" --{split} {count}" for split, count in other.items())
     return {
@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for split, count in COUNTS.items():
         add(f"--{split}", type=int, default=count, help="scenes of this split")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)  # as in the workers: sums over several threads may round differently
+    torch.set_num_threads(1)  # as in the workers: more threads may round sums differently
     counts = {split: getattr(options, split) for split in COUNTS}
     provenance = make_packs(options.folder, options.seed, counts, options.workers)
     total = sum(entry["bytes"] for entry in provenance["files"].values())

@@ -1,8 +1,8 @@
-"""What models are trained and scored on, by name: scenes with masks for object discovery, scenes
-with records for set prediction.
+"""Data sets by name, for training and scoring: scenes with masks for object discovery, scenes with
+records for set prediction.
 
-Everything is seen at the size that a model takes. Scenes that are rendered here are rendered when
-first asked for.
+All images are loaded at the size of the model. Scenes of "rendered" are rendered at their first
+use.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")
 SET_DATA = ("clevr6-whole", "clevr-whole")
 #: How many scenes each split of a rendered variant has: as many as the packs.
 RENDERED_COUNTS = {"train": 3520, "val": 320, "test": 320}
-OFFICIAL_LIMIT = 320  # images of each split of CLEVR as released
+OFFICIAL_LIMIT = 320  # images of each split of the released CLEVR
 MOST_OBJECTS = 10  # that a scene has by CLEVR's rules
 FEW_OBJECTS = 6  # at most, in `clevr6` and `clevr6-whole`
 CROWD = 16  # objects, at most
@@ -33,8 +33,9 @@ STACKED = 9  # objects, at most
 
 
 def training_split(name: str, split: str, size: int) -> SceneImages:
-    """A split (`train`, `val`, `test`) of something in `TRAINING_DATA`. Raises `ValueError` for
-    anything else.
+    """A split (`train`, `val`, `test`) of a data set in `TRAINING_DATA`.
+
+    Raises `ValueError` for another name.
     """
     if name not in TRAINING_DATA:
         raise ValueError(f"no run trains on {name!r}: known are {', '.join(TRAINING_DATA)}")
@@ -44,10 +45,10 @@ def training_split(name: str, split: str, size: int) -> SceneImages:
 
 
 def set_split(name: str, split: str, size: int, count: int) -> SceneImages:
-    """So many scenes of a split (`train`, `val`, `test`) of something in `SET_DATA`, with records.
+    """The first `count` scenes, with records, of a split (`train`, `val`, `test`) in `SET_DATA`.
 
-    The whole frame of 3:2 is squeezed into a square, as the papers do. Raises `ValueError` for
-    anything else.
+    The whole frame of 3:2 is squeezed into a square, as in the papers. Raises `ValueError` for
+    another name.
     """
     if name not in SET_DATA:
         raise ValueError(f"no set is learned from {name!r}: known are {', '.join(SET_DATA)}")
@@ -69,9 +70,9 @@ def _blender(size: int, root: str | Path, **options: Any) -> SceneImages:
 
 
 def _released(size: int, root: str | Path, **options: Any) -> SceneImages:
-    """CLEVR's own images of which records are there, val before train.
+    """CLEVR's own images that have records, `val` before `train`.
 
-    No model here is trained on any of them.
+    No model of this course is trained on these images.
     """
     options |= {"root": root, "limit": OFFICIAL_LIMIT, "incomplete": "skip"}
     parts = [
@@ -82,11 +83,11 @@ def _released(size: int, root: str | Path, **options: Any) -> SceneImages:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Scenes that results are about.
+    """A set of scenes on which models are scored.
 
-    name: what `smm-tutorial evaluate --data` takes and records say. read: `read(size)`, or
-    `read(size, root)` where `root` says what folder is needed. num_slots: enough for its scenes;
-    None, as many as the model has.
+    name: as in `smm-tutorial evaluate --data` and in records. read: `read(size)`, or `read(size,
+    root)` if `root` is not empty. root: describes the folder that is needed. num_slots: enough
+    slots for these scenes; None for as many as the model has.
     """
 
     name: str
@@ -95,8 +96,8 @@ class EvaluationSet:
     root: str = ""
 
     def load(self, size: int, root: str | Path | None = None) -> SceneImages:
-        """The scenes. Raises `ValueError` where a folder is needed and not given, or given and not
-        needed.
+        """The scenes. Raises `ValueError` if a needed folder is missing, or an unneeded folder is
+        given.
         """
         if self.root and root is None:
             raise ValueError(f"{self.name} needs {self.root}: --root PATH")

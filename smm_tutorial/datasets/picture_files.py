@@ -1,7 +1,7 @@
-"""Reads the picture in one file, whatever Pillow's mode for it is: what it shows, or its labels.
+"""Reads one picture file in any of Pillow's modes: its RGB pixels, or its labels.
 
-A picture whose mode does not say what it shows is refused by name, never guessed at. Every fault
-raises `DatasetError`, which names the file and the way out.
+A picture whose mode does not define its meaning is refused; nothing is guessed. Every fault raises
+`DatasetError`, whose message names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from smm_tutorial.datasets.scene_images import DatasetError
 AGAIN = "unpack the data set's archive again"
 ANEW = "save it anew as PNG of 8 bits a channel, an image as RGB, a mask as grey with its labels"
 GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes for grey of 16 bits
-LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that may change a pixel's value
+LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that can change a pixel's value
 #: What Pillow multiplies grey of 2 and 4 bits with, so that the highest value is white.
 STRETCH = {"L;2": 85, "L;4": 17}
-#: By EXIF's number for how a camera was held: what sets the picture upright.
+#: Operations that turn a picture upright, by EXIF's number for the camera's orientation.
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda pixels: np.rot90(pixels, 2),
@@ -31,29 +31,29 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
     8: np.rot90,
 }
-LYING = (5, 6, 7, 8)  # those that exchange height and width
+LYING = (5, 6, 7, 8)  # the numbers whose operations exchange height and width
 
 
 class _KindError(ValueError):
-    """A picture that is whole, and of a kind whose meaning is not certain."""
+    """A complete picture of a kind whose meaning is uncertain."""
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of the picture in a file, as `read_pixels` sees it; raises as that does."""
+    """Height and width of the picture in a file, as in `read_pixels`, with the same errors."""
     with _open_picture(path) as image:
         width, height = image.size
         return (width, height) if _find_turn(image) in LYING else (height, width)
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """What the picture in a file shows: (H, W, 3) uint8, RGB."""
+    """The pixels of the picture in a file: (H, W, 3) uint8, RGB."""
     with _open_picture(path) as image:
         turn = _find_turn(image)
         return _set_upright(_convert_to_rgb(image), turn)
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """The labels in a mask's file: integers (H, W), of any width."""
+    """The labels in a mask's file: integers (H, W), with any number of bits."""
     with _open_picture(path) as image:
         turn = _find_turn(image)
         return _set_upright(_convert_to_labels(image), turn)
@@ -61,9 +61,9 @@ def read_labels(path: Path) -> np.ndarray:
 
 @contextmanager
 def _open_picture(path: Path) -> Iterator[Image.Image]:
-    """The picture in a file. What goes wrong with it becomes `DatasetError`, which names the file.
+    """The picture in a file. All errors become `DatasetError`, whose message names the file.
 
-    Pillow's own bounds on pixels and on text in PNG files keep small files from filling the memory.
+    Pillow's own limits on pixels and on text in PNG files keep small files from filling the memory.
     """
     try:
         with Image.open(path) as image:
@@ -79,13 +79,13 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
         raise DatasetError(
             f"the image {path} is damaged or of a kind that is not read ({error}): {ANEW}"
         ) from error
-    except Exception as error:  # Pillow's decoders raise what comes
+    except Exception as error:  # Pillow's decoders raise errors of many kinds
         fault = str(error) or type(error).__name__
         raise DatasetError(f"the image {path} is damaged ({fault}): {AGAIN}") from error
 
 
 def _convert_to_rgb(image: Image.Image) -> np.ndarray:
-    """The picture's pixels (H, W, 3) uint8, as it was saved; transparency is dropped."""
+    """The pixels (H, W, 3) uint8 as stored, not yet turned upright. Transparency is dropped."""
     image.load()
     # Netpbm's 16 bits, and those of PNG in Pillow before 10.3, come as mode I.
     if image.mode in GREY_16 or image.mode == "I" and image.format in ("PNG", "PPM"):
@@ -105,7 +105,7 @@ def _convert_to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _check_white_is_65535(image: Image.Image) -> None:
-    """Raises _KindError for a TIFF file that uses fewer bits, or in which 0 is white."""
+    """Raises _KindError for a TIFF file with fewer than 16 bits, or in which 0 is white."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return
@@ -116,7 +116,7 @@ def _check_white_is_65535(image: Image.Image) -> None:
 
 
 def _convert_to_labels(image: Image.Image) -> np.ndarray:
-    """The picture's labels (H, W), as it was saved."""
+    """The labels (H, W) as stored, not yet turned upright."""
     codec, raw_mode = _name_encoding(image)
     if image.format in LOSSY or image.info.get("compression") == "jpeg":
         raise _KindError(f"{image.format} may change a pixel's value, so that it is no label")
@@ -146,9 +146,9 @@ def _convert_to_labels(image: Image.Image) -> np.ndarray:
 def _convert_indices_to_labels(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """The labels (H, W) of indices (H, W) into a palette (N, 3).
 
-    Where a program saves space, it gives a grey picture a palette of the greys that occur, and the
-    labels are the greys. Colours, and greys in even steps from black to white, were chosen to tell
-    labels apart: there the labels are the indices, and the steps.
+    Some programs give a grey picture a palette of its greys to save space: then the greys are the
+    labels. Other palettes tell labels apart, by colours or by greys in even steps from black to
+    white: then the indices are the labels.
     """
     greys = palette[:, 0]
     if (palette != greys[:, None]).any():
@@ -160,7 +160,7 @@ def _convert_indices_to_labels(indices: np.ndarray, palette: np.ndarray) -> np.n
 
 
 def _name_encoding(image: Image.Image) -> tuple[str, str]:
-    """How the file of a picture that is not yet loaded is encoded: Pillow's codec and raw mode."""
+    """Pillow's codec and raw mode for a picture that is not loaded yet."""
     if not image.tile:
         return "", ""
     codec, _, _, arguments = image.tile[0]
@@ -169,22 +169,22 @@ def _name_encoding(image: Image.Image) -> tuple[str, str]:
 
 
 def _find_turn(image: Image.Image) -> int:
-    """EXIF's number for how the camera was held; 1, upright, where the file tells none.
+    """EXIF's number for the camera's orientation; 1 (upright) if the file has none.
 
-    A PNG file's EXIF counts where it comes before the pixels: it would have to be read whole.
+    EXIF after the pixels of a PNG file is ignored: reading it would need the whole file.
     """
     notes = ("exif", "Raw profile type exif")
     if image.format == "PNG" and not any(note in image.info for note in notes):
         return 1
-    if image.format == "TIFF":  # Pillow itself sets these upright
+    if image.format == "TIFF":  # Pillow itself turns TIFF files upright
         return 1
     try:
         turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged notes about a picture do not make the picture damaged
+    except Exception:  # a picture with damaged EXIF data is not itself damaged
         return 1
     return turn if turn in range(1, 9) else 1
 
 
 def _set_upright(pixels: np.ndarray, turn: int) -> np.ndarray:
-    """The pixels (H, W, ...) turned as EXIF says."""
+    """The pixels (H, W, ...), turned by EXIF's number."""
     return np.ascontiguousarray(TURNS[turn](pixels)) if turn in TURNS else pixels

@@ -1,14 +1,14 @@
-"""Which files of a folder are a data set's pictures, and which are other systems' own."""
+"""Find a data set's pictures in a folder, without the hidden files of operating systems."""
 
 from pathlib import Path
 
-#: What macOS (._000001.png beside 000001.png, and __MACOSX in zip files) and network drives put
-#: beside data, under the names of the data.
+#: Names of files that macOS and network drives put beside data, such as ._000001.png beside
+#: 000001.png, and __MACOSX in zip files.
 HIDDEN = (".", "__MACOSX", "@eaDir")
 
 
 def find_pictures(folder: Path, pattern: str = "*.png") -> list[Path]:
-    """The files below a folder that match the pattern, sorted; hidden ones are nobody's data."""
+    """The files below a folder that match the pattern, sorted, without hidden files."""
     depth = len(folder.parts)
     return sorted(
         path

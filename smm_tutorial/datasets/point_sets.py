@@ -11,9 +11,9 @@ STICK_SPREADS = (0.25, 1.3)  # standard deviations across and along a stick
 
 
 def stick_map(tilt: float = STICK_TILT) -> np.ndarray:
-    """The matrix (2, 2) that makes a stick of a round cloud of variance 1.
+    """The matrix (2, 2) that turns a round cloud of variance 1 into a stick.
 
-    Its inverse makes the sticks round again.
+    Its inverse makes the sticks round again. tilt: from upright to the left, in radians.
     """
     cosine, sine = np.cos(tilt), np.sin(tilt)
     return np.array([[cosine, -sine], [sine, cosine]]) * STICK_SPREADS
@@ -26,14 +26,14 @@ def stick_sets(
     per_group: int = 16,
     tilt: float = STICK_TILT,
 ) -> tuple[Tensor, np.ndarray]:
-    """Sets of parallel sticks at random places, and which stick each point belongs to.
+    """Sets of parallel sticks at random places, and the stick of each point.
 
     Returns:
         Points (count, N, 2), float64, and each point's group (N,), where N = groups * per_group.
-        Points of one group follow each other; that is the same in every set.
+        Points of one group follow each other; the order is the same in every set.
 
     Raises:
-        ValueError: so many sticks do not fit apart from each other, or a number is not whole.
+        ValueError: so many separate sticks do not fit, or a number is not whole.
     """
     count = check_whole("count", count)
     groups, per_group = check_whole("groups", groups), check_whole("per_group", per_group)
@@ -47,8 +47,8 @@ def stick_sets(
 
 SEPARATION = 5.5  # least distance of two sticks' centres, in standard deviations
 BOX = 3.0  # centres lie in [-BOX, BOX]^2
-PLACES_TRIED = 200  # for all centres of a set, before the set is begun anew
-MOST_SETS = 500  # begun for one set before giving up
+PLACES_TRIED = 200  # places tried for the centres of a set before the set starts again
+MOST_SETS = 500  # attempts for one set before the function gives up
 
 
 def _place_sticks(rng: np.random.Generator, count: int, to_round: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def _place_sticks(rng: np.random.Generator, count: int, to_round: np.ndarray) ->
 def draw_points(sets: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """`count` different points of each set (B, N, 2), drawn at random -> (B, count, 2).
 
-    Raises `ValueError` where a set has fewer.
+    Raises `ValueError` if a set has fewer points.
     """
     count = check_whole("count", count, most=sets.shape[1])
     order = torch.rand(sets.shape[:2], generator=generator).argsort(dim=1)[:, :count]  # (B, count)
@@ -85,9 +85,9 @@ def two_clouds(
     """Two groups of `count` / 2 points each in the plane.
 
     Args:
-        kind: "apart", two round groups of one spread; "concentric", a core and a halo about one
-            mean; "cross", a lying and a standing stick about one mean; "tilted cross", the same
-            turned by 45 degrees.
+        kind: "apart": two round groups of equal spread; "concentric": a core and a halo with the
+            same mean; "cross": a horizontal and a vertical stick with the same mean; "tilted
+            cross": the cross turned by 45 degrees.
         rng: draws the points.
         count: how many points.
 

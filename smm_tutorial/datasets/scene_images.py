@@ -1,4 +1,4 @@
-"""What every data set becomes: images, masks and records of scenes, all in memory."""
+"""The common form of all data sets: images, masks and records of scenes in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_OBJECTS = 255  # labels of a scene that fit into a byte, beside the backgro
 
 
 class DatasetError(RuntimeError):
-    """Files of a data set that are missing, damaged or contradictory; says which and what to do."""
+    """Files of a data set are missing, damaged or contradictory. The message says what to do."""
 
 
 class Batch(NamedTuple):
@@ -28,19 +28,19 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class SceneImages:
-    """A data set, or a part of one, in memory.
+    """A data set, or a part of a data set, in memory.
 
-    Images stay bytes until `batch` makes floats of those it hands out.
+    Images are stored as bytes. `batch` converts the images that it returns to floats.
 
     Args:
         images: (M, 3, H, W) uint8, RGB.
-        filenames: M names of images, as the data set has them.
-        name, split: which data this is.
-        licence: under which it may be used.
-        provenance: where it comes from; plain JSON values.
+        filenames: M names of images, as in the data set.
+        name, split: of the data set.
+        licence: of the data.
+        provenance: where the data come from; plain JSON values.
         masks: (M, H, W) uint8 or None; 0 = background, k = the scene's k-th object.
-        records: M scene records as the data set has them, each with a list "objects", or None.
-            `Scene.from_record` reads those that are in CLEVR's JSON.
+        records: M scene records, each with a list "objects", or None. `Scene.from_record` reads
+            records in CLEVR's JSON.
 
     Raises:
         ValueError: a wrong shape or type, or parts that disagree about M, H or W.
@@ -92,16 +92,19 @@ class SceneImages:
         return self.images.shape[2], self.images.shape[3]
 
     def batch(self, indices: Tensor | Sequence[int] | slice) -> Batch:
-        """The scenes at `indices`, on the data's device: images as floats, masks as int64.
+        """The scenes at `indices`, on the data's device: images as floats in [0, 1], masks as
+        int64.
 
-        Raises `ValueError` for indices that are no whole numbers.
+        Raises `ValueError` for indices that are not whole numbers.
         """
         indices = _as_indices(indices)
         masks = None if self.masks is None else self.masks[indices].long()
         return Batch(self.images[indices].float() / 255, masks)
 
     def subset(self, indices: Tensor | Sequence[int] | slice) -> SceneImages:
-        """A data set of the scenes at `indices`, in that order; raises as `batch`."""
+        """A data set of the scenes at `indices`, in that order. Raises `ValueError` as `batch`
+        does.
+        """
         indices = _as_indices(indices)
         chosen = torch.arange(len(self))[indices]
         order = chosen.tolist()
@@ -120,7 +123,7 @@ class SceneImages:
 
 
 def _as_indices(indices: Tensor | Sequence[int] | slice) -> Tensor | slice:
-    """The indices as torch takes them; torch itself would cut fractions off in silence."""
+    """The indices in torch's form. Fractions are refused: torch would cut them off silently."""
     if isinstance(indices, slice):
         return indices
     indices = torch.as_tensor(indices)
@@ -134,7 +137,7 @@ def _as_indices(indices: Tensor | Sequence[int] | slice) -> Tensor | slice:
 
 
 def _name_range(values: Tensor) -> str:
-    """From where to where the values go, for a message; nothing where there are none."""
+    """The range of the values, for a message; an empty text without values."""
     if values.numel() == 0 or values.is_complex() or values.device.type == "meta":
         return ""
     low, high = (extreme.item() for extreme in values.cpu().double().aminmax())
@@ -142,7 +145,7 @@ def _name_range(values: Tensor) -> str:
 
 
 def labels_as_bytes(labels: np.ndarray) -> np.ndarray:
-    """A mask's labels, integers of any width and shape, as uint8.
+    """A mask's labels, integers of any size and shape, as uint8.
 
     Raises:
         ValueError: a label that a byte cannot hold.
@@ -154,9 +157,9 @@ def labels_as_bytes(labels: np.ndarray) -> np.ndarray:
 
 
 def join_scenes(parts: Sequence[SceneImages]) -> SceneImages:
-    """One data set of the scenes of several that have records; in all else like the first.
+    """One data set with the scenes of several data sets that have records.
 
-    It has masks if all of them do.
+    All other fields are those of the first part. The result has masks if all parts have masks.
     """
     with_masks = all(part.masks is not None for part in parts)
     return replace(
@@ -175,13 +178,13 @@ def check_split(name: str, split: str, known: Iterable[str]) -> None:
 
 
 def check_incomplete(incomplete: str) -> None:
-    """Raises ValueError for what is no way to treat images and records that lack each other."""
+    """Raises ValueError unless the value is "error" or "skip"."""
     if incomplete not in ("error", "skip"):
         raise ValueError(f'incomplete must be "error" or "skip", got {incomplete!r}')
 
 
 def check_bounds(limit: int | None, min_objects: int | None, max_objects: int | None) -> None:
-    """Raises ValueError for a bound that is no number of scenes or objects; None means no bound."""
+    """Raises ValueError for a bound that is no number of scenes or objects; None is no bound."""
     bounds = {"limit": (limit, 1), "min_objects": (min_objects, 0), "max_objects": (max_objects, 0)}
     for name, (value, lowest) in bounds.items():
         if value is not None:
@@ -198,8 +201,8 @@ def choose_scenes(
     """Indices of the first `limit` scenes with `min_objects` to `max_objects` objects.
 
     Args:
-        object_counts: the number of objects of each scene, None where no records tell it.
-        num_scenes: how many there are to choose from.
+        object_counts: the number of objects of each scene, or None without records.
+        num_scenes: the number of scenes to choose from.
         limit, min_objects, max_objects: None means no bound.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Data sets that others made, in their official layouts.
+"""Data sets that other people made, in their official layouts.
 
-One file each reads a data set, and most also download it: `clevr` (its download is in
+Each file reads one data set, and most files also download it: `clevr` (its download is in
 `clevr_download`), `clevr_renders`, `clevr_with_masks`, `clevrtex`, `shapestacks` and `coco`.
-`sources` tells where they come from, their licences and whom to cite.
+`sources` holds addresses, licences and citations.
 """

@@ -1,8 +1,8 @@
 """CLEVR v1.0 as released (Johnson et al., 2017, arXiv 1612.06890).
 
-The layout is images/{split}/*.png (480 x 320) and scenes/CLEVR_{split}_scenes.json, the latter for
-train and val only. CLEVR comes without masks. Its records tell enough to compute them: see
-`scenes.masks`.
+The layout is images/{split}/*.png (480 x 320) and scenes/CLEVR_{split}_scenes.json. The scenes
+files exist only for train and val. CLEVR has no masks; `scenes.masks` computes them from the
+records.
 """
 
 from __future__ import annotations
@@ -57,29 +57,28 @@ def load_clevr(
     max_objects: int | None = None,
     incomplete: Literal["error", "skip"] = "error",
 ) -> SceneImages:
-    """CLEVR's images in memory, with their records and, on demand, masks computed from them.
+    """CLEVR's images in memory, with their records and, on demand, masks computed from the records.
 
-    A split without a scenes file (test has none) gives images alone. All 70,000 training images at
+    A split without a scenes file, such as test, gives only images. All 70,000 training images at
     128 x 128 take 3.4 GB; choose `size` and `limit` to fit.
 
     Args:
         split: "train", "val" or "test".
         size: height and width of the result, antialiased (bilinear); None keeps the files' scale.
-        root: the unpacked CLEVR_v1.0 folder or the one that holds it; None looks in the course's
-            downloads.
+        root: the unpacked CLEVR_v1.0 folder or its parent; None looks in the course's downloads.
         crop: a name of `cropping.CROPS` ("paper", "smm"), a window (top, left, bottom, right) in
             fractions of the 4:3 frame, or None for the whole image.
         masks: compute masks from the records, at the resulting size (about 30 ms a scene).
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects; needs records. CLEVR6 is
             max_objects=6.
-        incomplete: what to do when the scenes file lists images that are not there, or the folder
-            holds images that it does not list: "error", or "skip" to leave those out with a
-            warning.
+        incomplete: what to do if the scenes file and the folder do not list the same images:
+            "error", or "skip" to leave out the other images with a warning.
 
     Raises:
-        DatasetError: the folder or a file is missing, damaged or contradicts another.
-        ValueError: an unknown split, crop or option, or one that needs records in a split without.
+        DatasetError: the folder or a file is missing, damaged or contradicts another file.
+        ValueError: an unknown split, crop or option, or an option that needs records in a split
+            without records.
     """
     check_split(NAME, split, SPLITS)
     check_incomplete(incomplete)
@@ -127,7 +126,10 @@ def _find_folder(root: str | Path | None) -> Path:
 def _list_split(
     folder: Path, split: str, scenes_file: Path, incomplete: str
 ) -> tuple[list[Path], list[dict[str, Any]] | None]:
-    """The split's images in the order of their records, and these; or in that of the names."""
+    """The split's images and records, in the order of the records.
+
+    Without records, the images are sorted by name, and None stands for the records.
+    """
     image_folder = folder / "images" / split
     if not image_folder.is_dir():
         raise DatasetError(
@@ -174,7 +176,7 @@ def _name_some(names: list[str]) -> str:
 def _compute_masks(
     scenes: list[Scene], scenes_file: Path, crop: str | Window | None, size: Size | None
 ) -> Tensor:
-    """Masks (M, H, W) uint8 of the window and at the size that the images were brought to."""
+    """Masks (M, H, W) uint8 with the same window and size as the images."""
     box = crop_box(*CLEVR_FRAME, crop)
     height, width = result_size(box, size)
     window = window_of_box(*CLEVR_FRAME, box)

@@ -1,8 +1,8 @@
-"""The first images of CLEVR v1.0 with their records, without the other 18 GB.
+"""Downloads the first images of CLEVR v1.0 with their records, without the other 18 GB.
 
-The official archive is one zip file; `RemoteZip` takes single members out of it. A split's records
-are one member too, of which only the beginning is unpacked. The result is a small CLEVR_v1.0 folder
-in the official layout.
+The official archive is one zip file; `RemoteZip` reads single members of it. A split's records are
+one member too, of which only the beginning is unpacked. The result is a small CLEVR_v1.0 folder in
+the official layout.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from smm_tutorial.datasets.transfer.remote_file import DownloadError, Patience, 
 from smm_tutorial.datasets.transfer.remote_zip import RemoteZip
 from smm_tutorial.files import JsonError, parse_json, read_json
 
-EXCERPT = "excerpt"  # the field by which a scenes file says that a download wrote it
+EXCERPT = "excerpt"  # this field of a scenes file says that a download wrote the file
 SCENES_BEGIN = re.compile(r'"scenes"\s*:\s*\[')
 LONGEST_RECORD = 100_000  # characters: the longest of 200 official records has 6,000
 
@@ -49,25 +49,25 @@ def download_clevr(
     url: str = SOURCE.addresses["archive"],
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches the first `count` images of a split and, where the split has them, their records.
+    """Downloads the first `count` images of a split and, if the split has them, their records.
 
-    What is already there and whole is not fetched again. A run that was cut short is taken up where
-    it stopped.
+    Complete files that are already there are not downloaded again. An interrupted download
+    continues where it stopped.
 
     Args:
         split: "train", "val" or "test".
         count: how many images.
-        folder: the CLEVR_v1.0 folder goes in here; None takes the course's downloads.
+        folder: the parent of the CLEVR_v1.0 folder; None takes the course's downloads.
         url: of the archive.
         patience: with the server.
 
     Returns:
-        The CLEVR_v1.0 folder, as `load_clevr(root=...)` wants it.
+        The CLEVR_v1.0 folder, for `load_clevr(root=...)`.
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, the archive is damaged, or the disk is full; whole files are
-            kept.
+        DatasetError: the server fails, the archive is damaged, or the disk is full. Complete files
+            are kept.
     """
     check_split(NAME, split, SPLITS)
     check_whole("count", count)
@@ -92,9 +92,11 @@ def _check_scenes_file(target: Path, split: str) -> None:
 
 
 def _count_present(target: Path, split: str) -> int:
-    """How many images earlier downloads brought or had begun with, gaps between them included.
+    """The number of images that earlier downloads have completed or begun, including gaps between
+    them.
 
-    The scenes file lists all of them or none would load, so fewer are never asked for.
+    The scenes file must list all images in the folder, else none can be loaded. So a new download
+    never asks for fewer images.
     """
     numbered = re.compile(rf"images/{split}/CLEVR_{split}_(\d{{6}})\.png")
     found = [match for name in read_manifest(target) if (match := numbered.fullmatch(name))]
@@ -103,7 +105,7 @@ def _count_present(target: Path, split: str) -> int:
 
 
 def _read_excerpt(path: Path) -> list[Any]:
-    """The records of a scenes file that a download wrote; empty for any other file."""
+    """The records of a scenes file that a download wrote; an empty list for any other file."""
     try:
         content = read_json(path)
         return list(content["scenes"]) if EXCERPT in content["info"] else []
@@ -112,7 +114,7 @@ def _read_excerpt(path: Path) -> list[Any]:
 
 
 def _has_all(target: Path, split: str, count: int) -> bool:
-    """Whether all is there that the manifest has. Lengths are checked, contents not."""
+    """Whether all files of the manifest are there. Lengths are checked, contents are not."""
     files = read_manifest(target)
     names = [_image_path(split, index) for index in range(count)]
     if split != "test":
@@ -128,7 +130,7 @@ def _fetch(target: Path, split: str, count: int, archive: RemoteZip) -> None:
     scenes = _read_scenes(archive, split, count)
     if scenes is not None:
         files[_scenes_path(split)] = entry_of(scenes)
-    extend_manifest(target, files)  # first: so files are known for ours if it stops here
+    extend_manifest(target, files)  # first: the files then count as ours after a stop
     for name in missing:
         move_file(target / STAGING, name, target)
     if scenes is not None:
@@ -136,7 +138,7 @@ def _fetch(target: Path, split: str, count: int, archive: RemoteZip) -> None:
 
 
 def _find_image_members(archive: RemoteZip, split: str, count: int) -> dict[str, ZipInfo]:
-    """The first images of the split, by their path below CLEVR_v1.0."""
+    """The members of the first `count` images of the split, by their paths below CLEVR_v1.0."""
     found = {}
     for index in range(count):
         name = _image_path(split, index)
@@ -173,7 +175,7 @@ def parse_first_records(
     """The field "info" and the first `count` records of a scenes file that arrives in pieces.
 
     Raises:
-        DownloadError: what arrives is no scenes file, or ends before `count` records.
+        DownloadError: the content is not a scenes file, or ends before `count` records.
     """
     decode = codecs.getincrementaldecoder("utf-8")().decode
     parse = json.JSONDecoder().raw_decode
@@ -201,7 +203,7 @@ def parse_first_records(
                     raise DownloadError(
                         f"a record after the {len(records)}th is no JSON ({error}): fetch again"
                     ) from error
-                break  # the rest of it is still to come
+                break  # the rest of the record has not arrived yet
             if not isinstance(record, dict):
                 raise DownloadError(
                     f"record {len(records)} of the scenes file is {record!r:.40}: check the address"
@@ -217,7 +219,9 @@ def parse_first_records(
 
 
 def _parse_info(head: str) -> dict[str, Any]:
-    """The field "info" of a scenes file that begins with `head`; empty where it stands later."""
+    """The field "info" of a scenes file that begins with `head`; empty if the field is not in
+    `head`.
+    """
     try:
         info = parse_json(head + "]}", "the scenes file's head").get("info", {})
         if isinstance(info, dict):

@@ -1,8 +1,8 @@
 """Renders of CLEVR scenes with true masks: images/, masks/ and scenes.json in one folder.
 
-The layout of renders made with CLEVR's Blender assets: masks are single-channel PNGs (0 =
-background, k = the scene's k-th object) under the images' names, and scenes.json is a CLEVR scenes
-file whose records may carry `camera` and `lamps`.
+Such folders come from renders with CLEVR's Blender assets. Masks are single-channel PNGs (0 =
+background, k = the scene's k-th object) with the names of the images. scenes.json is a CLEVR scenes
+file whose records may have `camera` and `lamps`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def load_clevr_renders(
     """A folder of renders, with masks and records.
 
     Args:
-        split: only scenes whose record says this split.
+        split: only scenes with this split in their record.
         size: height and width of the result; images antialiased (bilinear), masks by nearest
             neighbour; None keeps the files' own scale.
         root: the folder that holds images/, masks/ and scenes.json.
@@ -40,7 +40,7 @@ def load_clevr_renders(
         min_objects, max_objects: only scenes with so many objects.
 
     Raises:
-        DatasetError: a file is missing, damaged or contradicts another.
+        DatasetError: a file is missing, damaged or contradicts another file.
         ValueError: a split that no record has, an unknown crop, or no scene left.
     """
     folder = Path(root)

@@ -1,8 +1,8 @@
 """CLEVR (with masks): 100,000 scenes rendered anew by CLEVR's rules (Kabra et al., 2019).
 
-One GZIP TFRecord file holds them all, in no splits. Its beginning is a valid file too:
-`download_clevr_with_masks` fetches as much of it as the scenes you ask for need, and goes on from
-there when you ask for more.
+One GZIP TFRecord file holds all scenes, without splits. The beginning of the file is a valid file
+too. `download_clevr_with_masks` downloads only the beginning that contains your scenes, and
+continues from there when you ask for more.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ NAME = "clevr-with-masks"
 SOURCE = SOURCES[NAME]
 FOLDER = "clevr_with_masks"
 FILE = "clevr_with_masks_train.tfrecords"
-#: First example and the one after the last. The file has no splits; these are commonly used.
+#: First example, and the example after the last. The file has no splits; these are commonly used.
 SPLITS = {"train": (0, 70_000), "val": (70_000, 85_000), "test": (85_000, 100_000)}
 HEIGHT, WIDTH, ENTITIES = 240, 320, 11  # the first entity is the background
-BYTES_PER_EXAMPLE = 105_000  # packed: 10.5 GB for 100,000
-GZIP = b"\x1f\x8b"  # a packed file begins so; some unpack the file by hand
+BYTES_PER_EXAMPLE = 105_000  # compressed: 10.5 GB for 100,000
+GZIP = b"\x1f\x8b"  # the first bytes of a compressed file; some people unpack the file by hand
 DAMAGE = (RecordError, gzip.BadGzipFile, zlib.error)
 CODES = ("size", "material", "shape", "color")  # small integers of unpublished meaning
 
@@ -60,24 +60,24 @@ def load_clevr_with_masks(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> SceneImages:
-    """Scenes with their masks; the records hold what the file tells of each object.
+    """Scenes with their masks. The records hold what the file says about each object.
 
     Records have CLEVR's field names. Sizes, materials, shapes and colours stay the file's integer
-    codes, so `Scene.from_record` does not read them.
+    codes, so `Scene.from_record` cannot read these records.
 
     Args:
         split: "train", "val" or "test": the first 70,000 examples, the next 15,000, the rest.
         size: height and width of the result; images antialiased (bilinear), masks by nearest
             neighbour; None keeps 240 x 320.
-        root: the TFRecord file or the folder that holds it; None looks in the course's downloads.
-        crop: a name of `cropping.CROPS` ("paper" is the usual one), a window in fractions of the
+        root: the TFRecord file or its folder; None looks in the course's downloads.
+        crop: a name of `cropping.CROPS` ("paper" is the usual crop), a window in fractions of the
             frame, or None.
         limit: at most so many scenes, from the first, counted after the bounds on objects.
         min_objects, max_objects: only scenes with so many objects. CLEVR6 is max_objects=6.
 
     Raises:
-        DatasetError: the file is missing, damaged, or was not fetched far enough for this split and
-            limit.
+        DatasetError: the file is missing or damaged, or its downloaded beginning is too short for
+            this split and limit.
         ValueError: an unknown split or crop, an impossible bound, or no scene left.
     """
     check_split(NAME, split, SPLITS)
@@ -136,17 +136,17 @@ def download_clevr_with_masks(
     url: str = SOURCE.addresses["records"],
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches the file as far as a split's first `count` examples; each one's checksum is checked.
+    """Downloads the file up to the first `count` examples of a split, and checks their checksums.
 
-    The file is packed as one stream, so everything before the split comes along: 7.4 GB for "val".
-    What was fetched before is kept and gone on from.
+    The file is one compressed stream, so everything before the split is downloaded too: 7.4 GB for
+    "val". An earlier download is kept and continued.
 
     Returns:
-        The TFRecord file, or its beginning, as `load_clevr_with_masks(root=...)` wants it.
+        The TFRecord file, or its beginning, for `load_clevr_with_masks(root=...)`.
 
     Raises:
-        ValueError: an unknown split or a count that the split does not have.
-        DatasetError: the server fails, the disk is full (what was fetched is kept), or the file is
+        ValueError: an unknown split, or a count that the split does not have.
+        DatasetError: the server fails, the disk is full (the download is kept), or the file is
             damaged (it is deleted).
     """
     check_split(NAME, split, SPLITS)
@@ -182,7 +182,7 @@ def download_clevr_with_masks(
 
 
 def count_examples(root: str | Path | None = None) -> int:
-    """How many whole examples the file, or its beginning, holds; all their checksums are checked.
+    """The number of complete examples in the file, or in its beginning. All checksums are checked.
 
     Raises:
         DatasetError: there is no such file, or it is damaged.
@@ -193,7 +193,7 @@ def count_examples(root: str | Path | None = None) -> int:
 
 
 def was_downloaded(path: Path) -> bool:
-    """Whether a download wrote the file as it is; one's own file, or an unpacked one, is not."""
+    """Whether a download wrote this file. A file of the user, or an unpacked file, gives False."""
     return is_beginning(path) and not _is_unpacked(path)
 
 
@@ -205,7 +205,7 @@ def _is_unpacked(path: Path) -> bool:
 
 
 def _count(examples: Iterator[bytes], what: str, total: int | None = None) -> int:
-    """How many examples there are, with a bar that shows them pass by."""
+    """The number of examples, counted with a progress bar."""
     return sum(1 for _ in tqdm(examples, what, total, unit="scene", delay=PROGRESS_AFTER))
 
 
@@ -221,7 +221,9 @@ def _find_file(root: str | Path | None) -> Path:
 
 
 def _read_records(file: BinaryIO | io.RawIOBase, path: Path, may_end: bool) -> Iterator[bytes]:
-    """The records in the file, packed or not; where it is but a beginning, it may end in one."""
+    """The records in the file, compressed or not. may_end: whether the file may end within a
+    record.
+    """
     content = io.BufferedReader(file, 1 << 20)
     packed = GZIP.startswith(content.peek(len(GZIP))[: len(GZIP)])
     try:
@@ -253,14 +255,14 @@ def _decode_example(
 
 
 def _read_bytes(features: dict[str, Feature], name: str) -> np.ndarray:
-    """A feature of bytes, as one string or one string an element: flat, uint8."""
+    """A feature of bytes (one string, or one string per element) as a flat uint8 array."""
     return np.frombuffer(b"".join(features[name]), np.uint8)
 
 
 def _make_record(
     features: dict[str, Feature], visible: np.ndarray, index: int, split: str
 ) -> dict[str, Any]:
-    """CLEVR's fields for the visible entities after the background."""
+    """A record with CLEVR's fields for the visible entities except the background."""
     place = np.stack([features[axis].reshape(ENTITIES) for axis in "xyz"], 1)  # (11, 3)
     pixel = features["pixel_coords"].reshape(ENTITIES, 3)
     codes = {name: _read_bytes(features, name).reshape(ENTITIES) for name in CODES}

@@ -1,8 +1,8 @@
 """ClevrTex: CLEVR-like scenes with photographed textures (Karazija et al., arXiv 2111.10265).
 
-The layout is clevrtex_{variant}/**/CLEVRTEX_{variant}_{index:06d}.png, beside each the mask
-..._flat.png and the record ...json. The benchmark splits by index: the first tenth is test, the
-second val, the rest train.
+The layout is clevrtex_{variant}/**/CLEVRTEX_{variant}_{index:06d}.png. Beside each image lie its
+mask ..._flat.png and its record ...json. The benchmark splits by index: the first tenth is test,
+the second tenth is val, the rest is train.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SOURCE = SOURCES[NAME]
 TOTALS = {"full": 50_000, "camo": 20_000, "outd": 10_000}
 TENTHS = {"test": (0, 1), "val": (1, 2), "train": (2, 10)}
 CROP_OF_BENCHMARK = 0.8  # the side of the central square, as a share of the image's shorter side
-#: The archives of the variant "full" in the order in which a split is looked for.
+#: Archives of the variant "full", in the order in which a download searches them for a split.
 PARTS = {"train": (2, 3, 4, 5, 1), "val": (1, 2, 3, 4, 5), "test": (1, 2, 3, 4, 5)}
 INDEX = re.compile(r"_(\d{6})(?:_flat\.png|\.png|\.json)$")
 SUFFIXES = (".png", "_flat.png", ".json")
@@ -44,17 +44,16 @@ def load_clevrtex(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> SceneImages:
-    """ClevrTex images with masks and records, by their index.
+    """ClevrTex images with masks and records, sorted by index.
 
-    Masks hold the labels of the files (0 is the background); the records' objects need not be in
-    their order.
+    Masks hold the labels of the files (0 is the background). The objects of a record can have
+    another order than the labels.
 
     Args:
         split: "train", "val" or "test"; the variant "outd" has only "test".
         size: height and width of the result; images antialiased (bilinear), masks by nearest
             neighbour; None keeps the files' scale (240 x 320).
-        root: the clevrtex_{variant} folder or the one that holds it; None looks in the course's
-            downloads.
+        root: the clevrtex_{variant} folder or its parent; None looks in the course's downloads.
         variant: "full", "camo" (objects wear the ground's texture) or "outd" (unseen shapes and
             textures).
         crop: "paper" for the benchmark's central square (192 of 240), or None for the whole image.
@@ -71,7 +70,7 @@ def load_clevrtex(
     images = _list_images(_find_folder(root, variant), variant, indices, split)
     announce(NAME)
     counts = None
-    if min_objects is not None or max_objects is not None:  # all records, which takes its time
+    if min_objects is not None or max_objects is not None:  # reads all records, which is slow
         counts = [len(_read_record(path)["objects"]) for path in images]
     chosen = choose_scenes(counts, len(images), limit, min_objects, max_objects)
     images = [images[index] for index in chosen]
@@ -97,22 +96,22 @@ def download_clevrtex(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches `count` images of a split, with masks and records, in the archives' order.
+    """Downloads `count` images of a split, with masks and records, in the archives' order.
 
     Args:
-        split, variant: as `load_clevrtex`.
+        split, variant: as in `load_clevrtex`.
         count: how many images.
-        folder: clevrtex_{variant} goes in here; None takes the course's downloads.
+        folder: the parent of clevrtex_{variant}; None takes the course's downloads.
         urls: of the archives, by name (full1 to full5, camo, outd).
         patience: with the server.
 
     Returns:
-        The clevrtex_{variant} folder, as `load_clevrtex(root=...)` wants it.
+        The clevrtex_{variant} folder, for `load_clevrtex(root=...)`.
 
     Raises:
         ValueError: an unknown split or variant, or a count that the split does not have.
-        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
-            many images.
+        DatasetError: the server fails, an archive is damaged, the disk is full, or there are fewer
+            images.
     """
     check_whole("count", count)
     indices = _find_indices(variant, split)
@@ -183,7 +182,9 @@ def _find_folder(root: str | Path | None, variant: str) -> Path:
 
 
 def _list_images(folder: Path, variant: str, indices: range, split: str) -> list[Path]:
-    """The split's images, sorted by index: those downloaded, or else all, none missing."""
+    """The split's images, sorted by index: the downloaded images, or else all images, which must
+    exist.
+    """
     again = (
         f"run `smm-tutorial data download {NAME} --split {split}` again, "
         "or unpack the archives again"

@@ -3,8 +3,8 @@
 The layout is annotations/instances_{split}2017.json and {split}2017/*.jpg. Outlines become masks
 with pycocotools, an optional requirement: pip install "smm-tutorial[coco]".
 
-One's own pictures load too, where they are laid out so: of every format, and with annotations that
-tell no more than each image's id and file_name and each annotation's image_id.
+Your own pictures in this layout can be loaded too, in any image format. Their annotations need only
+each image's id and file_name, and each annotation's image_id.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from smm_tutorial.files import JsonError, check_name, read_json
 NAME = "coco"
 SOURCE = SOURCES[NAME]
 SPLITS = ("train", "val")
-UNKNOWN = "unknown"  # a category or licence that the annotations do not tell
+UNKNOWN = "unknown"  # a category or licence that the annotations do not give
 
 
 def load_coco(
@@ -57,23 +57,23 @@ def load_coco(
 ) -> SceneImages:
     """COCO images with masks of their objects, in the order of the annotations.
 
-    Where outlines overlap, the smaller object lies on top. Crowds (many things under one outline)
-    are no objects and count as background. An object without an outline has no pixels, of which a
-    warning tells. A record names the image's licence, and of each object its category, box and
-    area; what the annotations do not tell is "unknown" or None.
+    If outlines overlap, the smaller object lies on top. Crowds (many things inside one outline) are
+    no objects and count as background. An object without an outline has no pixels; a warning says
+    so. A record names the image's licence, and the category, box and area of each object. Values
+    that the annotations do not give are "unknown" or None.
 
     Args:
         split: "train" or "val"; the labels of "test" are kept secret.
         size: height and width of the result; images antialiased (bilinear), masks by nearest
-            neighbour. The images differ in size, so more than one needs it.
+            neighbour. Images differ in size, so more than one image needs a size.
         root: the folder that holds annotations/ (or the JSON file itself) and {split}2017/; None
             looks in the course's downloads.
         crop: "centre" for the largest square in the middle, or None for the whole image.
         masks: read the masks; False needs no pycocotools.
         limit: at most so many images, from the first, counted after the bounds on objects.
         min_objects, max_objects: only images with so many objects (crowds do not count).
-        incomplete: what to do when images that the annotations list are not there: "error", or
-            "skip" with a warning. Images that a download left out on purpose are never an error.
+        incomplete: what to do if images in the annotations are missing: "error", or "skip" with a
+            warning. Images that a download left out on purpose are never an error.
 
     Raises:
         DatasetError: a file is missing or damaged, or pycocotools is not installed.
@@ -113,22 +113,22 @@ def download_coco(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches a split's annotations and its first `count` images, in the annotations' order.
+    """Downloads a split's annotations and its first `count` images, in the annotations' order.
 
     Args:
         split: "train" or "val".
         count: how many images.
-        folder: where annotations/ and {split}2017/ go; None takes the course's downloads.
+        folder: the parent of annotations/ and {split}2017/; None takes the course's downloads.
         urls: of the archives, by name (annotations, train, val).
         patience: with the server.
 
     Returns:
-        The folder, as `load_coco(root=...)` wants it.
+        The folder, for `load_coco(root=...)`.
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
-            many images.
+        DatasetError: the server fails, an archive is damaged, the disk is full, or there are fewer
+            images.
     """
     check_split(NAME, split, SPLITS)
     check_whole("count", count)
@@ -154,7 +154,7 @@ def download_coco(
 
 
 def _fetch(target: Path, names: list[str], archive: RemoteZip) -> None:
-    """Members of a zip file into the folder, and what is whole there into its manifest."""
+    """Downloads members of a zip file into the folder, and adds complete files to its manifest."""
     if absent := [name for name in names if name not in archive.members]:
         raise DownloadError(
             f"{archive.remote.url} has no {absent[0]} ({len(absent)} are missing): "
@@ -183,7 +183,7 @@ class _Outline(NamedTuple):
     """The outline of an object."""
 
     name: str  # of its annotation, for messages
-    shape: Any  # polygons or run lengths as the file has them, unchecked; None where it has none
+    shape: Any  # polygons or run lengths from the file, unchecked; None without an outline
 
 
 def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[_Outline]]]:
@@ -201,7 +201,9 @@ def _read_annotations(path: Path) -> tuple[list[dict[str, Any]], list[list[_Outl
 
 
 def _arrange_annotations(content: Any) -> tuple[list[dict[str, Any]], list[list[_Outline]]]:
-    """`_read_annotations` of what the file holds; raises ValueError that names entry and field."""
+    """As `_read_annotations`, for the content of the file. Raises a ValueError that names the
+    field.
+    """
     if not isinstance(content, dict):
         raise ValueError(f"{content!r:.40} is no COCO annotations, which are a JSON object")
     categories = _read_names(content, "categories")
@@ -256,7 +258,7 @@ def _arrange_annotations(content: Any) -> tuple[list[dict[str, Any]], list[list[
 
 
 def _read_entries(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list of the annotations by its name; raises ValueError."""
+    """The list `name` of the annotations. Raises ValueError if it is missing or wrong."""
     entries = content.get(name)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(
@@ -266,7 +268,7 @@ def _read_entries(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _read_names(content: dict[str, Any], name: str) -> dict[int | str, str] | None:
-    """The names in the list of categories or licences by their id; None where there is no list."""
+    """The names in a list of categories or licences by their id; None without such a list."""
     if content.get(name) is None:
         return None
     names = {}
@@ -281,13 +283,13 @@ def _read_names(content: dict[str, Any], name: str) -> dict[int | str, str] | No
 
 
 def _read_key(entry: dict[str, Any], name: str) -> int | str | None:
-    """The id by which an entry names a category or licence; None where it is no id."""
+    """The id by which an entry names a category or licence; None if it is not an id."""
     key = entry.get(name)
     return key if type(key) in (int, str) else None
 
 
 def _read_field(entry: dict[str, Any], name: str, types: tuple[type, ...], where: str) -> Any:
-    """A field that masks cannot do without; raises ValueError."""
+    """A required field of an entry. Raises ValueError if it is missing or has another type."""
     if type(entry.get(name)) not in types:
         known = " or ".join({int: "a whole number", str: "text"}[kind] for kind in types)
         found = f"{name} is {entry[name]!r:.40}" if name in entry else f"{name} is missing"
@@ -296,7 +298,7 @@ def _read_field(entry: dict[str, Any], name: str, types: tuple[type, ...], where
 
 
 def _read_side(image: dict[str, Any], name: str, where: str) -> int | None:
-    """An image's height or width; None where it is not told."""
+    """An image's height or width; None if the annotations do not give it."""
     side = image.get(name)
     if isinstance(side, float) and side.is_integer():
         side = int(side)
@@ -308,7 +310,7 @@ def _read_side(image: dict[str, Any], name: str, where: str) -> int | None:
 def _find_present(
     folder: Path, split: str, records: list[dict[str, Any]], file: Path, incomplete: str
 ) -> list[int]:
-    """Indices of the records whose images should be there: those downloaded, or else all."""
+    """Indices of the records whose images should exist: those downloaded, or else all."""
     names = [record["image_filename"] for record in records]
     image_folder = folder / f"{split}2017"
     prefix = f"{image_folder.name}/"
@@ -332,9 +334,9 @@ def _find_present(
 def _fill_in_sizes(
     files: list[Path], records: list[dict[str, Any]], annotations: Path
 ) -> list[dict[str, Any]]:
-    """The records with their images' sizes.
+    """The records with the sizes of their images.
 
-    Images of another size than the annotations say would get masks that do not fit.
+    Raises if an image differs in size from its annotations, because its masks would not fit.
     """
     filled = []
     for path, record in zip(files, records, strict=True):

@@ -1,7 +1,7 @@
-"""Outlines of objects in COCO's forms, polygons or run lengths, drawn into masks.
+"""Draws outlines of objects in COCO's forms, polygons or run lengths, into masks.
 
-pycocotools draws them, in C that checks nothing: a NaN ends Python, a far coordinate fills the
-memory. So whatever comes from a file is checked here first.
+pycocotools draws them in C without checks: a NaN crashes Python, and a far coordinate fills the
+memory. So all values from a file are checked here first.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 
 from smm_tutorial.datasets.scene_images import MOST_OBJECTS, DatasetError
 
-MOST_PIXELS = 2**28  # of a picture; Pillow reads no larger ones
-#: Of a polygon's edges together, in pixels. pycocotools takes 40 bytes for each; an edge that goes
-#: 100 times around a picture of 10,000 x 10,000 is no longer.
+MOST_PIXELS = 2**28  # of a picture; Pillow reads no larger pictures
+#: Greatest total length of a polygon's edges, in pixels. pycocotools needs 40 bytes per pixel. A
+#: polygon that goes 100 times around a picture of 10,000 x 10,000 is no longer.
 LONGEST_OUTLINE = 2**22
 LEAST_POINTS = 3
-#: COCO's strings of run lengths hold 5 bits in a character, from this one on.
+#: COCO's strings of run lengths store 5 bits per character. This character stands for 0.
 FIRST_CHARACTER = 48
 BITS, GOES_ON, SIGN = 5, 0x20, 0x10
 MOST_CHARACTERS = 12  # of one run length: 60 bits
@@ -27,15 +27,15 @@ MOST_CHARACTERS = 12  # of one run length: 60 bits
 def draw_masks(
     outlines: list[Any], height: int, width: int, names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """One map (height, width) uint8 of objects' outlines: k for the k-th, 0 for none.
+    """One map (height, width) uint8 of objects' outlines: k for the k-th object, 0 for none.
 
-    Where outlines overlap, the smaller object lies on top.
+    If outlines overlap, the smaller object lies on top.
 
     Args:
         outlines: COCO's polygons or run lengths; None or [] is an object without an outline, which
             has no pixels.
         height, width: of the image.
-        names: of the outlines, for messages; None counts them from 1.
+        names: of the outlines, for messages; None numbers them from 1.
 
     Raises:
         DatasetError: pycocotools is not installed.
@@ -69,13 +69,13 @@ def draw_masks(
         shapes[label] = run_lengths.merge(coded) if isinstance(coded, list) else coded
     labels = np.zeros((height, width), np.uint8)
     areas = {label: int(run_lengths.area(shape)) for label, shape in shapes.items()}
-    for label in sorted(shapes, key=areas.get, reverse=True):  # so the smallest lies on top
+    for label in sorted(shapes, key=areas.get, reverse=True):  # the smallest lies on top
         labels[run_lengths.decode(shapes[label]).astype(bool)] = label
     return labels
 
 
 def is_size(height: Any, width: Any) -> bool:
-    """Whether these are the whole numbers of pixels of a picture that fits into memory."""
+    """Whether the two values are whole numbers of pixels, of a picture that fits into memory."""
     sides = (height, width)
     if any(isinstance(side, bool) or not isinstance(side, int | np.integer) for side in sides):
         return False
@@ -83,7 +83,9 @@ def is_size(height: Any, width: Any) -> bool:
 
 
 def _check_outline(outline: Any, height: int, width: int) -> list[list[float]] | dict[str, Any]:
-    """The outline, as pycocotools draws it without harm; raises ValueError."""
+    """The outline in a form that pycocotools can draw safely. Raises ValueError for a wrong
+    outline.
+    """
     if isinstance(outline, dict):
         counts = _check_run_lengths(outline, height, width)
         return {"counts": counts, "size": [height, width]}
@@ -98,10 +100,10 @@ def _check_outline(outline: Any, height: int, width: int) -> list[list[float]] |
 
 
 def _check_polygon(polygon: list[Any], height: int, width: int) -> None:
-    """Raises ValueError for what is no polygon (x, y, x, y, ...) in or about the picture.
+    """Raises ValueError unless the polygon is (x, y, x, y, ...) in or near the picture.
 
-    COCO's own polygons leave the picture by less than a pixel. Those of objects that the picture
-    cuts off may go further, by its longer side.
+    COCO's own polygons leave the picture by less than a pixel. A polygon of an object that the
+    picture cuts off may leave it by as much as the longer side.
     """
     if not set(map(type, polygon)) <= {int, float}:
         other = next(value for value in polygon if type(value) not in (int, float))
@@ -131,7 +133,9 @@ def _check_polygon(polygon: list[Any], height: int, width: int) -> None:
 
 
 def _check_run_lengths(outline: dict[str, Any], height: int, width: int) -> list[int]:
-    """The run lengths of a picture of this size, column by column; raises ValueError."""
+    """The run lengths of a picture of this size, column by column. Raises ValueError if they are
+    wrong.
+    """
     counts, size = outline.get("counts"), outline.get("size")
     if isinstance(counts, bytes):
         counts = counts.decode("latin-1")
@@ -148,7 +152,7 @@ def _check_run_lengths(outline: dict[str, Any], height: int, width: int) -> list
 
 
 def _decode_run_lengths(text: str) -> list[int]:
-    """The run lengths in COCO's text, in which each is told by its change; raises ValueError."""
+    """The run lengths in COCO's text, which stores each as a change. Raises ValueError."""
     counts: list[int] = []
     value = shift = 0
     for character in text:

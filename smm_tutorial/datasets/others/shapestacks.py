@@ -1,8 +1,8 @@
 """ShapeStacks: towers of two to six shapes in random rooms (Groth et al., arXiv 1804.08018).
 
-The layout is splits/default/{split}.txt with names of scenarios,
-recordings/{scenario}/rgb-...-cam_{k}-mono-0.png with images of 224 x 224 and, beside them,
-iseg-...-cam_{k}-mono-0.map with the labels of the shapes.
+The file splits/default/{split}.txt lists the names of scenarios. An image of 224 x 224 pixels is
+recordings/{scenario}/rgb-...-cam_{k}-mono-0.png. The labels of its shapes lie beside it, in
+iseg-...-cam_{k}-mono-0.map.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from smm_tutorial.datasets.transfer.remote_tar import unpack_tar, was_interrupte
 
 NAME = "shapestacks"
 SOURCE = SOURCES[NAME]
-SPLITS = {"train": "train", "val": "eval", "test": "test"}  # our names and the files'
-PAPER_CROP = 196 / 224  # the side of the central square of GENESIS and its successors, as a share
+SPLITS = {"train": "train", "val": "eval", "test": "test"}  # our names -> names in the files
+PAPER_CROP = 196 / 224  # side of the central square in GENESIS and its successors, as a share
 GREY_PER_LABEL = 32  # a .map is a grey PNG of eight levels: label k has the grey value 32 k
-UNASSIGNED = 7  # the level of pixels that the makers gave to no shape; here they are background
+UNASSIGNED = 7  # the label of pixels that belong to no shape; here they are background
 IMAGE = re.compile(r"rgb-.*-cam_(\d+)-mono-0\.png")
 SCENARIO = re.compile(r"env_.*-h=(\d+)-vcom=(\d+)-vpsf=(\d+)-v=\d+")
 MEMBER = re.compile(r"(?:.*/)?((?:splits|recordings)/.*)")
@@ -45,9 +45,9 @@ def load_shapestacks(
     min_objects: int | None = None,
     max_objects: int | None = None,
 ) -> SceneImages:
-    """ShapeStacks images with masks of the shapes, by scenario and then by name.
+    """ShapeStacks images with masks of the shapes, sorted by scenario and then by name.
 
-    A record tells the scenario, the camera, the number of shapes ("objects") and whether the tower
+    A record gives the scenario, the camera, the number of shapes ("objects") and whether the tower
     stands.
 
     Args:
@@ -91,22 +91,22 @@ def download_shapestacks(
     urls: dict[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Path:
-    """Fetches `count` images of a split with their masks, in the order of the archive of images.
+    """Downloads `count` images of a split with their masks, in the order of the archive of images.
 
     Args:
-        split: as `load_shapestacks`.
-        count: how many images; a tower has several, one a camera.
-        folder: where splits/ and recordings/ go; None takes the course's downloads.
+        split: as in `load_shapestacks`.
+        count: how many images; a tower has several images, one per camera.
+        folder: the parent of splits/ and recordings/; None takes the course's downloads.
         urls: of the archives, by name (meta, rgb, iseg).
         patience: with the server.
 
     Returns:
-        The folder, as `load_shapestacks(root=...)` wants it.
+        The folder, for `load_shapestacks(root=...)`.
 
     Raises:
         ValueError: an unknown split or a count below 1.
-        DatasetError: the server fails, an archive is damaged, the disk is full or there are not so
-            many images.
+        DatasetError: the server fails, an archive is damaged, the disk is full, or there are fewer
+            images.
     """
     check_split(NAME, split, SPLITS)
     check_whole("count", count)
@@ -174,7 +174,9 @@ def _read_scenarios(folder: Path, split: str) -> set[str]:
 
 
 def _list_images(folder: Path, split: str) -> list[Path]:
-    """The split's images: those downloaded with their masks, or else all of its scenarios."""
+    """The split's images: those downloaded with their masks, or else the images of all its
+    scenarios.
+    """
     scenarios = _read_scenarios(folder, split)
     fetched = set(read_manifest(folder))
     again = (
@@ -201,16 +203,15 @@ def _list_images(folder: Path, split: str) -> list[Path]:
 
 
 def _mask_of(image: Path) -> Path:
-    """The labels of what a camera sees: the same for every texture and light."""
+    """The file of labels of an image. All textures and lights of a camera share one such file."""
     camera = IMAGE.fullmatch(image.name)[1]
     return image.with_name(f"iseg-w=0-f=0-l=0-c=original-cam_{camera}-mono-0.map")
 
 
 def _make_record(image: Path) -> dict[str, Any]:
-    """What an image's name and folder tell.
+    """The record of an image, from its name and folder.
 
-    A tower stands when neither its centre of mass nor a curved surface was made to violate
-    stability.
+    A tower stands if neither its centre of mass nor a curved surface was made to violate stability.
     """
     scenario = image.parent.name
     if (match := SCENARIO.fullmatch(scenario)) is None:

@@ -1,4 +1,4 @@
-"""Where the data sets of others come from, under which licence, and whom to cite."""
+"""Addresses, licences and citations of the data sets that other people made."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ UNKNOWN_LICENCE = "not stated where we looked: ask on the project's page before 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that others made.
+    """A data set that other people made.
 
     Args:
         title: its full name.
-        homepage: where its makers describe it.
-        licence: under which it may be used.
-        citation: whom to cite.
+        homepage: the page of its makers.
+        licence: of the data set.
+        citation: the publication to cite.
         addresses: of its files, by a short name.
-        whole: how much there is, in words.
-        fetches: what a download brings, in words.
+        whole: size of the whole data set, in words.
+        fetches: what a download contains, in words.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Source:
     fetches: str
 
 
-#: By the name that `datasets.load` knows them by.
+#: The data sets by their names in `datasets.load`.
 SOURCES = {
     "clevr": Source(
         title="CLEVR v1.0",
@@ -106,7 +106,7 @@ _announced: set[str] = set()
 
 
 def announce(name: str) -> None:
-    """Prints licence and citation of a data set, once in the life of this process."""
+    """Prints licence and citation of a data set, once per process."""
     if name in _announced:
         return
     _announced.add(name)

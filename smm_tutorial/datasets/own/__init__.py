@@ -1,5 +1,6 @@
 """Scenes that this library draws and renders itself.
 
-`clevr6` reads the committed packs; `rendered` renders more, and other scenes, on this machine when
-they are asked for. `rendering` draws and renders for both, `packs` is the file format of both.
+`clevr6` reads the committed packs. `rendered` renders more scenes, also of other kinds, on this
+machine at their first use. `rendering` draws and renders for both, and `packs` is the file format
+of both.
 """

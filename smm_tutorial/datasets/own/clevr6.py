@@ -1,8 +1,8 @@
 """The embedded data set: packs of CLEVR scenes of 3 to 6 objects that this library rendered.
 
-"CLEVR6" is the literature's name for CLEVR's scenes of at most six objects. These are new scenes by
-CLEVR's rules, seen through Slot Attention's crop, so the course runs without a download.
-`make_packs` makes them.
+"CLEVR6" is the usual name for CLEVR's scenes of at most six objects. The packs hold new scenes that
+follow CLEVR's rules, in the crop of Slot Attention. So the course runs without a download.
+`make_packs` makes the packs.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def load_clevr6(
         split: "train", "val" or "test".
         size: height and width to resize to (images by area means, masks by nearest neighbour); None
             keeps 64 x 64.
-        root: the folder of the packs; None takes the committed one.
+        root: the folder of the packs; None takes the committed folder.
         limit: at most so many scenes, from the first.
         min_objects, max_objects: only scenes with so many objects in the *scene*; the crop may hide
             some of them.
 
     Raises:
-        DatasetError: a pack is missing, damaged or not the one that its provenance describes.
+        DatasetError: a pack is missing, damaged or not the pack that its provenance describes.
         ValueError: an unknown split, an impossible size, or no scene left.
     """
     folder = packs_folder(root)
@@ -83,12 +83,12 @@ def resize_scenes(data: SceneImages, size: Size) -> SceneImages:
 
 
 def packs_folder(root: str | Path | None = None) -> Path:
-    """Where the packs lie: at `root`, or the committed ones."""
+    """The folder of the packs: `root`, or the committed folder if `root` is None."""
     return Path(root) if root is not None else paths.packs_dir() / NAME
 
 
 def find_damaged_packs(root: str | Path | None = None) -> list[str]:
-    """Names of the packs that are missing or whose checksum is not the one in the provenance.
+    """Names of the packs that are missing, or whose checksum differs from the provenance.
 
     Raises:
         DatasetError: the provenance is missing or damaged.
@@ -127,7 +127,7 @@ def read_provenance(folder: Path) -> dict:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether this tells a pack's file, inside the folder, its count and its checksum."""
+    """Whether an entry names a file inside the folder and gives its count and its checksum."""
     if not isinstance(entry, dict):
         return False
     try:

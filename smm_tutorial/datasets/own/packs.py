@@ -38,8 +38,8 @@ WEBP = {"lossless": True, "exact": True, "quality": 90, "method": 6}
 #: become (the committed packs have 6), and of JSON (1), beside what any pack may have.
 MOST_PIXELS, ANY_PIXELS = 100, 1 << 26
 MOST_JSON, ANY_JSON = 16, 1 << 20
-LONGEST_NPY_HEAD = 1 << 12  # bytes before the labels in masks.npy; usual are 128
-MEMBER_DATE = (1980, 1, 1, 0, 0, 0)  # a zip member needs one; a true one would change the bytes
+LONGEST_NPY_HEAD = 1 << 12  # bytes before the labels in masks.npy; 128 are usual
+MEMBER_DATE = (1980, 1, 1, 0, 0, 0)  # required; the true date would change the bytes
 
 
 def sha256_hex(content: bytes) -> str:
@@ -88,11 +88,11 @@ def read_pack(
 
     Args:
         path: the file.
-        sha256: its checksum, where one is known; other content is then refused before it is parsed.
+        sha256: its checksum, if known; a file with another checksum is refused before it is parsed.
         remedy: what the reader of an error message should do.
 
     Raises:
-        DatasetError: there is no such file, or it is damaged, cut short, of another version or not
+        DatasetError: there is no such file, or it is damaged, incomplete, of another version or not
             a pack at all.
     """
     path = Path(path)
@@ -108,14 +108,14 @@ def read_pack(
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _read_members(archive, len(content))
-    except Exception as error:  # zipfile, zlib, numpy and Pillow raise a dozen kinds for damage
+    except Exception as error:  # damage makes zipfile, zlib, numpy and Pillow raise a dozen kinds
         raise DatasetError(
             f"{path} is damaged or no pack ({type(error).__name__}: {error}); {remedy}"
         ) from error
 
 
 def _read_members(archive: zipfile.ZipFile, packed: int) -> SceneImages:
-    """The data in an archive of so many bytes."""
+    """The data in an archive. packed: the archive's size in bytes."""
     most_json = ANY_JSON + MOST_JSON * packed
     header = parse_json(_read_member(archive, "header.json", most_json), "header.json")
     count, height, width = _check_header(header)
@@ -125,7 +125,7 @@ def _read_members(archive: zipfile.ZipFile, packed: int) -> SceneImages:
     images = np.empty((count, height, width, 3), dtype=np.uint8)
     for number, start in enumerate(range(0, count, IMAGES_PER_STRIP)):
         target = images[start : start + IMAGES_PER_STRIP]  # (S, H, W, 3)
-        strip = _read_member(archive, _strip_name(number), packed)  # stored as it is
+        strip = _read_member(archive, _strip_name(number), packed)  # stored without compression
         target[:] = _decode_strip(strip, target.shape)
     masks, records, members = None, None, archive.namelist()
     if "masks.npy" in members:
@@ -147,18 +147,18 @@ def _read_members(archive: zipfile.ZipFile, packed: int) -> SceneImages:
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """A member's content, if it has at most so many bytes: its checksum is checked."""
+    """A member's content; its checksum is checked. Raises if it has more than `most` bytes."""
     info = archive.getinfo(name)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is packed in an unusual way")
     if info.file_size > most:
         raise ValueError(f"{name} claims {info.file_size:,} bytes, at most {most:,} are expected")
     with archive.open(info) as member:
-        return member.read(info.file_size + 1)  # no more than that is unpacked
+        return member.read(info.file_size + 1)  # unpacks no more than that
 
 
 def _check_header(header: Any) -> tuple[int, int, int]:
-    """Count, height and width of the images, if the header is one that `pack_bytes` writes."""
+    """Count, height and width of the images. Raises unless `pack_bytes` could write this header."""
     found = header.get("format"), header.get("version")
     if found != (FORMAT, VERSION):
         raise ValueError(
@@ -179,7 +179,7 @@ def _check_header(header: Any) -> tuple[int, int, int]:
 
 
 def _check_records(records: Any) -> list[dict[str, Any]]:
-    """The records, if each of them has a list of objects."""
+    """The records. Raises unless each record has a list of objects."""
     for index, record in enumerate(records if isinstance(records, list) else [records]):
         if not isinstance(record, dict) or not isinstance(record.get("objects"), list):
             raise ValueError(f'record {index} has no list "objects"')
@@ -199,7 +199,7 @@ def _encode_strip(images: torch.Tensor) -> bytes:
 
 
 def _decode_strip(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """The images (S, H, W, 3) of one strip; its size is checked before its pixels are unpacked."""
+    """The images (S, H, W, 3) of one strip. The size is checked before the pixels are unpacked."""
     count, height, width, _ = shape
     with Image.open(io.BytesIO(content), formats=["WEBP"]) as strip:
         if strip.size != (width, count * height):
@@ -209,11 +209,11 @@ def _decode_strip(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _decode_masks(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """The masks (M, H, W); shape and type are checked before there is an array of them."""
+    """The masks (M, H, W). Shape and type are checked before the array is made."""
     file = io.BytesIO(content)
-    np.lib.format.read_magic(file)  # version 1.0, as `np.save` writes whatever is short
+    np.lib.format.read_magic(file)  # version 1.0, which `np.save` writes for short headers
     found, _, kind = np.lib.format.read_array_header_1_0(file)
-    if (found, kind) != (shape, np.uint8) and not kind.hasobject:  # which is refused below
+    if (found, kind) != (shape, np.uint8) and not kind.hasobject:  # the type is refused below
         raise ValueError(f"masks are {kind} {found}, the header says uint8 {shape}")
     return np.load(io.BytesIO(content), allow_pickle=False)
 

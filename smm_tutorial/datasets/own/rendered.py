@@ -1,9 +1,9 @@
-"""Scenes rendered on this machine when they are asked for, and kept.
+"""Scenes that are rendered on this machine at their first use, and kept on disk.
 
-They may be more than the embedded ones, or of other kinds. A variant is rendered in chunks of 16
-scenes, each written as a pack of its own, whole or not at all. A chunk's file has the checksum of
-its content in its name; a damaged one is rendered again. Chunks lie in a folder named after the
-variant and the renderer's version, so a changed renderer starts afresh.
+They add to the embedded scenes, also with other kinds of scenes. A variant is rendered in chunks of
+16 scenes. Each chunk is written as one pack, completely or not at all. The name of its file has the
+checksum of its content; a damaged chunk is rendered again. The folder of the chunks is named after
+the variant and the renderer's version. So a new version of the renderer renders everything again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from smm_tutorial.scenes.raytrace import RENDERER_VERSION
 NAME = "rendered"
 FOLDER = "rendered"
 SPLITS = ("train", "val", "test")
-#: Of the 4:3 frame: it shows 95 % of a crowd's objects whole, the paper's crop 83 %.
+#: A window of the 4:3 frame: it shows 95 % of a crowd's objects whole, the paper's crop 83 %.
 FULL_SQUARE = (0.0, 1 / 8, 1.0, 7 / 8)
 #: What can be rendered, by variant. The random streams contain the variant's name: no two variants
 #: share a scene.
@@ -59,7 +59,7 @@ RENDERED_VARIANTS = {
     # a half and a quarter of CLEVR's own 320 x 480 pixels
     "clevr-whole": Look(3, 10, 160, 240, window=OFFICIAL_WINDOW, samples=1),
     "clevr6-whole": Look(3, 6, 80, 120, window=OFFICIAL_WINDOW, samples=1),
-    "clevr6": Look(3, 6, 64, 64),  # as the embedded packs, but other scenes
+    "clevr6": Look(3, 6, 64, 64),  # like the embedded packs, but other scenes
     "clevr7-10": Look(7, 10, 64, 64),  # more objects than the packs have
     "clevr-mirror": Look(3, 6, 64, 64, scenes="mirror"),
     "clevr-tex": Look(3, 6, 64, 64, scenes="textured"),
@@ -78,7 +78,7 @@ LICENCE = "CC BY 4.0"
 
 
 class Chunk(NamedTuple):
-    """Scenes `start` to `stop` of a variant's split."""
+    """The scenes from `start` to below `stop` of a variant's split."""
 
     variant: str
     split: str
@@ -100,23 +100,23 @@ def load_rendered(
 ) -> SceneImages:
     """The first `count` scenes of a variant, with masks and records.
 
-    Scenes that are not there are rendered first.
+    Missing scenes are rendered first.
 
     Args:
         split: "train", "val" or "test": different random streams.
         size: height and width to resize to (images by area means, masks by nearest neighbour); None
-            keeps the variant's.
+            keeps the variant's size.
         variant: a key of `RENDERED_VARIANTS`.
         count: how many scenes.
         min_objects, max_objects: of these, only scenes with so many objects in the *record*; the
-            window may hide some.
+            window may hide some objects.
         seed: of all randomness.
         folder: where the renders are kept; None takes the course's downloads.
-        workers: processes that share the rendering, each of one thread.
+        workers: number of processes for rendering, with one thread each.
 
     Raises:
         ValueError: an unknown split or variant, an impossible number, or no scene left.
-        DatasetError: the disk is full, or a process that renders was killed.
+        DatasetError: the disk is full, or a rendering process was killed.
     """
     check_split(NAME, split, SPLITS)
     if not isinstance(variant, str) or variant not in RENDERED_VARIANTS:
@@ -148,7 +148,7 @@ def load_rendered(
 
 
 def render_chunk(look: Look, chunk: Chunk, device: torch.device | str = "cpu") -> RenderedScenes:
-    """Draws and renders one chunk; on a CPU the same wherever and whenever."""
+    """Draws and renders one chunk. On a CPU the result is the same on every machine."""
     name_hash = zlib.crc32(chunk.variant.encode())
     stream = (chunk.seed, SPLITS.index(chunk.split), chunk.start, name_hash)
     generator = np.random.default_rng(stream)
@@ -156,7 +156,7 @@ def render_chunk(look: Look, chunk: Chunk, device: torch.device | str = "cpu") -
 
 
 def renders_folder(folder: str | Path | None, variant: str) -> Path:
-    """Where a variant's chunks lie, for the renderer as it is now."""
+    """The folder of a variant's chunks, for the current version of the renderer."""
     base = Path(folder) if folder is not None else paths.downloads_dir() / FOLDER
     return base / f"{variant}-v{RENDERER_VERSION}"
 
@@ -173,7 +173,7 @@ def _chunk_name(chunk: Chunk, checksum: str) -> str:
 
 
 def _read_chunk(place: Path, chunk: Chunk) -> SceneImages | None:
-    """The chunk from disk; None where it is absent, or was damaged and has now been removed."""
+    """The chunk from disk; None if it is absent. A damaged chunk is deleted and gives None too."""
     for path in sorted(place.glob(_chunk_name(chunk, "*"))):
         if _is_whole(path):
             return read_pack(path, remedy=f"delete {path}, it is rendered again")

@@ -1,4 +1,4 @@
-"""Scenes drawn and rendered in chunks, by one process or several.
+"""Draws and renders scenes in chunks, in one process or several.
 
 Each chunk has a random stream of its own.
 """
@@ -33,29 +33,29 @@ from smm_tutorial.scenes.raytrace import render
 #: image_index, a split and its own options.
 SCENE_DRAWERS: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **BEYOND_CLEVR}
 SCENES_PER_RENDER = 16
-#: Of every number in a record, rounded before rendering: the image shows the rounded scene.
+#: Decimals of the numbers in records. They are rounded before rendering, so images show these.
 RECORD_DECIMALS = 6
 MOST_WORKERS = 1024
-IDLE_SECONDS = 10  # after which a process without work ends
-PARENT_SECONDS = 0.5  # between two looks whether the parent still runs
+IDLE_SECONDS = 10  # a process without work ends after this time
+PARENT_SECONDS = 0.5  # between two checks that the parent still runs
 Work, Result = TypeVar("Work"), TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is drawn and how it is seen.
+    """How scenes are drawn, rendered and viewed.
 
     Args:
         min_objects, max_objects: fewest and most objects of a scene; the window may hide some.
         height, width: of the images in pixels.
-        window: (top, left, bottom, right), the part of CLEVR's 4:3 frame that is seen.
+        window: (top, left, bottom, right), the visible part of CLEVR's 4:3 frame.
         samples: rays per pixel.
         effects: what the renderer simulates.
-        scenes: a key of `SCENE_DRAWERS`, what draws the scenes.
+        scenes: a key of `SCENE_DRAWERS`, the function that draws the scenes.
         options: of that function, e.g. {"condition": "B"} of "cogent".
 
     Raises:
-        ValueError: a number that is not whole and at least 1, or scenes that nothing draws.
+        ValueError: a number that is not whole or is below 1, or an unknown kind of scenes.
     """
 
     min_objects: int
@@ -77,7 +77,7 @@ class Look:
 
 
 class RenderedScenes(NamedTuple):
-    """The scenes of one chunk."""
+    """The S scenes of one chunk."""
 
     images: Tensor  # (S, 3, H, W) uint8
     masks: Tensor  # (S, H, W) uint8
@@ -92,10 +92,10 @@ def draw_and_render(
     stop: int,
     device: torch.device | str = "cpu",
 ) -> RenderedScenes:
-    """Draws the scenes `start` to `stop` of a split from the generator and renders them.
+    """Draws the scenes from `start` to below `stop` of a split, and renders them.
 
-    device: where light is computed. What comes back lies on the CPU; of two devices, a few pixels
-    differ by a step of 1/255.
+    device: where light is computed. The result lies on the CPU. Between two devices, a few pixels
+    differ by 1/255.
     """
     draw = partial(SCENE_DRAWERS[look.scenes], generator, look.min_objects, look.max_objects)
     scenes = []
@@ -122,7 +122,7 @@ def draw_and_render(
 def round_floats(value: Any) -> Any:
     """A JSON value with its floats rounded to `RECORD_DECIMALS`.
 
-    That halves the size and moves the picture by at most a thousandth of a pixel.
+    Rounding halves the size of records. It moves the picture by at most a thousandth of a pixel.
     """
     if isinstance(value, float):
         return round(value, RECORD_DECIMALS)
@@ -134,18 +134,19 @@ def round_floats(value: Any) -> Any:
 
 
 def available_processes() -> int:
-    """How many processes may share the rendering: one per core that this process may use."""
+    """The number of processes for rendering: one per core that this process may use."""
     return joblib.cpu_count()
 
 
 def map_in_processes(
     work: Callable[[Work], Result], items: Sequence[Work], workers: int
 ) -> Iterator[Result]:
-    """`work(item)` for every item, in order, shared by `workers` processes of one thread each.
+    """`work(item)` for every item, in order, by `workers` processes with one thread each.
 
-    One worker is this process itself. Several are fresh processes that import `work` from its
-    module. They do not run the caller's script again, so it needs no `if __name__ == "__main__":`.
-    Who stops early closes the iterator (`contextlib.closing`): that ends them at once.
+    With one worker, this process does the work. Several workers are new processes that import
+    `work` from its module. They do not run the caller's script, so the script needs no `if __name__
+    == "__main__":`. To stop early, close the iterator (`contextlib.closing`): this ends the
+    processes at once.
 
     Raises:
         DatasetError: a process ended before its work was done.
@@ -173,20 +174,20 @@ def map_in_processes(
             "memory: ask again with fewer workers; what has been written whole is kept"
         ) from error
     finally:
-        with warnings.catch_warnings():  # joblib warns of results that nobody took
+        with warnings.catch_warnings():  # joblib warns about results that were not read
             warnings.simplefilter("ignore")
             results.close()
 
 
 def _start_worker(parent: int) -> None:
-    """Makes this process compute in one thread, leave Ctrl-C to its parent, and end with it."""
+    """Sets one thread, ignores Ctrl-C, and ends this process when its parent ends."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
 def _end_after(parent: int) -> None:
-    """Ends this process once its parent has ended, which a signal may have stopped at once."""
+    """Ends this process when its parent has ended, for example by a signal."""
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     os._exit(1)
