@@ -1,4 +1,4 @@
-"""Addresses of files: where they lead, and as much of them as anybody may read."""
+"""Addresses of files: check them, follow redirects, and show them without secrets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ READABLE = re.compile(
 
 
 def is_on_the_web(address: str) -> bool:
-    """Whether it begins with https:// or http://."""
+    """Whether the address begins with https:// or http://."""
     return address.lower().startswith(("https://", "http://"))
 
 
 def show_address(address: str) -> str:
     """The address without user, password, query and fragment, all of which may hold secrets.
 
-    Of an address that cannot be read, only what surely holds none is shown.
+    If the address cannot be parsed, only a part that surely holds no secret is shown.
     """
     if readable := READABLE.fullmatch(address):
         return readable["scheme"] + readable["place"] + ("?..." if readable["rest"] else "")
@@ -30,10 +30,10 @@ def show_address(address: str) -> str:
 
 
 def follow_redirect(address: str, location: str) -> str:
-    """Where a header Location leads from an address; on the same server the user stays the same.
+    """The address that a header Location leads to. On the same server, user and password are kept.
 
     Raises:
-        ValueError: it leads nowhere.
+        ValueError: the header holds no usable address.
     """
     # http.client decodes headers as Latin-1, and an address has no bytes beyond ASCII
     location = quote(location.strip().encode("latin-1", "replace"), safe=string.punctuation)

@@ -1,4 +1,4 @@
-"""What the headers of an answer say, read as far as it can be true."""
+"""Parses the headers of a server's answer, and ignores values that cannot be true."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import zlib
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-LENGTH = r"\d{1,18}"  # of bytes: more digits are no length
+LENGTH = r"\d{1,18}"  # of bytes: more digits cannot be a length
 PART = re.compile(rf"bytes[\s=:]*({LENGTH})\s*-\s*({LENGTH})\s*/\s*({LENGTH}|\*)", re.I | re.A)
 NO_PART = re.compile(rf"bytes[\s=:]*\*\s*/\s*({LENGTH})", re.I | re.A)
-ARCHIVES = (b"\x1f\x8b", b"PK")  # what gzip and zip files begin with
-GZIP_HEAD = 64  # bytes, unpacked, in which that is seen
+ARCHIVES = (b"\x1f\x8b", b"PK")  # first bytes of gzip and zip files
+GZIP_HEAD = 64  # bytes to unpack to see these first bytes
 
 
 class Version(NamedTuple):
-    """What a server says about a file, to see whether it is still the same one."""
+    """What a server says about a file. It tells whether the file is still the same."""
 
     bytes: int | None
     etag: str | None
@@ -24,7 +24,7 @@ class Version(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a file, as the header Content-Range tells it; the file's length may be untold."""
+    """A part of a file, from the header Content-Range. The file's length may be unknown."""
 
     start: int
     stop: int
@@ -32,12 +32,12 @@ class Part(NamedTuple):
 
 
 def find_difference(known: Version, version: Version) -> str | None:
-    """How two versions differ, in words; None where they can be of the same file.
+    """How two versions differ, in words; None if they can be versions of the same file.
 
-    A length that differs is a change, and the same strong ETag is none. Otherwise one mark that
-    agrees is enough where the lengths are equal: machines behind one address often give ETags (or
-    dates) of their own to the same bytes. Where ETags differ and there is no date, nothing says
-    that the bytes are the same, so they count as changed.
+    Different lengths mean a change; equal strong ETags mean no change. In all other cases, equal
+    lengths and one equal mark (ETag or date) are enough. The reason: machines behind one address
+    often give different ETags (or dates) to the same bytes. If ETags differ and there is no date,
+    nothing shows that the bytes are the same, so the file counts as changed.
     """
     lengths = known.bytes, version.bytes
     if None not in lengths and known.bytes != version.bytes:
@@ -59,27 +59,31 @@ def find_difference(known: Version, version: Version) -> str | None:
 
 
 def parse_length(told: str) -> int | None:
-    """The header Content-Length, which proxies may repeat ("12, 12"); None if it cannot be true."""
+    """The header Content-Length, which proxies may repeat ("12, 12"); None if the value cannot be
+    true.
+    """
     lengths = {length.strip() for length in told.split(",")}
     length = lengths.pop()
     return None if lengths or not re.fullmatch(LENGTH, length, re.A) else int(length)
 
 
 def parse_part(told: str) -> Part | None:
-    """The header Content-Range of a part of a file; None if it cannot be read."""
+    """The header Content-Range of a part of a file; None if the header cannot be parsed."""
     if (match := PART.fullmatch(told.strip())) is None:
         return None
     return Part(int(match[1]), int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
 
 
 def parse_length_without_part(told: str) -> int | None:
-    """The file's length that Content-Range tells to whoever asked beyond it; None if untold."""
+    """The file's length in Content-Range, in the answer to a request beyond the end; None if
+    unknown.
+    """
     match = NO_PART.fullmatch(told.strip())
     return int(match[1]) if match else None
 
 
 def parse_date(text: str) -> float | None:
-    """Seconds since 1970 of a date in a header; None where it cannot be read."""
+    """A date in a header as seconds since 1970; None if the date cannot be parsed."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError, OSError):
@@ -87,7 +91,7 @@ def parse_date(text: str) -> float | None:
 
 
 def parse_retry_after(header: str | None) -> float:
-    """Seconds from now that the header Retry-After tells; 0 where it is absent or unreadable."""
+    """Seconds to wait by the header Retry-After; 0 if the header is missing or cannot be parsed."""
     if header is None:
         return 0.0
     if re.fullmatch(r"\d+", header, re.A):
@@ -97,7 +101,7 @@ def parse_retry_after(header: str | None) -> float:
 
 
 def is_packed_twice(beginning: bytes) -> bool:
-    """Whether a file that begins so is an archive that was packed once more by gzip."""
+    """Whether a file with this beginning is an archive that gzip has compressed a second time."""
     try:
         unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(beginning, GZIP_HEAD)
     except zlib.error:
@@ -106,5 +110,5 @@ def is_packed_twice(beginning: bytes) -> bool:
 
 
 def show_text(text: str | None) -> str:
-    """What a server wrote, as any console may show it: its beginning, in printable ASCII."""
+    """The beginning of a server's text, in printable ASCII, which every console can show."""
     return re.sub(r"[^ -~]", "?", (text or "")[:200])

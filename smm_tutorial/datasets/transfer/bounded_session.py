@@ -1,8 +1,8 @@
-"""Requests to servers that cannot hold their client for ever.
+"""Requests that end even if a server answers very slowly or without end.
 
 The timeout of `requests` bounds one read from the socket. A server that sends a byte now and then,
-or header upon header, keeps within it for days. Here each byte passes through one place that asks
-for a least speed, and each line (status, headers, sizes of chunks) through one that bounds them.
+or endless headers, never exceeds it. Here `_Receiver` demands a least speed for all bytes, and
+`_BoundedFile` bounds the lines of an answer (status, headers, sizes of chunks).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from urllib3.exceptions import HTTPError
 
 from smm_tutorial.datasets.transfer.answers import show_text
 
-PACE = 1 << 15  # bytes that a server has to send in each timeout, on average
-LONGEST_HEAD = 1 << 20  # bytes of an answer's lines, beyond as many as it has content
-CUT = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, HTTPError)  # may pass
+PACE = 1 << 15  # bytes that a server must send per timeout, on average
+LONGEST_HEAD = 1 << 20  # most bytes of an answer's lines, in addition to the bytes of its content
+CUT = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, HTTPError)  # try again
 
 
 class _Receiver(io.RawIOBase):
-    """What a socket receives, as long as the server keeps pace.
+    """The bytes that a socket receives. A server that is too slow raises an error.
 
-    Waiting uses the timeout up. What arrives gives it back, whole for every `PACE` bytes. The time
-    that the client takes between two reads does not count.
+    Waiting uses up the timeout. Received bytes give it back, completely for every `PACE` bytes. The
+    client's own time between two reads does not count.
     """
 
     def __init__(self, connection: socket.socket, file: io.IOBase) -> None:
@@ -72,7 +72,7 @@ class _Receiver(io.RawIOBase):
 
 
 class _BoundedFile(io.BufferedReader):
-    """A connection to read from, in which not all is lines and no length is negative."""
+    """A connection's bytes, with a bound on lines. Reads of a negative size are refused."""
 
     def __init__(self, connection: socket.socket, file: io.IOBase) -> None:
         super().__init__(_Receiver(connection, file))
@@ -87,13 +87,13 @@ class _BoundedFile(io.BufferedReader):
         return line
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0:  # as a chunk of a negative size makes `http.client` ask for
+        if size is None or size < 0:  # a chunk of a negative size makes `http.client` ask for this
             raise http.client.HTTPException("it sends a part of a size below zero")
         return super().read(size)
 
 
 class _BoundedAnswer(http.client.HTTPResponse):
-    """An answer that is read through a `_BoundedFile`."""
+    """An answer that is read by a `_BoundedFile`."""
 
     def __init__(self, sock: socket.socket, *arguments, **options) -> None:
         super().__init__(sock, *arguments, **options)
@@ -101,7 +101,7 @@ class _BoundedAnswer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        # urllib3 would print lines that are no headers, with the address and what is secret in it
+        # urllib3 would print malformed headers together with the address and its secrets
         self.headers.defects.clear()
         self.headers.set_payload(None)
 
@@ -126,7 +126,7 @@ POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class _Adapter(HTTPAdapter):
-    """Lets `requests` use connections with bounds, through a proxy too (but no SOCKS proxy)."""
+    """Lets `requests` use bounded connections, also through a proxy (except a SOCKS proxy)."""
 
     def init_poolmanager(self, *arguments, **options) -> None:
         super().init_poolmanager(*arguments, **options)
@@ -140,10 +140,10 @@ class _Adapter(HTTPAdapter):
 
 
 class BoundedSession(requests.Session):
-    """A session whose answers have to keep pace; every request needs a timeout.
+    """A session that requires a least speed of its servers. Every request needs a timeout.
 
-    It follows no redirects and hands them to its caller: `requests` would read their content first,
-    however long it is, and drop what it cannot decode of the address.
+    The session returns redirects to its caller instead of following them. `requests` would first
+    read their content, however long, and drop parts of the address that it cannot decode.
     """
 
     def __init__(self) -> None:
@@ -156,7 +156,9 @@ class BoundedSession(requests.Session):
 
 
 def find_cause(error: BaseException) -> str:
-    """What happened below `requests` and urllib3, whose own words hold the whole address."""
+    """The cause of an error below `requests` and urllib3, whose messages would show the whole
+    address.
+    """
     libraries = (requests.RequestException, HTTPError)
     while isinstance(error, libraries) and (inner := error.__cause__ or error.__context__):
         error = inner

@@ -1,7 +1,7 @@
-"""What a download does to the disk: files written whole or not at all, by one process at a time.
+"""Files on disk: written completely or not at all, in a folder that one process at a time uses.
 
-Whoever writes, moves or deletes names a folder and a file below it; a name that leaves the folder
-is refused.
+Functions that write, move or delete take a folder and the name of a file below it. A name that
+leaves the folder is refused.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pathlib import Path
 from smm_tutorial import files, paths
 from smm_tutorial.datasets.scene_images import DatasetError
 
-PATIENCE = 3600.0  # seconds to wait for another process that fetches into the same folder
-SPARE_ROOM = 50_000_000  # bytes that a download leaves free
+PATIENCE = 3600.0  # seconds to wait for another process that works in the same folder
+SPARE_ROOM = 50_000_000  # bytes that stay free after a download
 
 
 def folder_or_downloads(folder: str | Path | None, name: str = "") -> Path:
-    """`folder`, or where it is None the folder `name` in the course's downloads."""
+    """`folder`, or the folder `name` in the course's downloads if `folder` is None."""
     return Path(folder) if folder is not None else paths.downloads_dir() / name
 
 
 def write_file(folder: Path, name: str, content: bytes) -> None:
-    """Writes a file whole or not at all.
+    """Writes a file completely or not at all.
 
     Raises:
-        DatasetError: the disk refuses, or the name leaves the folder.
+        DatasetError: the file cannot be written, or the name leaves the folder.
     """
     path = join_name(folder, name)
     try:
@@ -39,7 +39,7 @@ def write_file(folder: Path, name: str, content: bytes) -> None:
 
 
 def move_file(folder: Path, name: str, target: Path) -> None:
-    """Moves a file into the folder `target`, where it keeps its name; raises as `write_file`."""
+    """Moves a file into the folder `target` and keeps its name. Raises as `write_file` does."""
     path = join_name(target, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +49,10 @@ def move_file(folder: Path, name: str, target: Path) -> None:
 
 
 def delete_file(folder: Path, name: str) -> None:
-    """Deletes a file; one that is not there is fine.
+    """Deletes a file. A missing file is no error.
 
     Raises:
-        DatasetError: the disk refuses, or the name leaves the folder.
+        DatasetError: the file cannot be deleted, or the name leaves the folder.
     """
     path = join_name(folder, name)
     try:
@@ -64,7 +64,7 @@ def delete_file(folder: Path, name: str) -> None:
 
 
 def join_name(folder: Path, name: str) -> Path:
-    """Where a file lies that is to be written; raises `DatasetError` where it leaves the folder."""
+    """The path of a file to be written. Raises `DatasetError` if the path leaves the folder."""
     try:
         return files.join_name(folder, name)
     except files.ForeignNameError as error:
@@ -72,7 +72,7 @@ def join_name(folder: Path, name: str) -> Path:
 
 
 def write_error(error: OSError, path: Path) -> DatasetError:
-    """The error, with a way out, for a file that could not be written."""
+    """A `DatasetError` for a file that could not be written; its message says what to do."""
     remedy = "check it"
     if error.errno == errno.ENOSPC:
         remedy = "free some space, or set SMM_DATA to a folder on another disk"
@@ -84,7 +84,7 @@ def write_error(error: OSError, path: Path) -> DatasetError:
 
 
 def check_free_space(folder: Path, needed: int) -> None:
-    """Raises `DatasetError` where `folder`'s disk has not `needed` bytes to spare."""
+    """Raises `DatasetError` if the disk of `folder` has less than `needed` bytes to spare."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -99,12 +99,12 @@ def check_free_space(folder: Path, needed: int) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, work: str = "fetching into") -> Iterator[None]:
-    """Lets one process at a time work in `folder`; the others wait. A killed process lets go.
+    """Lets one process at a time work in `folder`. The other processes wait.
 
-    Messages say `work` for what is done there.
+    A killed process releases the lock. work: what the process does there, for messages.
 
-    Raises `DatasetError` where another one goes on for longer than `PATIENCE`, or where the folder
-    cannot be made.
+    Raises `DatasetError` if another process holds the lock for longer than `PATIENCE`, or if the
+    folder cannot be made.
     """
     with ExitStack() as stack:
         try:

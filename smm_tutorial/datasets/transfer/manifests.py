@@ -1,4 +1,4 @@
-"""What a download put on disk, with length and checksum of each file, to be checked offline."""
+"""Manifests: lists of downloaded files with length and checksum, to check the files offline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smm_tutorial.datasets.transfer.disk import delete_file, write_file
 from smm_tutorial.datasets.transfer.names import ARCHIVES, MANIFEST, FileNames, UntrustedError
 from smm_tutorial.files import JsonError, read_json
 
-UNPACKED_SUFFIX = ".unpacked"  # of the empty file that says that an archive was unpacked to its end
+UNPACKED_SUFFIX = ".unpacked"  # of an empty file: its archive was unpacked to its end
 Entry = tuple[int, int]  # length in bytes, CRC-32
 
 
@@ -35,7 +35,7 @@ def has_length(path: Path, entry: Entry) -> bool:
 
 
 def read_manifest(folder: Path) -> dict[str, Entry]:
-    """The files of a download, by their path in `folder`; empty where there was none.
+    """The files of a download, by their path in `folder`; empty if there was no download.
 
     Raises:
         DatasetError: the manifest is damaged, or names files that no download writes.
@@ -72,7 +72,7 @@ def _is_count(number: object) -> bool:
 
 
 def extend_manifest(folder: Path, files: dict[str, Entry]) -> None:
-    """Adds files to the manifest, or replaces what it says of them."""
+    """Adds files to the manifest, or replaces their entries."""
     known = read_manifest(folder)
     names = FileNames(folder, known)
     if added := {names.check(name): entry for name, entry in files.items()}:
@@ -85,21 +85,21 @@ def _write_manifest(folder: Path, files: dict[str, Entry]) -> None:
 
 
 def find_damaged_files(folder: Path) -> list[str]:
-    """The files of the manifest that are missing or differ, by their path in `folder`."""
+    """Paths in `folder` of the manifest's files that are missing or have another content."""
     return [
         name for name, entry in read_manifest(folder).items() if not is_whole(folder / name, entry)
     ]
 
 
 def discard_files(folder: Path, names: Iterable[str]) -> None:
-    """Deletes files of the manifest and what it says of them: the next download fetches them again.
+    """Deletes files and their entries in the manifest. The next download then fetches them again.
 
     Raises:
-        DatasetError: the disk refuses, or a link in the folder leads out of it.
+        DatasetError: a file cannot be deleted, or a link in the folder leads out of it.
     """
     kept = read_manifest(folder)
     for mark in (folder / ARCHIVES).glob(f"*{UNPACKED_SUFFIX}"):
-        delete_file(folder, f"{ARCHIVES}/{mark.name}")  # what it held has to be gone through again
+        delete_file(folder, f"{ARCHIVES}/{mark.name}")  # the archive must be read again
     for name in names:
         if kept.pop(name, None) is not None:
             delete_file(folder, name)

@@ -1,7 +1,7 @@
-"""Names that archives, annotations and manifests give to files, before anything is done with them.
+"""Checks of file names in archives, annotations and manifests, before the names are used.
 
-`disk` writes and deletes by folder and name and refuses what leaves the folder. Here a name is
-refused earlier: before the file is fetched, with the source that told the name.
+`disk` also refuses names that leave the folder. The checks here come earlier, before a file is
+downloaded, and their messages name the source of the name.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from smm_tutorial import files
 from smm_tutorial.datasets.scene_images import DatasetError
 
 MANIFEST = "manifest.json"
-ARCHIVES = "archives"  # below the data set's folder: beginnings of archives, and notes of them
-STAGING = ".fetching"  # images wait here until all of them and their records are there
+ARCHIVES = "archives"  # folder in the data set's folder, for beginnings of archives and their notes
+STAGING = ".fetching"  # folder for images until all images and their records have arrived
 RESERVED = (MANIFEST, ARCHIVES, STAGING, files.LOCK_NAME)
 
 
 class UntrustedError(DatasetError):
-    """A source that tells names which no file of a data set has; names the source."""
+    """A source gives a file name that no file of a data set has. The message names the source."""
 
 
 def check_file_name(name: str, source: str | Path) -> str:
     """The name, if it stays below the folder that it is joined to.
 
     Args:
-        name: a file's, as the source tells it.
+        name: of a file, from the source.
         source: an address or a file, for the message.
 
     Raises:
@@ -45,8 +45,8 @@ class FileNames:
     """Checks the names of files that go from one source into one folder.
 
     Args:
-        source: an address or a file that tells the names, for messages.
-        taken: names of files that are in the folder already.
+        source: the address or file that the names come from, for messages.
+        taken: names of files that are already in the folder.
     """
 
     def __init__(self, source: str | Path, taken: Iterable[str] = ()) -> None:
@@ -54,11 +54,11 @@ class FileNames:
         self._taken = {_fold(name): name for name in taken}
 
     def check(self, name: str) -> str:
-        """The name, if a file of it can lie beside the others on every operating system.
+        """The name, if such a file can lie beside the others on every operating system.
 
         Raises:
             UntrustedError: the name leaves its folder, belongs to the download itself, or differs
-                from another one only by case.
+                from another name only by case.
         """
         folded = _fold(check_file_name(name, self.source))
         if folded.split("/")[0] in RESERVED or folded.endswith(files.DRAFT_SUFFIX):
@@ -76,5 +76,5 @@ class FileNames:
 
 
 def _fold(name: str) -> str:
-    """What names of one file have in common on systems that ignore case."""
+    """A key that is equal for names of the same file on systems that ignore case."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,8 +1,8 @@
-"""Files on servers, whole or in part.
+"""Files on servers, read completely or in part.
 
-`Remote` goes on where a connection was cut, waits when the server asks for it, and refuses a file
-that changes meanwhile. What an answer says is believed only as far as it can be true, and every
-wait has an end.
+`Remote` reconnects after a connection broke, waits if the server asks for it, and refuses a file
+that changes during the download. Impossible values in an answer are not believed, and every wait
+has an end.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from smm_tutorial.datasets.transfer.answers import (
 from smm_tutorial.datasets.transfer.bounded_session import CUT, BoundedSession, find_cause
 from smm_tutorial.datasets.transfer.workers import StoppedError, pause
 
-PIECE = 1 << 15  # bytes that go to disk at once, and that a cut connection loses at most
-PROGRESS = 1 << 10  # bytes that an answer has to bring: with less it counts as a failure
-LONGEST_UNTOLD = 1 << 34  # bytes of a file whose length nobody tells; no official one has as many
+PIECE = 1 << 15  # bytes written to disk at once; a broken connection loses no more than that
+PROGRESS = 1 << 10  # bytes: an answer with fewer bytes counts as a failure
+LONGEST_UNTOLD = 1 << 34  # bytes: most of a file of unknown length; all official files are smaller
 REDIRECTS = (301, 302, 303, 307, 308)
-MOST_REDIRECTS = 10  # from address to address, for one request
-BUSY = (429, 500, 502, 503, 504)  # statuses that may pass
-Span = tuple[int, int | None]  # of the file: first byte, and the one after the last if it is known
+MOST_REDIRECTS = 10  # for one request
+BUSY = (429, 500, 502, 503, 504)  # statuses after which a new try may help
+Span = tuple[int, int | None]  # first byte, and the byte after the last, or None if unknown
 
 
 class DownloadError(DatasetError):
-    """A server that fails, or sends something other than it said; names address and way out."""
+    """A server fails, or sends something else than announced. The message says what to do."""
 
 
 class ChangedError(DownloadError):
-    """A file on a server that is no longer the one that was begun."""
+    """A file on a server has changed since its download began."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a server, in seconds, and how often to ask again."""
+    """Limits for waiting for a server, in seconds, and for the number of tries."""
 
     tries: int = 5
     connecting: float = 10.0
-    reading: float = 30.0  # for the headers, then for every 32,768 bytes: not for the whole
+    reading: float = 30.0  # for the headers, and then for each 32,768 bytes
     first_wait: float = 1.0  # doubles with each failure in a row
     longest_wait: float = 60.0
 
@@ -76,22 +76,22 @@ class Remote:
         self._sessions = threading.local()  # a session's open connection belongs to one thread
 
     def version(self) -> Version:
-        """Size and marks of the file; asks the server once.
+        """Size and marks of the file. Only the first call asks the server.
 
         Raises:
             DownloadError: the server fails.
         """
         if self._known is None:
             next(self._read_pieces(0, 1, must_be_part=False), None)
-            if self._known.bytes is None:  # some servers tell it only with the whole file
+            if self._known.bytes is None:  # some servers give the length only with the whole file
                 next(self._read_pieces(0, None, must_be_part=False), None)
         return self._known
 
     def expect(self, version: Version) -> None:
-        """From now on refuses any other version than this one.
+        """Refuse any other version than this one from now on.
 
         Raises:
-            ChangedError: the server has told another version already.
+            ChangedError: the server has already reported another version.
         """
         known = self._known or version
         if difference := find_difference(known, version):
@@ -103,14 +103,14 @@ class Remote:
         self._known = Version(*(now if was is None else was for was, now in both))
 
     def read(self, start: int, stop: int, stopped: threading.Event | None = None) -> bytes:
-        """The bytes from `start` up to `stop`, all of them.
+        """All bytes from `start` to below `stop`.
 
         Args:
-            start, stop: the first byte, and the one after the last.
-            stopped: ends the reading soon after it is set, in another thread.
+            start, stop: the first byte, and the byte after the last.
+            stopped: another thread sets it to end the reading soon.
 
         Raises:
-            DownloadError: the server fails, gives no parts of files, or the file has changed.
+            DownloadError: the server fails, cannot send parts of files, or the file has changed.
             StoppedError: `stopped` was set.
         """
         if start >= stop:
@@ -118,7 +118,9 @@ class Remote:
         return b"".join(self._read_pieces(start, stop, must_be_part=True, stopped=stopped))
 
     def stream(self, start: int = 0) -> Iterator[bytes]:
-        """The bytes from `start` to the end, in pieces; without the server's parts, begins anew.
+        """The bytes from `start` to the end, in pieces.
+
+        A server that cannot send parts of files sends the file again from its beginning.
 
         Raises:
             DownloadError: the server fails, or the file has changed or ends too early.
@@ -152,7 +154,7 @@ class Remote:
                 failures = 1 if position - asked >= PROGRESS else failures + 1
                 self._wait_or_give_up(failures, error, stopped)
             except (requests.RequestException, ValueError) as error:
-                kind = type(error).__name__  # its own words may hold a password
+                kind = type(error).__name__  # the error's message may hold a password
                 raise DownloadError(
                     f"cannot ask for {self.url} ({kind}): check the address, and the proxy where "
                     "one is set"
@@ -190,7 +192,7 @@ class Remote:
     def _find_part(
         self, response: requests.Response, start: int, stop: int | None, must_be_part: bool
     ) -> Span:
-        """What of the file the answer's body is; raises where that is not what was asked for."""
+        """The part of the file in the answer's body. Raises if it is not the requested part."""
         status, headers = response.status_code, response.headers
         marks = headers.get("ETag") or None, headers.get("Last-Modified") or None
         if status in BUSY:
@@ -231,11 +233,11 @@ class Remote:
         return start, min(end for end in ends if end is not None)
 
     def _check_end(self, told: str, start: int, stop: int | None) -> None:
-        """Raises where the server has nothing from `start` on, unless the file ends there."""
+        """Raises if the server has no bytes from `start` on, unless the file ends there."""
         if (length := parse_length_without_part(told)) is not None:
             self.expect(Version(length, None, None))
         known = self._known.bytes if self._known else None
-        # whoever has as much of a file that never tells its length has all of it
+        # a file of unknown length ends at the first byte that the server does not have
         untold = self._known is not None and known is None and start > 0
         if stop is not None or not (untold or known == start):
             raise DownloadError(
@@ -243,7 +245,7 @@ class Remote:
             )
 
     def _find_length(self, headers: Mapping[str, str], coding: str) -> int | None:
-        """The whole file's length, where the answer tells it."""
+        """The length of the whole file, if the answer contains it."""
         told = headers.get("Content-Length")
         if told is None or coding == "chunked":
             return None
@@ -255,9 +257,10 @@ class Remote:
         return length
 
     def _receive(self, response: requests.Response, part: Span, position: int) -> Iterator[bytes]:
-        """The part's bytes from `position` on, as they are sent; what follows it is left unread.
+        """The part's bytes from `position` on, as they are sent. Bytes after the part are not read.
 
-        A header Content-Encoding tells how the file is packed (.tar.gz), so nothing is unpacked.
+        The header Content-Encoding describes the file's own compression (.tar.gz), so nothing is
+        unpacked.
         """
         coding = response.raw.headers.pop("Content-Encoding", None)  # urllib3 looks for it there
         at, stop = part

@@ -1,8 +1,8 @@
-"""Files out of a .tar.gz on a server, from its beginning and only as far as needed.
+"""Reads files of a .tar.gz on a server, from its beginning and only as far as needed.
 
-A .tar.gz has no table of contents, so what is wanted is found by reading from the start. The
-archive's beginning stays on disk (see `ResumableFile`): asking for more later goes on where it
-stopped. An archive that was unpacked to its end is deleted.
+A .tar.gz has no table of contents, so files are found by reading from the start. The archive's
+beginning stays on disk (see `ResumableFile`). A later request for more files continues there. An
+archive that was unpacked to its end is deleted.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ from smm_tutorial.datasets.transfer.resumable_file import (
 from smm_tutorial.files import parse_json
 
 PIXELS = (".png", ".map")
-LARGEST_FILE = 1 << 24  # bytes: the largest files of the data sets, lists of a split, have 1 MB
-LONGEST_HEADER = 1 << 15  # bytes: a name and the attributes of a file; usual are 512 to 2,048
+LARGEST_FILE = 1 << 24  # bytes; the largest files of the data sets, lists of a split, have 1 MB
+LONGEST_HEADER = 1 << 15  # bytes of a file's name and attributes; 512 to 2,048 are usual
 
 
 class _DamagedError(Exception):
-    """A member whose content is broken; tar itself keeps no checksum of it."""
+    """A member with damaged content. The tar format has no checksum of the content."""
 
 
 DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, _DamagedError)
 
 
 class _Member(NamedTuple):
-    """A file in an archive, and how to read it before the next member is asked for."""
+    """A file in an archive, with a function that reads it before the next member is requested."""
 
     name: str
     read: Callable[[], bytes]
@@ -76,25 +76,26 @@ def unpack_tar(
 
     Args:
         url: of the archive.
-        target: the folder; its manifest lists what is there already and is brought up to date.
-        place: says where in the folder a member goes, by its name; None for one that is never
-            wanted. What passes by is kept even if nobody asked for it yet, for a whole archive is
-            not fetched twice.
-        arrived: told the place of each file that is there; returns whether that is enough.
+        target: the folder. Its manifest lists the files that are there, and is updated.
+        place: a function from a member's name to its path in the folder; None for members that are
+            never wanted. All other members are kept, even if they are not needed yet, so that the
+            archive is downloaded only once.
+        arrived: a function that gets the path of each file and returns whether there are enough
+            files.
         patience: with the server.
 
     Returns:
-        Whether there were enough; False when the archive came to its end before.
+        Whether there were enough files; False if the archive ended before.
 
     Raises:
-        DatasetError: the server fails, the disk is full (what is whole stays), or the archive is
-            damaged or gives a wanted member a name that leaves the folder (its beginning is
-            deleted, files that were whole stay).
+        DatasetError: the server fails; the disk is full; or the archive is damaged or gives a
+            wanted member a name that leaves the folder (its beginning is deleted). Complete files
+            always stay.
     """
     path = _archive_path(url, target)
     done = path.name + UNPACKED_SUFFIX
     if (path.parent / done).is_file():
-        delete_download(path)  # where that was interrupted
+        delete_download(path)  # if an earlier deletion was interrupted
         return False
     remote = Remote(url, patience)
     known = read_manifest(target)
@@ -135,29 +136,29 @@ def unpack_tar(
 
 
 def was_interrupted(url: str, target: Path) -> bool:
-    """Whether an archive was begun that has not been unpacked to its end."""
+    """Whether the download of an archive was begun and the archive was not unpacked to its end."""
     return is_beginning(_archive_path(url, target))
 
 
 def _archive_path(url: str, target: Path) -> Path:
-    """Where the beginning of an archive is kept."""
+    """The path at which the beginning of an archive is kept."""
     name = urlsplit(url).path.rsplit("/", 1)[-1]
     return join_name(target, f"{ARCHIVES}/{check_file_name(name, show_address(url))}")
 
 
 def _read_members(packed: ResumableFile) -> Iterator[_Member]:
-    """The plain files in a .tar.gz, in its order."""
+    """The plain files in a .tar.gz, in the archive's order."""
     with gzip.GzipFile(fileobj=io.BufferedReader(packed, 1 << 20)) as unpacked:
         metered = _MeteredFile(unpacked, LONGEST_HEADER)
         with tarfile.open(fileobj=metered, mode="r:") as archive:
             while (info := archive.next()) is not None:
                 if info.isreg():
                     yield _Member(info.name, partial(_read_content, archive, metered, info))
-                archive.members.clear()  # millions of them fit into a small archive
+                archive.members.clear()  # a small archive can hold millions of members
                 archive.pax_headers.clear()
                 metered.granted = LONGEST_HEADER
         while unpacked.read(1 << 20):
-            pass  # to the end, where the checksum of the whole stands
+            pass  # read to the end, where the checksum of the whole archive is
 
 
 def _read_content(archive: tarfile.TarFile, metered: _MeteredFile, info: tarfile.TarInfo) -> bytes:
@@ -168,9 +169,10 @@ def _read_content(archive: tarfile.TarFile, metered: _MeteredFile, info: tarfile
 
 
 class _MeteredFile:
-    """An unpacked archive that is read forward, and no more at a time than was granted.
+    """An unpacked archive that is read forward. Each read needs a grant of bytes.
 
-    `tarfile` reads names and attributes into memory, however long the archive says that they are.
+    The reason: `tarfile` reads names and attributes into memory, and the archive may claim any
+    length.
     """
 
     def __init__(self, file: gzip.GzipFile, granted: int) -> None:
@@ -193,12 +195,12 @@ class _MeteredFile:
 
 
 def _check_content(name: str, content: bytes) -> None:
-    """Tells a broken PNG by its checksums, and broken JSON by its form."""
+    """Raises for a broken PNG (by its checksums) and for broken JSON (by parsing it)."""
     try:
         if name.endswith(PIXELS):
             with Image.open(io.BytesIO(content)) as image:
                 image.verify()
         elif name.endswith(".json"):
             parse_json(content, name)
-    except Exception as error:  # Pillow raises a dozen kinds for broken files
+    except Exception as error:  # Pillow raises errors of many kinds for broken files
         raise _DamagedError(f"{name}: {error}") from error

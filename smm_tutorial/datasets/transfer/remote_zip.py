@@ -1,8 +1,8 @@
-"""Single members of a zip file on a server, without the rest of it.
+"""Reads single members of a zip file on a server, without the rest of the file.
 
-Python's `zipfile` reads, unpacks and checks; it sees the remote file through a window of bytes held
-in memory. Members that lie beside each other come with one request, a few requests at a time. What
-the directory of the file claims is bounded before anything is read because of it.
+Python's `zipfile` reads, unpacks and checks. It sees the remote file through a window of bytes in
+memory. One request fetches members that lie beside each other, and a few requests run at a time.
+Values from the file's directory are checked against bounds before they are used.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from smm_tutorial.datasets.transfer.names import FileNames
 from smm_tutorial.datasets.transfer.remote_file import DownloadError, Remote
 from smm_tutorial.datasets.transfer.workers import Work
 
-CONNECTIONS = 4  # at once: few enough to be no burden
-TOGETHER = 8_000_000  # bytes that one request fetches at most, unless a single member is larger
-TAIL = 1 << 18  # bytes at the end, fetched first: they hold the directory of a small zip file
-AHEAD = 2_000_000  # bytes that are fetched beyond what is read, for the next reads
+CONNECTIONS = 4  # at once: few enough not to burden the server
+TOGETHER = 8_000_000  # most bytes of one request, unless a single member is larger
+TAIL = 1 << 18  # bytes at the end that are read first: they hold the directory of a small zip file
+AHEAD = 2_000_000  # bytes that are read ahead for the next reads
 SMALL = 1 << 20  # bytes that any member may unpack to
-MOST_UNPACKED = 50  # bytes that one packed byte may become: COCO's annotations come from 5 to 1
-STREAMED = 1 << 16  # bytes of a piece of unpacked content
-LONGEST_DIRECTORY = 1 << 25  # bytes; CLEVR's and COCO's, of 100,000 files, have about 12 million
-LARGEST_MEMBER = 1 << 30  # bytes that are held in memory; COCO's annotations have 450 million
+MOST_UNPACKED = 50  # most bytes from one packed byte; COCO's annotations have 5
+STREAMED = 1 << 16  # bytes per piece of unpacked content
+LONGEST_DIRECTORY = 1 << 25  # bytes; CLEVR and COCO, of 100,000 files, have 12 million
+LARGEST_MEMBER = 1 << 30  # bytes in memory; COCO's annotations have 450 million
 LONGEST_FRAME = 30 + 2 * 65_535 + 24  # bytes around a member's content: header, name, extra, end
 ENCRYPTED = 1  # a bit of a member's flags
 FAULTS = (  # what `zipfile` raises on damaged content
@@ -51,7 +51,7 @@ FAULTS = (  # what `zipfile` raises on damaged content
 
 
 class Span(NamedTuple):
-    """Members that lie beside each other, and where."""
+    """Members that lie beside each other, and the bytes that they take."""
 
     start: int
     stop: int
@@ -65,8 +65,8 @@ class RemoteZip:
         remote: the file.
 
     Raises:
-        DownloadError: it cannot be reached, gives no parts, is no zip file or has a damaged
-            directory.
+        DownloadError: the server cannot be reached or cannot send parts of files, the file is not a
+            zip file, or its directory is damaged.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -83,10 +83,11 @@ class RemoteZip:
         self.members = {info.filename: info for info in self._archive.infolist()}
 
     def save(self, folder: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
-        """Fetches members into a folder, under the names given; those that are whole there stay.
+        """Downloads members into a folder. members: by their names in the folder. Complete files
+        there stay.
 
         Raises:
-            DatasetError: as `fetch`, the disk is full, or a name leaves the folder.
+            DatasetError: as in `fetch`, the disk is full, or a name leaves the folder.
         """
         names = FileNames(self.remote.url)
         missing = {
@@ -104,13 +105,14 @@ class RemoteZip:
     def fetch(
         self, members: Iterable[zipfile.ZipInfo], keep: Callable[[zipfile.ZipInfo, bytes], None]
     ) -> None:
-        """Fetches members and hands each, checked, to `keep`, from several threads in any order.
+        """Downloads and checks members, and calls `keep` for each.
 
-        The first error ends all of it, and so does Ctrl-C: at once, whatever the server does.
+        `keep` is called from several threads, in any order. The first error, or Ctrl-C, ends
+        everything at once, even if the server does not answer.
 
         Raises:
-            DownloadError: as `Remote.read`, or a member is damaged or too large for memory. What
-                `keep` had received by then stays with it; it receives nothing more.
+            DownloadError: as in `Remote.read`, or a member is damaged or too large for memory.
+                After the error `keep` is not called again.
         """
         members = list(members)
         self._check_sizes(members)
@@ -132,19 +134,19 @@ class RemoteZip:
             work.finish()
 
     def stream(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """One member's content, unpacked piece by piece; its checksum is checked at its end.
+        """The content of one member, unpacked piece by piece. The checksum is checked at the end.
 
         Raises:
-            DownloadError: as `Remote.read`, or the member is damaged.
+            DownloadError: as in `Remote.read`, or the member is damaged.
         """
         return self._unpack(info, STREAMED)
 
     def _name(self, info: zipfile.ZipInfo) -> str:
-        """A member and its archive, for messages."""
+        """The name of a member and of its archive, for messages."""
         return f"{show_text(info.filename)} in {self.remote.url}"
 
     def _check_sizes(self, members: list[zipfile.ZipInfo]) -> None:
-        """Raises `DownloadError` for members that would fill the memory, or are made to."""
+        """Raises `DownloadError` for members that would fill the memory, such as zip bombs."""
         for info in members:
             if (size := max(info.file_size, info.compress_size)) > LARGEST_MEMBER:
                 raise DownloadError(
@@ -159,7 +161,7 @@ class RemoteZip:
                 )
 
     def _find_spans(self, members: list[zipfile.ZipInfo]) -> list[Span]:
-        """The members in the order in which they lie, neighbours together."""
+        """The members in their order in the file. Neighbours are put together."""
         spans: list[Span] = []
         for info in sorted(members, key=lambda info: info.header_offset):
             start = info.header_offset
@@ -171,7 +173,7 @@ class RemoteZip:
         return spans
 
     def _unpack(self, info: zipfile.ZipInfo, piece: int) -> Iterator[bytes]:
-        """The member's content in pieces of so many bytes, never more than the directory says."""
+        """The content in pieces of `piece` bytes, never more than the directory says."""
         usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not usual or info.flag_bits & ENCRYPTED:
             raise DownloadError(
@@ -193,10 +195,10 @@ class RemoteZip:
 
 
 def _find_stops(archive: zipfile.ZipFile) -> dict[int, int]:
-    """Where the bytes of each member end at the latest, by where they start.
+    """The latest possible end of each member's bytes, by their start.
 
     Raises:
-        BadZipFile: a member starts before the file or in its directory.
+        BadZipFile: a member starts before the file or inside its directory.
     """
     starts = sorted(info.header_offset for info in archive.infolist())
     if starts and not 0 <= starts[0] <= starts[-1] < archive.start_dir:
@@ -205,17 +207,17 @@ def _find_stops(archive: zipfile.ZipFile) -> dict[int, int]:
 
 
 class _Held(threading.local):
-    """The part of a file that this thread has in memory."""
+    """The part of a file that the current thread holds in memory."""
 
     start = 0
     content = b""
-    stopped: threading.Event | None = None  # ends this thread's reading
+    stopped: threading.Event | None = None  # set to end this thread's reading
 
 
 class _Window:
-    """A remote file as `zipfile` wants one: it can be read anywhere, by several threads.
+    """A remote file in the form that `zipfile` needs: several threads can read any part of it.
 
-    `zipfile` sets the position and reads under a lock of its own, once the directory is read.
+    Once the directory is read, `zipfile` sets the position and reads under its own lock.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -230,7 +232,7 @@ class _Window:
         self.hold(max(0, size - TAIL), size)
 
     def hold(self, start: int, stop: int, stopped: threading.Event | None = None) -> None:
-        """Fetches a part of the file, in place of the one that this thread held."""
+        """Downloads a part of the file. It replaces the part that the current thread held."""
         self._held.content = self._remote.read(start, stop, stopped)
         self._held.start, self._held.stopped = start, stopped
 
@@ -243,7 +245,7 @@ class _Window:
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise OSError("sought before the beginning")  # as a file does, and as zipfile expects
+            raise OSError("sought before the beginning")  # like a file, as zipfile expects
         self._position = base + offset
         return self._position
 

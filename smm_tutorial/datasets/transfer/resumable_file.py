@@ -1,8 +1,8 @@
-"""A download that goes on where it stopped.
+"""A download that continues where it stopped.
 
-The file on disk is at any time a prefix of the file on the server, so a cut connection, a kill or a
-full disk loses nothing. Beside it, `name.source.json` tells of which version it is a prefix. A file
-without that note is taken as whole.
+The file on disk is always a prefix of the file on the server, so an interruption or a full disk
+loses nothing. Beside the file, `name.source.json` notes the version on the server. A file without
+this note counts as complete.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from smm_tutorial.datasets.transfer.answers import Version, show_text
 from smm_tutorial.datasets.transfer.disk import write_error, write_file
 from smm_tutorial.datasets.transfer.remote_file import PIECE, ChangedError, Remote
 
-LONGEST_NOTE = 1 << 20  # bytes: a note has some hundreds
+LONGEST_NOTE = 1 << 20  # bytes; a note has some hundreds
 
 
 def note_path(path: Path) -> Path:
-    """Where it is noted which version of a remote file `path` is the beginning of."""
+    """The path of the note about `path`: which version of a remote file it is the beginning of."""
     return path.with_name(path.name + ".source.json")
 
 
 def is_beginning(path: Path) -> bool:
-    """Whether the file was fetched here, perhaps not to its end; False for one taken as whole."""
+    """Whether the file was downloaded here, completely or not; False for one without a note."""
     return note_path(path).is_file()
 
 
@@ -37,7 +37,7 @@ def delete_download(path: Path) -> None:
 
 
 def read_note(path: Path) -> Version | None:
-    """Which version of a remote file `path` is the beginning of; None where nothing was begun.
+    """The version of the remote file that `path` is the beginning of; None if nothing was begun.
 
     Raises:
         DatasetError: the note is damaged.
@@ -63,15 +63,16 @@ def read_note(path: Path) -> Version | None:
 
 
 class ResumableFile(io.RawIOBase):
-    """A remote file to read from its beginning; what is read is kept, and read from disk next time.
+    """A remote file that is read from its beginning. Bytes are kept on disk and then read from
+    there.
 
     Args:
-        remote: where it comes from.
-        path: where it is kept.
+        remote: the file on the server.
+        path: where the bytes are kept.
 
     Raises (while reading):
-        DownloadError: as `Remote.stream`; also when the remote file is not the one that was begun.
-        DatasetError: the disk is full, or what lies there is damaged or changes meanwhile.
+        DownloadError: as in `Remote.stream`, or the remote file has changed since the beginning.
+        DatasetError: the disk is full, or the file on disk is damaged or changes meanwhile.
     """
 
     def __init__(self, remote: Remote, path: Path) -> None:
@@ -96,13 +97,13 @@ class ResumableFile(io.RawIOBase):
         super().close()
 
     def discard(self) -> None:
-        """Deletes what was kept, for its content is damaged; a file not begun here stays."""
+        """Deletes the kept bytes, because their content is damaged. A file without a note stays."""
         self.close()
         if is_beginning(self.path):
             delete_download(self.path)
 
     def _read_pieces(self) -> Iterator[bytes]:
-        """First what lies on disk, then the rest from the server."""
+        """First the bytes on disk, then the rest from the server."""
         begun = read_note(self.path)
         position = self._find_size()
         if begun is not None and begun.bytes is not None and position > begun.bytes:
@@ -125,11 +126,11 @@ class ResumableFile(io.RawIOBase):
             raise ChangedError(f"{error}: delete {both} first") from error
 
     def _find_size(self) -> int:
-        """How many bytes lie on disk."""
+        """The number of bytes on disk."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def _read_kept(self) -> Iterator[bytes]:
-        """What lies on disk."""
+        """The bytes on disk."""
         try:
             with self.path.open("rb") as kept:
                 while piece := kept.read(PIECE):
@@ -138,7 +139,7 @@ class ResumableFile(io.RawIOBase):
             raise DatasetError(f"cannot read {self.path} ({error.strerror}): check it") from error
 
     def _fetch_rest(self, position: int) -> Iterator[bytes]:
-        """What comes after `position`, and is on disk before it is handed on."""
+        """The bytes after `position`. Each piece is written to disk before it is returned."""
         try:
             growing = self.path.open("ab", buffering=0)
         except OSError as error:
@@ -149,14 +150,14 @@ class ResumableFile(io.RawIOBase):
                 position += len(piece)
                 yield piece
         version = self.remote.version()
-        if version.bytes is None:  # at its end the length is known: it is whole from now on
+        if version.bytes is None:  # the length is known at the end: the file now counts as complete
             self._write_note(version._replace(bytes=position))
 
     def _append(self, growing: io.FileIO, piece: memoryview, position: int) -> None:
-        """Writes a piece where `position` bytes were written before.
+        """Writes a piece after the `position` bytes that were written before.
 
         Raises:
-            DatasetError: the disk is full, or something else deletes or writes the file.
+            DatasetError: the disk is full, or another process deletes or writes the file.
         """
         if self._find_size() != position or not is_beginning(self.path):
             raise DatasetError(

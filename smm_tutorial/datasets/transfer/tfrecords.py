@@ -1,4 +1,4 @@
-"""TFRecord files and the examples in them, without TensorFlow.
+"""Reads TFRecord files and the examples in them, without TensorFlow.
 
 A TFRecord file is a row of records: length (8 bytes, little endian), checksum of the length,
 content, checksum of the content. The checksums are CRC-32C, rotated and offset ("masked"). The
@@ -17,25 +17,25 @@ import numpy as np
 
 LENGTH = struct.Struct("<Q")
 CHECKSUM = struct.Struct("<I")
-LONGEST_RECORD = 1 << 22  # bytes: an example of CLEVR (with masks) has 1.1 million
+LONGEST_RECORD = 1 << 22  # bytes; an example of CLEVR (with masks) has 1.1 million
 MASK_DELTA = 0xA282EAD8  # added to the rotated checksum (TFRecord format)
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 Feature = list[bytes] | np.ndarray
 
 
 class RecordError(ValueError):
-    """A record that is cut short, fails its checksum or is no example."""
+    """A record is incomplete, fails its checksum or is not an example."""
 
 
 class CutShortError(RecordError):
-    """The file ends within a record: where only its beginning was fetched, that is no fault."""
+    """The file ends within a record: no fault if only its beginning was downloaded."""
 
 
 def read_records(file: BinaryIO) -> Iterator[bytes]:
-    """The records of an (unpacked) TFRecord file, one after the other, each checked.
+    """The records of an uncompressed TFRecord file, one after the other, each checked.
 
     Raises:
-        RecordError: a record is cut short or its checksum is wrong.
+        RecordError: a record is incomplete or its checksum is wrong.
     """
     index = 0
     while head := _read_exactly(file, LENGTH.size, index, may_end=True):
@@ -54,13 +54,15 @@ def read_records(file: BinaryIO) -> Iterator[bytes]:
 
 
 def begins_with_record(content: bytes) -> bool:
-    """Whether an (unpacked) TFRecord file may begin so: the first length fits its checksum."""
+    """Whether the content can begin an uncompressed TFRecord file: the first length fits its
+    checksum.
+    """
     head, checksum = content[: LENGTH.size], content[LENGTH.size :][: CHECKSUM.size]
     return len(head) == LENGTH.size and checksum == _checksum(head)
 
 
 def frame_record(content: bytes) -> bytes:
-    """One record as it stands in a TFRecord file."""
+    """One record in the form of a TFRecord file, with length and checksums."""
     head = LENGTH.pack(len(content))
     return head + _checksum(head) + content + _checksum(content)
 
@@ -76,7 +78,9 @@ def _read_exactly(file: BinaryIO, count: int, index: int, may_end: bool = False)
 
 
 def _checksum(content: bytes) -> bytes:
-    """The content's checksum as it is stored: its low 15 bits in front, then `MASK_DELTA` added."""
+    """The checksum of the content as stored: CRC-32C with its low 15 bits in front, plus
+    `MASK_DELTA`.
+    """
     crc = google_crc32c.value(content)
     return CHECKSUM.pack(((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF)
 
@@ -85,7 +89,7 @@ def parse_example(content: bytes) -> dict[str, Feature]:
     """The features of a `tf.train.Example` by name: lists of byte strings, or arrays of numbers.
 
     Raises:
-        RecordError: the content is no example.
+        RecordError: the content is not an example.
     """
     try:
         return _parse_features(memoryview(content))
@@ -110,7 +114,7 @@ def _parse_feature(content: memoryview) -> Feature:
     for kind, values in _read_fields(content):
         if kind == 1:
             return [_read_text(value) for _, value in _read_fields(values)]
-        if kind == 2:  # packed, or one field a value
+        if kind == 2:  # packed, or one field per value
             packed = b"".join(_read_text(value) for _, value in _read_fields(values))
             return np.frombuffer(packed, "<f4")
         if kind == 3:
@@ -122,13 +126,13 @@ def _parse_feature(content: memoryview) -> Feature:
 
 
 def _read_text(value: memoryview | int) -> bytes:
-    if isinstance(value, int):  # of which `bytes` would make so many zeros
+    if isinstance(value, int):  # `bytes(value)` would make that many zeros
         raise ValueError(f"the number {value} stands where bytes should")
     return bytes(value)
 
 
 def _read_integers(value: memoryview | int) -> list[int]:
-    """Packed varints, or the one that stood alone; two's complement in 64 bits."""
+    """Packed varints, or a single varint; two's complement in 64 bits."""
     numbers, position = [], 0
     if isinstance(value, int):
         numbers.append(value)
@@ -162,7 +166,7 @@ def _read_fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
 
 
 def _read_varint(content: memoryview, position: int) -> tuple[int, int]:
-    """A number in groups of 7 bits, the lowest first, and the position behind it."""
+    """A number in groups of 7 bits, the lowest group first, and the position after the number."""
     number = 0
     for shift in range(0, 70, 7):
         byte = content[position]

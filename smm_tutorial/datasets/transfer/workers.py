@@ -1,4 +1,4 @@
-"""Threads that an error or Ctrl-C ends at once, whatever they wait for."""
+"""Threads that stop at once after an error or Ctrl-C, even while they wait for a server."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-TICK = 0.2  # seconds: Windows sees Ctrl-C only between waits
+TICK = 0.2  # seconds: on Windows, Ctrl-C works only between two waits
 Task = TypeVar("Task")
 
 
 class StoppedError(Exception):
-    """Within a thread: its work was stopped meanwhile."""
+    """Raised inside a thread whose work was stopped."""
 
 
 def pause(seconds: float, stopped: threading.Event) -> None:
-    """Waits for so long; raises `StoppedError` as soon as `stopped` is set."""
+    """Waits for so many seconds. Raises `StoppedError` as soon as `stopped` is set."""
     if stopped.wait(seconds):
         raise StoppedError
 
 
 class Work(Generic[Task]):
-    """Tasks that some threads do.
+    """Tasks that several threads do.
 
-    The threads are not those of `ThreadPoolExecutor`, which waits for all of them, and a server can
-    keep a thread waiting for minutes. These are left to themselves once they are told to stop.
+    `ThreadPoolExecutor` would wait for all of its threads, and a server can block a thread for
+    minutes. The threads here are told to stop and are then no longer waited for.
 
     Args:
-        tasks: are begun in this order.
-        do: does one task.
-        threads: how many, at most.
+        tasks: are started in this order.
+        do: a function that does one task.
+        threads: the largest number of threads.
     """
 
     def __init__(self, tasks: list[Task], do: Callable[[Task], None], threads: int) -> None:
-        self.stopped = threading.Event()  # for `do` to see that it is to end
+        self.stopped = threading.Event()  # tells `do` to end
         self._do, self._threads, self._count = do, threads, len(tasks)
         self._doors = threading.Semaphore(threads)
         self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -44,7 +44,7 @@ class Work(Generic[Task]):
             self._waiting.put(task)
 
     def finish(self) -> None:
-        """Does all tasks; the first error is raised here and stops the rest."""
+        """Does all tasks. The first error stops the other tasks and is raised here."""
         try:
             for _ in range(min(self._threads, self._count)):
                 threading.Thread(target=self._run, daemon=True).start()
@@ -53,13 +53,16 @@ class Work(Generic[Task]):
                     raise error
         finally:
             self.stopped.set()
-            for _ in range(self._threads):  # those within `unless_stopped` are waited for
+            for _ in range(self._threads):  # waits for threads inside `unless_stopped`
                 self._doors.acquire()
             self._doors.release(self._threads)
 
     @contextmanager
     def unless_stopped(self) -> Iterator[None]:
-        """For `do`: what is done within is done before `finish` ends, or not at all."""
+        """A context for `do`: its body is complete before `finish` ends, or is not executed.
+
+        Raises `StoppedError` if the work was stopped before.
+        """
         with self._doors:
             if self.stopped.is_set():
                 raise StoppedError
@@ -73,7 +76,7 @@ class Work(Generic[Task]):
                 return
             try:
                 self._do(task)
-            except BaseException as error:  # is raised again by `finish`
+            except BaseException as error:  # `finish` raises it again
                 self._done.put(error)
                 return
             self._done.put(None)
