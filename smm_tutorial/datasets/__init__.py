@@ -65,7 +65,7 @@ __all__ = [
     "two_clouds",
 ]
 
-#: The data sets by name. Each loader's docstring tells its options.
+#: Loaders of the data sets, by name. Each loader's docstring describes its options.
 LOADERS = {
     "clevr6": load_clevr6,
     "rendered": load_rendered,

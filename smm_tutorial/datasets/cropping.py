@@ -22,7 +22,7 @@ AREA = Image.Resampling.BOX  # mean over each new pixel's area
 BILINEAR = Image.Resampling.BILINEAR  # antialiased triangle filter: common for CLEVR
 NEAREST = Image.Resampling.NEAREST  # for masks
 
-#: Windows (top, left, bottom, right), in fractions of CLEVR's 4:3 frame, that the literature cuts.
+#: Windows of the literature: (top, left, bottom, right) in fractions of CLEVR's 4:3 frame.
 CROPS = {
     # Slot Attention and its successors: rows 29:221, columns 64:256 of 240 x 320
     "paper": PAPER_CROP,

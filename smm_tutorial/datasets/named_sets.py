@@ -17,13 +17,13 @@ from smm_tutorial.datasets.own.rendering import available_processes
 from smm_tutorial.datasets.scene_images import check_split, join_scenes
 from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 
-#: What a run of object discovery can be trained on: the embedded packs, and variants of
+#: Data sets for training object discovery: the embedded packs, and variants of
 #: `datasets.rendered`.
 TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")
-#: What a run of set prediction can be trained on: variants of `datasets.rendered` that show CLEVR's
-#: whole frame.
+#: Data sets for training set prediction: variants of `datasets.rendered` that show CLEVR's whole
+#: frame.
 SET_DATA = ("clevr6-whole", "clevr-whole")
-#: How many scenes each split of a rendered variant has: as many as the packs.
+#: Number of scenes in each split of a rendered variant, as in the packs.
 RENDERED_COUNTS = {"train": 3520, "val": 320, "test": 320}
 OFFICIAL_LIMIT = 320  # images of each split of the released CLEVR
 MOST_OBJECTS = 10  # that a scene has by CLEVR's rules
@@ -119,7 +119,7 @@ _PAPER = {"crop": "paper"}
 _FEW = {"max_objects": FEW_OBJECTS}
 _CROWD = "out-of-distribution-crowd"
 _PAIRS = "out-of-distribution-pairs"
-#: Scenes with masks that object discovery is scored on, in the papers' crop.
+#: Data sets for scoring object discovery: scenes with masks, in the papers' crop.
 EVALUATION_SETS = _by_name(
     *(EvaluationSet(name, partial(training_split, name, "test")) for name in TRAINING_DATA),
     EvaluationSet("clevr7-10", partial(_rendered, "clevr7-10", "test"), _CLEVR_SLOTS),
@@ -135,8 +135,8 @@ EVALUATION_SETS = _by_name(
     EvaluationSet(_CROWD, partial(_rendered, _CROWD, "test"), CROWD + 1),
     EvaluationSet(_PAIRS, partial(_rendered, _PAIRS, "test")),
 )
-#: Scenes with records that set prediction is scored on, in CLEVR's whole frame: the renders' 4:3
-#: frame is cut to what CLEVR's own images show.
+#: Data sets for scoring set prediction: scenes with records, in CLEVR's whole frame. The 4:3 frame
+#: of the renders is cropped to the part that CLEVR's own images show.
 SET_EVALUATION_SETS = _by_name(
     *(EvaluationSet(name, partial(_rendered, name, "test")) for name in SET_DATA),
     EvaluationSet("clevr-renders", partial(_blender, crop=OFFICIAL_WINDOW, **_FEW), None, _RENDERS),

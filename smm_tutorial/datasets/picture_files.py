@@ -19,7 +19,7 @@ AGAIN = "unpack the data set's archive again"
 ANEW = "save it anew as PNG of 8 bits a channel, an image as RGB, a mask as grey with its labels"
 GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes for grey of 16 bits
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that can change a pixel's value
-#: What Pillow multiplies grey of 2 and 4 bits with, so that the highest value is white.
+#: Pillow multiplies grey of 2 and 4 bits by these factors, so that the highest value is white.
 STRETCH = {"L;2": 85, "L;4": 17}
 #: Operations that turn a picture upright, by EXIF's number for the camera's orientation.
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {

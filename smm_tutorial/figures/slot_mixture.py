@@ -237,7 +237,8 @@ def errors_figure(
 ) -> Figure:
     """Largest error of a responsibility over the offset that was added to each feature, by method.
 
-    Both axes are logarithmic. bound: what the derivation expects of the expanded square.
+    Both axes are logarithmic. bound: for each offset, the error of the expanded square that the
+    derivation predicts.
     """
     figure = Figure(figsize=(2.2 * PANEL, 1.3 * PANEL), layout="constrained")
     axis = figure.subplots()

@@ -21,10 +21,10 @@ MEASURED_SECONDS = 7.0
 MOST_MEASURED = 400  # steps
 PATIENCE = 60.0  # seconds that a run waits for the others before it measures its speed
 RESERVED = 25.0  # seconds for the last evaluation
-SAFETY = 0.92  # of the steps that would fit: others may slow a run down later
+SAFETY = 0.92  # share of the steps that would fit: other runs may slow a run down later
 ROUND_TO = 50  # steps
-EVALUATIONS = 10  # of the validation scenes, in a run
-DISCOVERY_SHARE = 0.4  # of the time of a process that goes on with set prediction
+EVALUATIONS = 10  # number of evaluations in a run, on the validation scenes
+DISCOVERY_SHARE = 0.4  # share of the time, if set prediction follows
 
 
 @dataclass(frozen=True)

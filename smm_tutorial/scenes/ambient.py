@@ -67,7 +67,7 @@ class ObjectLight:
     floor: float
     floor_small: float  # the same share of floor, only for small objects
     floor_low: float  # the same share of floor, only low on the object
-    low: float  # low on the object, whatever it faces
+    low: float  # low on the object, in all directions
     side_low: float  # low on the object, for surfaces that face sideways
     rise: float  # times the place along the profile, in tens of world units
     towards_wall: float  # times the normal's component towards the wall

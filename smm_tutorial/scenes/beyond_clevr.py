@@ -41,7 +41,7 @@ STACK_HEIGHT = (2, 3)  # objects in a tower
 #: Largest offset of an object from the middle of the object below, in units of the smaller radius.
 STACK_SHIFT = 0.3
 STACK_GAP = 1.0  # world units between the outlines of two towers
-STACK_AREA = 2.2  # centres of towers lie in -2.2..2.2: tall ones stay in the picture
+STACK_AREA = 2.2  # centres of towers lie in -2.2..2.2, so that tall towers stay in the picture
 STACK_PIXELS = 100
 MOST_STACKED = STACKS[1] * STACK_HEIGHT[1]
 
@@ -278,8 +278,8 @@ def nearest_color(rgb: Sequence[float]) -> str:
     return min(COLORS, key=lambda name: math.dist(COLORS[name], rgb))
 
 
-#: By name: each draws one scene from a generator, given the fewest and most objects, an image_index
-#: and a split.
+#: Functions that draw one scene, by name. Arguments: a generator, the fewest and most objects, an
+#: image_index and a split.
 BEYOND_CLEVR: dict[str, Callable[..., Scene]] = {
     "cogent": cogent_scene,
     "crowded": crowded_scene,

@@ -205,7 +205,7 @@ def _fit_camera(points: np.ndarray, observed: np.ndarray, frame: tuple[int, int]
     errors = np.array([PIXEL_ERROR, PIXEL_ERROR, DEPTH_ERROR])
 
     def residuals(position: np.ndarray) -> np.ndarray:
-        # a weak pull towards the base scene's camera decides where one object cannot
+        # one object does not determine the camera: a weak pull towards the base scene's camera does
         jitter = (position - CAMERA_POSITION) / CAMERA_JITTER
         misfit = (project(points, position, width / height) * to_pixels - observed) / errors
         return np.concatenate([misfit.ravel(), jitter])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from smm_tutorial.scenes.vectors import cross, dot, normalize
 
-#: "Mirror" metal: (share, roughness) of its lamp highlights, by eye.
+#: "Mirror" metal: (share, roughness) of its lamp highlights, chosen by eye.
 MIRROR_LOBES = ((0.24, 0.2), (0.36, 0.1))
 MIRROR_SHARE = 0.85  # of the light from the mirrored direction; the rest is lost in the rough lobe
 
@@ -26,7 +26,7 @@ ROUGH_SHARE, ROUGHNESS, ANISOTROPY = 0.4, 0.2, 0.25
 STRETCH = (ROUGHNESS * (1 - ANISOTROPY), ROUGHNESS / (1 - ANISOTROPY))
 
 RUBBER_ROUGHNESS = 0.35
-#: Refractive index of the layer that turns part of the light away from the diffuse body.
+#: Refractive index of the layer that reflects part of the light before the diffuse body.
 RUBBER_BODY_INDEX = 1.4
 RUBBER_VELVET_SPREAD = 0.6
 RUBBER_COAT_INDEX = 1.2  # refractive index

@@ -64,7 +64,7 @@ def _paper_sizes(**options: Any) -> SetPredictionSizes:
     return SetPredictionSizes(**sizes | options)
 
 
-#: By profile. `paper` trains as SMM does: batch 512, 150,000 steps.
+#: Sizes by profile. `paper` trains as SMM does: batch 512, 150,000 steps.
 SIZES = {
     "ci": SetPredictionSizes(scenes=64, batch_size=8, steps=20, live_steps=20),
     "laptop": SetPredictionSizes(),
@@ -82,8 +82,8 @@ SIZES = {
     ),
     "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
 }
-#: Steps of the runs in `data/results`, by profile and purpose, where they are not the profile's.
-#: The names of these runs do not say them; see `SetPredictionRun.name`.
+#: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's.
+#: The names of these runs leave the steps out, see `SetPredictionRun.name`.
 KEPT_STEPS = {
     ("laptop", "showcase"): 12_000,
     ("laptop", "comparison"): 8_000,

@@ -157,15 +157,15 @@ class ReleasedSlotMixture(SlotMixture):
     """`SlotMixture` with the iterations of the released code, for its weights and for comparison.
 
     It differs from the paper in four points:
-    - density: exp(-(squared distance in units of the variance) / sqrt(D)) + 1e-8. It has no
-      determinant, a factor D^-1/2 instead of 1/2, and a floor under every closeness.
-    - query: means and log standard deviations pass one LayerNorm over both and then the same
+    - density: exp(-(squared distance in units of the variance) / sqrt(D)) + 1e-8. There is no
+      determinant, the factor is D^-1/2 instead of 1/2, and every closeness has a floor.
+    - query: means and log standard deviations together pass one LayerNorm, and then the same
       projection. The neural update starts from the normalised means.
     - `weights="fixed"`: the released code normalises the responsibilities over inputs before it
       sums them. Each weight is therefore 1/K in every iteration.
-    - `gradient="last"`, and in the release one iteration more than its setting says.
+    - `gradient="last"`. The release also runs one iteration more than its setting says.
 
-    Sizes and options as of `SlotMixture`, but for `density`. Defaults are `RELEASED_OPTIONS`.
+    Sizes and options are those of `SlotMixture` except `density`. Defaults are `RELEASED_OPTIONS`.
     """
 
     def __init__(self, *sizes: int, **options):
@@ -202,7 +202,7 @@ class ReleasedSlots(nn.Module):
         super().__init__()
         self.start = ImageStart()
         self.mixture = ReleasedSlotMixture(NUM_SLOTS, DIM, DIM, NUM_STEPS, MLP_DIM)
-        self.mixture.start = self.mixture.start_log_variance = None  # it is always given one
+        self.mixture.start = self.mixture.start_log_variance = None  # the start is always given
         self.read_out = nn.Sequential(
             nn.Linear(2 * DIM, 2 * MLP_DIM), nn.ReLU(), nn.Linear(2 * MLP_DIM, DIM)
         )

@@ -8,8 +8,8 @@ GOOGLE = "https://storage.googleapis.com/multi-object-datasets"
 MULTI_OBJECT = "https://github.com/google-deepmind/multi_object_datasets"
 OXFORD = "https://thor.robots.ox.ac.uk/datasets/clevrtex"
 COCO = "https://s3.amazonaws.com/images.cocodataset.org"  # the host's own name has no certificate
-#: The host answers by http only, and its makers publish no checksums. What arrives is data that is
-#: never run, with names and sizes that are checked.
+#: The host offers http only, and its makers publish no checksums. The files are only data: they
+#: never run, and their names and sizes are checked.
 SHAPESTACKS = "http://shapestacks-file.robots.ox.ac.uk/static/download/v1"
 UNKNOWN_LICENCE = "not stated where we looked: ask on the project's page before you share the data"
 

@@ -32,10 +32,12 @@ from smm_tutorial.files import parse_json, write_atomically
 FORMAT = "smm-tutorial-pack"
 VERSION = 1
 IMAGES_PER_STRIP = 64
-#: Quality is effort here: at 90 files are 2 % larger than at the most, and written 7 x faster.
+#: Lossless WebP: "quality" means effort. At 90, files are 2 % larger than at 100, and are written 7
+#: times faster.
 WEBP = {"lossless": True, "exact": True, "quality": 90, "method": 6}
-#: A small file must not unpack to gigabytes. Bytes of images and masks that one byte of a pack may
-#: become (the committed packs have 6), and of JSON (1), beside what any pack may have.
+#: Limits, so that a small file does not unpack to gigabytes: most bytes per byte of the pack, and
+#: bytes that every pack may have. Per byte, the committed packs have 6 bytes of images and masks,
+#: and 1 byte of JSON.
 MOST_PIXELS, ANY_PIXELS = 100, 1 << 26
 MOST_JSON, ANY_JSON = 16, 1 << 20
 LONGEST_NPY_HEAD = 1 << 12  # bytes before the labels in masks.npy; 128 are usual

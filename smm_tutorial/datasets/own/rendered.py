@@ -52,8 +52,8 @@ FOLDER = "rendered"
 SPLITS = ("train", "val", "test")
 #: A window of the 4:3 frame: it shows 95 % of a crowd's objects whole, the paper's crop 83 %.
 FULL_SQUARE = (0.0, 1 / 8, 1.0, 7 / 8)
-#: What can be rendered, by variant. The random streams contain the variant's name: no two variants
-#: share a scene.
+#: The variants by name. A variant's name is part of its random seed, so no two variants share a
+#: scene.
 RENDERED_VARIANTS = {
     "clevr": Look(3, 10, 64, 64),
     # a half and a quarter of CLEVR's own 320 x 480 pixels

@@ -29,8 +29,8 @@ from smm_tutorial.scenes.camera import Window
 from smm_tutorial.scenes.effects import Effects
 from smm_tutorial.scenes.raytrace import render
 
-#: By name: each draws one scene from a generator, given the fewest and most objects, an
-#: image_index, a split and its own options.
+#: Functions that draw one scene, by name. Arguments: a generator, the fewest and most objects, an
+#: image_index, a split, and options of the function.
 SCENE_DRAWERS: Mapping[str, Callable[..., Scene]] = {"clevr": random_scene, **BEYOND_CLEVR}
 SCENES_PER_RENDER = 16
 #: Decimals of the numbers in records. They are rounded before rendering, so images show these.
