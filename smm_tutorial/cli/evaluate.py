@@ -50,8 +50,8 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
     if trained and trained.record["model"] == "SetPredictor":
         if options.starts != 1 or options.selection != "all":
             raise ValueError(
-                "--starts and --selection choose by what slots paint, "
-                "and a SetPredictor paints nothing"
+                "--starts and --selection need a model that reconstructs images, "
+                "and a SetPredictor does not: leave them out"
             )
         record, scores = set_prediction.score_by_name(
             options.what, options.data, options.root, options.seed, command

@@ -125,7 +125,7 @@ def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
     choices = _choices(options)
     if options.variant:
         if choices["purpose"] != "showcase":
-            raise ValueError("--variant is a purpose of its own: leave out --kind")
+            raise ValueError("--variant and --kind comparison exclude each other: leave out one")
         choices |= {"purpose": "ablation", "ablation": options.variant}
     return discovery.DiscoveryRun(
         data=options.data,

@@ -76,8 +76,8 @@ class SetPredictionRun:
             check_whole("scenes", self.scenes)
         if self.purpose != "showcase" and (self.rate is None) == (self.purpose == "search"):
             raise ValueError(
-                "compared runs share the recipe's learning rate, and a search needs one of its "
-                f"own: got rate={self.rate} for purpose={self.purpose!r}"
+                "a comparison uses the recipe's learning rate, and a search needs a rate: "
+                f"got rate={self.rate} for purpose={self.purpose!r}"
             )
         _ = self.training  # building the configuration checks the other choices
 

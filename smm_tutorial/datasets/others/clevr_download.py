@@ -228,9 +228,7 @@ def _parse_info(head: str) -> dict[str, Any]:
             return info
     except JsonError:
         pass
-    raise DownloadError(
-        f"the scenes file begins with {head[:40]!r}, which is no head of one: check the address"
-    )
+    raise DownloadError(f"no scenes file begins with {head[:40]!r}: check the address")
 
 
 def _image_path(split: str, index: int) -> str:

@@ -185,7 +185,7 @@ class Remote:
             response.close()
             address = follow_redirect(address, response.headers["Location"])
         raise DownloadError(
-            f"{self.url} leads from address to address, more than {MOST_REDIRECTS} times: "
+            f"{self.url} redirects more than {MOST_REDIRECTS} times: "
             "check the address on the data set's page, and pass the one you find there"
         )
 
@@ -251,7 +251,7 @@ class Remote:
             return None
         if (length := parse_length(told)) is None:
             raise DownloadError(
-                f"{self.url} tells no length that can be true (Content-Length: {show_text(told)}): "
+                f"{self.url} gives an impossible length (Content-Length: {show_text(told)}): "
                 "try again later, or fetch it whole with a browser or curl"
             )
         return length

@@ -173,7 +173,7 @@ def test_only_object_discovery_is_scored_by_masks(toy_data):
 
 def test_a_run_has_one_purpose(toy_data, capsys):
     assert cli.main([*TRAIN, "--kind", "comparison", "--variant", "complete"]) == 1
-    assert "--variant is a purpose of its own: leave out --kind" in capsys.readouterr().err
+    assert "--variant and --kind comparison exclude each other" in capsys.readouterr().err
 
 
 def test_an_ablation_and_a_search_are_named_so(toy_data):

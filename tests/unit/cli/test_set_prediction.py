@@ -46,8 +46,8 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     ("arguments", "message"),
     [
         (["--data", "stacks"], "no sets are scored on 'stacks': known are clevr6-whole"),
-        (["--starts", "2"], "--starts and --selection choose by what slots paint"),
-        (["--selection", "bic"], "--starts and --selection choose by what slots paint"),
+        (["--starts", "2"], "--starts and --selection need a model that reconstructs images"),
+        (["--selection", "bic"], "--starts and --selection need a model that reconstructs images"),
         (["--data", "clevr-renders"], "needs the folder of the renders"),
     ],
 )
