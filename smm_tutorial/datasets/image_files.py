@@ -105,7 +105,8 @@ def read_masks(
     """Masks from files, cropped and resized by nearest neighbour: (M, H, W) uint8.
 
     Files may have 1, 2, 4, 8 or 16 bits, and one channel or three equal channels. They may have a
-    palette of colours (its indices are the labels) or of greys (the greys are the labels).
+    palette of colours (its indices are the labels) or of greys (read like a file without a
+    palette).
 
     Args:
         paths: image files.

@@ -146,9 +146,9 @@ def _convert_to_labels(image: Image.Image) -> np.ndarray:
 def _convert_indices_to_labels(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """The labels (H, W) of indices (H, W) into a palette (N, 3).
 
-    Some programs give a grey picture a palette of its greys to save space: then the greys are the
-    labels. Other palettes tell labels apart, by colours or by greys in even steps from black to
-    white: then the indices are the labels.
+    In a palette of colours, the labels are the indices. In a palette of greys in even steps from
+    black to white, the labels are the numbers of the steps. Any other palette of greys was made by
+    a program to save space, and the labels are the greys.
     """
     greys = palette[:, 0]
     if (palette != greys[:, None]).any():

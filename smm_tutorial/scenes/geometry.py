@@ -291,7 +291,7 @@ def _to_sphere(origins: Tensor, directions: Tensor, _: float) -> Tensor:
 
 
 def _slabs(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """The way (M,) at which rays enter -1..1 along each coordinate, and at which they leave it."""
+    """The way (3, M) at which rays enter -1..1 along each coordinate, and at which they leave."""
     inverse = 1 / directions.masked_fill(directions.abs() < 1e-9, 1e-9)
     middle, half = -origins * inverse, inverse.abs()
     return middle - half, middle + half
