@@ -59,8 +59,8 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
     content = to_bytes(tensors, metadata={"record": text, "sha256": checksum(tensors, text)})
     if header_length(content) > MOST_HEADER_BYTES:
         raise CheckpointError(
-            f"{path} is not written, for it could not be read again: its record has "
-            f"{len(text):,} characters. Leave out of it what belongs into files of its own"
+            f"{path} is not written, because it could not be read again: its record has "
+            f"{len(text):,} characters. Move the long parts of the record to other files"
         )
     files.write_atomically(path, content)
 

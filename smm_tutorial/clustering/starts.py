@@ -90,8 +90,8 @@ def invert_precisions(
         usable = (precisions > 0).all()
     if not usable:
         raise ValueError(
-            "precisions_init must be positive, as matrices symmetric and positive definite, "
-            "got others: pass inverse covariances, e.g. np.linalg.inv(covariances) or "
+            "precisions_init must be positive; matrices must be symmetric and positive definite. "
+            "Some are not: pass inverse covariances, e.g. np.linalg.inv(covariances) or "
             "1 / variances"
         )
     with np.errstate(over="ignore", invalid="ignore"):

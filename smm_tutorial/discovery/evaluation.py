@@ -66,7 +66,10 @@ def score_by_name(
     `read_kept_record`.
     """
     if what == "pixels" and (starts != 1 or selection != "all"):
-        raise ValueError("starts and selection are of slots, and a mixture on pixels has none")
+        raise ValueError(
+            "starts and selection need slots, but the mixture on pixels has no slots: leave both "
+            "options out"
+        )
     if what in BASELINES:
         config = network_config(UNTRAINED_SLOTS, SIZES[BASELINE_PROFILE], BASELINE_SIZE)
         model = build_model(config, seed).eval()

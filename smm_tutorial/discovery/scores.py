@@ -160,7 +160,7 @@ def _count(data: SceneImages, segmentation: Tensor) -> Tensor:
     """Makes the table of counts `(M, T, P)` of a data set's masks and its segmentation."""
     if data.masks is None:
         raise ValueError(
-            f"{data.name} ({data.split}) has no masks to score against: choose a split that has"
+            f"{data.name} ({data.split}) has no masks to score against: choose a split with masks"
         )
     return count_table(data.masks.to(segmentation.device), segmentation)
 

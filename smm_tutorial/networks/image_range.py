@@ -19,6 +19,6 @@ def check_unit_range(images: Tensor) -> None:
     low, high = (extreme.item() for extreme in images.detach().aminmax())
     if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):  # also true if one of them is NaN
         raise ValueError(
-            f"images must lie in [0, 1], got {low:.3g} to {high:.3g}: images / 255 undoes a scale "
-            "of bytes, (images + 1) / 2 one of [-1, 1]"
+            f"images must lie in [0, 1], got {low:.3g} to {high:.3g}: pass images / 255 if they "
+            "are bytes, or (images + 1) / 2 if they lie in [-1, 1]"
         )

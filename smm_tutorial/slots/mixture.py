@@ -179,7 +179,7 @@ class SlotMixture(SlotModule):
         if noise is not None or [tensor.shape for tensor in start] != [shape, shape]:
             given = " and ".join(str(tuple(tensor.shape)) for tensor in start)
             raise ValueError(
-                f"start must be means and variances, each {shape}, and stand without noise, "
+                f"start must be means and variances, each {shape}, and noise must be None, "
                 f"got {given}"
             )
         return start

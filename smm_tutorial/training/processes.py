@@ -63,8 +63,8 @@ class Processes:
         except torch.distributed.DistError as error:  # torch's message names no processes
             raise TimeoutError(
                 f"the {self.world_size} processes did not meet at {self.meeting} ({error}): start "
-                "as many on every machine, with the same --rdzv-endpoint or --master-addr, and see "
-                "that its port is open"
+                "the same number on every machine, with the same --rdzv-endpoint or --master-addr, "
+                "and check that its port is open"
             ) from error
         finally:
             timer.cancel()
@@ -90,7 +90,7 @@ def read_processes() -> Processes | None:
     if world_size % local_world_size:
         raise ValueError(
             f"WORLD_SIZE must be a multiple of LOCAL_WORLD_SIZE = {local_world_size}, got "
-            f"{world_size}: start as many processes on every machine"
+            f"{world_size}: start the same number of processes on every machine"
         )
     port = _read_number("MASTER_PORT", least=1, below=2**16)
     host = os.environ.get("MASTER_ADDR", "")

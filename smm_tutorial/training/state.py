@@ -120,7 +120,7 @@ class Trained:
         if self.average:
             self.average.model.load_state_dict(parts["average"])
         elif parts["average"]:
-            raise ValueError("weights are averaged in one of them alone")
+            raise ValueError("only one of the two runs averages its weights")
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
 
     def _check_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
@@ -195,8 +195,8 @@ class RunState:
             progress = self._read_progress(record)
         except ValueError as error:
             raise checkpoints.CheckpointError(
-                f"{self.file} is no state that a run goes on from ({error}): delete it to begin "
-                "anew, or choose another folder"
+                f"{self.file} is not a state from which a run can continue ({error}): delete it to "
+                "start again, or choose another folder"
             ) from error
         if differ := self._find_differences(record):
             raise checkpoints.CheckpointError(
