@@ -86,7 +86,7 @@ print("Your machine is ready for this course.")
 # this task. Its pictures show cubes, spheres and cylinders on a grey ground. Each object has one of two sizes, one of two
 # materials and one of eight colours. We call everything that is no object the *ground*.
 #
-# This course has its own scenes. Their objects are drawn at random by CLEVR's rules. [Notebook 04](04_clevr_scenes.ipynb) builds the program that
+# This course has its own scenes. Their objects are chosen at random by CLEVR's rules. [Notebook 04](04_clevr_scenes.ipynb) builds the program that
 # draws these scenes. The pictures are small, so you can train a model on a laptop.
 
 # %%
@@ -171,8 +171,8 @@ name_rows(figure, titles)
 show(
     figure,
     alt="Six scenes, one per row. In each scene one slot paints the ground. Most "
-    "objects are painted by their own slot. Some slots paint almost nothing, and "
-    "some slots paint a part of an object that another slot paints too.",
+    "objects are painted by their own slot. Some slots paint almost nothing. Some "
+    "objects are divided between two slots.",
 )
 
 # %%
@@ -198,7 +198,8 @@ for name, size in zip(titles, sizes, strict=True):
 # Slots start at random. Then the module repeats two steps. One repetition is called an *iteration*.
 #
 # 1. Assign each cell to the slots whose Gaussians fit its features best. A cell can belong to several slots in part.
-# 2. Change the Gaussian of each slot: its new mean is the mean of the features of its cells.
+# 2. Move the Gaussian of each slot towards the features of its cells. [Notebook 03](03_slot_mixture_module.ipynb) gives the
+#    exact step.
 #
 # The next figure shows the result of step 1 in each iteration. Each small square is one cell, two pixels wide, in the colour
 # of its slot. The slots have the same colours as in the figure above. If a cell belongs to several slots, their colours are
@@ -221,8 +222,8 @@ changed = (before != last).sum(dim=1).tolist()
 print("cells that change their slot in the last iteration, by scene:", changed)
 
 # %% [markdown]
-# In iteration 1 all slots are still at their random start. No slot fits a cell much better than the others. So most cells
-# belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
+# In iteration 1 all slots are still at their random start. For many cells, no slot fits much better than the others. So most
+# cells belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
 # iteration. For example, the cyan cylinder of scene 1 gets another slot. [Notebook 05](05_object_discovery.ipynb) explains why a slot learns to hold one object.
 
 # %% [markdown]
@@ -231,10 +232,11 @@ print("cells that change their slot in the last iteration, by scene:", changed)
 # We use two scores. They compare the owners of the pixels with the true masks. Both scores are 1 if the owners agree with
 # the true masks everywhere.
 #
-# - **FG-ARI** (*adjusted Rand index* of the *foreground*): take two pixels of objects. Do they have the same owner if they
-#   belong to the same object? Do they have different owners if not? The score looks at pixels of objects only. It is near 0
-#   for random owners, and it can be a little below 0.
-# - **mBO** (*mean best overlap*): how well does the best slot fit each object? A slot that also owns ground fits badly.
+# - **FG-ARI** (*adjusted Rand index* of the *foreground*) looks at pairs of pixels that show objects. Two pixels of one object
+#   should have the same owner. Two pixels of different objects should have different owners. The score is near 0 for random
+#   owners, and it can be a little below 0.
+# - **mBO** (*mean best overlap*): how well does the best slot cover each object, and nothing else? A slot that also owns
+#   ground fits badly.
 #
 # The next cell scores the model now, on as many test scenes as the profile says. Then it prints three stored results from
 # `data/results`. The stored results use all test scenes. The first row of the table is clustering without learning. For
@@ -278,8 +280,8 @@ assert (np.array(pixels) > untrained).all()
 # The trained model beats the clustering of raw pixels. The untrained model is worse than this clustering. Its decoder has not
 # learned to paint yet, so its owners say nothing about objects.
 #
-# The trained model is one run with one seed (the number that fixes all random choices). So this table does not say which
-# kind of model is best. [Notebook
+# The trained model is one run with one seed (the number that fixes all random choices). Another seed gives other scores. So
+# do not compare SMM with other modules by this table. [Notebook
 # 06](06_judging_slots.ipynb) compares SMM with another module, Slot Attention. It also shows failures and new kinds of scenes.
 
 # %% [markdown]
@@ -324,7 +326,7 @@ for count in range(2, 7):
 
 # %% [markdown]
 # No scene contains only two objects, but some pictures show only two. The other objects of these scenes lie outside the
-# picture or behind other objects.
+# picture.
 #
 # ## Where to go from here
 #

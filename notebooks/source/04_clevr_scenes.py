@@ -16,9 +16,9 @@
 # way you place objects by CLEVR's rules, project them into a picture, and send rays from the camera. Then you load data sets and
 # find out what is in them. In an optional second part you add light, and measure how far to trust the pictures.
 #
-# **What you will be able to do.** Say which data set a paper means by "CLEVR", and where the masks of this data set come from.
-# Say which objects the cropped pictures do not show. Make scenes, pictures and masks of your own, without Blender, the program
-# that drew CLEVR. Judge how far to trust them.
+# **What you will be able to do.** Say which data sets a paper may mean by "CLEVR", and where their masks come from. Say which
+# objects the cropped pictures do not show. Make scenes, pictures and masks of your own, without Blender, the program that drew
+# CLEVR. With the optional part, judge how far to trust these pictures.
 #
 # **What you need.** Dot products and numpy. You train no model here, and you need no other notebook. You download no data, and
 # you need no GPU.
@@ -60,7 +60,9 @@ install_missing()  # leaves torch and numpy as they are
 # | $H$, $W$ | height and width of a picture in pixels | `height`, `width` |
 # | $p$, $C$ | place of a point, place of the camera, in world units | `points` (N, 3), `position` (3,) |
 # | right, up, backward | the camera's axes, unit vectors | columns of `axes` (3, 3) |
-# | $r$, $u$, $b$ | coordinates along right, up and backward | `right`, `up`, `backward` |
+# | $r$, $u$, $b$ | coordinates along right, up and backward | `r`, `u`, `b` |
+# | depth | distance from the camera along its line of sight, $-b$ | third column of `project` |
+# | distance | length of a ray from the camera to a point | `distances` |
 # | $f$ | focal length of the camera in pixels | `focal` |
 # | $K$, $N$, $S$ | number of objects, of points or rays, of trials | sizes of arrays |
 # | $E$ | light that a point of a surface receives (optional part) | `received` |
@@ -76,7 +78,7 @@ install_missing()  # leaves torch and numpy as they are
 #
 # | name | what it is | masks |
 # | --- | --- | --- |
-# | CLEVR v1.0 | the original pictures, with a record of each scene | none |
+# | CLEVR v1.0 | the original pictures; records of the scenes for training and validation | none |
 # | CLEVR (with masks) | other scenes, rendered anew with CLEVR's generator | yes |
 # | CLEVR6 | only scenes of at most six objects, from CLEVR v1.0 or from CLEVR (with masks) | as in the source |
 # | CLEVR10 | all scenes of CLEVR v1.0 or of CLEVR (with masks): three to ten objects | as in the source |
@@ -134,13 +136,14 @@ show(figure, alt=alt)
 
 # %% [markdown]
 # A number and its colour mean the same object in all three panels. (The colour of a label is not the object's own colour.) The
-# grey square holds the centres of all objects. No other disc may enter a dotted circle. Two dotted circles may cross.
+# grey square holds the centres of all objects. Each disc lies in a dotted circle. The radius of the circle is 0.25 world units
+# larger than the radius of the disc. No other disc may enter this circle, but two dotted circles may cross.
 #
 # The field `rotation` is a trap. CLEVR's generator drew a number of degrees, and then used this number as *radians*. So the
 # library uses the number as radians, too.
 #
-# **Predict first.** Object 3 is a cube. The next figure draws the outline of its computed mask over the picture. Where will the
-# outline lie if you read the number as degrees?
+# **Predict first.** Object 3 is a cube. The next figure shows a part of the picture, and draws the outline of the cube's
+# computed mask over it. Where will the outline lie if you read the number as degrees?
 
 
 # %%
@@ -174,8 +177,9 @@ show(figure, alt=alt)
 # The centres are uniform in the square from -3 to 3, along x and along y. A large object has the radius (or half edge) 0.7, a
 # small object 0.35. Between two objects there must be
 #
-# - a **gap** of 0.25 between their outlines, seen from above, so that they do not touch;
-# - a **margin** of 0.4 along left-right *and* along front-behind, so that "left of" is always clear.
+# - a **gap** of at least 0.25 between their discs, seen from above. (The disc of an object has the radius above. The corners of
+#   a cube stick out of its disc. So two cubes may come closer than 0.25.)
+# - a **margin** of at least 0.4 between their centres, along left-right *and* along front-behind. So "left of" is always clear.
 
 
 # %%
@@ -211,9 +215,9 @@ for count in (3, 6, 10):
 
 # %% [markdown]
 # Three objects obey in about a third of the trials. Six objects obey in fewer than one trial of a hundred, and ten objects in
-# none. So CLEVR's generator places one object after another. It tries up to 50 places for each object. If all 50 places fail, it
-# deletes the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. So the
-# places are *not* independent: objects keep apart from each other.
+# none. So CLEVR's generator places one object after another. It tries up to 50 places for each object. If all 50 places fail,
+# it deletes the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. Because
+# of these rules, the places are *not* independent: objects keep apart from each other.
 #
 # `random_scene` follows all these rules. It takes a random generator, which a seed makes repeatable. The next cell checks that
 # its scenes obey.
@@ -293,7 +297,7 @@ axes = camera_axes(position)
 print(axes.round(3))
 
 # %% [markdown]
-# In these axes, a projection needs one division by the depth: what is twice as far away appears half as large.
+# In these axes, the projection is simple: it divides by the depth. What is twice as far away appears half as large.
 #
 # ### Your turn: from the world to a pixel
 #
@@ -360,10 +364,21 @@ for count in (1, 2, 3, 5):
 assert error < 1e-3
 
 # %% [markdown]
-# From one object, the library finds the camera to about a tenth of a world unit. One object gives only one precise number, its
-# depth. Its column and row are rounded. From three objects, the library finds the camera far better, because three precise depths
-# meet three unknowns. Three depths allow two places: one above the floor, and one below. CLEVR's camera stands above. So masks of
-# the *real* CLEVR can be computed.
+# In this scene, the library finds the camera from one object to about a tenth of a world unit. The library makes a
+# least-squares fit to all columns, rows and depths. One object does not fix the camera's place. So the fit also prefers places
+# near the usual place of CLEVR's camera. From three objects, the library finds the camera far better: three depths give three
+# precise equations for three unknowns.
+#
+# Three depths alone leave two places. To see this, write $\rho = \lVert C\rVert$ and $a = C/\lVert C\rVert$. Then the formula
+# above says
+#
+# $$\text{depth} = \rho - p\cdot a .$$
+#
+# This equation is linear in $\rho$ and $a$. Three objects give three such equations for four unknowns. Their solutions form a
+# line. The condition $\lVert a\rVert = 1$ is quadratic, and in general two points of the line fulfil it. The columns and rows
+# tell which of the two places is right, although they are rounded.
+#
+# So masks of the *real* CLEVR can be computed.
 #
 # The lamps leave no such trace in a record. So we can recover the geometry of a real picture almost exactly, but not its light.
 #
@@ -378,10 +393,10 @@ assert error < 1e-3
 HEIGHT, WIDTH = 120, 160
 columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)  # (H, W)
 focal = WIDTH * 35 / 32
-right = (columns - WIDTH / 2) / focal
-up = (HEIGHT / 2 - rows) / focal
-backward = -np.ones_like(rows)
-local = np.stack([right, up, backward], axis=2)  # (H, W, 3), along the camera's axes
+r = (columns - WIDTH / 2) / focal
+u = (HEIGHT / 2 - rows) / focal
+b = -np.ones_like(rows)
+local = np.stack([r, u, b], axis=2)  # (H, W, 3), along the camera's axes
 directions = local @ axes.T  # (H, W, 3), in the world
 directions /= np.linalg.norm(directions, axis=2, keepdims=True)
 
@@ -431,8 +446,8 @@ distances = [
 ]
 distances = np.reshape(distances, (-1, HEIGHT, WIDTH))  # (K, H, W)
 print(
-    f"{np.isfinite(distances).mean():.1%} of all pairs of a ray and an object meet: "
-    "most of the work is for nothing"
+    f"{np.isfinite(distances).mean():.1%} of all (ray, object) pairs are hits; "
+    "for the other pairs we worked in vain"
 )
 
 # %% [markdown]
@@ -508,10 +523,11 @@ print("IoU with masks by Blender, from a results file:", overlaps)
 # %% [markdown]
 # The computed masks are the masks of the pack. (On another processor, a few pixels at outlines may differ, because of rounding.)
 #
-# The last line of the output compares our masks with masks that Blender made of the same scenes. The measure is *intersection
-# over union* (IoU). It divides the number of pixels that both masks share by the number of pixels of either mask. Equal masks
-# have an IoU of 1. With the rounded edges of CLEVR's cubes, our masks agree with Blender's nearly everywhere. With sharp edges
-# they agree less, because a sharp cube is larger at its corners than a rounded cube.
+# The last line of the output compares our masks with masks that Blender made of the same scenes. (A *results file* holds
+# numbers that the authors measured once.) The measure is *intersection over union* (IoU). Count the pixels that lie in both
+# masks. Divide by the number of pixels that lie in at least one of the masks. Equal masks have an IoU of 1. CLEVR's cubes and
+# cylinders have rounded edges. With rounded edges, our masks agree with Blender's nearly everywhere. With sharp edges they
+# agree less, because sharp cubes and cylinders are larger at their edges.
 #
 # To see masks over *real* pictures, you must first download real pictures (see below). If you have downloaded some, the next cell
 # shows them:
@@ -564,7 +580,7 @@ ours = render(some, 64, 64, samples=4, window=PAPER_CROP).images
 levels = 255 * (ours - test.batch(slice(0, 4)).images).abs()
 print(
     f"rendered again from their records: {levels.mean():.2f} of 255 levels off "
-    f"in the mean, {levels.max():.0f} at most"
+    f"in the mean, {levels.max():.2f} at most"
 )
 assert levels.mean() < 0.5  # rounding to whole levels costs up to half a level
 
@@ -606,11 +622,11 @@ for name, pixels in sizes.items():
 
 # %% [markdown]
 # At 64 x 64, the median object has about a hundred pixels. At 32 x 32, a third of the objects have fewer than 16 pixels. Many
-# networks halve both sides of the picture. Then such an object covers fewer than four positions of the network. Remember this
+# networks halve both sides of the picture. After that, such an object has the area of fewer than four pixels. Remember this
 # when a model misses small objects: a part of the reason is the data.
 #
 # And a few objects have *no* pixel at all, although CLEVR's generator rejects scenes with hidden objects. Where are these
-# objects? We return to this question below.
+# objects? The section "The paper's crop" answers this question.
 #
 # First there is another question: how do you make a mask smaller? It is easy to do it wrong.
 #
@@ -700,9 +716,9 @@ count = sum(len(record["objects"]) for record in records)
 cropped = measure_crop(map(Scene.from_record, records))
 assert len(cropped) == count  # every object shows in the whole frame
 kept = np.array([one.inside / one.whole for one in cropped])
-whole, gone = (kept == 1).mean(), (kept == 0).mean()
+uncut, gone = (kept == 1).mean(), (kept == 0).mean()
 print(f"{count} objects of {len(few)} test scenes, all of them in the whole frame")
-print(f"in the crop: {whole:.0%} whole, {1 - whole - gone:.0%} cut, {gone:.1%} gone")
+print(f"in the crop: {uncut:.0%} whole, {1 - uncut - gone:.0%} cut, {gone:.1%} gone")
 hidden = sizes["64 x 64"][:count] == 0
 print(
     f"{hidden.sum()} of these objects have no pixel at 64 x 64; "
@@ -712,16 +728,17 @@ top, left, bottom, right = PAPER_CROP
 print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area")
 
 # %% [markdown]
-# The crop cuts about one object in five, and it loses a few in a hundred. The objects without a pixel lie outside the crop, but
-# inside the whole frame. (In other scenes, a few such objects lie inside the crop. Their visible piece is too small for a pixel.)
-# This cell looks at fewer scenes than the cell that counted pixels. So its share of lost objects differs a little.
+# The crop cuts about one object in five, and it loses a few in a hundred. In these scenes, every object without a pixel lies
+# outside the crop, but inside the whole frame. Other scenes also have a second kind of object without a pixel. A piece of such
+# an object lies inside the crop, but the piece is too small for a pixel. This cell counts fewer scenes than the cell above that
+# counted pixels, and it does not count the second kind as gone. So the share "gone" may differ from the share "none at all".
 #
 # Three consequences:
 #
 # - "At most six objects" counts the *scene*. The picture may show fewer. In [notebook 07](07_set_prediction.ipynb) a model must
 #   list all objects of a record. So notebook 07 does not use the crop. Its pictures show the same part of the frame as those of
 #   CLEVR v1.0.
-# - A cut object is smaller, and it has an edge that is not its own. Expect mistakes there.
+# - A cut object is smaller, and one of its edges is the edge of the crop. Expect mistakes there.
 # - Two papers with different crops use different data, even with the same pictures.
 #
 # `datasets.load(..., crop="paper")` works for CLEVR v1.0 and for CLEVR (with masks). It cuts the same part of the world out of
@@ -790,7 +807,8 @@ except ValueError as error:
 #   shape and every colour, but not these pairs.
 # - **crowded**: 11 to 16 objects, closer together.
 # - **stacks**: towers. In CLEVR nothing stands on anything.
-# - **mirror**: a large mirror stands behind the objects. In the masks, reflections in the mirror count as background.
+# - **mirror**: a large mirror with a dark frame stands behind the objects. In the masks, reflections in the mirror count as
+#   background.
 # - **textured**: patterns on objects and ground. (This is ClevrTex's idea. Our patterns are computed.) With *camouflage*, all
 #   objects have the ground's pattern.
 
@@ -859,13 +877,15 @@ for name, look in datasets.RENDERED_VARIANTS.items():
 #
 # # Optional: light
 #
-# **You can stop here.** The rest of this notebook adds light to the ray tracer. Then it compares the pictures with Blender's.
-# Later notebooks do not need this part. Read it if you want to know why you may trust the pictures of this course.
+# **You can stop here.** Then read only the section "Summary" at the end. The optional part adds light to the ray tracer. Then
+# it compares the pictures with Blender's. Later notebooks do not need this part. Read it if you want to know why you may trust
+# the pictures of this course.
 
 # %% [markdown]
 # ## Your turn: a lamp
 #
-# A lamp of this scene is a small flat square that faces the world's origin. At a point of a surface it gives the light
+# A lamp of this scene is a small flat square that faces the world's origin. At a point of a surface it gives the light (the
+# *irradiance*)
 #
 # $$E = I \cdot \frac{\max(0, \cos\theta_s) \cdot \max(0, \cos\theta_l)}{d^2} .$$
 #
@@ -901,7 +921,8 @@ normals = np.where(ball_mask[:, :, None] > 0, points - centers, [0.0, 0.0, 1.0])
 normals /= np.linalg.norm(normals, axis=2, keepdims=True)
 
 # %% [markdown]
-# A normal has three numbers between -1 and 1. So we can show it as a colour:
+# The next figure shows the distances in world units. Floor that is farther than the larger number in the title is white, too. A
+# normal has three numbers between -1 and 1. So we can show it as a colour: red for x, green for y, and blue for z.
 
 # %%
 low, high = nearest.min(), distances[np.isfinite(distances)].max() + 1
@@ -918,9 +939,9 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# The light of four lamps adds up. How much light does each visible point get? The fourth lamp is a sun, so far away that its rays
-# are parallel. The library knows how much light of the sun arrives at the scene. Our function divides by the squared distance. So
-# we first multiply this light by the squared distance.
+# The light of four lamps adds up. How much light does each visible point get? The fourth lamp is a sun, so far away that its
+# rays are parallel. The library knows how much light of the sun arrives at the scene. Our function divides by the squared
+# distance. So we first multiply this light by the squared distance, which is nearly the same for all points.
 
 # %%
 from smm_tutorial.scenes import COLORS, lighting
@@ -941,8 +962,8 @@ light += irradiance(flat_points, flat_normals, sun, intensity)[:, None]
 
 # %% [markdown]
 # A matt surface reflects a part of the light, equally to all sides. Its colour says how large this part is. (This is Lambert's
-# law: light times colour, divided by π.) At the end, the light becomes the numbers of an image file. The sRGB curve gives dark
-# tones more of the 256 possible numbers.
+# law: light times colour, divided by π.) At the end, the light becomes the numbers of an image file. Such a number is one of
+# 256 levels. The sRGB curve uses more of these levels for dark tones than for bright tones.
 
 # %%
 ground = [0.8 * 255] * 3
@@ -993,9 +1014,9 @@ for what, place in (("ground", ball_mask == 0), ("balls", ball_mask > 0)):
 #
 # $$F = F_0 + (1 - F_0)(1 - \cos\theta_v)^5, \qquad F_0 = \left(\frac{n - 1}{n + 1}\right)^2 .$$
 #
-# $F_0$ is the share for $\theta_v = 0$. A layer lets the share $1 - F$ through, and the colour gets the product of both shares.
-# The library takes $n = 1.4$ for one layer and $n = 1.2$ for the other. (Two of the balls are of metal. With all effects switched
-# off, the library draws metal exactly like rubber.)
+# $F_0$ is the share for $\theta_v = 0$. A layer lets the share $1 - F$ through. So the light that passes both layers has the
+# share $(1 - F_1)(1 - F_2)$, with one $F$ for each layer. The library takes $n = 1.4$ for one layer and $n = 1.2$ for the
+# other. (Two of the balls are of metal. With all effects switched off, the library draws metal exactly like rubber.)
 
 
 # %%
@@ -1018,7 +1039,7 @@ missing = 255 * abs(by_hand - theirs).mean(axis=2) * same  # (H, W)
 pictures = [
     ("by hand, with the layers", layered),
     ("library, no effects", theirs),
-    ("without layers: difference (white: 30 levels)", missing.clip(max=30)),
+    ("no layers: difference (30+ is white)", missing.clip(max=30)),
 ]
 figure = figures.pictures_figure(pictures, columns=3, width=2.9)
 alt = (
@@ -1029,10 +1050,11 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle. With
-# the layers, the two pictures agree to less than half a level.
+# Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle. (In
+# the third panel, white means 30 levels of 255 or more.) With the layers, the two pictures agree to less than half a level.
 #
-# So a ray tracer fits in a few cells. But the picture looks wrong: the balls seem to float, because nothing throws a shadow.
+# So a few cells are enough for a ray tracer. But the picture looks wrong: the balls seem to float, because nothing throws a
+# shadow.
 #
 # ## Effect by effect
 #
@@ -1046,7 +1068,7 @@ show(figure, alt=alt)
 # 3. soft shadows, because real lamps have a size;
 # 4. round edges;
 # 5. a curved backdrop: behind the scene, the floor curves up into a wall;
-# 6. ambient light: light that floor and neighbours pass on;
+# 6. ambient light: light that floor and neighbours pass on, by a formula that is fitted to Blender's pictures;
 # 7. mirrors: metal reflects the scene, and all objects reflect the lamps;
 # 8. rough mirrors: metal also reflects a blurred scene, and a ray may go on from metal to metal (`bounces`);
 # 9. many rays per pixel.
@@ -1110,9 +1132,10 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 
 # %% [markdown]
 # The lamps change the picture most: without lamps, no surface has a bright and a dark side. Of the eight later steps, ambient
-# light changes most. It has no edges, but it makes every dark side brighter. Shadows put the objects on the floor. Mirrors change
-# metal most. They also change rubber, because its clear layers now reflect the lamps. Rough mirrors change metal only. You would
-# hardly notice the step from hard to soft shadows: it changes least.
+# light changes the picture most. Ambient light throws no sharp shadow, but it makes every dark side brighter. Shadows put the
+# objects on the floor. Mirrors change metal more than they change other surfaces. They also change rubber, because its clear
+# layers now reflect the lamps. Rough mirrors change metal only. You would hardly notice the step from hard to soft shadows: it
+# changes least.
 #
 # Two warnings. This is one scene and one order of the effects. What a step changes depends on the effects that are there already.
 # And we compare our pictures with our own pictures. Is the last picture *right*? For this we need another judge.
@@ -1125,10 +1148,12 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 # the mean squared error, in decibels (dB), for colours from 0 to 1. If the PSNR grows by 10 dB, the mean squared error is ten
 # times smaller.
 #
-# Each row below changes one thing in the complete ray tracer. Some names need a word:
+# Each row below changes one thing in the complete ray tracer. Some names need an explanation:
 #
-# - *lamps where the base scene has them*: the lamps stand at CLEVR's usual places, and not where the record says.
-# - *ambient light set by hand*: one simple rule takes the place of the fitted ambient light.
+# - *lamps where the base scene has them*: the base scene is CLEVR's scene before any lamp moves. Its lamps stand at their usual
+#   places, and not where the record says.
+# - *ambient light set by hand*: our ambient light is a formula with constants. Its constants are fitted to Blender's pictures.
+#   Here a simpler formula, with three constants that we chose, takes its place.
 # - *mirrors without a rough part*: metal reflects the scene sharply, and not blurred as well.
 # - *one rough ray*: one ray instead of four finds the blurred part.
 # - *one bounce*: a ray does not go on from metal to metal.
@@ -1159,27 +1184,30 @@ print(
 )
 print(
     f"ambient light fitted on: {judged['fitted_on']}; "
-    f"the table's PSNR: the {others['images']} others"
+    f"the table's PSNR: the {others['images']} other scenes"
 )
-print(f"PSNR on the others {others['image']}, on all scenes {complete['all']['image']}")
+print(f"PSNR on these {others['images']} other scenes: {others['image']} dB")
+print(f"PSNR on all scenes: {complete['all']['image']} dB")
 error = 255 * 10 ** (-others["image"] / 20)
-print(f"the first PSNR is that of an error of {error:.1f} of 255 levels")
-print(f"the worst of the others: {others['worst_image']}")
+print(f"{others['image']} dB stand for an error of {error:.1f} of 255 levels")
+print(f"the worst of the other scenes: {others['worst_image']} dB")
 print(f"made by: {judged['command']}")
 
 # %% [markdown]
 # Without ambient light our pictures are farthest from Blender's. Then follow reflections, shadows, lamps at their usual places,
-# and a flat backdrop. Soft edges of shadows hardly matter. (The printed numbers are rounded. So a cost may differ in its last
-# digit from the difference of two numbers.)
+# and a flat backdrop. Soft edges of shadows hardly matter. (The costs come from PSNRs that are not rounded. So a cost may
+# differ in its last digit from the difference of two PSNRs in the table.)
 #
 # Read these numbers with care:
 #
-# - **What was fitted.** The coefficients of the ambient light were fitted on the scenes with even numbers. The PSNR comes from
-#   the scenes with odd numbers. But we chose other constants by looking at such pictures, too: the roundness of edges, for
-#   example. And the mask column uses *all* scenes.
-# - **What a mean hides.** Metal has the lowest PSNR: see its column.
-# - **More physics is not always nearer.** A real camera averages light, before any curve. If we average rays as light, ground and
-#   rubber come a little nearer to Blender's. Metal moves away from Blender's, and more. We do not know why.
+# - **What was fitted.** The constants of the ambient light were fitted to Blender's pictures of the scenes with even numbers.
+#   The PSNR comes from the scenes with odd numbers. But we chose other constants by looking at such pictures, too: the
+#   roundness of edges, for example. And the mask column uses *all* scenes.
+# - **What a mean hides.** The PSNR of a picture mixes all surfaces. With all effects, ground has the highest PSNR and metal has
+#   the lowest PSNR: compare their columns.
+# - **A more physical rule can make the pictures worse.** A real camera averages light, before any curve. If we average rays as
+#   light, ground and rubber come a little nearer to Blender's. Metal moves away from Blender's, and this loss is larger than
+#   the two gains. We do not know why.
 # - **What the table does not show.** It does not judge the pictures of CLEVR v1.0 itself. Nobody knows where their lamps were,
 #   and wrong lamps alone cost several dB.
 #
@@ -1193,11 +1221,12 @@ print(f"made by: {judged['command']}")
 # *released weights*.) The network looks at a CLEVR picture. It lists shape, size, colour, material and place of every object. It
 # never saw our pictures.
 #
-# The score is AP (average precision), which [notebook 07](07_set_prediction.ipynb) explains. AP is 1 if the list names every
-# object rightly and puts no wrong entry before a right entry. A threshold makes the score stricter: an entry is right only if its
-# place is right within so many world units. ("inf" means no threshold.)
+# The score is AP (average precision), which [notebook 07](07_set_prediction.ipynb) explains. The network gives each entry of
+# its list a confidence. An entry is right if shape, size, colour and material are those of an object. AP is 1 if every object
+# has a right entry, and if every right entry has a higher confidence than all wrong entries. A threshold makes the score
+# stricter: the place must also be right within so many world units. ("inf" means no threshold.)
 #
-# The second judge looks at ambient light. Here is one scene with the three kinds of ambient light:
+# We now test our ambient light with this second judge. Here is one scene with the three kinds of ambient light:
 
 # %%
 pictures = [
@@ -1254,16 +1283,16 @@ turner.show()
 figure = figures.lamp_figure(scene, [0, 90, 180, 270])
 alt = (
     "One scene under its brightest lamp, turned by 0, 90, 180 and 270 degrees: "
-    "shadows and bright spots move."
+    "the shadows and the bright spot on the floor move."
 )
 show(figure, alt=alt)
 
 # %% [markdown]
 # ### Edit a scene
 #
-# Here you can move, turn, reshape or recolour one object at a time. Watch what else changes: shadows, mirrors, and the colour
-# that a bright object throws on the floor. The figure below the control shows one scene before and after an edit, for readers
-# without controls.
+# Here you can move, turn, reshape or recolour one object at a time. Watch what else changes: shadows, mirrors, and a little of
+# the floor's colour near a bright object. The control below starts with a new colour and material. The figure below the control
+# shows one scene before and after an edit, for readers without controls.
 
 # %%
 from smm_tutorial.widgets import SceneEditor
@@ -1292,9 +1321,17 @@ show(figure, alt=alt)
 # %% [markdown]
 # ## All numbers at once
 #
-# This table lists what the library promises of its data: the measured value, the wanted value, and whether the promise holds.
-# (`smm-tutorial report data` prints the table, too.) *GiB resident* is the memory that the program occupies. *% of a step* is a
-# share of the time of one training step. A *profile* is a size of the course's training runs.
+# This table lists the library's data checks: the measured value, the wanted value, and whether the measured value is good
+# enough. Where *wanted* is empty, we only report a value. (`smm-tutorial report data` prints the table, too.)
+#
+# - *against Blender* and *released weights*: the two judges above. For AP, the column *unit* says how many images the score
+#   uses.
+# - *1 a pixel*, *4 a pixel*: the number of rays per pixel.
+# - *all effects against shapes and colours alone*: how many times longer a picture takes with all effects than with flat
+#   colours.
+# - *GiB resident*: the memory that the program occupies.
+# - *% of a step*: how long it takes to load the data, as a share of the time of one training step.
+# - *profile*: a size of the course's training runs.
 
 # %%
 Markdown(fidelity.data_quality_table())
@@ -1306,8 +1343,8 @@ Markdown(fidelity.data_quality_table())
 #
 # ## Summary
 #
-# - A CLEVR picture is a record plus a renderer. CLEVR publishes the record, but not the places of camera and lamps. The depths
-#   tell where the camera was. Nothing tells where the lamps were.
+# - A CLEVR picture is a record plus a renderer. CLEVR publishes records for training and validation, but not the places of
+#   camera and lamps. The depths tell where the camera was. Nothing tells where the lamps were.
 # - A mask needs rays and a minimum, but no light. So you can compute masks for the real CLEVR, too.
 # - Data have sizes, crops and checksums. Look at them before you look at a model: some objects have only a few pixels, and some
 #   are not in the picture.

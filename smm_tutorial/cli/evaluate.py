@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from smm_tutorial import checkpoints, discovery, set_prediction
+from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS
 from smm_tutorial.discovery.evaluation import BASELINES
 from smm_tutorial.discovery.segmentation import SELECTIONS
@@ -27,12 +28,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--data",
-        choices=sorted(EVALUATION_SETS | SET_EVALUATION_SETS),
+        choices=sorted({*EVALUATION_SETS, *SET_EVALUATION_SETS, *FOREIGN_SETS}),
         help="default: clevr6; for sets, as trained",
     )
-    parser.add_argument(
-        "--root", help="the folder of clevr-renders, clevr-renders-7-10 or clevr-official"
-    )
+    parser.add_argument("--root", help="the folder of data that does not come with the course")
     parser.add_argument("--seed", type=int, help="of the slots' starts")
     parser.add_argument(
         "--starts", type=int, help="of the slots for each image; the most likely one counts"
@@ -74,7 +73,13 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
         print(f"record {path}")
     else:
         add_scores(record, scores)
-    print(table([record]))
+    if "nats_per_pixel" in scores:
+        print(
+            f"{scores['images']} images, which have no masks: {scores['nats_per_pixel']:.3f} nats "
+            f"per pixel, squared error {scores['squared_error']:.4f}"
+        )
+    else:
+        print(table([record]))
 
 
 def describe_command(options: argparse.Namespace) -> str:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any, get_args
 
 from smm_tutorial import discovery, set_prediction
+from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS
 from smm_tutorial.datasets.named_sets import TRAINING_DATA
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES
@@ -18,6 +19,8 @@ from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import Compile, Precision
 from smm_tutorial.training.processes import is_first_process
 from smm_tutorial.training.state import own_folder
+
+LIKELIHOOD_TITLES = {"nats_per_pixel": "nats per pixel", "squared_error": "squared error"}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -32,7 +35,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task = tasks.add_parser("discovery", help="object discovery by reconstruction")
     task.set_defaults(run=train_discovery)
     _add_choices(task, kinds=("discovery", "comparison"))
-    task.add_argument("--data", choices=list(TRAINING_DATA), default="clevr6")
+    task.add_argument("--data", choices=[*TRAINING_DATA, *FOREIGN_SETS], default="clevr6")
+    task.add_argument("--root", help="the folder of data that does not come with the course")
+    task.add_argument("--limit", type=int, help="images of such data, those held out included")
+    task.add_argument(
+        "--max-objects", type=int, help="of an image of such data, by its record (CLEVR6: 6)"
+    )
+    task.add_argument(
+        "--begin-with", help="weights of a trained model to go on with, by name or file"
+    )
     task.add_argument("--size", type=int, help="pixels a side, instead of the profile's")
     task.add_argument("--variant", choices=list(ABLATIONS), help="leave something out, to compare")
 
@@ -98,9 +109,15 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
     record = _train(discovery, choose_discovery(options), options, command)
     if record:
         last = record["validation"][-1]
-        scores = ", ".join(f"{title} {last[name]:.3f}" for name, title in SCORE_TITLES.items())
+        titles = SCORE_TITLES if "fg_ari" in last else LIKELIHOOD_TITLES
+        scores = ", ".join(f"{title} {last[name]:.4g}" for name, title in titles.items())
         print(f"validation split, which is for choosing: {scores}")
-        print(discovery.score_table([record]))
+        if "fg_ari" in last:
+            print(discovery.score_table([record]))
+        else:
+            found = record["scores"][0]
+            scores = ", ".join(f"{title} {found[name]:.4g}" for name, title in titles.items())
+            print(f"{found['images']} test images, which have no masks: {scores}")
 
 
 def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
@@ -110,7 +127,15 @@ def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
         if choices["purpose"] != "showcase":
             raise ValueError("--variant is a purpose of its own: leave out --kind")
         choices |= {"purpose": "ablation", "ablation": options.variant}
-    return discovery.DiscoveryRun(data=options.data, size=options.size, **choices)
+    return discovery.DiscoveryRun(
+        data=options.data,
+        size=options.size,
+        root=options.root,
+        limit=options.limit,
+        max_objects=options.max_objects,
+        begin_with=options.begin_with,
+        **choices,
+    )
 
 
 def train_set_prediction(options: argparse.Namespace, command: str) -> None:

@@ -33,6 +33,7 @@ from smm_tutorial.datasets.others.shapestacks import download_shapestacks, load_
 from smm_tutorial.datasets.others.sources import SOURCES
 from smm_tutorial.datasets.own.clevr6 import load_clevr6
 from smm_tutorial.datasets.own.rendered import RENDERED_VARIANTS, load_rendered
+from smm_tutorial.datasets.own_pictures import FolderSurvey, load_folder, survey_folder
 from smm_tutorial.datasets.point_sets import (
     CLOUD_KINDS,
     STICK_TILT,
@@ -52,12 +53,14 @@ __all__ = [
     "STICK_TILT",
     "Batch",
     "DatasetError",
+    "FolderSurvey",
     "SceneImages",
     "draw_points",
     "fetch",
     "load",
     "stick_map",
     "stick_sets",
+    "survey_folder",
     "two_clouds",
 ]
 
@@ -71,6 +74,7 @@ LOADERS = {
     "shapestacks": load_shapestacks,
     "coco": load_coco,
     "clevr-renders": load_clevr_renders,
+    "folder": load_folder,
 }
 
 #: What fetches the first images of a data set of others from its official address.
@@ -89,7 +93,8 @@ def load(name: str, split: str = "train", size: Size | None = None, **options: A
     Args:
         name: "clevr6" (embedded, the default of the course), "rendered" (made on this machine), the
             data sets of others that `fetch` fetches ("clevr", "clevr-with-masks", "clevrtex",
-            "shapestacks", "coco"), or "clevr-renders" (a folder of renders with masks).
+            "shapestacks", "coco"), "clevr-renders" (a folder of renders with masks), or "folder"
+            (any folder of pictures).
         split: which part, e.g. "train", "val", "test".
         size: height and width in pixels, one number for a square; None keeps the data set's own.
         options: of that data set, e.g. root, crop, masks, limit, min_objects, max_objects; see its

@@ -4,11 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smm_tutorial import checkpoints
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, ForeignSet
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS
 from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.recipe import SIZES, network_config
 from smm_tutorial.discovery.runs import build_model
-from smm_tutorial.discovery.scores import evaluate, score_in_detail
+from smm_tutorial.discovery.scores import evaluate, score_in_detail, score_likelihood
 from smm_tutorial.discovery.segmentation import Selection, segment_pixels
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.results.records import VERSION, read_kept_record
@@ -48,7 +50,8 @@ def score_by_name(
     Args:
         what: name or file of a checkpoint, or a baseline. The baseline `untrained` is an untrained
             network. The baseline `pixels` is a Gaussian mixture on raw pixels, without slots.
-        data: a name in `EVALUATION_SETS`.
+        data: a name in `EVALUATION_SETS` or `FOREIGN_SETS`. Images without masks are scored by
+            their likelihood.
         root: the folder of the data, for sets that need a folder.
         seed: seed of the slots' starts, of the untrained weights and of the mixtures.
         command: the command that makes these scores, for the record.
@@ -85,14 +88,30 @@ def score_by_name(
     else:
         model, record = load_discovery(what)
     record = read_kept_record(record)
-    if data not in EVALUATION_SETS:
-        raise ValueError(f"no masks are scored on {data!r}: known are {', '.join(EVALUATION_SETS)}")
-    scenes = EVALUATION_SETS[data]
-    test = scenes.load(model.config.image_size, root)
+    test, num_slots = _load_test(data, model.config.image_size, root)
     if what == "pixels":
-        clusters = scenes.num_slots or model.config.num_slots
+        if test.masks is None:
+            raise ValueError(f"a mixture on pixels is scored by masks, and {data} has none here")
+        clusters = num_slots or model.config.num_slots
         scores = score_in_detail(test, segment_pixels(test, clusters, seed))
         scores |= {"starts": 1, "selection": "all"}
+    elif test.masks is None:
+        if starts != 1 or selection != "all":
+            raise ValueError(f"starts and selection change masks, and {data} has none here")
+        scores = score_likelihood(model, test, seed) | {"starts": 1, "selection": "all"}
     else:
-        scores = evaluate(model, test, seed, scenes.num_slots, starts, selection)
+        scores = evaluate(model, test, seed, num_slots, starts, selection)
     return record, {"set": data} | scores | {"command": command}
+
+
+def _load_test(name: str, size: int, root: str | Path | None) -> tuple[SceneImages, int | None]:
+    """The images of a name that models are scored on, and how many slots they need, if not as many
+    as the model has.
+    """
+    if name in FOREIGN_SETS:
+        return ForeignSet(name, None if root is None else str(root)).load("test", size), None
+    if name not in EVALUATION_SETS:
+        known = ", ".join([*EVALUATION_SETS, *FOREIGN_SETS])
+        raise ValueError(f"no masks are scored on {name!r}: known are {known}")
+    scenes = EVALUATION_SETS[name]
+    return scenes.load(size, root), scenes.num_slots

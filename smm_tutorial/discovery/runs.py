@@ -5,6 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from smm_tutorial import checkpoints
+from smm_tutorial.datasets import SceneImages
+from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, ForeignSet
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.discovery.model import DiscoveryConfig, ObjectDiscovery
@@ -18,7 +21,7 @@ from smm_tutorial.discovery.recipe import (
     network_config,
     training_config,
 )
-from smm_tutorial.discovery.scores import evaluate, score
+from smm_tutorial.discovery.scores import evaluate, score, score_likelihood
 from smm_tutorial.discovery.segmentation import segment
 from smm_tutorial.experiments.run import (
     Purpose,
@@ -47,7 +50,7 @@ class DiscoveryRun:
 
     Args:
         module: a name in `slots.CONTESTANTS`.
-        data: a name in `named_sets.TRAINING_DATA`.
+        data: a name in `named_sets.TRAINING_DATA` or `foreign_sets.FOREIGN_SETS`.
         profile: a name in `SIZES`; by default the profile of this machine.
         seed: of the weights and of every training step.
         steps: number of training steps.
@@ -56,6 +59,9 @@ class DiscoveryRun:
             another rate must have the purpose `search`.
         purpose: what the run is for; see `experiments.run.Purpose`.
         ablation: a name in `ABLATIONS`, for the purpose `ablation`.
+        root, limit, max_objects: which images of a set in `FOREIGN_SETS` are used; see
+            `ForeignSet`.
+        begin_with: name or file of a trained model. The run starts from its weights.
         precision, compile: see `TrainingConfig`.
 
     Raises:
@@ -73,10 +79,19 @@ class DiscoveryRun:
     ablation: str | None = None
     precision: Precision | None = None
     compile: Compile = "none"
+    root: str | None = None
+    limit: int | None = None
+    max_objects: int | None = None
+    begin_with: str | None = None
 
     def __post_init__(self):
         check_choice("module", self.module, CONTESTANTS)
-        check_choice("data", self.data, TRAINING_DATA)
+        check_choice("data", self.data, (*TRAINING_DATA, *FOREIGN_SETS))
+        if self.foreign is None and any((self.root, self.limit, self.max_objects)):
+            raise ValueError(
+                f"root, limit and max_objects are of data sets of others, and {self.data} comes "
+                "with the course: leave them out"
+            )
         check_choice("profile", self.profile, SIZES)
         check_choice("purpose", self.purpose, Purpose)
         if (self.ablation is not None) != (self.purpose == "ablation"):
@@ -104,8 +119,31 @@ class DiscoveryRun:
         parts = [prefixes.get(self.purpose, self.purpose), self.module, self.data, self.profile]
         if self.size is not None:
             parts.append(f"{self.size}px")
+        if self.limit is not None:
+            parts.append(f"{self.limit}images")
+        if self.max_objects is not None:
+            parts.append(f"most{self.max_objects}")
         usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
-        return "-".join([*parts, *name_engine(self, *usual), f"seed{self.seed}"])
+        parts += name_engine(self, *usual)
+        if self.begin_with is not None:
+            parts.append("begun")
+        return "-".join([*parts, f"seed{self.seed}"])
+
+    @property
+    def foreign(self) -> ForeignSet | None:
+        """Which images it trains on, where they do not come with the course."""
+        if self.data not in FOREIGN_SETS:
+            return None
+        return ForeignSet(self.data, self.root, self.limit, self.max_objects)
+
+    def load(self, split: str) -> SceneImages:
+        """The images of `train`, `val` or `test` that it trains on and is scored on."""
+        size = self.config.image_size
+        if self.foreign is not None:
+            return self.foreign.load(split, size)
+        if split == "test":
+            return EVALUATION_SETS[self.data].load(size)
+        return training_split(self.data, split, size)
 
     @property
     def folder(self) -> Path:
@@ -137,7 +175,13 @@ class DiscoveryRun:
     @property
     def choices(self) -> dict:
         """The choices in the form of a record."""
-        return describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
+        described = describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
+        if self.foreign is not None:
+            folder = None if self.root is None else Path(self.root).resolve().name
+            described |= {"root": folder, "limit": self.limit, "max_objects": self.max_objects}
+        if self.begin_with is not None:
+            described["begun_with"] = Path(self.begin_with).name
+        return described
 
 
 def build_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
@@ -156,13 +200,29 @@ def train(
     Returns the network in eval mode and the result of `training.fit`.
     """
     model = build_model(run.config, run.seed)
-    data = training_split(run.data, "train", run.config.image_size)
+    if run.begin_with is not None:
+        begin_with_trained(model, run.begin_with)
+    data = run.load("train")
     draw_noise = partial(model.start_noise, num_slots=run.loss.num_slots)
     batches = Batches(data, run.training.batch_size, draw_noise, mirrored=MIRRORED)
     loss = make_loss(run.loss, run.training.steps)
     told = choices_of_state(run)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result
+
+
+def begin_with_trained(model: ObjectDiscovery, what: str) -> None:
+    """Gives a model the weights of a trained one, by name or file: fine-tuning goes on from there.
+
+    Raises `CheckpointError` where there is no such model, or where it is built otherwise.
+    """
+    trained, record = checkpoints.load(what)
+    if not isinstance(trained, ObjectDiscovery) or trained.config != model.config:
+        raise checkpoints.CheckpointError(
+            f"{what} is a {record['model']} that is built otherwise than this run's model: choose "
+            "its --slots, --profile and --size"
+        )
+    model.load_state_dict(trained.state_dict())
 
 
 def train_and_record(
@@ -174,21 +234,31 @@ def train_and_record(
     only the first process scores. In the other processes the record is None.
     """
     made_by = provenance()  # before the training: files on disk may change while the run trains
-    size = run.config.image_size
-    validation = training_split(run.data, "val", size)
-    model, result = train(
-        run,
-        run.folder,
-        evaluate=lambda model: score(validation, segment(model, validation)),
-        **engine,
-    )
+    validation = run.load("val")
+    has_masks = validation.masks is not None
+
+    def validate(model: ObjectDiscovery) -> dict[str, float]:
+        if has_masks:
+            return score(validation, segment(model, validation))
+        return score_likelihood(model, validation)
+
+    model, result = train(run, run.folder, evaluate=validate, **engine)
     if not is_first_process():
         return model, None
-    scenes = EVALUATION_SETS[run.data]
-    test = scenes.load(size)
-    scores = evaluate(model, test, num_slots=scenes.num_slots)
+    test = run.load("test")
+    own = EVALUATION_SETS.get(run.data)
+    if has_masks:
+        scores = evaluate(model, test, num_slots=own.num_slots if own else None)
+    else:
+        scores = score_likelihood(model, test) | {"starts": 1, "selection": "all"}
     record = describe_run(
-        run, model, result, task="discovery", command=command, validated="fg_ari", made_by=made_by
+        run,
+        model,
+        result,
+        task="discovery",
+        command=command,
+        validated="fg_ari" if has_masks else "nats_per_pixel",
+        made_by=made_by,
     )
     record["scores"] = [{"set": run.data} | scores]
     return model, record

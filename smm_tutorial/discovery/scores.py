@@ -3,6 +3,7 @@
 The metrics take integer maps and compute in float64, without autocast.
 """
 
+import math
 import warnings
 
 import torch
@@ -31,6 +32,8 @@ SIZE_CLASSES = {
     "5 % and more": 0.05,
 }
 DECIMALS = 4
+SMALL_DECIMALS = 6  # of squared errors
+LIKELIHOOD_BATCH = 64
 
 
 def evaluate(
@@ -80,6 +83,33 @@ def evaluate(
         "short_of_slots": short,
         "decoder_masks": score_with_errors(data, owners["decoder"]),
         "slot_masks": score_with_errors(data, owners["slots"]),
+    }
+
+
+@torch.no_grad()
+def score_likelihood(model: ObjectDiscovery, data: SceneImages, seed: int = 0) -> dict[str, float]:
+    """How well a model explains images without masks.
+
+    nats_per_pixel: the mean log-likelihood of a pixel's colour under the mixture of the slots'
+    paintings, larger is better. squared_error: of the reconstruction, per colour channel in [0, 1].
+    """
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    nats, errors = [], []
+    with without_autocast(device):
+        for first in range(0, len(data), LIKELIHOOD_BATCH):
+            images = data.batch(slice(first, first + LIKELIHOOD_BATCH)).images.to(device)
+            output = model(images, noise=model.start_noise(len(images), generator))
+            variance = 2 * math.pi * output.pixel_scale**2
+            constant = 0.5 * images.shape[1] * math.log(variance)
+            log_density = output.log_joint(images).logsumexp(dim=1) - constant  # (B, H, W)
+            nats.append(log_density.mean(dim=(1, 2)).cpu())
+            squares = (output.reconstruction - images).square()
+            errors.append(squares.mean(dim=(1, 2, 3)).cpu())
+    return {
+        "nats_per_pixel": _mean(torch.cat(nats).double()),
+        "squared_error": round(torch.cat(errors).double().mean().item(), SMALL_DECIMALS),
+        "images": len(data),
     }
 
 

@@ -19,12 +19,12 @@ def lower_bound(log_joint: np.ndarray, shares: np.ndarray) -> float:
     return float((shares * (log_joint - log_shares)).sum(axis=1).mean())
 
 
-@mistake("The entropy is missing, - sum q log q: without it the bound never touches.")
+@mistake("The part - sum q log q is missing: without this part the bound never touches.")
 def _bound_without_entropy(log_joint, shares):
     return float((shares * log_joint).sum(axis=1).mean())
 
 
-@mistake("The sign of the entropy is wrong: log(p / q) = log p - log q.")
+@mistake("The sign of log q is wrong: log(p / q) = log p - log q.")
 def _bound_with_entropy_subtracted(log_joint, shares):
     log_shares = np.log(np.where(shares > 0, shares, 1))
     return float((shares * (log_joint + log_shares)).sum(axis=1).mean())
@@ -39,6 +39,11 @@ def _bound_of_zero_times_infinity(log_joint, shares):
 @mistake("Sum over the components, but take the mean over the points.")
 def _bound_summed_over_points(log_joint, shares):
     return lower_bound(log_joint, shares) * len(shares)
+
+
+@mistake("You take the mean over everything. Sum over the components; only points are averaged.")
+def _bound_averaged_over_components(log_joint, shares):
+    return lower_bound(log_joint, shares) / shares.shape[1]
 
 
 @mistake("You add a small number to the shares. Keep them as they are: only a 0 needs care.")
@@ -66,8 +71,8 @@ register(
         hints=(
             """A logarithm of a ratio is a difference of logarithms. Sum over components, then
             average over points.""",
-            """`shares * (log_joint - log_shares)`; where a share is 0, put any finite number in
-            place of its logarithm.""",
+            """Where a share is 0, its logarithm is minus infinity, and 0 times infinity is NaN. Put
+            any finite number in place of this logarithm, for example with `np.where`.""",
         ),
         solution=lower_bound,
         cases=_bound_cases,
@@ -76,6 +81,7 @@ register(
             _bound_with_entropy_subtracted,
             _bound_of_zero_times_infinity,
             _bound_summed_over_points,
+            _bound_averaged_over_components,
             _bound_of_larger_shares,
         ),
         rtol=1e-9,
@@ -110,6 +116,28 @@ def _largest_of_all_rows(values):
         return largest + np.log(np.exp(values - largest).sum(axis=1))
 
 
+def _log_sum_exp_about(chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", over="ignore"):
+        return (chosen + np.log(np.exp(values - chosen).sum(axis=1, keepdims=True)))[:, 0]
+
+
+@mistake("You take out the mean of a row. A value far above the mean overflows: take the largest.")
+def _mean_taken_out(values):
+    return _log_sum_exp_about(values.mean(axis=1, keepdims=True), values)
+
+
+@mistake(
+    "You take out the smallest value of a row. Then a large value overflows: take the largest."
+)
+def _smallest_taken_out(values):
+    return _log_sum_exp_about(values.min(axis=1, keepdims=True), values)
+
+
+@mistake("You take out the first value of a row. A far larger value overflows: take the largest.")
+def _first_taken_out(values):
+    return _log_sum_exp_about(values[:, :1], values)
+
+
 register(
     Task(
         name="em.log_sum_exp",
@@ -128,8 +156,18 @@ register(
         cases=lambda: {
             "values near zero": (make_points(11, 4, 3),),
             "rows near -2000, 0 and 900": (make_points(12, 3, 4) + [[-2000.0], [0.0], [900.0]],),
+            "rows with a small and a large value": (
+                np.array([[-2000.0, 0.0], [0.0, -2000.0], [-600.0, 600.0]]),
+            ),
         },
-        mistakes=(_log_of_naive_sum, _largest_not_put_back, _largest_of_all_rows),
+        mistakes=(
+            _log_of_naive_sum,
+            _largest_not_put_back,
+            _largest_of_all_rows,
+            _mean_taken_out,
+            _smallest_taken_out,
+            _first_taken_out,
+        ),
         rtol=1e-9,
         atol=1e-12,
     )
@@ -154,6 +192,28 @@ def _m_step_over_all_points(points, shares):
     means = shares.T @ points / len(points)
     variances = (shares[:, :, None] * (points[:, None] - means) ** 2).sum(axis=0) / len(points)
     return shares.mean(axis=0), means, variances
+
+
+@mistake("You divide the means by N. Divide the means of component k by its own count N_k.")
+def _m_step_means_over_all_points(points, shares):
+    weights, _, variances = m_step_diagonal(points, shares)
+    return weights, shares.T @ points / len(points), variances
+
+
+@mistake("You divide the means by N: divide them by N_k, before the variances need them.")
+def _m_step_about_means_over_all_points(points, shares):
+    counts = shares.sum(axis=0)
+    means = shares.T @ points / len(points)
+    squares = (points[:, None] - means) ** 2
+    variances = (shares[:, :, None] * squares).sum(axis=0) / counts[:, None]
+    return counts / len(points), means, variances
+
+
+@mistake("Your variances are about the mean of all points: subtract the component's new mean.")
+def _m_step_about_the_middle(points, shares):
+    weights, means, _ = m_step_diagonal(points, shares)
+    squares = (points - points.mean(axis=0)) ** 2
+    return weights, means, shares.T @ squares / shares.sum(axis=0)[:, None]
 
 
 @mistake("You return standard deviations: leave the squares as they are.")
@@ -220,7 +280,8 @@ register(
             """N_k is the sum of the shares of component k. Means and variances are averages:
             multiply by the shares, sum over the points, divide by N_k.""",
             """`shares.T @ points` sums the points of each component, (K, D). `(points[:, None] -
-            means) ** 2` holds the squares, (N, K, D), and `shares[:, :, None]` fits to them.""",
+            means) ** 2` holds the squares, (N, K, D). The shape of `shares[:, :, None]` is
+            (N, K, 1).""",
         ),
         solution=m_step_diagonal,
         cases=lambda: {
@@ -232,6 +293,9 @@ register(
         },
         mistakes=(
             _m_step_over_all_points,
+            _m_step_means_over_all_points,
+            _m_step_about_means_over_all_points,
+            _m_step_about_the_middle,
             _m_step_with_deviations,
             _m_step_unweighted_variance,
             _m_step_counts,
@@ -268,6 +332,20 @@ def _bic_with_square_matrices(log_likelihood, num_points, num_components, num_fe
 def _bic_with_every_weight(log_likelihood, num_points, num_components, num_features):
     correct = bic_of_full_mixture(log_likelihood, num_points, num_components, num_features)
     return correct + np.log(num_points)
+
+
+@mistake("You forgot the weights: they have K - 1 free numbers.")
+def _bic_without_weights(log_likelihood, num_points, num_components, num_features):
+    correct = bic_of_full_mixture(log_likelihood, num_points, num_components, num_features)
+    return correct - (num_components - 1) * np.log(num_points)
+
+
+@mistake(
+    "You count D numbers for a covariance, as if it were diagonal. A full one has D (D + 1) / 2."
+)
+def _bic_with_diagonals(log_likelihood, num_points, num_components, num_features):
+    free = num_components * 2 * num_features + num_components - 1
+    return free * np.log(num_points) - 2 * log_likelihood
 
 
 @mistake("The sign is wrong: parameters raise the BIC, a good fit lowers it.")
@@ -309,6 +387,8 @@ register(
         mistakes=(
             _bic_with_square_matrices,
             _bic_with_every_weight,
+            _bic_without_weights,
+            _bic_with_diagonals,
             _bic_upside_down,
             _bic_with_half_the_fit,
             _bic_with_fit_times_points,

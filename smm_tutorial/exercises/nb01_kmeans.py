@@ -47,8 +47,8 @@ register(
     Task(
         name="em.nearest_mean",
         title="The first half of k-means",
-        text="""Given `points` (N, D) and `means` (K, D), return the index (N,) of each point's
-        nearest mean.""",
+        text="""Given `points` (N, D) and `means` (K, D), return the index of each point's
+        nearest mean: a numpy array (N,) of whole numbers.""",
         minutes=5,
         difficulty=1,
         hints=(
@@ -106,6 +106,11 @@ def _shares_upside_down(points, means, temperature):
     return shares / shares.sum(axis=1, keepdims=True)
 
 
+@mistake("You square the temperature. It is a variance already: divide by it as it is.")
+def _shares_of_squared_temperature(points, means, temperature):
+    return soft_assignment(points, means, temperature**2)
+
+
 @mistake("You add a small number to the sum. Far from all means it is larger than the sum itself.")
 def _shares_of_a_larger_sum(points, means, temperature):
     shares = np.exp(-((points[:, None] - means) ** 2).sum(axis=2) / (2 * temperature))
@@ -116,9 +121,9 @@ register(
     Task(
         name="em.soft_assignment",
         title="The shares of a point",
-        text="""Return the shares (N, K) of soft k-means: each row is a softmax of `-d**2 / (2 *
-        temperature)`, where d is the distance from a point of `points` (N, D) to a mean of `means`
-        (K, D).""",
+        text="""Return the shares (N, K) of soft k-means: each row is a softmax of `-distance**2 /
+        (2 * temperature)`. `distance` is the distance of a point of `points` (N, D) from a mean of
+        `means` (K, D).""",
         minutes=6,
         difficulty=1,
         hints=(
@@ -150,6 +155,7 @@ register(
             _shares_without_half,
             _shares_of_plain_distances,
             _shares_upside_down,
+            _shares_of_squared_temperature,
             _shares_of_a_larger_sum,
         ),
     )

@@ -40,6 +40,11 @@ def _hit_farthest(distances):
     return np.where(hit.any(axis=0), np.where(hit, distances, -np.inf).argmax(axis=0) + 1, 0)
 
 
+@mistake("`argmax` takes a miss for the farthest hit. The pixel sees the *nearest* object.")
+def _hit_by_argmax(distances):
+    return np.where(np.isfinite(distances).any(axis=0), distances.argmax(axis=0) + 1, 0)
+
+
 @mistake("You paint later objects over earlier ones; compare distances at every pixel.")
 def _hit_last_painted(distances):
     mask = np.zeros(distances.shape[1:], dtype=np.int64)
@@ -80,6 +85,7 @@ register(
             _hit_without_background,
             _hit_counted_from_zero,
             _hit_farthest,
+            _hit_by_argmax,
             _hit_last_painted,
             _hit_one_too_low,
             _hit_minus_one_for_ground,

@@ -5,9 +5,6 @@ from numpy.random import default_rng
 
 from smm_tutorial.exercises.core import Task, mistake, register
 
-LENS, SENSOR = 35, 32  # millimetres, CLEVR's camera
-
-
 # project
 
 
@@ -16,7 +13,7 @@ def project(
 ) -> np.ndarray:
     seen = (points - position) @ axes  # (N, 3) to the right, up, backward
     depth = -seen[:, 2]
-    focal = width * LENS / SENSOR  # pixels
+    focal = width * 35 / 32  # pixels: CLEVR's lens has 35 mm, its sensor 32 mm
     columns = width / 2 + focal * seen[:, 0] / depth
     rows = height / 2 - focal * seen[:, 1] / depth  # rows grow downwards
     return np.stack([columns, rows, depth], axis=1)
@@ -32,7 +29,7 @@ def _project_upside_down(points, position, axes, height, width):
 @mistake("Nothing gets smaller with distance in your picture: divide by the depth.")
 def _project_without_depth(points, position, axes, height, width):
     right, up, backward = ((points - position) @ axes).T
-    focal = width * LENS / SENSOR
+    focal = width * 35 / 32
     return np.stack([width / 2 + focal * right, height / 2 - focal * up, -backward], axis=1)
 
 
@@ -40,7 +37,7 @@ def _project_without_depth(points, position, axes, height, width):
 def _project_by_distance(points, position, axes, height, width):
     distance = np.linalg.norm(points - position, axis=1)
     right, up, _ = ((points - position) @ axes).T / distance
-    focal = width * LENS / SENSOR
+    focal = width * 35 / 32
     return np.stack([width / 2 + focal * right, height / 2 - focal * up, distance], axis=1)
 
 
@@ -73,6 +70,17 @@ def _project_backwards(points, position, axes, height, width):
 )
 def _project_to_negative_depth(points, position, axes, height, width):
     return project(points, position, axes, height, width) * [1, 1, -1]
+
+
+@mistake("Column and row may lie between whole pixels: do not round them.")
+def _project_to_whole_pixels(points, position, axes, height, width):
+    projected = project(points, position, axes, height, width)
+    return np.concatenate([projected[:, :2].round(), projected[:, 2:]], axis=1)
+
+
+@mistake("Column and row are exchanged: the column comes first, then the row, then the depth.")
+def _project_row_first(points, position, axes, height, width):
+    return project(points, position, axes, height, width)[:, [1, 0, 2]]
 
 
 def _view(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,6 +134,8 @@ register(
             _project_unmoved,
             _project_backwards,
             _project_to_negative_depth,
+            _project_to_whole_pixels,
+            _project_row_first,
         ),
     )
 )
@@ -137,10 +147,11 @@ register(
 def ray_sphere(
     origin: np.ndarray, directions: np.ndarray, center: np.ndarray, radius: float
 ) -> np.ndarray:
-    offset = origin - center
-    half_b = directions @ offset  # (N,)
-    discriminant = half_b**2 - (offset @ offset - radius**2)
-    distances = -half_b - np.sqrt(np.maximum(discriminant, 0))
+    o = origin - center
+    h = directions @ o  # (N,), half of the coefficient of t
+    c = o @ o - radius**2
+    discriminant = h**2 - c  # (N,)
+    distances = -h - np.sqrt(np.maximum(discriminant, 0))
     return np.where((discriminant > 0) & (distances > 0), distances, np.inf)
 
 
@@ -201,6 +212,16 @@ def _sphere_not_halved(origin, directions, center, radius):
     return 2 * ray_sphere(origin, directions, center, radius)
 
 
+@mistake("Measure from the origin of the rays: o is `origin - center`, and not `-center`.")
+def _sphere_without_origin(origin, directions, center, radius):
+    return ray_sphere(np.zeros(3), directions, center, radius)
+
+
+@mistake("You see what lies behind the origin: o is `origin - center`, not `center - origin`.")
+def _sphere_turned_around(origin, directions, center, radius):
+    return ray_sphere(center, directions, origin, radius)
+
+
 def _directions(seed: int, count: int, towards: np.ndarray) -> np.ndarray:
     """Unit vectors (count, 3) scattered around a direction."""
     directions = towards + default_rng(seed).normal(0, 0.15, (count, 3))
@@ -212,9 +233,13 @@ def _sphere_cases() -> dict[str, tuple]:
     center = np.array([1.0, 0.5, 0.7])
     to_center = (center - camera) / np.linalg.norm(center - camera)
     aimed = np.stack([to_center, -to_center])  # at the sphere, and straight away from it
+    ahead = np.array([0.2, 3.0, 0.7])  # from the world's origin, such rays meet the sphere, too
+    start = np.array([0.0, -6.0, 0.5])
+    straight = (ahead - start)[None] / np.linalg.norm(ahead - start)
     return {
         "forty rays, some of which miss": (camera, _directions(3, 40, to_center), center, 0.7),
         "one ray at the sphere, one away from it": (camera, aimed, center, 0.7),
+        "one ray that passes near the world's origin": (start, straight, ahead, 0.7),
     }
 
 
@@ -246,128 +271,9 @@ register(
             _sphere_nan_and_behind,
             _sphere_half_coefficient,
             _sphere_not_halved,
+            _sphere_without_origin,
+            _sphere_turned_around,
         ),
         rtol=1e-7,
-    )
-)
-
-
-# irradiance
-
-
-def irradiance(
-    points: np.ndarray, normals: np.ndarray, lamp: np.ndarray, intensity: float
-) -> np.ndarray:
-    to_lamp = lamp - points  # (N, 3)
-    distance = np.linalg.norm(to_lamp, axis=1)
-    towards = to_lamp / distance[:, None]
-    cos_surface = np.maximum((normals * towards).sum(axis=1), 0)
-    cos_lamp = np.maximum(towards @ (lamp / np.linalg.norm(lamp)), 0)  # it faces the origin
-    return intensity * cos_surface * cos_lamp / distance**2
-
-
-@mistake("Light thins out over a sphere's area: divide by the distance *squared*.")
-def _irradiance_without_square(points, normals, lamp, intensity):
-    return irradiance(points, normals, lamp, intensity) * np.linalg.norm(lamp - points, axis=1)
-
-
-@mistake("Some of your surfaces get negative light: cut the cosine off at 0.")
-def _irradiance_from_below(points, normals, lamp, intensity):
-    to_lamp = lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    towards = to_lamp / distance[:, None]
-    cos_lamp = np.maximum(towards @ (lamp / np.linalg.norm(lamp)), 0)
-    return intensity * (normals * towards).sum(axis=1) * cos_lamp / distance**2
-
-
-@mistake("Your lamp shines alike to all sides. This one is flat: its own cosine is missing.")
-def _irradiance_of_a_bulb(points, normals, lamp, intensity):
-    to_lamp = lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    cos_surface = np.maximum((normals * to_lamp).sum(axis=1) / distance, 0)
-    return intensity * cos_surface / distance**2
-
-
-@mistake("The cosine at the surface is missing: light that grazes spreads over more area.")
-def _irradiance_not_tilted(points, normals, lamp, intensity):
-    to_lamp = lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    cos_lamp = np.maximum((to_lamp / distance[:, None]) @ (lamp / np.linalg.norm(lamp)), 0)
-    return intensity * cos_lamp / distance**2
-
-
-@mistake("Cut each cosine off at 0 by itself: two negative ones multiply to light.")
-def _irradiance_of_cut_product(points, normals, lamp, intensity):
-    to_lamp = lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    towards = to_lamp / distance[:, None]
-    cosines = (normals * towards).sum(axis=1) * (towards @ (lamp / np.linalg.norm(lamp)))
-    return intensity * np.maximum(cosines, 0) / distance**2
-
-
-@mistake("Neither cosine is cut off: a negative cosine must count as 0.")
-def _irradiance_never_cut(points, normals, lamp, intensity):
-    to_lamp = lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    towards = to_lamp / distance[:, None]
-    cosines = (normals * towards).sum(axis=1) * (towards @ (lamp / np.linalg.norm(lamp)))
-    return intensity * cosines / distance**2
-
-
-@mistake("Your lamp faces away from the origin: turn the sign of the cosine at the lamp.")
-def _irradiance_of_a_turned_lamp(points, normals, lamp, intensity):
-    to_lamp = lamp - points
-    distance = np.linalg.norm(to_lamp, axis=1)
-    towards = to_lamp / distance[:, None]
-    cos_surface = np.maximum((normals * towards).sum(axis=1), 0)
-    cos_lamp = np.maximum(-towards @ (lamp / np.linalg.norm(lamp)), 0)
-    return intensity * cos_surface * cos_lamp / distance**2
-
-
-def _irradiance_cases() -> dict[str, tuple]:
-    generator = default_rng(6)
-    normals = generator.normal(size=(12, 3))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    points = generator.uniform(-3, 3, (12, 3))
-    key_lamp = np.array([6.4, -2.9, 4.3])
-    floor = np.array([[1.0, -2.0, 0.0]])
-    up = np.array([[0.0, 0.0, 1.0]])
-    return {
-        "twelve points, some turned away": (points, normals, key_lamp, 25.0),
-        "the floor below a lamp": (floor, up, floor[0] + 5 * up[0], 9.0),
-        "behind the lamp and turned away from it": (2 * key_lamp[None], up, key_lamp, 25.0),
-    }
-
-
-register(
-    Task(
-        name="scenes.irradiance",
-        title="How much light a lamp throws",
-        text="""You get `points` (N, 3) with unit `normals` (N, 3). A small flat lamp at `lamp` (3,)
-        faces the world's origin. Return the irradiance (N,): `intensity` times the cosine at the
-        surface, times the cosine at the lamp, divided by the squared distance. The cosine at the
-        surface is 0 where the surface is turned away. The cosine at the lamp is 0 behind the lamp.
-        Nothing stands between lamp and points.""",
-        minutes=10,
-        difficulty=2,
-        hints=(
-            """You need one unit vector per point for both cosines: the one from the point to the
-            lamp. In which direction does the lamp face?""",
-            """The cosine between two unit vectors is their dot product. At the surface, these are
-            the normal and the vector to the lamp. At the lamp, compare the direction that it faces,
-            `-lamp / |lamp|`, with the vector from the lamp to the point. Cut off each cosine at 0,
-            before you multiply.""",
-        ),
-        solution=irradiance,
-        cases=_irradiance_cases,
-        mistakes=(
-            _irradiance_without_square,
-            _irradiance_from_below,
-            _irradiance_of_a_bulb,
-            _irradiance_not_tilted,
-            _irradiance_of_cut_product,
-            _irradiance_never_cut,
-            _irradiance_of_a_turned_lamp,
-        ),
     )
 )

@@ -32,7 +32,7 @@ def _index_without_chance(counts):
     return (both / ((in_true + in_predicted) / 2)).item()
 
 
-@mistake("n pixels make n (n - 1) / 2 pairs, not n^2 / 2: a pixel is no pair with itself.")
+@mistake("m pixels make m (m - 1) / 2 pairs, not m^2 / 2: a pixel is no pair with itself.")
 def _index_of_squares(counts):
     parts = (counts, counts.sum(dim=1), counts.sum(dim=0), counts.sum())
     both, in_true, in_predicted, every = [(part**2 / 2).sum() for part in parts]
@@ -45,6 +45,23 @@ def _index_with_smaller_maximum(counts):
     both, in_true, in_predicted, every = _sums_of_pairs(counts)
     expected = in_true * in_predicted / every
     return ((both - expected) / (min(in_true, in_predicted) - expected)).item()
+
+
+@mistake("Below the line stands the *mean* of the two sums of pairs, not the larger one.")
+def _index_with_larger_maximum(counts):
+    both, in_true, in_predicted, every = _sums_of_pairs(counts)
+    expected = in_true * in_predicted / every
+    return ((both - expected) / (max(in_true, in_predicted) - expected)).item()
+
+
+@mistake(
+    "Your `n_both` holds all pairs of pixels. Count the pairs inside each cell of the table, and "
+    "then sum over the cells."
+)
+def _index_of_all_pairs(counts):
+    _, in_true, in_predicted, every = _sums_of_pairs(counts)
+    expected = in_true * in_predicted / every
+    return ((every - expected) / ((in_true + in_predicted) / 2 - expected)).item()
 
 
 @mistake(
@@ -74,8 +91,8 @@ register(
     Task(
         name="judging.rand_index",
         title="The adjusted Rand index",
-        text="""`counts` (T, P): how many pixels have true label t and predicted label p. A set of n
-        pixels makes n (n - 1) / 2 pairs. Count four kinds of pairs. `n_both`: pairs with equal true
+        text="""`counts` (T, P): how many pixels have true label t and predicted label p. A set of m
+        pixels makes m (m - 1) / 2 pairs. Count four kinds of pairs. `n_both`: pairs with equal true
         and equal predicted labels, summed over the table. `n_true`: pairs with equal true labels,
         summed over the T row totals. `n_pred`: pairs with equal predicted labels, summed over the P
         column totals. `n_all`: all pairs of pixels in the table. Return (n_both - n_chance) /
@@ -84,21 +101,25 @@ register(
         minutes=8,
         difficulty=1,
         hints=(
-            """Write a small function for the pairs of n pixels first. It works on a whole tensor of
+            """Write a small function for the pairs of m pixels first. It works on a whole tensor of
             counts, too.""",
             """Row totals are `counts.sum(dim=1)`, column totals `counts.sum(dim=0)`. First count
             the pairs of each cell or total, then sum these pairs.""",
         ),
         solution=rand_index,
         cases=lambda: {
-            "two objects, three segments": (torch.tensor([[8.0, 1.0, 0.0], [2.0, 5.0, 4.0]]),),
-            "worse than chance": (torch.tensor([[2.0, 2.0], [2.0, 2.0]]),),
-            "three objects, two segments": (torch.tensor([[3.0, 1.0], [0.0, 6.0], [5.0, 1.0]]),),
+            "counts [[8, 1, 0], [2, 5, 4]]": (torch.tensor([[8.0, 1.0, 0.0], [2.0, 5.0, 4.0]]),),
+            "worse than chance: [[2, 2], [2, 2]]": (torch.tensor([[2.0, 2.0], [2.0, 2.0]]),),
+            "counts [[3, 1], [0, 6], [5, 1]]": (
+                torch.tensor([[3.0, 1.0], [0.0, 6.0], [5.0, 1.0]]),
+            ),
         },
         mistakes=(
             _index_without_chance,
             _index_of_squares,
             _index_with_smaller_maximum,
+            _index_with_larger_maximum,
+            _index_of_all_pairs,
             _index_of_agreements,
             _index_over_cells,
             _index_over_pixels,
@@ -241,6 +262,25 @@ def _overlap_with_absent_labels(true, predicted):
     return best_overlap(true, predicted) * present / (present + absent)
 
 
+@mistake("In `predicted`, 0 is a segment like any other: do not leave this segment out.")
+def _overlap_without_segment_zero(true, predicted):
+    overlaps = []
+    for label in true[true != 0].unique():
+        mine = true == label
+        segments = [predicted == segment for segment in predicted.unique() if segment != 0]
+        ious = [((mine & segment).sum() / (mine | segment).sum()).item() for segment in segments]
+        overlaps.append(max(ious, default=0.0))
+    return sum(overlaps) / len(overlaps)
+
+
+@mistake("You weight each object by its pixels. Each object counts once, whatever its size.")
+def _overlap_weighted_by_size(true, predicted):
+    labels = true[true != 0].unique()
+    alone = [best_overlap(torch.where(true == label, label, 0), predicted) for label in labels]
+    sizes = [(true == label).sum().item() for label in labels]
+    return sum(size * one for size, one in zip(sizes, alone, strict=True)) / sum(sizes)
+
+
 def _overlap_cases() -> dict[str, tuple]:
     squares = torch.zeros(6, 6, dtype=torch.long)
     squares[:3, :3] = 1
@@ -264,9 +304,10 @@ register(
         name="judging.best_overlap",
         title="Mean best overlap",
         text="""`true` and `predicted` are integer maps (H, W) of one image. In `true`, 0 is the
-        background, and each other label is an object. In `predicted`, each label is a segment. For
-        each object, compute the intersection over union with every segment, and keep the largest
-        one. Return the mean over the objects, a float.""",
+        background, and each other label is an object. In `predicted`, each label is a segment, and
+        label 0 is a segment, too. For each object, compute the intersection over union with every
+        segment, and keep the largest one. Return the mean over the objects, a float. A large object
+        counts as much as a small object.""",
         minutes=12,
         difficulty=2,
         hints=(
@@ -283,6 +324,8 @@ register(
             _overlap_of_largest_intersection,
             _overlap_by_segment,
             _overlap_with_absent_labels,
+            _overlap_without_segment_zero,
+            _overlap_weighted_by_size,
         ),
     )
 )

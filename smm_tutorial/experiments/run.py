@@ -34,6 +34,9 @@ CHOICES = {
     "data",
     "ablation",
     "scenes",
+    "root",
+    "limit",
+    "max_objects",
     "begun_with",
 }
 #: Default values for training options that older records do not contain.

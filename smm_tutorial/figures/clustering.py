@@ -115,7 +115,10 @@ def steps_figure(
     for axis, (name, step) in zip(axes, steps.items(), strict=True):
         draw_step(axis, points, step)
         name_features(axis)
-        axis.set_title(name, fontsize=10)
+        axis.set_title(name, fontsize=12)  # a page shows the figure smaller than it is
+        axis.xaxis.label.set_fontsize(12)
+        axis.yaxis.label.set_fontsize(12)
+        axis.tick_params(labelsize=11)
         axis.label_outer()
     return figure
 
@@ -141,7 +144,7 @@ def em_step_figure(history: Sequence[MixtureStep], iteration: int) -> Figure:
     right.plot(bounds, color=NEUTRAL, linewidth=1)
     right.plot(iteration, bounds[iteration], "o", color=EMPHASIS, markersize=8)
     right.set(xlabel="iteration", ylabel="mean log-likelihood, nats per point")
-    right.set_title(f"{bounds[iteration]:.4f} nats per point", fontsize=10)
+    right.set_title(f"iteration {iteration}: {bounds[iteration]:.4f} nats per point", fontsize=10)
     right.grid(alpha=0.3)
     return figure
 

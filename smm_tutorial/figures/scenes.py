@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from smm_tutorial.figures.palette import BLUE, GRAY, ORANGE, label_color, label_map
@@ -28,6 +29,9 @@ from smm_tutorial.scenes.raytrace import render
 from smm_tutorial.scenes.records import Scene
 from smm_tutorial.scenes.sampling import AREA, MIN_GAP
 
+#: A rim around black digits: they can be read on every label's colour.
+WHITE_RIM = [withStroke(linewidth=2, foreground="white")]
+
 
 def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
     """A scene's image `(3, H, W)` with its objects' numbers, its mask `(H, W)`, and it from above.
@@ -43,7 +47,7 @@ def scene_figure(scene: Scene, image: Tensor, mask: Tensor) -> Figure:
     badge = {"boxstyle": "circle,pad=0.15", "alpha": 0.85, "lw": 0}
     for label, (column, row, _) in enumerate(places, start=1):
         look = {"ha": "center", "va": "center", "bbox": badge | {"fc": label_color(label)}}
-        picture.text(column, row, str(label), fontsize=9, **look)
+        picture.text(column, row, str(label), fontsize=10, path_effects=WHITE_RIM, **look)
     labels.imshow(label_map(mask), interpolation="nearest")
     for axis, title in ((picture, "picture"), (labels, "mask"), (above, "from above")):
         axis.set_title(title, fontsize=10)
@@ -63,7 +67,8 @@ def draw_from_above(axis: Axes, scene: Scene) -> None:
         gap = {"fill": False, "linestyle": ":", "color": "0.5"}
         axis.add_patch(Circle((x, y), item.radius + MIN_GAP, **gap))
         axis.add_patch(Circle((x, y), item.radius, color=label_color(label)))
-        axis.text(x, y, str(label), fontsize=9, ha="center", va="center")
+        look = {"fontsize": 10, "ha": "center", "va": "center", "path_effects": WHITE_RIM}
+        axis.text(x, y, str(label), **look)
     axis.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", xticks=[], yticks=[])
     axis.set_xlabel("↑ away from the camera", fontsize=9)
 
@@ -130,7 +135,8 @@ def crop_figure(scene: Scene, windows: Mapping[str, tuple[Window, str]]) -> Figu
     whole = render([scene], *MASKS_FRAME, samples=4).images[0]
     first = next(iter(windows.values()))[0]
     part = render([scene], 128, 128, samples=4, window=first)
-    figure = Figure(figsize=(8.9, 3.2), layout="constrained")
+    figure = Figure(figsize=(8.9, 3.4), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)  # inches, between an axis' name and the legend
     frame, cropped, labels = figure.subplots(1, 3, width_ratios=(4, 3, 3))
     frame.imshow(to_picture(whole), extent=(0, 1, 1, 0), aspect=MASKS_FRAME[0] / MASKS_FRAME[1])
     colors = ("white", *[ORANGE] * (len(windows) - 1))

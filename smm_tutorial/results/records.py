@@ -255,8 +255,13 @@ def read_kept_record(record: dict) -> dict:
 
 def _differences(record: dict, kept: dict) -> list[str]:
     """Lists the fields that differ, if two records with the same name are of different runs."""
-    keys = ("config", "training", "step", "validation")
-    return [key for key in keys if record.get(key) != kept.get(key)]
+    keys = ("training", "step", "validation")
+    differ = [key for key in keys if record.get(key) != kept.get(key)]
+    one, other = record.get("config", {}), kept.get("config", {})
+    shared = one.keys() & other.keys()  # an option that came later is missing in older records
+    if any(one[name] != other[name] for name in shared):
+        differ.insert(0, "config")
+    return differ
 
 
 def upgrade_record(record: dict, source: str | None = None) -> dict:

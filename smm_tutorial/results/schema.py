@@ -43,8 +43,16 @@ class OrNull(NamedTuple):
     schema: Schema
 
 
+class Depending(NamedTuple):
+    """An object with this field fits one schema, an object without the field the other."""
+
+    field: str
+    present: Schema
+    absent: Schema
+
+
 #: In a plain tuple of schemas, all schemas must fit the value.
-Schema = Kind | ListOf | NamesOf | OrNull | dict | tuple
+Schema = Kind | ListOf | NamesOf | OrNull | Depending | dict | tuple
 
 
 def number(low: float, high: float) -> Kind:
@@ -96,6 +104,13 @@ DISCOVERY_SCORES = PROTOCOL | {
     "by_size?": NamesOf({"overlap?": SHARE}),
     "decoder_masks?": {"mbo?": SHARE},
 }
+#: Of images without masks.
+LIKELIHOOD = {"nats_per_pixel": NUMBER, "squared_error": number(0, MOST)}
+DISCOVERY_ENTRY = Depending(
+    "nats_per_pixel",
+    PROTOCOL | {"set": one_of(SET_TITLES["discovery"])} | LIKELIHOOD,
+    DISCOVERY_SCORES,
+)
 SET_SCORES = PROTOCOL | {
     "set": one_of(SET_TITLES["set-prediction"]),
     "ap": dict.fromkeys(("inf", "1", "0.5", "0.25", "0.125", "0.0625"), SHARE),
@@ -121,8 +136,10 @@ RUN = {
 DISCOVERY_RUN = RUN | {
     "data": one_of(SET_TITLES["discovery"]),
     "ablation?": OrNull(TEXT),
-    "scores": ListOf(DISCOVERY_SCORES),
-    "validation": ListOf({"fg_ari": INDEX, "mbo": SHARE}, least=1),
+    "scores": ListOf(DISCOVERY_ENTRY),
+    "validation": ListOf(
+        Depending("nats_per_pixel", LIKELIHOOD, {"fg_ari": INDEX, "mbo": SHARE}), least=1
+    ),
 }
 SET_RUN = RUN | {
     "training": RUN["training"] | {"loss": {"coordinate_weight": number(0, MOST)}},
@@ -137,7 +154,7 @@ RUNS = {
         "comparison": DISCOVERY_RUN,
         "search": DISCOVERY_RUN,
         "ablation": DISCOVERY_RUN | {"ablation": TEXT},
-        "baseline": {"scores": ListOf(DISCOVERY_SCORES), "provenance": PROVENANCE},
+        "baseline": {"scores": ListOf(DISCOVERY_ENTRY), "provenance": PROVENANCE},
     },
     "set-prediction": {"showcase": SET_RUN, "comparison": SET_RUN, "search": SET_RUN},
 }
@@ -192,6 +209,9 @@ def find_fault(value: Any, schema: Schema, field: str = "") -> str | None:
             return None if fits(value) else _say(field, words, value)
         case OrNull(inner):
             return None if value is None else find_fault(value, inner, field)
+        case Depending(name, present, absent):
+            has_it = isinstance(value, dict) and name in value
+            return find_fault(value, present if has_it else absent, field)
         case ListOf(inner, least):
             if not isinstance(value, list) or len(value) < least:
                 return _say(field, "a list" + (f" of at least {least}" if least else ""), value)

@@ -22,6 +22,12 @@ SET_TITLES = {
         "stacks": "stacks",
         "out-of-distribution-crowd": "out-of-distribution-crowd",
         "out-of-distribution-pairs": "out-of-distribution-pairs",
+        "clevr": "CLEVR as released, held out of training ({images} images)",
+        "clevr-with-masks": "CLEVR with masks, held out ({images} images)",
+        "clevrtex": "ClevrTex, held out ({images} images)",
+        "shapestacks": "ShapeStacks, held out ({images} images)",
+        "coco": "COCO, held out ({images} images)",
+        "folder": "own pictures, held out ({images} images)",
     },
     "set-prediction": {
         "clevr6-whole": "clevr6-whole, test",

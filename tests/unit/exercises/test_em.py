@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from smm_tutorial.exercises import nb01_em
+from smm_tutorial.exercises import nb01_em, nb01_kmeans
 from smm_tutorial.exercises.core import all_tasks, find_task, judge
 
 TASKS = [task for task in all_tasks().values() if task.name.startswith("em.")]
@@ -115,6 +115,88 @@ def test_a_fit_that_is_summed_twice_is_named():
         return nb01_em.bic_of_full_mixture(fit, num_points, num_components, num_features)
 
     assert "sum over the points already" in judge(find_task("em.bic"), answer).hint
+
+
+def log_sum_exp_about(choose):
+    """Log-sum-exp that takes `choose(values)` (N, 1) out of each row."""
+
+    def answer(values):
+        chosen = choose(values)
+        with np.errstate(divide="ignore", over="ignore"):
+            return chosen[:, 0] + np.log(np.exp(values - chosen).sum(axis=1))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "choose, words",
+    [
+        (lambda values: values.mean(axis=1, keepdims=True), "the mean of a row"),
+        (lambda values: values.min(axis=1, keepdims=True), "the smallest value"),
+        (lambda values: values[:, :1], "the first value"),
+    ],
+)
+def test_any_value_but_the_largest_of_a_row_is_refused_and_named(choose, words):
+    verdict = judge(find_task("em.log_sum_exp"), log_sum_exp_about(choose))
+
+    assert verdict.status == "wrong" and words in verdict.hint
+
+
+def test_the_last_value_of_a_row_is_refused():
+    answer = log_sum_exp_about(lambda values: values[:, -1:])
+
+    assert judge(find_task("em.log_sum_exp"), answer).status == "wrong"
+
+
+def m_step_with_means_over_all_points(points, shares):
+    means = shares.T @ points / len(points)
+    squares = shares[:, :, None] * (points[:, None] - means) ** 2
+    return shares.mean(axis=0), means, squares.sum(axis=0) / shares.sum(axis=0)[:, None]
+
+
+def m_step_about_the_middle(points, shares):
+    weights, means, _ = nb01_em.m_step_diagonal(points, shares)
+    squares = (points - points.mean(axis=0)) ** 2
+    return weights, means, shares.T @ squares / shares.sum(axis=0)[:, None]
+
+
+def m_step_with_only_means_over_all_points(points, shares):
+    weights, _, variances = nb01_em.m_step_diagonal(points, shares)
+    return weights, shares.T @ points / len(points), variances
+
+
+@pytest.mark.parametrize(
+    "name, answer, words",
+    [
+        (
+            "em.soft_assignment",
+            lambda points, means, temperature: nb01_kmeans.soft_assignment(
+                points, means, temperature**2
+            ),
+            "square the temperature",
+        ),
+        (
+            "em.lower_bound",
+            lambda log_joint, shares: nb01_em.lower_bound(log_joint, shares) / shares.shape[1],
+            "mean over everything",
+        ),
+        ("em.m_step_diagonal", m_step_with_means_over_all_points, "divide the means by N"),
+        ("em.m_step_diagonal", m_step_with_only_means_over_all_points, "divide the means by N"),
+        ("em.m_step_diagonal", m_step_about_the_middle, "mean of all points"),
+        (
+            "em.bic",
+            lambda fit, n, k, d: k * (d + d * (d + 1) // 2) * np.log(n) - 2 * fit,
+            "forgot the weights",
+        ),
+        (
+            "em.bic",
+            lambda fit, n, k, d: (2 * k * d + k - 1) * np.log(n) - 2 * fit,
+            "as if it were diagonal",
+        ),
+    ],
+)
+def test_a_likely_wrong_answer_is_named(name, answer, words):
+    assert words in judge(find_task(name), answer).hint
 
 
 @pytest.mark.parametrize(

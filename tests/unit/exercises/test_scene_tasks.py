@@ -21,8 +21,16 @@ def nan_where_missed_and_negative_behind(origin, directions, center, radius):
         return -product - np.sqrt(product**2 - (offset @ offset - radius**2))
 
 
+def sphere_from(offset, directions, radius):
+    """Distances along rays, from what a learner takes for the vector centre -> origin."""
+    product = directions @ offset
+    square = product**2 - (offset @ offset - radius**2)
+    distances = -product - np.sqrt(square.clip(0))
+    return np.where((square >= 0) & (distances > 0), distances, np.inf)
+
+
 def project_like(change, points, position, axes, height, width):
-    """A projection in which one step is changed: "axes", "place", "sign" or "depth"."""
+    """A projection in which a step is changed: "axes", "place", "sign", "depth" or "whole"."""
     seen = (points if change == "place" else points - position) @ (
         axes.T if change == "axes" else axes
     )
@@ -31,18 +39,29 @@ def project_like(change, points, position, axes, height, width):
     with np.errstate(invalid="ignore"):  # from the origin, the origin has depth 0
         columns, rows = focal * seen[:, 0] / depth, focal * seen[:, 1] / depth
     last = -depth if change == "depth" else depth
-    return np.stack([width / 2 + columns, height / 2 - rows, last], axis=1)
+    columns, rows = width / 2 + columns, height / 2 - rows
+    if change == "whole":
+        columns, rows = columns.round(), rows.round()
+    return np.stack([columns, rows, last], axis=1)
 
 
 def light_like(change, points, normals, lamp, intensity):
-    """An irradiance that is never cut off ("uncut"), or whose lamp is turned ("turned")."""
+    """An irradiance with a changed step.
+
+    change: no cosine is cut off ("uncut"), the lamp is turned ("turned"), or the cosine at the lamp
+        is not cut off ("behind") or taken without its sign ("abs").
+    """
     to_lamp = lamp - points
     distance = np.linalg.norm(to_lamp, axis=1)
-    facing = lamp if change == "uncut" else -lamp
+    facing = -lamp if change == "turned" else lamp
     at_surface = (normals * to_lamp).sum(axis=1) / distance
     at_lamp = to_lamp @ facing / distance / np.linalg.norm(lamp)
+    if change != "uncut":
+        at_surface = at_surface.clip(0)
     if change == "turned":
-        at_surface, at_lamp = at_surface.clip(0), at_lamp.clip(0)
+        at_lamp = at_lamp.clip(0)
+    if change == "abs":
+        at_lamp = abs(at_lamp)
     return intensity * at_surface * at_lamp / distance**2
 
 
@@ -66,12 +85,35 @@ LIKELY = {
     "camera at the origin": ("project", lambda *given: project_like("place", *given), "subtract"),
     "no minus": ("project", lambda *given: project_like("sign", *given), "*minus* the third"),
     "negative depth": ("project", lambda *given: project_like("depth", *given), "wrong sign"),
+    "rounded": ("project", lambda *given: project_like("whole", *given), "do not round"),
+    "row first": (
+        "project",
+        lambda *given: project_like("", *given)[:, [1, 0, 2]],
+        "column comes first",
+    ),
+    "origin forgotten": (
+        "ray_sphere",
+        lambda origin, directions, center, radius: sphere_from(-center, directions, radius),
+        "origin of the rays",
+    ),
+    "origin and centre exchanged": (
+        "ray_sphere",
+        lambda origin, directions, center, radius: sphere_from(center - origin, directions, radius),
+        "not `center - origin`",
+    ),
     "nan": ("ray_sphere", nan_where_missed, "is `nan`: give `np.inf`"),
     "nan and behind": ("ray_sphere", nan_where_missed_and_negative_behind, "is due twice"),
     "a majority": ("shrink_mask", majority, "one pixel only"),
     "from 1": ("shrink_mask", lambda mask, f: mask[1::f, 1::f], "start at 1"),
     "one too low": ("nearest_hit", lambda d: nearest(d, shift=0, ground=-1), "one too low"),
     "ground of -1": ("nearest_hit", lambda d: nearest(d, ground=-1), "not -1"),
+    "argmax": (
+        "nearest_hit",
+        lambda d: np.where(np.isfinite(d).any(axis=0), d.argmax(axis=0) + 1, 0),
+        "`argmax`",
+    ),
+    "behind the lamp": ("irradiance", lambda *given: light_like("behind", *given), "Behind"),
+    "both sides": ("irradiance", lambda *given: light_like("abs", *given), "instead of"),
     "never cut": ("irradiance", lambda *given: light_like("uncut", *given), "Neither cosine"),
     "a turned lamp": ("irradiance", lambda *given: light_like("turned", *given), "faces away"),
 }

@@ -1,0 +1,99 @@
+"""Data sets of others, and one's own folders, split for training.
+
+All take the first images of one official split. Every tenth of them is for testing and the one
+before it for validation, as in `own_pictures`; training never sees those.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from smm_tutorial import datasets
+from smm_tutorial.arguments import show_value
+from smm_tutorial.datasets.own_pictures import HELD_OUT_EVERY, SPLITS
+from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split
+
+#: What the loader of each is told: the square that is cut from its images, its official split where
+#: that is not `train`, and that masks are wanted for scores.
+FOREIGN_SETS: dict[str, dict[str, Any]] = {
+    "clevr": {"crop": "paper", "masks": True, "incomplete": "skip"},
+    "clevr-with-masks": {"crop": "paper"},
+    "clevrtex": {"crop": "paper"},
+    "shapestacks": {"crop": "paper"},
+    "coco": {"crop": "centre", "split": "val", "incomplete": "skip"},
+    "folder": {"crop": "centre"},
+}
+FOLDER = "folder"
+
+
+@dataclass(frozen=True)
+class ForeignSet:
+    """Which images of a data set of others.
+
+    name: a key of `FOREIGN_SETS`. root: its folder; None looks in the course's downloads. limit: at
+    most so many images, those held out included. max_objects: only images with at most so many
+    objects.
+
+    Raises `ValueError` for an unknown name, a folder without `root`, and `max_objects` of a folder,
+    whose pictures have no records.
+    """
+
+    name: str
+    root: str | None = None
+    limit: int | None = None
+    max_objects: int | None = None
+
+    def __post_init__(self):
+        if self.name not in FOREIGN_SETS:
+            known = ", ".join(FOREIGN_SETS)
+            raise ValueError(f"unknown data {show_value(self.name)}: known are {known}")
+        if self.name == FOLDER and self.root is None:
+            raise ValueError("data='folder' needs root, the folder of the pictures: --root PATH")
+        if self.name == FOLDER and self.max_objects is not None:
+            raise ValueError(
+                "max_objects needs scene records, and the pictures of a folder have none: leave "
+                "it out"
+            )
+
+    def load(self, split: str, size: int) -> SceneImages:
+        """The images of `train`, `val` or `test`, square, with masks where the data set has some.
+
+        Raises `DatasetError` where files are missing or damaged, with the command that fetches
+        them, and `ValueError` where no image is left.
+        """
+        check_split(self.name, split, SPLITS)
+        options = {"split": "train"} | FOREIGN_SETS[self.name]
+        options |= {"size": size, "root": self.root}
+        if self.name == FOLDER:
+            return datasets.load(FOLDER, **options | {"split": split, "limit": self.limit})
+        if self.max_objects is not None:
+            options["max_objects"] = self.max_objects
+        try:
+            data = datasets.load(self.name, **options | {"limit": self.limit})
+        except DatasetError as error:
+            raise DatasetError(f"{error} (data={self.name!r})") from error
+        return hold_out(data, split)
+
+
+def hold_out(data: SceneImages, split: str) -> SceneImages:
+    """The part of a data set for `train`, `val` or `test`; all of it where it is too small.
+
+    Provenance says which, in `held_out_every`; 0 where every split has all images.
+    """
+    places = torch.arange(len(data)) % HELD_OUT_EVERY
+    last = HELD_OUT_EVERY - 1
+    chosen = {"train": places < last - 1, "val": places == last - 1, "test": places == last}[split]
+    too_small = len(data) < HELD_OUT_EVERY
+    part = data if too_small else data.subset(chosen.nonzero().flatten())
+    provenance = dict(data.provenance) | {"held_out_every": 0 if too_small else HELD_OUT_EVERY}
+    return SceneImages(
+        part.images,
+        part.filenames,
+        data.name,
+        split,
+        data.licence,
+        provenance,
+        part.masks,
+        part.records,
+    )
