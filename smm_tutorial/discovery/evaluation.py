@@ -63,7 +63,8 @@ def score_by_name(
 
     Raises:
         CheckpointError: an unknown checkpoint, or a model of another task.
-        ValueError: an unknown set, or starts or a selection for the baseline without slots.
+        ValueError: an unknown set, starts or a selection for the baseline without slots, or images
+            without masks for scores that need masks.
 
     Also raises the errors of loading the data (`ValueError`, `DatasetError`) and those of
     `read_kept_record`.
@@ -105,8 +106,9 @@ def score_by_name(
 
 
 def _load_test(name: str, size: int, root: str | Path | None) -> tuple[SceneImages, int | None]:
-    """The images of a name that models are scored on, and how many slots they need, if not as many
-    as the model has.
+    """Loads the images of a set -> the images, and the number of slots that they need.
+
+    The number is None if the model's own number of slots is enough.
     """
     if name in FOREIGN_SETS:
         return ForeignSet(name, None if root is None else str(root)).load("test", size), None

@@ -131,13 +131,13 @@ class DiscoveryRun:
 
     @property
     def foreign(self) -> ForeignSet | None:
-        """Which images it trains on, where they do not come with the course."""
+        """The set of training images from others; None for images that come with the course."""
         if self.data not in FOREIGN_SETS:
             return None
         return ForeignSet(self.data, self.root, self.limit, self.max_objects)
 
     def load(self, split: str) -> SceneImages:
-        """The images of `train`, `val` or `test` that it trains on and is scored on."""
+        """Loads the images of a split of the run's data. split: `train`, `val` or `test`."""
         size = self.config.image_size
         if self.foreign is not None:
             return self.foreign.load(split, size)
@@ -212,9 +212,11 @@ def train(
 
 
 def begin_with_trained(model: ObjectDiscovery, what: str) -> None:
-    """Gives a model the weights of a trained one, by name or file: fine-tuning goes on from there.
+    """Copies the weights of a trained model to `model`, for fine-tuning.
 
-    Raises `CheckpointError` where there is no such model, or where it is built otherwise.
+    what: name or file of the trained model.
+
+    Raises `CheckpointError` if there is no such model, or if its config differs from `model`'s.
     """
     trained, record = checkpoints.load(what)
     if not isinstance(trained, ObjectDiscovery) or trained.config != model.config:

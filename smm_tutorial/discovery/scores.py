@@ -88,10 +88,14 @@ def evaluate(
 
 @torch.no_grad()
 def score_likelihood(model: ObjectDiscovery, data: SceneImages, seed: int = 0) -> dict[str, float]:
-    """How well a model explains images without masks.
+    """Computes how well a model explains images without masks.
 
-    nats_per_pixel: the mean log-likelihood of a pixel's colour under the mixture of the slots'
-    paintings, larger is better. squared_error: of the reconstruction, per colour channel in [0, 1].
+    seed: seed of the slots' starts.
+
+    Returns:
+        `nats_per_pixel`: the mean log-likelihood of a pixel's colour under the mixture of the
+        slots' paintings; larger is better. `squared_error`: the mean squared error of the
+        reconstruction, per colour channel in [0, 1]. `images`: the number of images.
     """
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device

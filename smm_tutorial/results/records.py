@@ -258,7 +258,7 @@ def _differences(record: dict, kept: dict) -> list[str]:
     keys = ("training", "step", "validation")
     differ = [key for key in keys if record.get(key) != kept.get(key)]
     one, other = record.get("config", {}), kept.get("config", {})
-    shared = one.keys() & other.keys()  # an option that came later is missing in older records
+    shared = one.keys() & other.keys()  # older records lack options that were added later
     if any(one[name] != other[name] for name in shared):
         differ.insert(0, "config")
     return differ

@@ -44,7 +44,10 @@ class OrNull(NamedTuple):
 
 
 class Depending(NamedTuple):
-    """An object with this field fits one schema, an object without the field the other."""
+    """Chooses a schema for an object. field: a field's name. present: the schema with this field.
+
+    absent: the schema for an object without this field.
+    """
 
     field: str
     present: Schema
@@ -104,7 +107,7 @@ DISCOVERY_SCORES = PROTOCOL | {
     "by_size?": NamesOf({"overlap?": SHARE}),
     "decoder_masks?": {"mbo?": SHARE},
 }
-#: Of images without masks.
+#: The scores of images without masks.
 LIKELIHOOD = {"nats_per_pixel": NUMBER, "squared_error": number(0, MOST)}
 DISCOVERY_ENTRY = Depending(
     "nats_per_pixel",
