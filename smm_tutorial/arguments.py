@@ -1,4 +1,4 @@
-"""Checks of arguments: a `ValueError` says what was given and what was expected."""
+"""Checks of arguments. Each `ValueError` says what was expected and what was given."""
 
 import math
 import reprlib
@@ -23,20 +23,20 @@ class _Shortener(reprlib.Repr):
 
 
 def show_value(value: Any) -> str:
-    """A value as a message shows it: its `repr`, cut short; never raises."""
+    """Formats a value for a message: its `repr`, shortened. This function never raises."""
     return _Shortener().repr(value)
 
 
 def check_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """`value` as an `int`, where it is a whole number within bounds.
+    """Converts a whole number of Python or numpy to an `int`.
 
     Args:
-        name: of the argument, for the message.
-        value: of any integer type, of Python or numpy, and no boolean.
-        least, most: the bounds, both included; None for no upper one.
+        name: name of the argument, for the message.
+        value: a number of any integer type. A boolean is refused.
+        least, most: the bounds, both included. None means no upper bound.
 
     Raises:
-        ValueError: it is something else, or lies outside the bounds.
+        ValueError: the value is not a whole number, or lies outside the bounds.
     """
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_whole or value < least or (most is not None and value > most):
@@ -46,9 +46,9 @@ def check_whole(name: str, value: Any, least: int = 1, most: int | None = None) 
 
 
 def check_above_zero(name: str, value: Any) -> float:
-    """`value` as a `float`, where it is a finite number above 0, of Python or numpy; no boolean.
+    """Converts a number of Python or numpy to a `float`. name: the argument's, for the message.
 
-    Raises `ValueError` otherwise.
+    Raises `ValueError` unless the value is a finite number above 0. A boolean is refused.
     """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 0 < value < math.inf:
@@ -57,7 +57,8 @@ def check_above_zero(name: str, value: Any) -> float:
 
 
 def check_sizes(**sizes: Any) -> list[int]:
-    """Each argument as an `int` of at least 1, in their order. Raises `ValueError`, as
-    `check_whole`.
+    """Converts whole numbers of at least 1 to `int` -> a list in the order of the arguments.
+
+    Raises `ValueError` as `check_whole`. The message has the name of the argument.
     """
     return [check_whole(name, size) for name, size in sizes.items()]

@@ -1,7 +1,8 @@
-"""Checkpoints: a safetensors file each, with the record of the run as JSON inside.
+"""Checkpoints: safetensors files with the weights of a network and the record of its run as JSON.
 
-One file, written beside and moved into place, is either the old checkpoint or the new one, whenever
-the machine dies. Safetensors holds numbers and text alone: opening a stranger's file runs nothing.
+A checkpoint is written to a draft, which then replaces the old file. So the file is always a whole
+checkpoint, the old or the new, even if the machine crashes. Safetensors files hold only numbers and
+text. So opening a file from a stranger runs no code.
 """
 
 import hashlib
@@ -18,27 +19,28 @@ from torch import Tensor, nn
 
 from smm_tutorial import files, paths
 
-#: Where the class of a record's `model` lies, and that of its config. It is imported when a
-#: checkpoint asks for it.
+#: The classes that a record may name as its `model`: the module of the class, and the class of its
+#: config in the same module. The module is imported only when a checkpoint needs it.
 MODELS = {
     "ObjectDiscovery": ("smm_tutorial.discovery.model", "DiscoveryConfig"),
     "SetPredictor": ("smm_tutorial.set_prediction.model", "SetPredictionConfig"),
 }
-MOST_HEADER_BYTES = 8 * 2**20  # of names, shapes and record; the longest committed has 11 KB
-#: Of any count or size in a config. Above it, an image's grids alone would fill the memory.
+MOST_HEADER_BYTES = 8 * 2**20  # names, shapes and record; the longest committed header has 11 KB
+#: The largest count or size in a config. With larger sizes, the grids of an image would fill the
+#: memory.
 MOST_SIZE = 2048
-LEAST_SCALE, MOST_SCALE = 1e-9, 1e9  # of any real number in a config that is not 0
-#: In the committed folder: the SHA-256 of checkpoints from before they held one themselves.
+LEAST_SCALE, MOST_SCALE = 1e-9, 1e9  # the range of any real number in a config that is not 0
+#: A file in the committed folder, with the SHA-256 of old checkpoints that hold no checksum.
 SUMS_NAME = "SHA256SUMS"
 REMEDY = "fetch it anew (git checkout, for a committed one), or delete it and train again"
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that is missing, damaged, or does not fit; says which file and what to do."""
+    """A checkpoint is missing, damaged or unfit. The message names the file and says what to do."""
 
 
 class Checkpoint(NamedTuple):
-    """A network ready to use (in eval mode) and the record of the run that made it."""
+    """A trained network in eval mode, and the record of the run that trained it."""
 
     model: nn.Module
     record: dict
@@ -49,7 +51,7 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
 
     Tensors that share memory, such as tied weights, are stored once per name.
 
-    Raises `CheckpointError` for a record that is too long to be read again.
+    Raises `CheckpointError` if the record is so long that `read` would refuse the file.
     """
     path = Path(path)
     tensors = _part_memory(tensors)
@@ -57,16 +59,14 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
     content = to_bytes(tensors, metadata={"record": text, "sha256": checksum(tensors, text)})
     if header_length(content) > MOST_HEADER_BYTES:
         raise CheckpointError(
-            f"{path} is not written, for it could not be read again: its record has "
-            f"{len(text):,} characters. Leave out of it what belongs into files of its own"
+            f"{path} is not written, because it could not be read again: its record has "
+            f"{len(text):,} characters. Move the long parts of the record to other files"
         )
     files.write_atomically(path, content)
 
 
 def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, with their values in order and memory of their own: safetensors
-    writes memory as it lies.
-    """
+    """Copies tensors to the CPU as safetensors needs them: contiguous, without shared memory."""
     parted: dict[str, Tensor] = {}
     taken = set()
     for name, tensor in tensors.items():
@@ -78,7 +78,10 @@ def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """-> tensors (on the CPU) and record. Raises `CheckpointError` for a missing or bad file."""
+    """Reads a checkpoint -> its tensors by name, on the CPU, and its record.
+
+    Raises `CheckpointError` for a missing or damaged file.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -89,7 +92,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-    # A number type that this torch lacks is an AttributeError.
+    # A number type that this version of torch lacks raises AttributeError.
     except (SafetensorError, OSError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{path} is damaged or no safetensors file ({error}): {REMEDY}"
@@ -114,12 +117,18 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
 
 
 def header_length(content: bytes) -> int:
-    """How many bytes of JSON a safetensors file has in front of its tensors."""
+    """Reads the number of bytes of JSON at the start of a safetensors file.
+
+    content: the first 8 bytes of the file, or more.
+    """
     return int.from_bytes(content[:8], "little")
 
 
 def checksum(tensors: dict[str, Tensor], record: str) -> str:
-    """SHA-256 of a record's text and of names, types, shapes and numbers of tensors on the CPU."""
+    """Computes the SHA-256 of a record's text and of tensors: names, types, shapes and numbers.
+
+    The tensors must lie on the CPU.
+    """
     digest = hashlib.sha256(record.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -128,9 +137,10 @@ def checksum(tensors: dict[str, Tensor], record: str) -> str:
 
 
 def build(record: dict, source: str = "the record") -> nn.Module:
-    """The network that a record describes, its weights not yet set.
+    """Builds the network that a record describes, with untrained weights.
 
-    Raises `CheckpointError` for an unknown one.
+    source: the origin of the record, for messages. Raises `CheckpointError` for an unknown network
+    or an invalid config.
     """
     name = record.get("model")
     if not isinstance(name, str) or name not in MODELS:
@@ -148,9 +158,11 @@ def build(record: dict, source: str = "the record") -> nn.Module:
 
 
 def check_config(config: Any, config_class: type) -> None:
-    """Refuses what is no config of that dataclass, before anything is built from its numbers.
+    """Checks the options of a config, before a network is built from them.
 
-    Raises `ValueError` that names the option.
+    config: a dict from JSON. config_class: the dataclass whose fields are the options.
+
+    Raises `ValueError` for an unknown or invalid option. The message names the option.
     """
     if not isinstance(config, dict):
         raise ValueError(f"config must be an object with options, got {reprlib.repr(config)}")
@@ -170,7 +182,7 @@ def check_config(config: Any, config_class: type) -> None:
 
 
 def check_option(name: str, value: Any, kind: Any) -> None:
-    """Raises `ValueError` for a value that is none of the kind: int, float, or some `Literal`."""
+    """Raises `ValueError` unless a value fits the kind of its option: int, float or a `Literal`."""
     if kind is int:
         expected = f"a whole number from 1 to {MOST_SIZE}"
         fits = type(value) is int and 1 <= value <= MOST_SIZE
@@ -187,16 +199,16 @@ def check_option(name: str, value: Any, kind: Any) -> None:
 
 
 def load(name: str | Path) -> Checkpoint:
-    """A committed checkpoint or a run on this machine by its name, or any checkpoint by its file.
+    """Loads a checkpoint by its name or by the path of its file.
 
-    `available()` lists the committed ones. The record is as the file has it: `results.records`
-    brings older ones up to date.
+    A name stands for a committed checkpoint (see `available`), or for a run on this machine. The
+    record is returned as the file holds it; `results.records.upgrade_record` converts old records.
 
-    Raises `CheckpointError` when there is none, when it is damaged, or when its tensors do not fit
-    its config.
+    Raises `CheckpointError` if there is no such checkpoint, if it is damaged, or if its tensors do
+    not fit its config.
     """
     path = Path(name)
-    if path.name == str(name):  # what has folders in front is no name, but a path
+    if path.name == str(name):  # a name has no folders; a path with folders is not a name
         folders = (paths.checkpoints_dir(), paths.runs_dir() / name)
         named = [file for folder in folders if (file := folder / f"{name}.safetensors").is_file()]
         path = next(iter(named), path)
@@ -206,7 +218,7 @@ def load(name: str | Path) -> Checkpoint:
             "or give the path of a file"
         )
     tensors, record = read(path)
-    # On this device a config that asks for far too much costs nothing before it is refused.
+    # The device "meta" allocates no memory. So a config with huge sizes is refused at no cost.
     with torch.device("meta"):
         described = build(record, str(path)).state_dict()
     check_tensors(tensors, described, path)
@@ -216,7 +228,7 @@ def load(name: str | Path) -> Checkpoint:
 
 
 def check_listed_sum(path: Path) -> None:
-    """Raises `CheckpointError` for a file that the list of sums in its folder knows as another."""
+    """Raises `CheckpointError` if the list `SUMS_NAME` in the folder holds another checksum."""
     sums = path.with_name(SUMS_NAME)
     if not sums.is_file():
         return
@@ -227,8 +239,10 @@ def check_listed_sum(path: Path) -> None:
 
 
 def check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> None:
-    """Raises `CheckpointError` where tensors differ in name, shape or kind from those expected, or
-    hold numbers that are not finite.
+    """Checks the tensors of a checkpoint against the expected tensors.
+
+    Raises `CheckpointError` if they differ in name, shape or number type, or if a number is not
+    finite. One type of floats may stand for another.
     """
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
@@ -254,5 +268,5 @@ def check_tensors(tensors: dict[str, Tensor], expected: dict[str, Tensor], path:
 
 
 def available() -> list[str]:
-    """Names of the committed checkpoints."""
+    """Lists the names of the committed checkpoints."""
     return sorted(path.stem for path in paths.checkpoints_dir().glob("[!.]*.safetensors"))

@@ -1,8 +1,8 @@
-"""Files: written whole or not at all, inside their folder, by one process at a time.
+"""Safe access to files: atomic writes, checked names, and locks between processes.
 
-Every name that comes from outside (an archive, a manifest, a record) goes through `join_name`
-before anything is written or deleted under it, and through `check_name` before anything is read.
-JSON from outside goes through `read_json` or `parse_json`.
+Names from outside (an archive, a manifest, a record) must be checked. Use `join_name` before you
+write or delete a file with such a name, and `check_name` before you read it. Read JSON from outside
+with `read_json` or `parse_json`.
 """
 
 import errno
@@ -18,33 +18,34 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 LOCK_NAME = ".lock"
-DRAFT_SUFFIX = ".smm-part"  # of a file that is being written; a killed process leaves it behind
+DRAFT_SUFFIX = ".smm-part"  # of a file that is not yet complete; a killed process leaves it
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, half characters
-LONGEST_PART = 255  # bytes of a file's or a folder's name that file systems take
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, lone surrogates
+LONGEST_PART = 255  # bytes in the name of a file or folder that file systems accept
 
 
 class ForeignNameError(ValueError):
-    """A name from outside that does not name a file below its folder."""
+    """A name from outside does not name a file inside its folder."""
 
 
 class FolderBusyError(RuntimeError):
-    """A folder in which another process works."""
+    """Another process works in the folder."""
 
 
 class JsonError(ValueError):
-    """Text from outside that is not whole JSON, or that no program of ours would write."""
+    """Text from outside is not valid JSON, or too deep or too large to be read."""
 
 
 def check_name(name: str) -> str:
-    """The name, if it stays below the folder that it is joined to, on every operating system.
+    """Returns the name, after a check that it stays inside its folder on every operating system.
 
-    Parts are parted by "/". The name is only looked at: links that lie in the folder are followed.
+    "/" separates the parts of a name. The function checks only the text. It does not check whether
+    a link in the folder leads out of the folder; `join_name` does.
 
     Raises:
-        ForeignNameError: the name is no text or empty, absolute, has a drive letter, backslashes or
-            control characters, or has a part that is empty, too long, "." or "..".
+        ForeignNameError: the name is not a text or is empty. Or it is absolute, or has a drive
+            letter, backslashes or control characters. Or a part is empty, too long, "." or "..".
     """
     if not isinstance(name, str):
         raise ForeignNameError(f"a file's name must be text, got {name!r}")
@@ -60,10 +61,10 @@ def check_name(name: str) -> str:
 
 
 def check_plain_name(name: str) -> str:
-    """The name, if it names one visible file in a folder, as the name of a record does.
+    """Returns the name, after a check that it names a visible file directly in a folder.
 
     Raises:
-        ForeignNameError: as `check_name`, or the name has a "/" or begins with a dot.
+        ForeignNameError: as `check_name`. Also if the name has a "/" or begins with a dot.
     """
     if "/" in check_name(name) or name.startswith("."):
         raise ForeignNameError(
@@ -74,10 +75,10 @@ def check_plain_name(name: str) -> str:
 
 
 def join_name(folder: Path, name: str) -> Path:
-    """Where a file of this name lies in the folder, to be written or deleted.
+    """Returns the path of a file in a folder, in order to write or delete the file.
 
     Raises:
-        ForeignNameError: as `check_name`, or a link in the folder leads out of it.
+        ForeignNameError: as `check_name`. Also if a link in the folder leads out of the folder.
     """
     path = Path(folder) / check_name(name)
     if not path.parent.resolve().is_relative_to(Path(folder).resolve()):
@@ -88,25 +89,25 @@ def join_name(folder: Path, name: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """What the JSON file at `path` holds; see `parse_json`.
+    """Reads a JSON file -> its content. See `parse_json`.
 
     Raises:
-        JsonError: the file is not whole JSON; the message names the file.
+        JsonError: as `parse_json`. The message names the file.
         OSError: the file cannot be read.
     """
     return parse_json(Path(path).read_bytes(), str(path))
 
 
 def parse_json(content: str | bytes, source: str) -> Any:
-    """What JSON text holds. A byte order mark in front and UTF-16 (Windows writes both) are fine.
+    """Parses JSON text -> its content. Accepts a byte order mark and UTF-16; Windows writes both.
 
     Args:
         content: the text.
-        source: where it comes from, for the message.
+        source: the origin of the text, for the message.
 
     Raises:
-        JsonError: the text is not whole JSON, is nested deeper than Python goes, or holds an
-            integer of thousands of digits. The message names the source.
+        JsonError: the text is not valid JSON, is nested too deeply for Python, or holds an integer
+            of thousands of digits. The message names the source.
     """
     try:
         if isinstance(content, bytes):
@@ -119,9 +120,11 @@ def parse_json(content: str | bytes, source: str) -> Any:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`; after a kill or on a full disk, `path` is as it was before.
+    """Writes `content` to `path`, completely or not at all.
 
-    Raises `OSError` (disk full, no permission), after it removed what was written.
+    After a kill or on a full disk, the old file at `path` is unchanged.
+
+    Raises `OSError` (disk full, no permission). The incomplete draft is then deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT_SUFFIX}")
@@ -137,19 +140,19 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None]:
-    """Lets one process at a time work in `folder`; a killed process lets go of it. Who works there
-    may come in once more.
+    """Lets one process at a time work in `folder`, inside the `with` block.
 
-    What killed processes left half written is deleted. A folder that is read-only, or lies where
-    locks do not work, is used without a lock. For the latter a warning says so.
+    A killed process frees the lock. The process that holds the lock may enter again. The function
+    deletes incomplete files of killed processes. It uses no lock if the folder is read-only or its
+    disk has no file locks. If the disk has no file locks, the function warns.
 
     Args:
-        folder: made if it is not there.
-        work: what is done in it, for messages: "fetching into", "training in".
-        patience: how many seconds to wait for another process.
+        folder: the folder; it is created if it does not exist.
+        work: the work in the folder, for messages, such as "fetching into" or "training in".
+        patience: the longest time to wait for another process, in seconds.
 
     Raises:
-        FolderBusyError: another process works there and goes on for longer than that.
+        FolderBusyError: another process still works in the folder after this time.
     """
     lock = FileLock(folder / LOCK_NAME, fallback_to_soft=False, is_singleton=True)
     try:
@@ -170,7 +173,7 @@ def lock_folder(folder: Path, work: str, patience: float = 0.0) -> Iterator[None
         for folder_name, _, names in os.walk(folder):
             for name in names:
                 if name.endswith(DRAFT_SUFFIX):
-                    with suppress(OSError):  # in a shared folder it may be somebody else's
+                    with suppress(OSError):  # in a shared folder, another user may own the file
                         Path(folder_name, name).unlink(missing_ok=True)
         yield
     finally:

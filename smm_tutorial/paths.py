@@ -1,10 +1,11 @@
-"""Where data, checkpoints, results and downloads lie.
+"""The folders of data, checkpoints, results and downloads.
 
-What comes with the course is read from a checkout's `data/`, or from inside the package where a
-wheel was installed. What this machine makes (downloads and runs) is written to a checkout's
-`data/`, or to the user's cache folder. The environment variable `SMM_DATA` moves the second place
-to a folder of your own. A `packs/`, `checkpoints/` or `results/` in that folder replaces the
-course's own.
+The course comes with data, checkpoints and results. They are read from `data/` in a checkout, or
+from the package if a wheel was installed. Downloads and runs of this machine are written to `data/`
+in a checkout, or else to the user's cache folder.
+
+The environment variable `SMM_DATA` names another folder for downloads and runs. If this folder
+contains `packs/`, `checkpoints/` or `results/`, they replace the folders of the course.
 """
 
 import os
@@ -16,17 +17,17 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def repository_root() -> Path | None:
-    """The checkout that this library is imported from, or None if it was installed from a wheel."""
+    """Returns the root folder of this library's checkout, or None for an installed wheel."""
     project_file = PACKAGE.parent / "pyproject.toml"
     project = project_file.read_text(encoding="utf-8") if project_file.is_file() else ""
     return PACKAGE.parent if 'name = "smm-tutorial"' in project else None
 
 
 def course_data() -> Path:
-    """The folder of what comes with the course: `packs/`, `checkpoints/` and `results/`.
+    """Returns the folder that comes with the course: `packs/`, `checkpoints/` and `results/`.
 
     Raises:
-        FileNotFoundError: neither a checkout's `data/` nor a wheel's `_data/` is there.
+        FileNotFoundError: this folder is missing (`data/` in a checkout, `_data/` in a wheel).
     """
     root = repository_root()
     folder = root / "data" if root else PACKAGE / "_data"
@@ -39,10 +40,10 @@ def course_data() -> Path:
 
 
 def own_data() -> Path | None:
-    """The folder that `SMM_DATA` names, or None where it is not set.
+    """Returns the folder that `SMM_DATA` names, or None if `SMM_DATA` is not set.
 
     Raises:
-        NotADirectoryError: it names something that is no folder.
+        NotADirectoryError: `SMM_DATA` does not name a folder.
     """
     chosen = os.environ.get("SMM_DATA")
     if not chosen:
@@ -57,7 +58,7 @@ def own_data() -> Path | None:
 
 
 def _find_folder(name: str) -> Path:
-    """A folder of what is read: in the reader's own data if it is there, else the course's."""
+    """Returns a folder to read: in `SMM_DATA` if the folder exists there, else in the course."""
     own = own_data()
     return own / name if own and (own / name).is_dir() else course_data() / name
 
@@ -78,10 +79,10 @@ def results_dir() -> Path:
 
 
 def written_data() -> Path:
-    """The folder of what this machine makes: `downloads/` and `runs/`. It may not exist yet.
+    """Returns the folder for `downloads/` and `runs/` of this machine. It may not exist yet.
 
-    It is `SMM_DATA` if that is set, else a checkout's `data/` (git ignores both), else the user's
-    cache folder.
+    This is the folder in `SMM_DATA` if it is set. Else it is `data/` in a checkout, where git
+    ignores downloads and runs. Else it is the user's cache folder.
     """
     if own := own_data():
         return own
@@ -91,10 +92,10 @@ def written_data() -> Path:
 
 
 def downloads_dir() -> Path:
-    """The folder of downloads and renders; whoever writes there creates it."""
+    """The folder of downloads and renders. Code that writes there must create it."""
     return written_data() / "downloads"
 
 
 def runs_dir() -> Path:
-    """The folder of training runs that are not finished; whoever trains creates it."""
+    """The folder of training runs on this machine. Code that trains must create it."""
     return written_data() / "runs"

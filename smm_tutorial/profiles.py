@@ -1,8 +1,8 @@
-"""Profiles: what a machine of one kind is asked to do.
+"""Profiles: each profile fits the amount of work to a kind of machine.
 
-`SMM_PROFILE` chooses one (`ci`, `laptop`, `gpu`, `paper`). Without it a CUDA device means `gpu`,
-anything else `laptop`. How large the network of a task is, and how long it trains on each profile,
-stands in the task's `recipe`.
+The environment variable `SMM_PROFILE` chooses `ci`, `laptop`, `gpu` or `paper`. Without this
+variable, a machine with a CUDA device has the profile `gpu`, and any other machine `laptop`. The
+`recipe` of a task holds the size of the network and the number of steps for each profile.
 """
 
 import os
@@ -13,7 +13,7 @@ import torch
 
 @dataclass(frozen=True)
 class Profile:
-    """A kind of machine."""
+    """A kind of machine, and the number of scenes that suits it."""
 
     name: str
     shown_scenes: int  # how many scenes a figure or a quick table uses
@@ -28,9 +28,9 @@ PROFILES = {
 
 
 def current_profile() -> Profile:
-    """The profile that `SMM_PROFILE` names, else the one for this hardware.
+    """Returns the profile that `SMM_PROFILE` names, or the profile for this hardware.
 
-    Raises `ValueError` when `SMM_PROFILE` names no profile.
+    Raises `ValueError` if `SMM_PROFILE` names no profile.
     """
     name = os.environ.get("SMM_PROFILE") or ("gpu" if torch.cuda.is_available() else "laptop")
     if name not in PROFILES:

@@ -1,6 +1,6 @@
-"""Types of tensors: where doubles are computed, where autocast is off, which floats a module takes.
+"""Number types of tensors: float64 on every device, autocast, and checks of a module's inputs.
 
-Devices differ in the types that they know. What depends on that asks here.
+Devices differ in the number types that they have. Code that depends on these types uses this file.
 """
 
 import contextlib
@@ -11,9 +11,9 @@ import numpy
 import torch
 from torch import Tensor
 
-#: Types that pass for one another under autocast, which converts between them.
+#: Autocast converts between these types.
 AUTOCAST_TYPES = (torch.float32, torch.bfloat16, torch.float16)
-#: What converts to a type, by the method that people know.
+#: The method that converts a tensor or a module to a type, for messages.
 CONVERSIONS = {
     torch.float32: "float()",
     torch.float64: "double()",
@@ -24,7 +24,7 @@ CONVERSIONS = {
 
 @functools.cache
 def has_doubles(device: torch.device) -> bool:
-    """Whether a device knows float64. Apple's GPUs (`mps`) do not; the device itself is asked."""
+    """Whether a device has float64, by a trial. Apple's GPUs (`mps`) have no float64."""
     try:
         torch.empty(0, dtype=torch.float64, device=device)
     except (TypeError, RuntimeError):
@@ -33,30 +33,35 @@ def has_doubles(device: torch.device) -> bool:
 
 
 def as_double(tensor: Tensor) -> Tensor:
-    """The tensor in float64: where it lies, or on the CPU if its device knows no float64."""
+    """Converts a tensor to float64, on its device, or on the CPU if its device has no float64."""
     return tensor.double() if has_doubles(tensor.device) else tensor.cpu().double()
 
 
 def has_autocast(device: torch.device) -> bool:
-    """Whether a device knows autocast. `meta` does not, nor does `mps` in older versions."""
+    """Whether a device has autocast. `meta` and, in old versions of torch, `mps` have none."""
     return torch.amp.is_autocast_available(device.type)
 
 
 def without_autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """Switches autocast off on a device. Where there is none, nothing is to be switched off."""
+    """Switches autocast off inside a `with` block. Does nothing on a device without autocast."""
     if has_autocast(device):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
 
 
 def check_floats(name: str, values: Any, weight: Tensor) -> None:
-    """Refuses what a module with this weight cannot compute with.
+    """Checks that values have the number type of a module's weight.
 
-    The values must have the weight's type, since a silent conversion may lose digits. Under
-    autocast float32 and the half precisions pass for one another.
+    The types must be equal, because a silent conversion may lose digits. Under autocast float32,
+    bfloat16 and float16 may stand for each other.
+
+    Args:
+        name: name of the argument, for the message.
+        values: the values to check.
+        weight: a weight of the module.
 
     Raises:
-        ValueError: the values are no tensor, hold no floats, or floats of another type.
+        ValueError: the values are not a tensor, or their number type is another.
     """
     wanted = weight.dtype
     convert = CONVERSIONS.get(wanted, f"to({wanted})")
@@ -77,7 +82,7 @@ def check_floats(name: str, values: Any, weight: Tensor) -> None:
 
 
 def _converts(values: Tensor, wanted: torch.dtype) -> bool:
-    """Whether autocast converts the values to the wanted type, or computes with both."""
+    """Whether autocast is on, and converts the values to the wanted type or accepts both types."""
     known = values.dtype in AUTOCAST_TYPES and wanted in AUTOCAST_TYPES
     device = values.device
     return known and has_autocast(device) and torch.is_autocast_enabled(device.type)

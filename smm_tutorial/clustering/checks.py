@@ -1,4 +1,4 @@
-"""Checks of what a model is given: each message says what is wrong and what to do."""
+"""Checks of points and settings. Each message says what is wrong and what to do."""
 
 from numbers import Real
 from typing import Any
@@ -17,10 +17,12 @@ SMALLEST_SPREAD = 1e-150  # float64 holds the square of a smaller number with fe
 
 
 def check_training_points(X: ArrayLike, num_components: int) -> np.ndarray:
-    """A float64 copy (N, D) of the points that a model is fitted on.
+    """Makes a float64 copy (N, D) of the points that a model will fit.
 
-    ValueError unless they are finite, of moderate size, and N >= `num_components`. TypeError if
-    they hold things that are no numbers.
+    Raises:
+        ValueError: the points do not have the shape (N, D), a value is not finite or exceeds
+            `LARGEST_VALUE`, or there are fewer points than `num_components`.
+        TypeError: the points hold objects that are not numbers.
     """
     points = read_points(X)
     most = len(points)
@@ -33,23 +35,29 @@ def check_training_points(X: ArrayLike, num_components: int) -> np.ndarray:
 
 
 def note_features(model: BaseEstimator, X: ArrayLike, points: np.ndarray) -> None:
-    """Set `n_features_in_`, and `feature_names_in_` if X names its columns.
+    """Sets `n_features_in_`, and `feature_names_in_` if X names its columns.
 
-    Done once a fit has succeeded, so that one that fails leaves an earlier model as it was.
+    `fit` calls this function only after success. A failed fit thus leaves an earlier model as it
+    was.
     """
-    validate_data(model, X, skip_check_array=True, ensure_2d=False)  # notes the names
+    validate_data(model, X, skip_check_array=True, ensure_2d=False)  # stores the names
     model.n_features_in_ = points.shape[1]
 
 
 def check_new_points(model: BaseEstimator, X: ArrayLike) -> np.ndarray:
-    """A float64 copy (M, D) of points that a fitted `model` is asked about.
+    """Makes a float64 copy (M, D) of points for a fitted model, for example to predict them.
 
-    Errors as in `check_training_points`; NotFittedError, a ValueError, if `fit` has not run.
+    Raises:
+        NotFittedError: `fit` has not run. This error is a ValueError.
+        ValueError: the points do not have the shape (M, D), a value is not finite or exceeds
+            `LARGEST_VALUE`, or the number of features differs from the fit.
+        TypeError: the points hold objects that are not numbers.
     """
     check_is_fitted(
         model, "history_", msg="this %(name)s is not fitted yet: call fit(points) first"
     )
-    validate_data(model, X, reset=False, skip_check_array=True, ensure_2d=False)  # compares names
+    # Compares the names of the columns.
+    validate_data(model, X, reset=False, skip_check_array=True, ensure_2d=False)
     points = read_points(X)
     if points.shape[1] != model.n_features_in_:
         raise ValueError(
@@ -61,7 +69,10 @@ def check_new_points(model: BaseEstimator, X: ArrayLike) -> np.ndarray:
 
 
 def read_points(X: ArrayLike) -> np.ndarray:
-    """A float64 copy (N, D) of finite points, in C's order."""
+    """Makes a float64 copy (N, D) of finite points, row by row in memory (C order).
+
+    Raises `ValueError` or `TypeError` as `check_training_points`.
+    """
     points = read_numbers("X", X)
     if points.ndim != 2:
         remedy = "X.reshape(-1, features)"
@@ -78,7 +89,7 @@ def read_points(X: ArrayLike) -> np.ndarray:
             f"X is empty, {count} {noun} (shape={points.shape}) while a minimum of 1 is required. "
             "Pass at least one point with one feature"
         )
-    # Always a copy: history_ keeps it, and the caller may change the original.
+    # Always a copy: history_ keeps these points, and the caller may change the original.
     points = to_float64("X", points)
     unusable = ~(np.abs(points) <= LARGEST_VALUE)  # catches NaN too
     if unusable.any():
@@ -93,8 +104,10 @@ def read_points(X: ArrayLike) -> np.ndarray:
 
 
 def read_numbers(name: str, values: ArrayLike) -> np.ndarray:
-    """`values` as an array of the type they have. ValueError unless they are real, dense and whole:
-    a mask or a gradient would be lost.
+    """Converts values to an array of the same number type.
+
+    Raises `ValueError` for sparse or complex values and for text. Also raises it for masked values
+    and for tensors with a gradient, because the array would lose the mask or the gradient.
     """
     if issparse(values):
         raise ValueError(f"{name} is sparse, but must be dense: pass {name}.toarray()")
@@ -119,7 +132,10 @@ def read_numbers(name: str, values: ArrayLike) -> np.ndarray:
 
 
 def to_float64(name: str, values: np.ndarray) -> np.ndarray:
-    """A float64 copy in C's order. ValueError or TypeError if an object in it is no number."""
+    """Makes a float64 copy of an array, row by row in memory (C order).
+
+    Raises `ValueError` or `TypeError` if an object in the array is not a number.
+    """
     if values.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in values.flat):
         raise ValueError(f"{name} must be real numbers, got text: convert it to float first")
     try:
@@ -132,9 +148,15 @@ def to_float64(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def check_real(name: str, value: Any, least: float = 0.0, most: float | None = None) -> float:
-    """`value` as a float, where it is a finite number within bounds.
+    """Converts a real number of Python or numpy to a float.
 
-    It may be of any real type, of Python or numpy, but no boolean. ValueError otherwise.
+    Args:
+        name: name of the argument, for the message.
+        value: the number. A boolean is refused.
+        least, most: the bounds, both included. None means no upper bound.
+
+    Raises:
+        ValueError: the value is not a finite number within the bounds.
     """
     number = np.nan
     if isinstance(value, Real) and not isinstance(value, bool):
@@ -151,9 +173,12 @@ def check_real(name: str, value: Any, least: float = 0.0, most: float | None = N
 def make_generator(
     random_state: int | np.random.Generator | np.random.RandomState | None,
 ) -> np.random.Generator:
-    """A generator from a seed, from numpy's older kind of generator, or from nowhere (None).
+    """Makes a random generator from scikit-learn's `random_state`.
 
-    A Generator is handed back itself. From a RandomState a seed is drawn.
+    An int is the seed. A Generator is returned unchanged. A RandomState (numpy's older generator)
+    draws the seed. None gives a generator with an unpredictable seed.
+
+    Raises `ValueError` for anything else, and for a negative seed.
     """
     if random_state is None or isinstance(random_state, np.random.Generator):
         return np.random.default_rng(random_state)

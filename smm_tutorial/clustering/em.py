@@ -1,4 +1,4 @@
-"""Mixtures fitted by EM: `GaussianMixtureEM`, and `SoftKMeans`, where only the means are fitted."""
+"""Mixtures fitted by EM: `GaussianMixtureEM`, and `SoftKMeans`, which fits only the means."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from smm_tutorial.clustering.em_steps import COVARIANCE_TYPES, Parameters, e_ste
 from smm_tutorial.clustering.kmeans import k_means_plus_plus, run_lloyd, squared_distances
 from smm_tutorial.clustering.starts import check_means, check_weights, invert_precisions
 
-LOWEST_TEMPERATURE = 1e-100  # below, a quotient could overflow; for the limit 0 there is KMeans
+LOWEST_TEMPERATURE = 1e-100  # below it a quotient could overflow; KMeans is the limit at 0
 
 
 @dataclass(frozen=True)
 class MixtureStep:
     """One entry of a mixture's `history_`: the parameters after t iterations.
 
-    `lower_bound` is the mean log-likelihood of a point, in nats, at these parameters: after an E
-    step, EM's bound equals it. All entries share one array of points. `responsibilities` are not
-    stored: each read computes them by one E step.
+    `lower_bound` is the mean log-likelihood of a point, in nats, with these parameters. After an E
+    step the bound of EM equals this number. All entries share one array of points. An entry does
+    not store its `responsibilities`: each access computes them by one E step.
     """
 
     weights: np.ndarray
@@ -43,13 +43,16 @@ class MixtureStep:
 
     @property
     def responsibilities(self) -> np.ndarray:
-        """p(component | point) at this entry's parameters, (N, K)."""
+        """p(component | point) with the parameters of this entry, (N, K)."""
         parameters = Parameters(self.weights, self.means, self.covariances)
         return e_step(self.points, parameters, self.covariance_type)[1]
 
 
 class _Mixture(DensityMixin, BaseEstimator):
-    """The EM loop, and the questions to a fitted mixture; subclasses define start and steps."""
+    """The EM loop, and the methods of a fitted mixture. Subclasses define the start and the steps.
+
+    A subclass defines `_choose_start`, `_e_step` and `_m_step`.
+    """
 
     def __init__(self, n_components, tol, max_iter, means_init, random_state):
         self.n_components = n_components
@@ -59,9 +62,9 @@ class _Mixture(DensityMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: None = None) -> Self:
-        """Alternate E and M steps on points (N, D) until the bound gains less than `tol`.
+        """Alternates E and M steps on points (N, D) until the bound gains less than `tol`.
 
-        `y` is ignored.
+        The method ignores `y`. It returns the model itself.
         """
         num_components = check_whole("n_components", self.n_components)
         max_iter = check_whole("max_iter", self.max_iter, least=0)
@@ -99,30 +102,30 @@ class _Mixture(DensityMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
-        """Fit points (N, D), then the most responsible component of each -> (N,)."""
+        """Fits points (N, D), then returns the most responsible component of each point (N,)."""
         return self.fit(X).predict(X)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """log p(x) of each point (M, D) under the mixture, in nats -> (M,)."""
+        """Computes log p(x) of each point (M, D) under the mixture, in nats -> (M,)."""
         return self._posterior(X)[0]
 
     def score(self, X: ArrayLike, y: None = None) -> float:
-        """The mean log-likelihood of a point, in nats."""
+        """Computes the mean log-likelihood of points (M, D), in nats per point."""
         return float(self.score_samples(X).mean())
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Responsibilities p(component | point) of points (M, D) -> (M, K); rows sum to 1."""
+        """Computes p(component | point) for points (M, D) -> (M, K). Each row sums to 1."""
         return self._posterior(X)[1]
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The most responsible component of each point (M, D) -> (M,)."""
+        """Finds the most responsible component of each point (M, D) -> (M,)."""
         return self.predict_proba(X).argmax(axis=1)
 
     def _bounded_e_step(
         self, points: np.ndarray, parameters: Parameters
     ) -> tuple[float, np.ndarray]:
-        """The mean log-likelihood of a point, and responsibilities (N, K)."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        """Computes the mean log-likelihood of a point, in nats, and responsibilities (N, K)."""
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow raises ValueError below
             log_likelihoods, responsibilities = self._e_step(
                 points, parameters, self.covariance_type
             )
@@ -153,14 +156,15 @@ class _Mixture(DensityMixin, BaseEstimator):
 class SoftKMeans(_Mixture):
     """Soft k-means: every point belongs to every mean, by a softmax over its squared distances.
 
-    It equals EM for a mixture with equal weights and one shared, fixed, spherical variance, the
-    `temperature` (in squared units of the points; 1 / temperature is MacKay's stiffness beta). As
-    the temperature tends to 0, soft k-means becomes k-means, except that a mean without points
-    stays in its place.
+    Soft k-means equals EM for a mixture with equal weights and one shared, fixed, spherical
+    variance. This variance is the `temperature`, in squared units of the points. MacKay's stiffness
+    beta is 1 / temperature. As the temperature tends to 0, soft k-means becomes k-means. There is
+    one exception: a mean without points stays in its place.
 
-    Parameters: `n_components`, `temperature` from 1e-100 to 1e200, `tol`, `max_iter`,
-    `means_init (K, D)` (default: k-means++ seeds), `random_state`. Attributes, warnings and errors
-    as in `GaussianMixtureEM`, with `weights_` = 1 / K and `covariances_ (K,)` = temperature.
+    Parameters: `n_components`, `temperature` (from 1e-100 to 1e200), `tol`, `max_iter`,
+    `means_init (K, D)` (by default k-means++ seeds) and `random_state`. Attributes, warnings and
+    errors are those of `GaussianMixtureEM`. Here `weights_` is 1 / K, and `covariances_ (K,)` is
+    the temperature.
 
     Source: MacKay, "Information Theory, Inference, and Learning Algorithms", 2003, chapter 20,
     "soft K-means".
@@ -217,28 +221,36 @@ class SoftKMeans(_Mixture):
 class GaussianMixtureEM(_Mixture):
     """A mixture of K Gaussians, fitted by expectation-maximisation.
 
-    It equals scikit-learn's `GaussianMixture` step for step, from the same start.
+    From the same start, each step equals that of scikit-learn's `GaussianMixture`.
 
-    Parameters, with scikit-learn's meaning: `n_components`; `covariance_type`, "full", "tied",
-    "diag" or "spherical"; `tol`, the gain of `lower_bound_` below which EM has converged;
-    `reg_covar`, added to every variance; `max_iter`, where 0 keeps the start; `weights_init (K,)`,
-    `means_init (K, D)`, `precisions_init` (inverse covariances, in the shape of the type);
-    `random_state`, an int, a numpy Generator or RandomState, or None. A fit makes one start. What
-    is not given comes from one M step on the clusters of `KMeans`. If `means_init` is given,
-    `KMeans` starts there, so weights and covariances belong to those means.
+    Parameters, with scikit-learn's meaning:
+
+    - `n_components`: K.
+    - `covariance_type`: "full", "tied", "diag" or "spherical".
+    - `tol`: EM has converged if `lower_bound_` gains less than this number, in nats per point.
+    - `reg_covar`: added to every variance, in squared units of the points.
+    - `max_iter`: the largest number of iterations; 0 keeps the start.
+    - `weights_init (K,)`, `means_init (K, D)` and `precisions_init` (inverse covariances, in the
+      shape of the type): the start. The k-means algorithm and one M step on its clusters give the
+      missing parts. Given means are the start of k-means, so that weights and covariances belong
+      to them. A fit makes only one start.
+    - `random_state`: an int, a numpy Generator or RandomState, or None.
 
     Attributes: `weights_ (K,)`, `means_ (K, D)`, `covariances_`, `n_iter_`, `converged_`,
     `history_` (list of `MixtureStep`) and `lower_bound_`. As in scikit-learn, `lower_bound_` is the
-    mean log-likelihood of a point *before* the last M step; `history_[-1].lower_bound` is the one
-    after it. With `reg_covar` = 0 the bound never decreases. A positive `reg_covar` is no part of
-    the likelihood, so the bound of a narrow component can decrease a little.
+    mean log-likelihood of a point *before* the last M step. `history_[-1].lower_bound` is the mean
+    log-likelihood after that step. With `reg_covar` = 0 the bound never decreases. A positive
+    `reg_covar` is not part of the likelihood, so the bound of a narrow component can decrease a
+    little.
 
-    `fit` warns (scikit-learn's ConvergenceWarning) if `max_iter` is reached first. With `tol` = 0
-    it does not: that asks for exactly `max_iter` iterations. It raises ValueError for points,
-    starts and settings that cannot be used, if a component collapses to a covariance that is not
-    positive definite, and if float64 cannot hold the densities; TypeError for points that are no
-    numbers. Sources: Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the
-    EM algorithm", 1977; Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.
+    `fit` issues scikit-learn's ConvergenceWarning if EM has not converged after `max_iter`
+    iterations. With `tol` = 0 there is no warning: `fit` then does exactly `max_iter` iterations.
+    `fit` raises ValueError for unusable points, starts and settings. It also raises ValueError if a
+    component collapses (its covariance is not positive definite), or if float64 cannot hold the
+    densities. It raises TypeError for points that are not numbers.
+
+    Sources: Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM
+    algorithm", 1977; Bishop, "Pattern Recognition and Machine Learning", 2006, section 9.2.
     """
 
     def __init__(
@@ -261,16 +273,19 @@ class GaussianMixtureEM(_Mixture):
         self.precisions_init = precisions_init
 
     def bic(self, X: ArrayLike) -> float:
-        """Bayesian information criterion on points (M, D), in nats; lower is better.
+        """Computes the Bayesian information criterion on points (M, D), in nats; lower is better.
 
-        Source: Schwarz 1978, times -2.
+        Source: Schwarz 1978. The value here is -2 times Schwarz's.
         """
         log_likelihoods = self.score_samples(X)
         price = self._num_parameters() * np.log(len(log_likelihoods))
         return float(-2 * log_likelihoods.sum() + price)
 
     def aic(self, X: ArrayLike) -> float:
-        """Akaike information criterion on points (M, D), in nats; lower is better (Akaike 1974)."""
+        """Computes the Akaike information criterion on points (M, D), in nats; lower is better.
+
+        Source: Akaike 1974.
+        """
         return float(-2 * self.score_samples(X).sum() + 2 * self._num_parameters())
 
     def _num_parameters(self) -> int:

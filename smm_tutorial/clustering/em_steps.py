@@ -1,4 +1,4 @@
-"""The two steps of EM for Gaussian mixtures, as functions of arrays."""
+"""The E step and the M step of EM for Gaussian mixtures, as functions of arrays."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -10,7 +10,11 @@ ROUNDING = 100 * np.finfo(np.float64).eps  # relative error that a mean over man
 
 
 class Parameters(NamedTuple):
-    """A mixture: `weights (K,)`, `means (K, D)`, `covariances` in the shape of their type."""
+    """The parameters of a mixture: `weights (K,)`, `means (K, D)` and `covariances`.
+
+    The shape of the covariances depends on their type: full (K, D, D), tied (D, D), diag (K, D),
+    spherical (K,).
+    """
 
     weights: np.ndarray
     means: np.ndarray
@@ -20,9 +24,10 @@ class Parameters(NamedTuple):
 def cholesky_factors(
     means: np.ndarray, covariances: np.ndarray, covariance_type: str
 ) -> np.ndarray:
-    """L_k with Sigma_k = L_k L_k^T: (K, D, D), or its diagonal (K, D) for diag and spherical.
+    """Computes L_k with Sigma_k = L_k L_k^T for each component -> (K, D, D).
 
-    The factor of a matrix that is not positive definite is zero.
+    For diag and spherical covariances the result is only the diagonals of L_k, (K, D). If a matrix
+    is not positive definite, its factor is zero.
     """
     num_components, num_features = means.shape
     if covariance_type in ("diag", "spherical"):
@@ -36,9 +41,12 @@ def cholesky_factors(
 
 
 def refuse_collapsed(factors: np.ndarray, smallest: np.ndarray | float) -> None:
-    """ValueError if a component's spread is at most `smallest`, a number or (K, D).
+    """Raises `ValueError` if a spread of a component is at most `smallest`.
 
     The spreads of a component are the diagonal of its Cholesky factor.
+
+    factors: (K, D, D) or (K, D), from `cholesky_factors`. smallest: a number or (K, D), in units of
+    the points.
     """
     spreads = factors if factors.ndim == 2 else np.diagonal(factors, axis1=1, axis2=2)  # (K, D)
     collapsed = (spreads <= smallest).any(axis=1)
@@ -53,9 +61,9 @@ def refuse_collapsed(factors: np.ndarray, smallest: np.ndarray | float) -> None:
 def log_gaussians(
     points: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str
 ) -> np.ndarray:
-    """log N(x_n | mu_k, Sigma_k) of every point under every component, (N, K), in nats.
+    """Computes log N(x_n | mu_k, Sigma_k) of each point under each component -> (N, K), in nats.
 
-    Source: Bishop 2006, eq. (2.43).
+    Raises `ValueError` if a covariance is not positive definite. Source: Bishop 2006, eq. (2.43).
     """
     num_points, num_features = points.shape
     factors = cholesky_factors(means, covariances, covariance_type)
@@ -75,10 +83,10 @@ def log_gaussians(
 
 
 def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bayes' rule by log-sum-exp: from log p(x_n, k) (N, K) to log p(x_n) (N,), p(k | x_n) (N, K).
+    """Applies Bayes' rule to log p(x_n, k) (N, K) -> log p(x_n) (N,) and p(k | x_n) (N, K).
 
-    The largest term of a row is subtracted before exp. So one exponential is 1, and no row becomes
-    0/0, even for a point that is far from every component.
+    The function subtracts the largest term of a row before exp (log-sum-exp). So the largest
+    exponential of each row is 1. No row becomes 0/0, even if a point is far from every component.
     """
     largest = log_joint.max(axis=1, keepdims=True)  # (N, 1)
     responsibilities = np.exp(log_joint - largest)  # (N, K)
@@ -90,12 +98,13 @@ def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def e_step(
     points: np.ndarray, parameters: Parameters, covariance_type: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood of each point (N,), in nats, and responsibilities (N, K).
+    """Computes the log-likelihood of each point (N,), in nats, and the responsibilities (N, K).
 
-    Source: Bishop 2006, eqs. (9.23) and (9.28).
+    points: (N, D). Raises `ValueError` if a covariance is not positive definite. Source: Bishop
+    2006, eqs. (9.23) and (9.28).
     """
     weights, means, covariances = parameters
-    # A weight of 0 and a density too small for float64 give -inf, hence responsibility 0.
+    # A weight of 0, or a density too small for float64, gives -inf: the responsibility is then 0.
     with np.errstate(divide="ignore", over="ignore"):
         log_joint = np.log(weights) + log_gaussians(points, means, covariances, covariance_type)
     return normalise(log_joint)
@@ -104,15 +113,21 @@ def e_step(
 def m_step(
     points: np.ndarray, responsibilities: np.ndarray, covariance_type: str, reg_covar: float = 0.0
 ) -> Parameters:
-    """The parameters that maximise the bound for given responsibilities (N, K).
+    """Computes the parameters that maximise the bound for the given responsibilities.
 
-    Source: Bishop 2006, eqs. (9.24) to (9.27). `reg_covar` (squared units of the points) is then
-    added to every variance. As in scikit-learn, ten float epsilons are added to each count N_k. So
-    a component without points gets a weight near 0, the mean 0 and the variance `reg_covar`, and
-    not NaN.
+    Source: Bishop 2006, eqs. (9.24) to (9.27). As in scikit-learn, the function adds ten float
+    epsilons to each count N_k. So a component without points gets a weight near 0, the mean 0 and
+    the variance `reg_covar`; it does not get NaN.
 
-    ValueError if a component has collapsed: if its spread along some axis is 0 or no more than the
-    rounding error of its mean. Identical points can give a spread of 1e-16 instead of 0.
+    Args:
+        points: (N, D).
+        responsibilities: (N, K).
+        covariance_type: one of `COVARIANCE_TYPES`.
+        reg_covar: added to every variance, in squared units of the points.
+
+    Raises:
+        ValueError: a component has collapsed. Its spread along some axis is 0, or no larger than
+            the rounding error of its mean. (Identical points can give a spread of 1e-16, not 0.)
     """
     num_features = points.shape[1]
     counts = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps  # (K,) N_k

@@ -31,48 +31,53 @@ TOL = 1e-4
 
 @dataclass(frozen=True)
 class KMeansStep:
-    """One entry of `KMeans.history_`."""
+    """One entry of `KMeans.history_`: the clusters after t iterations."""
 
     means: np.ndarray  # (K, D)
     labels: np.ndarray  # (N,): the nearest mean of each point
-    inertia: float  # the summed squared distance of points to their nearest mean
+    inertia: float  # sum over points of the squared distance to the nearest mean
 
     @property
     def responsibilities(self) -> np.ndarray:
-        """The labels as one-hot rows (N, K), made at each read."""
+        """The labels as one-hot rows (N, K). Each access computes them."""
         return np.eye(len(self.means))[self.labels]
 
 
 def squared_distances(points: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distance of every point (N, D) to every mean (K, D) -> (N, K)."""
+    """Computes the squared distance of each point (N, D) to each mean (K, D) -> (N, K)."""
     return np.stack([np.sum((points - mean) ** 2, axis=1) for mean in means], axis=1)
 
 
 def k_means_plus_plus(
     points: np.ndarray, num_means: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Seeds (K, D), drawn from the points one after another.
+    """Draws K seeds (K, D) from the points (N, D), one after another.
 
     The probability of a point is proportional to its squared distance to the nearest seed so far.
-    Source: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", 2007, section
-    2.2. scikit-learn draws several candidates for each seed and keeps the best, so its seeds
+    scikit-learn draws several candidates for each seed and keeps the best candidate, so its seeds
     differ.
+
+    Source: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", 2007, section
+    2.2.
     """
     seeds = [points[generator.integers(len(points))]]
     while len(seeds) < num_means:
         nearest = squared_distances(points, seeds).min(axis=1)  # (N,)
         total = nearest.sum()
-        # If every point lies on a seed already, draw uniformly.
+        # If every point already lies on a seed, draw uniformly.
         probabilities = nearest / total if total > 0 else None
         seeds.append(points[generator.choice(len(points), p=probabilities)])
     return np.stack(seeds)
 
 
 def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Give each empty cluster the point that is farthest from its own mean; new labels (N,).
+    """Gives each empty cluster the point that is farthest from its own mean -> new labels (N,).
 
-    `distances (N,)` are those of each point to its own mean. A cluster keeps its last point, and a
-    point on its mean stays. So with fewer distinct points than clusters, some clusters stay empty.
+    A cluster keeps its last point, and a point on its mean stays. So some clusters stay empty if
+    there are fewer distinct points than clusters.
+
+    labels: (N,), the cluster of each point. distances: (N,), squared, from each point to the mean
+    of its cluster.
     """
     labels = labels.copy()
     sizes = np.bincount(labels, minlength=num_clusters)
@@ -90,9 +95,20 @@ def fill_empty_clusters(labels: np.ndarray, distances: np.ndarray, num_clusters:
 def run_lloyd(
     points: np.ndarray, means: np.ndarray, max_iter: int = MAX_ITER, tol: float = TOL
 ) -> tuple[list[KMeansStep], bool]:
-    """Lloyd's two steps on points (N, D) from means (K, D): the history, and whether they rest.
+    """Alternates Lloyd's two steps until the means rest, at most `max_iter` times.
 
-    ValueError if the points lie so near each other that float64 cannot hold squared distances.
+    Args:
+        points: (N, D).
+        means: (K, D), the start.
+        max_iter: the largest number of iterations.
+        tol: the means rest if their summed squared movement is at most `tol` times the mean
+            variance of the features.
+
+    Returns:
+        The start and the step after each iteration, and whether the means rest.
+
+    Raises:
+        ValueError: the points lie so near each other that float64 cannot hold squared distances.
     """
     spread = np.ptp(points, axis=0).max()
     if 0 < spread < SMALLEST_SPREAD:
@@ -112,13 +128,13 @@ def run_lloyd(
 
 
 def assign_points(points: np.ndarray, means: np.ndarray) -> KMeansStep:
-    """The step with these means: every point belongs to its nearest mean."""
+    """Assigns each point (N, D) to its nearest mean (K, D) -> the step with these means."""
     distances = squared_distances(points, means)  # (N, K)
     return KMeansStep(means, distances.argmin(axis=1), float(distances.min(axis=1).sum()))
 
 
 def update_means(points: np.ndarray, step: KMeansStep) -> np.ndarray:
-    """The averages (K, D) of each cluster's points, after empty clusters are filled."""
+    """Fills empty clusters, then averages the points (N, D) of each cluster -> means (K, D)."""
     distances = np.sum((points - step.means[step.labels]) ** 2, axis=1)  # (N,)
     labels = fill_empty_clusters(step.labels, distances, len(step.means))
     means = step.means.copy()
@@ -130,23 +146,31 @@ def update_means(points: np.ndarray, step: KMeansStep) -> np.ndarray:
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """k-means by Lloyd's algorithm: assign points to their nearest means, average them, repeat.
 
-    Parameters, with scikit-learn's meaning: `n_clusters`; `init`, "k-means++", "random" (K
-    different points) or an array (K, D); `max_iter`, where 0 keeps the start; `tol`: the iteration
-    has converged once the summed squared movement of the means, in units of the mean feature
-    variance, is at most `tol`; `random_state`, an int, a numpy Generator or RandomState, or None. A
-    fit makes one start (scikit-learn's n_init=1). Of equally near means the first one wins.
+    Parameters, with scikit-learn's meaning:
+
+    - `n_clusters`: K.
+    - `init`: "k-means++", "random" (K different points) or an array (K, D).
+    - `max_iter`: the largest number of iterations; 0 keeps the start.
+    - `tol`: the algorithm has converged if the summed squared movement of the means is at most
+      `tol` times the mean variance of the features.
+    - `random_state`: an int, a numpy Generator or RandomState, or None.
+
+    A fit makes one start (scikit-learn's n_init=1). If two means are equally near to a point, the
+    point belongs to the first of them.
 
     An empty cluster takes the point that is farthest from its own mean (`fill_empty_clusters`).
     This is scikit-learn's rule with one exception: no cluster gives its last point away. If no
     point can move, the empty cluster's mean stays in its place.
 
-    Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (summed squared distance to
-    the nearest mean), `n_iter_`, `converged_`, `history_` (list of `KMeansStep`).
+    Attributes: `cluster_centers_ (K, D)`, `labels_ (N,)`, `inertia_` (sum over points of the
+    squared distance to the nearest mean), `n_iter_`, `converged_`, `history_` (list of
+    `KMeansStep`).
 
-    `fit` warns (scikit-learn's ConvergenceWarning) if `max_iter` is reached before the means rest,
-    or if clusters stay empty. It raises ValueError for points, starts and settings that cannot be
-    used, and TypeError for points that are no numbers. Source: Lloyd, "Least squares quantization
-    in PCM", 1982.
+    `fit` issues scikit-learn's ConvergenceWarning if the means still move after `max_iter`
+    iterations, or if clusters stay empty. It raises ValueError for unusable points, starts and
+    settings, and TypeError for points that are not numbers.
+
+    Source: Lloyd, "Least squares quantization in PCM", 1982.
     """
 
     def __init__(
@@ -165,7 +189,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: None = None) -> Self:
-        """Alternate Lloyd's two steps on points (N, D) until the means rest. `y` is ignored."""
+        """Alternates Lloyd's two steps on points (N, D) until the means rest. `y` is ignored.
+
+        The method returns the model itself.
+        """
         num_clusters = check_whole("n_clusters", self.n_clusters)
         max_iter = check_whole("max_iter", self.max_iter, least=0)
         tol = check_real("tol", self.tol)
@@ -185,20 +212,20 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The index of the nearest mean for each point (M, D) -> (M,)."""
+        """Finds the index of the nearest mean for each point (M, D) -> (M,)."""
         return self._squared_distances(X).argmin(axis=1)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """The distance of each point (M, D) to each mean -> (M, K)."""
+        """Computes the distance of each point (M, D) to each mean -> (M, K)."""
         return np.sqrt(self._squared_distances(X))
 
     def score(self, X: ArrayLike, y: None = None) -> float:
-        """Minus the summed squared distance of points (M, D) to their nearest mean."""
+        """Computes minus the summed squared distance of points (M, D) to their nearest means."""
         return -float(self._squared_distances(X).min(axis=1).sum())
 
     @property
     def _n_features_out(self) -> int:
-        """The columns of `transform`, for scikit-learn's `get_feature_names_out`."""
+        """The number of columns of `transform`, for scikit-learn's `get_feature_names_out`."""
         return len(self.cluster_centers_)
 
     def _choose_start(

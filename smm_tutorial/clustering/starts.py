@@ -1,4 +1,4 @@
-"""Checks of what a fit starts from: means, weights and precisions that the caller chose."""
+"""Checks of the start of a fit: means, weights and precisions that the caller chose."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,14 +7,16 @@ from smm_tutorial.clustering.checks import LARGEST_VALUE, read_numbers, to_float
 
 FLOAT64_EPS = float(np.finfo(np.float64).eps)
 SUM_TOLERANCE = 1e-8
-SYMMETRY_TOLERANCE = 1e-5  # of two entries, in units of their rows' and columns' scales
+SYMMETRY_TOLERANCE = 1e-5  # of two mirrored entries, after the diagonal is scaled to 1
 
 
 def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    """A float64 copy of a start parameter.
+    """Makes a float64 copy of a parameter of the start.
 
-    ValueError unless it has this shape and is finite. TypeError if it holds things that are no
-    numbers.
+    name: name of the parameter, for the message. shape: the expected shape.
+
+    Raises `ValueError` unless the parameter is finite and has this shape. Raises `TypeError` if it
+    holds objects that are not numbers.
     """
     values = read_numbers(name, values)
     if values.shape != shape:
@@ -31,7 +33,11 @@ def check_start(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndar
 
 
 def check_means(name: str, values: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
-    """A float64 copy of means (K, D) to start from. ValueError unless points could lie there."""
+    """Makes a float64 copy of start means (K, D).
+
+    Raises `ValueError` or `TypeError` as `check_start`. Also raises `ValueError` if a value exceeds
+    `LARGEST_VALUE`: no point may lie there.
+    """
     means = check_start(name, values, shape)
     largest = np.abs(means).max()
     if largest > LARGEST_VALUE:
@@ -43,9 +49,12 @@ def check_means(name: str, values: ArrayLike, shape: tuple[int, int]) -> np.ndar
 
 
 def check_weights(values: ArrayLike, num_components: int) -> np.ndarray:
-    """`weights_init` (K,) in float64. ValueError unless they are >= 0 and sum to 1.
+    """Makes a float64 copy of the start weights (K,), and refuses weights that do not sum to 1.
 
-    The sum need only be 1 to the precision of the type that is given; it then is made 1.
+    The sum may differ from 1 by the rounding error of the given number type. The result is then
+    divided by the sum.
+
+    Raises `ValueError` unless the weights are >= 0 and sum to 1.
     """
     weights = check_start("weights_init", values, (num_components,))
     rounding = find_rounding(values)
@@ -62,9 +71,9 @@ def check_weights(values: ArrayLike, num_components: int) -> np.ndarray:
 def invert_precisions(
     values: ArrayLike, covariance_type: str, num_components: int, num_features: int
 ) -> np.ndarray:
-    """The covariances whose inverses are `precisions_init`, in the shape of their type.
+    """Inverts `precisions_init` -> covariances, in the shape of their type.
 
-    ValueError unless the precisions are positive and have finite inverses.
+    Raises `ValueError` unless the precisions are positive (definite) and have finite inverses.
     """
     shape = {
         "full": (num_components, num_features, num_features),
@@ -81,8 +90,8 @@ def invert_precisions(
         usable = (precisions > 0).all()
     if not usable:
         raise ValueError(
-            "precisions_init must be positive, as matrices symmetric and positive definite, "
-            "got others: pass inverse covariances, e.g. np.linalg.inv(covariances) or "
+            "precisions_init must be positive; matrices must be symmetric and positive definite. "
+            "Some are not: pass inverse covariances, e.g. np.linalg.inv(covariances) or "
             "1 / variances"
         )
     with np.errstate(over="ignore", invalid="ignore"):
@@ -99,7 +108,8 @@ def invert_precisions(
 def are_positive_definite(matrices: np.ndarray, tolerance: float) -> bool:
     """Whether matrices (..., D, D) are symmetric, up to the tolerance, and positive definite.
 
-    Each is judged after its diagonal is scaled to 1, so the units of the features do not matter.
+    The function first scales each matrix to a diagonal of 1, so that units of features do not
+    matter.
     """
     diagonals = np.diagonal(matrices, axis1=-2, axis2=-1)  # (..., D)
     if not (diagonals > 0).all():
@@ -114,6 +124,6 @@ def are_positive_definite(matrices: np.ndarray, tolerance: float) -> bool:
 
 
 def find_rounding(values: ArrayLike) -> float:
-    """The relative rounding error of the type that values are given in, float64's at least."""
+    """Returns the relative rounding error of the values' number type, at least that of float64."""
     kind = np.asarray(values).dtype
     return max(FLOAT64_EPS, float(np.finfo(kind).eps)) if kind.kind == "f" else FLOAT64_EPS

@@ -1,10 +1,15 @@
-"""Object discovery: a network sees pictures alone, and takes them apart into objects.
+"""Object discovery: a network learns from pictures without labels to separate objects.
 
-`model` is the network, `loss` and `recipe` say how it learns, `runs` trains it: `train` takes a
-`DiscoveryRun`, the choices that decide a run. `ablations` leave something out.
-`segmentation` says which slot owns each pixel, `scores` how well that fits the true masks, and
-`evaluation` puts the scores into records, from which `tables` are made. `slot_selection` takes
-surplus slots away; `surgery` changes slots by hand.
+- `model`: the network.
+- `loss`, `recipe`: the loss, the sizes and the schedule of the training.
+- `runs`: trains the network. `train` takes a `DiscoveryRun`, the choices that decide a run.
+- `ablations`: the runs that leave out a part of the recipe.
+- `segmentation`: finds the slot that owns each pixel.
+- `scores`: compares a segmentation with the true masks.
+- `evaluation`: scores a model by its name, for the model's record.
+- `tables`: makes tables from records.
+- `slot_selection`: removes slots that an image does not need.
+- `surgery`: changes slots by hand.
 """
 
 from smm_tutorial.discovery.ablations import ABLATIONS

@@ -1,4 +1,4 @@
-"""Object discovery with something left out: what each ablation changes."""
+"""The ablations of object discovery: runs that leave out a part of the recipe."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ablation:
-    """What a run does otherwise: fields of its `DiscoveryConfig`, and of its `LossChoices`."""
+    """The changes of an ablation. network: fields of `DiscoveryConfig`. loss: of `LossChoices`."""
 
     network: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, Any] = field(default_factory=dict)
@@ -14,18 +14,19 @@ class Ablation:
 
 _BARE_LOSS = {"objective": "squared_error", "price": 0.0, "num_slots": None}
 
-#: By name. `complete` leaves nothing out, and is what the others are held against.
+#: The ablations by name. `complete` leaves nothing out; the others are compared with it.
 ABLATIONS = {
     "complete": Ablation(),
     "no-price": Ablation(loss={"price": 0.0}),
     "no-share": Ablation({"mask_prior": "none"}),
     "squared-error": Ablation(loss={"objective": "squared_error"}),
     "no-fewer-slots": Ablation(loss={"num_slots": None}),
-    # An encoder that hardly sees colour beside position.
+    # The encoder's features depend on position, and hardly on colour.
     "quiet-colours": Ablation({"contrast": 0.04}),
-    # Torch's random weights in the slots.
+    # The slot module starts with torch's random weights.
     "random-start": Ablation({"slot_options": {"gradient": "last"}}),
-    # None of the other choices; and a decoder besides that sees a single pixel.
+    # `bare` leaves out the first four parts together. `bare-one-pixel` also has a decoder that
+    # computes each pixel on its own.
     "bare": Ablation({"mask_prior": "none"}, _BARE_LOSS),
     "bare-one-pixel": Ablation({"mask_prior": "none", "decoder": "pixel"}, _BARE_LOSS),
 }

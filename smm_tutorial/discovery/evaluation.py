@@ -1,4 +1,4 @@
-"""Scores a checkpoint by its name, or a baseline that needs no training, for its record."""
+"""Scores a checkpoint by its name, or a baseline without training, for its record."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,15 +15,18 @@ from smm_tutorial.discovery.segmentation import Selection, segment_pixels
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.results.records import VERSION, read_kept_record
 
-#: What needs no training: slots as they are built, and a Gaussian mixture on raw pixels.
+#: Baselines without training: an untrained network, and a Gaussian mixture on raw pixels.
 BASELINES = ("untrained", "pixels")
 UNTRAINED_SLOTS = "mixture"
-BASELINE_PROFILE = "laptop"  # whose sizes they take
-BASELINE_SIZE = 48  # pixels a side
+BASELINE_PROFILE = "laptop"  # the baselines have the sizes of this profile
+BASELINE_SIZE = 48  # pixels per side
 
 
 def load_discovery(what: str) -> checkpoints.Checkpoint:
-    """`checkpoints.load`. Raises `CheckpointError` where it is of another kind of model, too."""
+    """Loads a checkpoint of object discovery. what: its name or its file; see `checkpoints.load`.
+
+    Raises `CheckpointError` as `checkpoints.load`, and for a model of another task.
+    """
     checkpoint = checkpoints.load(what)
     if not isinstance(checkpoint.model, ObjectDiscovery):
         raise checkpoints.CheckpointError(
@@ -42,21 +45,35 @@ def score_by_name(
     starts: int = 1,
     selection: Selection = "all",
 ) -> tuple[dict, dict]:
-    """Scores a checkpoint (by name or file), `untrained` slots, or `pixels` (a mixture on raw
-    pixels, no slots).
+    """Scores a checkpoint or a baseline on a set of scenes.
 
-    data: one of `EVALUATION_SETS` or `FOREIGN_SETS`, at `root` where it needs a folder. Images
-    without masks are scored by their likelihood. starts, selection: see
-    `segment_by_all_masks`.
+    Args:
+        what: name or file of a checkpoint, or a baseline. The baseline `untrained` is an untrained
+            network. The baseline `pixels` is a Gaussian mixture on raw pixels, without slots.
+        data: a name in `EVALUATION_SETS` or `FOREIGN_SETS`. Images without masks are scored by
+            their likelihood.
+        root: the folder of the data, for sets that need a folder.
+        seed: seed of the slots' starts, of the untrained weights and of the mixtures.
+        command: the command that makes these scores, for the record.
+        starts, selection: see `segment_by_all_masks`.
 
-    Returns the record, with the scores that `data/results` already holds, and the new entry for it.
+    Returns:
+        The record with the scores that `data/results` already holds, and the new entry of scores.
+        The new entry is not yet in the record.
 
-    Raises `CheckpointError` for an unknown checkpoint, `ValueError` for starts or a selection
-    where there are no slots, `ValueError` or `DatasetError` as the data do, and as
+    Raises:
+        CheckpointError: an unknown checkpoint, or a model of another task.
+        ValueError: an unknown set, starts or a selection for the baseline without slots, or images
+            without masks for scores that need masks.
+
+    Also raises the errors of loading the data (`ValueError`, `DatasetError`) and those of
     `read_kept_record`.
     """
     if what == "pixels" and (starts != 1 or selection != "all"):
-        raise ValueError("starts and selection are of slots, and a mixture on pixels has none")
+        raise ValueError(
+            "starts and selection need slots, but the mixture on pixels has no slots: leave both "
+            "options out"
+        )
     if what in BASELINES:
         config = network_config(UNTRAINED_SLOTS, SIZES[BASELINE_PROFILE], BASELINE_SIZE)
         model = build_model(config, seed).eval()
@@ -89,8 +106,9 @@ def score_by_name(
 
 
 def _load_test(name: str, size: int, root: str | Path | None) -> tuple[SceneImages, int | None]:
-    """The images of a name that models are scored on, and how many slots they need, if not as many
-    as the model has.
+    """Loads the images of a set -> the images, and the number of slots that they need.
+
+    The number is None if the model's own number of slots is enough.
     """
     if name in FOREIGN_SETS:
         return ForeignSet(name, None if root is None else str(root)).load("test", size), None

@@ -1,4 +1,4 @@
-"""The loss of object discovery: how badly slots explain the images that they were read from."""
+"""The loss of object discovery: it measures how badly the slots explain their images."""
 
 from typing import Literal
 
@@ -13,22 +13,29 @@ Objective = Literal["mixture", "squared_error"]
 def reconstruction_loss(
     output: DiscoveryOutput, images: Tensor, price: float = 0.0, objective: Objective = "mixture"
 ) -> dict[str, Tensor]:
-    """How badly the paintings of the slots explain images `(B, 3, H, W)`.
+    """Computes how badly the paintings of the slots explain the images.
 
-    objective: `mixture`, the negative log-likelihood of a pixel under the mixture of the slots'
-    paintings (as in IODINE, Greff et al. 2019, arXiv 1903.00450). Its unit is squared error: where
-    one slot owns the pixel it is the mean squared error. | `squared_error` of the mixed image (Slot
-    Attention, arXiv 2006.15055). Squared error accepts two slots that blend into the right colour.
-    price: what it costs, in the same unit, when slots other than the largest own all of the image.
-    Neither objective minds whether an object's slot also paints ground around it. A price below
-    what an object saves, and above what a piece of ground saves, leaves the ground to one slot.
+    Args:
+        output: the output of the model for the images.
+        images: `(B, 3, H, W)` in [0, 1].
+        price: the cost of pixels outside the largest slot, as squared error. If these pixels were
+            the whole image, the loss would grow by `price`.
+        objective: `mixture` is the negative log-likelihood of a pixel under the mixture of the
+            slots' paintings (as in IODINE, Greff et al. 2019, arXiv 1903.00450). It is scaled to
+            units of squared error: it equals the mean squared error if one slot owns the pixel.
+            `squared_error` is the error of the mixed image (Slot Attention, arXiv 2006.15055). It
+            allows two slots to blend into the right colour.
+
+    Both objectives allow the slot of an object to paint some ground around the object. The price
+    prevents this. It must be less than the error that an object's own slot saves, and more than the
+    error that a slot for a piece of ground saves. Then one slot takes the whole ground.
 
     Returns:
         Scalars: `loss`; `squared_error` of the mixed image; `owned`, the share of an image outside
         its largest slot.
 
     Raises:
-        ValueError: there is no such objective.
+        ValueError: an unknown objective.
     """
     check_choice("objective", objective, Objective)
     squared_error = nn.functional.mse_loss(output.reconstruction, images)
@@ -43,8 +50,11 @@ def reconstruction_loss(
 
 
 def price_of_step(price: float, step: int, steps: int) -> float:
-    """The price in a step of so many: it grows from 0 to `price` over their second quarter.
+    """Computes the price in a training step. The price grows from 0 in the second quarter.
 
-    Slots must find objects before they can be kept small.
+    Slots must find objects before the price makes the slots small. So the price is 0 in the first
+    quarter of the steps, and the full `price` from half of the steps on.
+
+    step: counts from 0. steps: of the whole run.
     """
     return price * min(1.0, max(0.0, 4 * step / steps - 1))

@@ -1,6 +1,6 @@
 """The network of object discovery: an autoencoder whose bottleneck is a set of slots.
 
-It learns from pixels alone (Slot Attention, arXiv 2006.15055, sec. 3.2).
+The network learns from pixels, without labels (Slot Attention, arXiv 2006.15055, sec. 3.2).
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
 from smm_tutorial.slots.base import SlotOutput, check_choice, widen
 from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
-LEAST_SHARE = 1e-8  # of the inputs: an empty slot's logarithm stays finite
+LEAST_SHARE = 1e-8  # of the inputs; it keeps the logarithm of an empty slot finite
 DECODERS = {"pixel": PixelDecoder, "broadcast": BroadcastDecoder, "paper": PaperDecoder}
 
 MaskPrior = Literal["share", "none"]
@@ -22,17 +22,19 @@ MaskPrior = Literal["share", "none"]
 
 @dataclass(frozen=True)
 class DiscoveryConfig:
-    """Everything that decides an `ObjectDiscovery`. Compared models differ in `slots` alone.
+    """The options that decide an `ObjectDiscovery`. Compared models differ only in the slot module.
 
-    The papers' network: convolutions and decoder `paper`, image_size 128, encoder_stride 1, 64
-    channels, slot_dim 64.
-    decoder: `pixel` | `broadcast`, light enough for a CPU | Slot Attention's, `paper`.
-    mask_prior: a slot's mask starts from its `share` of the inputs, as a mixture weighs a density |
-    from `none`. Without it two slots on the same cluster look the same to the decoder, however
-    little one of them holds.
+    The network of the papers has convolutions and decoder `paper`, image_size 128, encoder_stride
+    1, 64 channels and slot_dim 64.
 
-    Raises `ValueError` for an unknown choice, a size that is no whole number of at least 1, and a
-    `contrast` or `pixel_scale` that is no number above 0.
+    decoder: `pixel` and `broadcast` are fast enough for a CPU. `paper` is the decoder of Slot
+    Attention.
+    mask_prior: `share` adds the logarithm of a slot's share of the inputs to its mask logits, as a
+    mixture multiplies a density by its weight. `none` adds nothing. Two slots on the same cluster
+    then look the same to the decoder, even if one of them holds almost no inputs.
+
+    Raises `ValueError` for an unknown choice, for a size that is not a whole number of at least 1,
+    and for a `contrast` or `pixel_scale` that is not a number above 0.
     """
 
     slots: Literal["attention", "mixture"] = "mixture"
@@ -43,13 +45,13 @@ class DiscoveryConfig:
     encoder_channels: int = 32
     encoder_stride: int = 2
     convolutions: Convolutions = "light"  # of the encoder
-    contrast: float = 4.0  # of the pixels that it sees, beside their positions
+    contrast: float = 4.0  # of the encoder: factor on the centred pixels
     decoder: Literal["pixel", "broadcast", "paper"] = "broadcast"
     decoder_channels: int = 32
-    decoder_grid: int = 8  # cells a side that decoders but `pixel` start from
+    decoder_grid: int = 8  # cells per side of the decoder's first grid; `pixel` has no grid
     mask_prior: MaskPrior = "share"
-    pixel_scale: float = 0.1  # standard deviation of a pixel about its slot's painting
-    slot_options: dict = field(default_factory=dict)  # of the slot module: start, content, ...
+    pixel_scale: float = 0.1  # standard deviation of a pixel around its slot's painting
+    slot_options: dict = field(default_factory=dict)  # of the slot module, such as its start
 
     def __post_init__(self):
         settle_config(self)
@@ -61,10 +63,12 @@ class DiscoveryConfig:
 
 @dataclass
 class DiscoveryOutput:
-    """Slots, and what they paint: a mixture of K Gaussians at every pixel.
+    """The slots and their paintings, which form a mixture of K Gaussians at every pixel.
 
-    reconstructions `(B, K, 3, H, W)` are the means, exp of log_masks `(B, K, H, W)` the weights,
-    pixel_scale the standard deviation of each channel.
+    reconstructions: `(B, K, 3, H, W)`, the means.
+    log_masks: `(B, K, H, W)`, the logarithms of the weights.
+    slot_output: the output of the slot module.
+    pixel_scale: the standard deviation of each channel.
     """
 
     reconstructions: Tensor
@@ -74,31 +78,40 @@ class DiscoveryOutput:
 
     @property
     def masks(self) -> Tensor:
-        """Weights of the slots before a pixel is seen -> `(B, K, H, W)`, sum to 1 over K."""
+        """The weights of the slots at each pixel -> `(B, K, H, W)`; they sum to 1 over K.
+
+        The decoder computes them from the slots. It does not see the pixel.
+        """
         return self.log_masks.exp()
 
     @property
     def reconstruction(self) -> Tensor:
-        """The paintings, mixed by their masks -> `(B, 3, H, W)`."""
+        """The image that the slots paint together: the mean of the mixture -> `(B, 3, H, W)`."""
         return (self.masks[:, :, None] * self.reconstructions).sum(dim=1)
 
     @property
     def segmentation(self) -> Tensor:
-        """The slot whose mask is largest -> integer `(B, H, W)`."""
+        """The number of the slot with the largest mask at each pixel -> integers `(B, H, W)`."""
         return self.log_masks.argmax(dim=1)
 
     def log_joint(self, images: Tensor) -> Tensor:
-        """log(mask x Gaussian density of the pixel), up to a constant -> `(B, K, H, W)`."""
+        """Computes log(mask x Gaussian density of the pixel) -> `(B, K, H, W)`, up to a constant.
+
+        images: `(B, 3, H, W)`.
+        """
         squares = (self.reconstructions - images[:, None]).square().sum(dim=2)  # (B, K, H, W)
         return self.log_masks - squares / (2 * self.pixel_scale**2)
 
     def responsibilities(self, images: Tensor) -> Tensor:
-        """Weights of the slots once pixels `(B, 3, H, W)` are seen, an E-step -> `(B, K, H, W)`."""
+        """Computes p(slot | pixel) by an E-step -> `(B, K, H, W)`; the sum over K is 1.
+
+        images: `(B, 3, H, W)`.
+        """
         return self.log_joint(images).softmax(dim=1)
 
 
 class ObjectDiscovery(SlotModel):
-    """Encoder, slots, decoder. Images are `(B, 3, S, S)` in [0, 1]."""
+    """The network: encoder, slot module and decoder. Images are `(B, 3, S, S)` in [0, 1]."""
 
     def __init__(self, config: DiscoveryConfig):
         encoder = ConvEncoder(
@@ -115,13 +128,13 @@ class ObjectDiscovery(SlotModel):
         )
 
     def decode(self, slot_output: SlotOutput) -> DiscoveryOutput:
-        """Paints each slot, and shares the pixels out by masks."""
+        """Paints each slot, and divides the pixels among the slots by masks."""
         slots = slot_output.slots  # (B, K, D)
         painted = self.decoder(slots.flatten(0, 1))  # (B K, 4, H, W)
         painted = widen(painted.unflatten(0, slots.shape[:2]))  # (B, K, 4, H, W)
         logits = painted[:, :, 3]  # (B, K, H, W)
         if self.config.mask_prior == "share":
-            # (B, K), of the inputs; in a mixture, its weights
+            # (B, K), the share of the inputs per slot. In a mixture these are the weights.
             shares = slot_output.responsibilities.mean(dim=1)
             logits = logits + shares.clamp_min(LEAST_SHARE).log()[:, :, None, None]
         return DiscoveryOutput(

@@ -1,4 +1,4 @@
-"""How object discovery is built and trained: the sizes of each profile, network, loss, schedule."""
+"""The recipe of object discovery: the sizes of each profile, network, loss and schedule."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,25 +12,27 @@ from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import Schedule, TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
 
-#: How a contestant's learning rate in a comparison differs from the profile's, as a factor. Each is
-#: the best on the validation scenes in a short search (`search-*` in `data/results`). The wide
-#: Slot Attention takes Slot Attention's.
+#: In a comparison, a contestant's learning rate is the profile's rate times this factor. A short
+#: search on the validation scenes found each factor (`search-*` in `data/results`). The wide Slot
+#: Attention takes the factor of Slot Attention.
 LEARNING_RATE_FACTORS = {
     "attention": 2.0,
     "attention-wide": 2.0,
     "mixture-reduced": 2.0,
     "mixture": 1.0,
 }
-NUM_SLOTS, TRAINED_SLOTS = 7, 6  # with fewer in training none is spare, to cut an object in two
-OBJECT_PRICE = 0.001  # about the squared error that is left when objects are found
-MIRRORED = 0.5  # of the images; scenes stay scenes, but for the direction of the light
+#: The network has 7 slots, but training uses 6. So training has no spare slot that could cut an
+#: object in two.
+NUM_SLOTS, TRAINED_SLOTS = 7, 6
+OBJECT_PRICE = 0.001  # about the squared error that remains when the slots have found the objects
+MIRRORED = 0.5  # share of mirrored images; mirroring changes a scene only in the light's direction
 
 
 @dataclass(frozen=True)
 class DiscoverySizes:
-    """How large a profile's network is, and how it trains."""
+    """The sizes of a profile's network, and the settings of its training."""
 
-    image_size: int = 32  # pixels
+    image_size: int = 32  # pixels per side
     channels: int = 32  # of the encoder
     decoder_channels: int = 48
     slot_dim: int = 48
@@ -38,7 +40,7 @@ class DiscoverySizes:
     learning_rate: float = 1.6e-3
     steps: int = 30_000  # of a full run
     live_steps: int = 1_500  # of the run that a learner watches in the notebook
-    parts: Convolutions = "light"  # encoder and decoder: for a CPU or a small GPU | the papers'
+    parts: Convolutions = "light"  # encoder and decoder; `light` suits a CPU or a small GPU
     schedule: Schedule = "cosine"  # of the learning rate
     warmup_steps: int = 300
     half_life: int | None = None  # steps
@@ -55,8 +57,8 @@ _GPU = DiscoverySizes(
     steps=60_000,
     live_steps=3_000,
 )
-#: By profile. `paper`: SMM's object discovery (arXiv 2311.04640), batch 128 at 128 pixels, with the
-#: networks of Slot Attention at full resolution.
+#: The sizes by profile. `paper` is the object discovery of SMM (arXiv 2311.04640): batches of 128
+#: images at 128 pixels, with the networks of Slot Attention at full resolution.
 SIZES = {
     "ci": DiscoverySizes(batch_size=8, steps=20, live_steps=20),
     "laptop": DiscoverySizes(),
@@ -73,8 +75,8 @@ SIZES = {
         clip_norm=1.0,
     ),
 }
-#: Steps of the runs in `data/results`, by profile and purpose, where they are not the profile's.
-#: The names of these runs do not say them; see `DiscoveryRun.name`.
+#: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's
+#: steps. The names of these runs do not contain the steps; see `DiscoveryRun.name`.
 KEPT_STEPS = {
     ("laptop", "showcase"): 24_000,
     ("laptop", "comparison"): 6_000,
@@ -85,7 +87,10 @@ KEPT_STEPS = {
 
 @dataclass(frozen=True)
 class LossChoices:
-    """What decides the loss: see `reconstruction_loss`. num_slots: in training; None, all."""
+    """The choices that decide the loss; see `reconstruction_loss`.
+
+    num_slots: the number of slots in training. None: all slots of the network.
+    """
 
     objective: Objective = "mixture"
     price: float = OBJECT_PRICE
@@ -95,11 +100,16 @@ class LossChoices:
 def network_config(
     module: str, sizes: DiscoverySizes, image_size: int | None = None
 ) -> DiscoveryConfig:
-    """The network of a contestant. All contestants share everything but the slot module.
+    """Makes the config of a contestant's network. Only the slot module differs from the others.
 
-    image_size: instead of that of `sizes`. Slots see 16 to 31 cells a side, every pixel with the
-    papers' parts. The decoder starts from a cell for 4 x 4 pixels (from a coarser grid it learns
-    far more slowly), the papers' from 8 x 8 cells.
+    The encoder's grid has 16 to 31 cells per side. With the papers' parts it has a cell per pixel.
+    The decoder's first grid has a cell per 4 x 4 pixels, because the decoder learns far more slowly
+    from a coarser grid. The papers' decoder starts from 8 x 8 cells.
+
+    Args:
+        module: a name in `CONTESTANTS`.
+        sizes: the sizes of a profile.
+        image_size: pixels per side; by default that of `sizes`.
     """
     contestant, size = CONTESTANTS[module], image_size or sizes.image_size
     of_paper = sizes.parts == "paper"
@@ -123,7 +133,10 @@ def network_config(
 def training_config(
     sizes: DiscoverySizes, seed: int, steps: int | None = None, **options: Any
 ) -> TrainingConfig:
-    """How a profile trains. steps: instead of its own. options: of `TrainingConfig`, likewise."""
+    """Makes the training configuration of a profile.
+
+    steps: by default the profile's. options: fields of `TrainingConfig` that replace the profile's.
+    """
     steps = sizes.steps if steps is None else steps
     chosen = {
         "learning_rate": sizes.learning_rate,
@@ -137,7 +150,7 @@ def training_config(
 
 
 def make_loss(choices: LossChoices, steps: int) -> Loss:
-    """The loss of a run of so many steps."""
+    """Makes the loss of a run, a function of model, batch and step. steps: of the whole run."""
 
     def loss(model, batch: Batch, step: int) -> dict:
         output = model(batch.images, num_slots=choices.num_slots, noise=batch.noise)

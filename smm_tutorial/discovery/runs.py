@@ -1,4 +1,4 @@
-"""Runs of object discovery: the choices that decide one, and how it is trained and recorded."""
+"""Runs of object discovery: the choices that decide a run, its training and its record."""
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -41,21 +41,31 @@ from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
 
-LEAST_SIZE = 12  # pixels; smaller images have too few cells for encoder and decoder
+LEAST_SIZE = 12  # pixels per side; smaller images have too few cells for encoder and decoder
 
 
 @dataclass(frozen=True)
 class DiscoveryRun:
-    """The choices that decide a run of object discovery. None stands for the recipe's choice.
+    """The choices that decide a run of object discovery. None means the recipe's choice.
 
-    module: of `slots.CONTESTANTS`. data: of `named_sets.TRAINING_DATA` or
-    `foreign_sets.FOREIGN_SETS`; which images of the latter say root, limit and max_objects, see
-    `ForeignSet`. begin_with: a trained model, by name or file, whose weights the run goes on with.
-    size: of the images, in
-    pixels. rate: the learning rate. A comparison takes the rate that a search has found, so a run
-    that compares at another rate is a `search`. ablation: of `ABLATIONS`.
+    Args:
+        module: a name in `slots.CONTESTANTS`.
+        data: a name in `named_sets.TRAINING_DATA` or `foreign_sets.FOREIGN_SETS`.
+        profile: a name in `SIZES`; by default the profile of this machine.
+        seed: of the weights and of every training step.
+        steps: number of training steps.
+        size: pixels per side of an image.
+        rate: the learning rate. A comparison uses the rate that a search has found. So a run with
+            another rate must have the purpose `search`.
+        purpose: what the run is for; see `experiments.run.Purpose`.
+        ablation: a name in `ABLATIONS`, for the purpose `ablation`.
+        root, limit, max_objects: which images of a set in `FOREIGN_SETS` are used; see
+            `ForeignSet`.
+        begin_with: name or file of a trained model. The run starts from its weights.
+        precision, compile: see `TrainingConfig`.
 
-    Raises `ValueError` for unknown names, and for choices that contradict each other.
+    Raises:
+        ValueError: an unknown name, or choices that contradict each other.
     """
 
     module: str = "mixture"
@@ -100,11 +110,11 @@ class DiscoveryRun:
             )
         if self.size is not None and self.size < LEAST_SIZE:
             raise ValueError(f"size must be at least {LEAST_SIZE} pixels, got {self.size}")
-        _ = self.training  # refuses the rest
+        _ = self.training  # checks the other fields
 
     @property
     def name(self) -> str:
-        """Of the run, its files and its record."""
+        """The name of the run, of its files and of its record."""
         prefixes = {"showcase": "discovery", "ablation": f"variant-{self.ablation}"}
         parts = [prefixes.get(self.purpose, self.purpose), self.module, self.data, self.profile]
         if self.size is not None:
@@ -121,13 +131,13 @@ class DiscoveryRun:
 
     @property
     def foreign(self) -> ForeignSet | None:
-        """Which images it trains on, where they do not come with the course."""
+        """The set of training images from others; None for images that come with the course."""
         if self.data not in FOREIGN_SETS:
             return None
         return ForeignSet(self.data, self.root, self.limit, self.max_objects)
 
     def load(self, split: str) -> SceneImages:
-        """The images of `train`, `val` or `test` that it trains on and is scored on."""
+        """Loads the images of a split of the run's data. split: `train`, `val` or `test`."""
         size = self.config.image_size
         if self.foreign is not None:
             return self.foreign.load(split, size)
@@ -137,12 +147,12 @@ class DiscoveryRun:
 
     @property
     def folder(self) -> Path:
-        """Where the run goes on from, on this machine."""
+        """The folder on this machine that holds the state of the run, to continue it."""
         return run_folder(self.name)
 
     @property
     def config(self) -> DiscoveryConfig:
-        """Of the network."""
+        """The config of the network."""
         config = network_config(self.module, SIZES[self.profile], self.size)
         return replace(config, **ABLATIONS[self.ablation or "complete"].network)
 
@@ -164,7 +174,7 @@ class DiscoveryRun:
 
     @property
     def choices(self) -> dict:
-        """As its record has them."""
+        """The choices in the form of a record."""
         described = describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
         if self.foreign is not None:
             folder = None if self.root is None else Path(self.root).resolve().name
@@ -175,16 +185,19 @@ class DiscoveryRun:
 
 
 def build_model(config: DiscoveryConfig, seed: int) -> ObjectDiscovery:
-    """The untrained network of a seed. The global random state stays as it was."""
+    """Builds the untrained network of a seed. The global random state does not change."""
     return build_seeded(lambda: ObjectDiscovery(config), seed)
 
 
 def train(
     run: DiscoveryRun, folder: str | Path | None = None, **engine: Any
 ) -> tuple[ObjectDiscovery, TrainingResult]:
-    """Trains the network of a run on images alone; in a folder it goes on from what lies there.
+    """Trains the network of a run on images, without labels.
 
-    engine: options of `training.fit`, such as `evaluate`.
+    folder: the folder of the run's state and log. If it holds a state, the training continues from
+    there. None: nothing is saved. engine: options of `training.fit`, such as `evaluate`.
+
+    Returns the network in eval mode and the result of `training.fit`.
     """
     model = build_model(run.config, run.seed)
     if run.begin_with is not None:
@@ -199,9 +212,11 @@ def train(
 
 
 def begin_with_trained(model: ObjectDiscovery, what: str) -> None:
-    """Gives a model the weights of a trained one, by name or file: fine-tuning goes on from there.
+    """Copies the weights of a trained model to `model`, for fine-tuning.
 
-    Raises `CheckpointError` where there is no such model, or where it is built otherwise.
+    what: name or file of the trained model.
+
+    Raises `CheckpointError` if there is no such model, or if its config differs from `model`'s.
     """
     trained, record = checkpoints.load(what)
     if not isinstance(trained, ObjectDiscovery) or trained.config != model.config:
@@ -215,12 +230,12 @@ def begin_with_trained(model: ObjectDiscovery, what: str) -> None:
 def train_and_record(
     run: DiscoveryRun, command: str = "", **engine: Any
 ) -> tuple[ObjectDiscovery, dict | None]:
-    """Trains a run in its folder, scores it on the test split -> model and record.
+    """Trains a run in its folder, and scores the network on the test split -> network and record.
 
-    command: what makes the run again. engine: options of `training.fit`. Under `torchrun` the first
-    process alone scores; the others get None for a record.
+    command: the command that repeats the run. engine: options of `training.fit`. Under `torchrun`
+    only the first process scores. In the other processes the record is None.
     """
-    made_by = provenance()  # of the code that is loaded now
+    made_by = provenance()  # before the training: files on disk may change while the run trains
     validation = run.load("val")
     has_masks = validation.masks is not None
 

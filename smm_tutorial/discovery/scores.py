@@ -1,6 +1,6 @@
-"""Object discovery in numbers: every metric of a segmentation, with its standard error.
+"""Scores of object discovery: every metric of a segmentation, with its standard error.
 
-Metrics see integer maps and count in float64, outside autocast.
+The metrics take integer maps and compute in float64, without autocast.
 """
 
 import math
@@ -23,8 +23,8 @@ from smm_tutorial.tensors import without_autocast
 
 #: The metrics that every table shows, by their names in `SEGMENTATION_METRICS`.
 SCORES = ("fg_ari", "mbo", "miou", "ari")
-#: Classes of objects by the share of the image that they cover in view, from which share on: a
-#: quarter of clevr6's objects lies in each.
+#: Classes of objects by the share of the image that their visible part covers. The number is the
+#: lower limit of the share. Each class holds about a quarter of the objects in clevr6.
 SIZE_CLASSES = {
     "below 1.25 %": 0.0,
     "1.25 to 2.5 %": 0.0125,
@@ -44,20 +44,24 @@ def evaluate(
     starts: int = 1,
     selection: Selection = "all",
 ) -> dict:
-    """Every score of a model on a data set, ready for JSON.
+    """Computes every score of a model on a data set, in a form that JSON can hold.
 
     Args:
-        model: its outputs are computed outside autocast, whatever surrounds the call.
-        data: with masks, at the model's image size.
-        seed: of the slots' starts.
-        num_slots: as built if not given; more of them for more objects.
+        model: the network. It computes without autocast, even if the caller has autocast on.
+        data: scenes with masks, at the model's image size.
+        seed: seed of the slots' starts.
+        num_slots: K; by default the model's. Scenes with more objects need more slots.
         starts, selection: see `segment_by_all_masks`.
 
     Returns:
-        `score_in_detail` by the responsibilities for pixels; `score_with_errors` by the other two
-        kinds of masks under `decoder_masks` and `slot_masks`; `num_slots`, `starts`, `selection`;
-        and `short_of_slots`, how many images show more objects than there are slots beside the
-        background's. Where there are such images, a warning says so too.
+        The scores of `score_in_detail` with the responsibilities for pixels as masks. The entries
+        `decoder_masks` and `slot_masks` hold `score_with_errors` of the other two kinds of masks.
+        `num_slots`, `starts` and `selection` are the arguments. `short_of_slots` counts the images
+        with too few slots: one slot holds the background, and each visible object needs another.
+        If there are such images, the function also warns.
+
+    Raises:
+        ValueError: the data have no masks, or a number or the selection is not valid.
     """
     given = model.config.num_slots if num_slots is None else check_whole("num_slots", num_slots)
     with without_autocast(next(model.parameters()).device):
@@ -84,10 +88,14 @@ def evaluate(
 
 @torch.no_grad()
 def score_likelihood(model: ObjectDiscovery, data: SceneImages, seed: int = 0) -> dict[str, float]:
-    """How well a model explains images without masks.
+    """Computes how well a model explains images without masks.
 
-    nats_per_pixel: the mean log-likelihood of a pixel's colour under the mixture of the slots'
-    paintings, larger is better. squared_error: of the reconstruction, per colour channel in [0, 1].
+    seed: seed of the slots' starts.
+
+    Returns:
+        `nats_per_pixel`: the mean log-likelihood of a pixel's colour under the mixture of the
+        slots' paintings; larger is better. `squared_error`: the mean squared error of the
+        reconstruction, per colour channel in [0, 1]. `images`: the number of images.
     """
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
@@ -110,9 +118,11 @@ def score_likelihood(model: ObjectDiscovery, data: SceneImages, seed: int = 0) -
 
 
 def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
-    """Means over the images of the metrics in `SCORES`, and how many `images` there were.
+    """Computes the mean over images of each metric in `SCORES`, and the number of `images`.
 
-    Raises `ValueError` when the data have no masks.
+    segmentation: integers `(M, H, W)`, the segment of each pixel of the M images in `data`.
+
+    Raises `ValueError` if the data have no masks.
     """
     counts = _count(data, segmentation)
     means = {name: _mean(SEGMENTATION_METRICS[name](counts)) for name in SCORES}
@@ -120,27 +130,34 @@ def score(data: SceneImages, segmentation: Tensor) -> dict[str, float]:
 
 
 def score_with_errors(data: SceneImages, segmentation: Tensor) -> dict:
-    """Means over the images of every metric in `SEGMENTATION_METRICS` and of `segments`, the number
-    of segments in use.
+    """Computes the mean over images and its standard error, for every metric.
 
-    Beside them `images`, how many there were, and `standard_errors` of the means (None for a single
-    image).
+    segmentation: integers `(M, H, W)`, the segment of each pixel of the M images in `data`.
 
-    Raises `ValueError` when the data have no masks.
+    Returns:
+        The mean of each metric in `SEGMENTATION_METRICS` by name. `segments`: the mean number of
+        segments that own a pixel. `images`: the number of images. `standard_errors`: of each mean
+        by name (None for a single image).
+
+    Raises `ValueError` if the data have no masks.
     """
     return _means_with_errors(_score_images(_count(data, segmentation)))
 
 
 def score_in_detail(data: SceneImages, segmentation: Tensor) -> dict:
-    """`score_with_errors`, and how the scores depend on what is in view.
+    """Computes `score_with_errors`, and scores by number and by size of the visible objects.
 
-    by_objects: the same means over the images with so many objects in view, by that number (as
-    text: JSON has no other keys).
-    by_size: over the objects of each class in `SIZE_CLASSES`, how many `objects` there are, the
-    mean of their best `overlap` with a segment, its standard error, and the share of `missed` ones;
-    an empty class is left out.
+    segmentation: integers `(M, H, W)`, the segment of each pixel of the M images in `data`.
 
-    Raises `ValueError` when the data have no masks.
+    Returns:
+        The scores of `score_with_errors`, and two more entries.
+        `by_objects`: the same means over the images with n visible objects. The key is n as text,
+        because JSON has no other keys.
+        `by_size`: scores over the objects of each class in `SIZE_CLASSES`. They are the number of
+        `objects`, the mean best `overlap` of an object with a segment, its `standard_error`, and
+        the share of `missed` objects. A class without objects has no entry.
+
+    Raises `ValueError` if the data have no masks.
     """
     counts = _count(data, segmentation)  # (M, T, P)
     values = _score_images(counts)  # (M,) each
@@ -155,7 +172,7 @@ def score_in_detail(data: SceneImages, segmentation: Tensor) -> dict:
 
 
 def _score_size_classes(counts: Tensor, size: tuple[int, int]) -> dict[str, dict]:
-    """`by_size` of `score_in_detail`. counts: `(M, T, P)`."""
+    """Computes `by_size` of `score_in_detail`. counts: `(M, T, P)`. size: height, width."""
     in_view = counts[:, 1:].sum(dim=2) > 0
     overlaps, pixels = (column[in_view] for column in overlaps_of_objects(counts))  # (objects,)
     shares = pixels / (size[0] * size[1])
@@ -174,16 +191,16 @@ def _score_size_classes(counts: Tensor, size: tuple[int, int]) -> dict[str, dict
 
 
 def _count(data: SceneImages, segmentation: Tensor) -> Tensor:
-    """The table of counts `(M, T, P)` of a data set's masks and a segmentation of it."""
+    """Makes the table of counts `(M, T, P)` of a data set's masks and its segmentation."""
     if data.masks is None:
         raise ValueError(
-            f"{data.name} ({data.split}) has no masks to score against: choose a split that has"
+            f"{data.name} ({data.split}) has no masks to score against: choose a split with masks"
         )
     return count_table(data.masks.to(segmentation.device), segmentation)
 
 
 def _score_images(counts: Tensor) -> dict[str, Tensor]:
-    """What is averaged over images, `(M,)` each."""
+    """Computes the metrics and the number of segments of each image, `(M,)` each, by name."""
     values = {name: metric(counts) for name, metric in SEGMENTATION_METRICS.items()}
     return values | {"segments": (counts.sum(dim=1) > 0).sum(dim=1).double()}
 

@@ -1,6 +1,7 @@
-"""Which slot owns each pixel, by three kinds of masks, and what a mixture on raw pixels finds.
+"""Finds the slot that owns each pixel, by three kinds of masks. Also clusters raw pixels.
 
-Maps of owners are argmaxes; where one is enlarged, it is by nearest neighbour.
+The owner of a pixel is the slot with the largest mask there (argmax). The map of a coarser grid is
+enlarged with nearest neighbours.
 """
 
 import warnings
@@ -18,10 +19,12 @@ from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.slot_selection import select_all_slots, select_slots_by_bic
 from smm_tutorial.slots.base import check_choice
 
-#: Whose a pixel is: by the slots' responsibilities for the pixel itself | by the decoder's masks
-#: alone | by the slot module's responsibilities for its inputs, enlarged.
+#: Which masks decide the owner of a pixel. `responsibilities`: the responsibilities of the slots
+#: for the pixel itself. `decoder`: the decoder's masks. `slots`: the slot module's responsibilities
+#: for its inputs, enlarged.
 Masks = Literal["responsibilities", "decoder", "slots"]
-#: Which slots may own pixels: all | those that BIC keeps, see `slot_selection`. No labels are used.
+#: Which slots may own pixels. `all`: all slots. `bic`: the slots that the Bayesian information
+#: criterion keeps, without labels; see `slot_selection`.
 Selection = Literal["all", "bic"]
 SELECTIONS = {"all": select_all_slots, "bic": select_slots_by_bic}
 BATCH = 64  # images
@@ -36,7 +39,11 @@ def segment(
     starts: int = 1,
     selection: Selection = "all",
 ) -> Tensor:
-    """`segment_by_all_masks`, by one kind of masks -> integers `(M, H, W)`, on the CPU."""
+    """Finds the slot that owns each pixel, by one kind of masks -> integers `(M, H, W)`.
+
+    The result lies on the CPU. masks: the kind of masks; see `Masks`. The other arguments and the
+    errors are those of `segment_by_all_masks`.
+    """
     return segment_by_all_masks(model, data, seed, num_slots, starts, selection)[masks]
 
 
@@ -49,19 +56,24 @@ def segment_by_all_masks(
     starts: int = 1,
     selection: Selection = "all",
 ) -> dict[Masks, Tensor]:
-    """The slot that owns each pixel of each image, by every kind of masks -> integers `(M, H, W)`,
-    on the CPU.
+    """Finds the slot that owns each pixel, by every kind of masks.
 
     Args:
-        seed: of the slots' starts.
-        num_slots: as built if not given.
-        starts: how many are tried for each image; the one that explains the image's pixels best is
-            kept, as a mixture model keeps the best of `n_init`.
-        selection: which slots may own pixels. With `bic` the best start is the one with the highest
-            penalised likelihood.
+        model: the network.
+        data: M images, at the model's image size.
+        seed: seed of the slots' starts.
+        num_slots: K; by default the model's.
+        starts: number of starts per image. The function keeps the start that explains the pixels of
+            the image best, as a mixture model keeps the best of `n_init` starts.
+        selection: which slots may own pixels; see `Selection`. With `bic` the best start has the
+            highest penalised likelihood.
+
+    Returns:
+        Integers `(M, H, W)` on the CPU for each kind of masks.
 
     Raises:
-        ValueError: starts or slots that are no whole number of at least 1, or another selection.
+        ValueError: a number of starts or slots that is not a whole number of at least 1, or an
+            unknown selection.
     """
     starts = check_whole("starts", starts)
     check_choice("selection", selection, SELECTIONS)
@@ -93,20 +105,21 @@ def segment_by_all_masks(
 
 
 def enlarge_owners(owners: Tensor, size: tuple[int, int]) -> Tensor:
-    """Owners of the cells of a square grid `(B, N)`, row by row, as maps `(B, H, W)`, by nearest
-    neighbour.
+    """Enlarges owners of grid cells to owners of pixels, with nearest neighbours -> `(B, H, W)`.
+
+    owners: integers `(B, N)`, the cells of a square grid, row by row. size: (H, W) in pixels.
     """
     side = round(owners.shape[1] ** 0.5)
-    cells = owners.unflatten(1, (1, side, side)).float()  # slots' numbers are exact as floats
+    cells = owners.unflatten(1, (1, side, side)).float()  # floats hold these numbers exactly
     return nn.functional.interpolate(cells, size, mode="nearest-exact").squeeze(1).long()
 
 
 def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:
-    """A Gaussian mixture on each image's pixels as (r, g, b, x, y), standardised -> integers
-    `(M, H, W)`.
+    """Clusters the pixels of each image by a Gaussian mixture -> integers `(M, H, W)`.
 
-    What clustering does without learning: the first row of every table. Each mixture has 50
-    iterations, whether EM has converged by then or not.
+    A pixel is the point (r, g, b, x, y), standardised over the image. This baseline shows what
+    clustering finds without learning; it is the first row of every table. EM stops after at most 50
+    iterations, even if it has not converged.
     """
     height, width = data.size
     y, x = np.mgrid[:height, :width].reshape(2, -1)

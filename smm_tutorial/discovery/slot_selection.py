@@ -1,8 +1,9 @@
-"""How many slots an image needs: as BIC chooses the components of a mixture, a slot is kept if it
-raises the log-likelihood by more than its penalty.
+"""Chooses how many slots an image needs, as BIC chooses the number of components of a mixture.
 
-A spare slot does no harm to the likelihood, so it cuts an object in two, or shares the ground with
-another. No label is needed to see that: without it the others explain the image nearly as well.
+BIC is the Bayesian information criterion: a slot is kept only if it raises the log-likelihood by
+more than its penalty. A surplus slot does not lower the likelihood. So it may cut an object in two,
+or share the ground with another slot. The choice needs no labels: without a surplus slot, the other
+slots explain the image nearly as well.
 """
 
 import math
@@ -13,18 +14,18 @@ from torch import Tensor
 
 from smm_tutorial.discovery.model import DiscoveryOutput
 
-#: That say roughly what a slot paints: where, two numbers, and in which colour, three.
+#: About five numbers describe what a slot paints: two numbers its place, three numbers its colour.
 NUMBERS_OF_A_SLOT = 5
 
 
 @dataclass
 class SelectedSlots:
-    """What is left of a mixture of K slots at every pixel when the surplus ones are gone.
+    """The mixture of slots at every pixel after surplus slots were removed.
 
-    kept: `(B, K)`, bool, at least one of an image. log_joint, log_masks: `(B, K, H, W)` of the
-    mixture of those kept, -inf for the others. penalised_likelihood: `(B,)`, log-likelihood of the
-    image in nats, up to a constant, less the penalties of the slots kept; it compares starts of the
-    same image.
+    kept: `(B, K)`, bool; at least one slot per image.
+    log_joint, log_masks: `(B, K, H, W)`, of the mixture of kept slots; -inf for removed slots.
+    penalised_likelihood: `(B,)`, in nats. It is the log-likelihood of the image, up to a constant,
+    minus the penalties of the kept slots. It compares starts of the same image.
     """
 
     kept: Tensor
@@ -34,29 +35,31 @@ class SelectedSlots:
 
 
 def slot_penalty(height: int, width: int) -> float:
-    """What a slot must add to the log-likelihood of an image, nats: half a log of the pixels for
-    each of its numbers.
+    """Computes the log-likelihood, in nats, that a slot must add to an image to be kept.
 
-    The Bayesian information criterion (Schwarz, The Annals of Statistics 6(2), 1978), with the
-    pixels as observations. How many numbers a decoder really chooses is not known; five gives
-    19 nats at 48 x 48, and 10 to 40 do as well.
+    This is the Bayesian information criterion (Schwarz, The Annals of Statistics 6(2), 1978) with
+    the pixels as observations: log(pixels) / 2 per number of a slot. We do not know how many
+    numbers a decoder really chooses. Five numbers give 19 nats at 48 x 48 pixels; penalties of 10
+    to 40 nats work as well.
     """
     return NUMBERS_OF_A_SLOT / 2 * math.log(height * width)
 
 
 def select_all_slots(output: DiscoveryOutput, images: Tensor) -> SelectedSlots:
-    """Keeps all slots, without a penalty."""
+    """Keeps all slots, without a penalty. images: `(B, 3, H, W)`."""
     kept = torch.ones(output.log_masks.shape[:2], dtype=torch.bool, device=output.log_masks.device)
     log_joint = output.log_joint(images)
     return SelectedSlots(kept, log_joint, output.log_masks, _log_likelihood(log_joint))
 
 
 def select_slots_by_bic(output: DiscoveryOutput, images: Tensor) -> SelectedSlots:
-    """Takes away, one at a time, the slot whose loss costs least, as long as that is less than its
-    penalty.
+    """Removes surplus slots of each image, one after another.
 
-    images: `(B, 3, H, W)`, which the slots have painted. The masks of those left are normalised
-    anew; nothing is painted again.
+    Each round removes the slot that lowers the log-likelihood least. The removal ends when this
+    loss is larger than the slot's penalty. The masks of the kept slots are normalised again; the
+    decoder does not run again.
+
+    output: the model's output for the images. images: `(B, 3, H, W)`.
     """
     penalty = slot_penalty(*images.shape[2:])
     selected = select_all_slots(output, images)
@@ -67,7 +70,7 @@ def select_slots_by_bic(output: DiscoveryOutput, images: Tensor) -> SelectedSlot
     for _ in range(num_slots - 1):
         fewer = [_drop_slot(slot, selected, log_densities, penalty) for slot in range(num_slots)]
         likelihoods = torch.stack([candidate.penalised_likelihood for candidate in fewer], dim=1)
-        best = likelihoods.argmax(dim=1)  # (B,); -inf where there is nothing to take
+        best = likelihoods.argmax(dim=1)  # (B,); a slot that cannot be removed has -inf
         better = likelihoods.amax(dim=1) > selected.penalised_likelihood  # (B,)
         if not better.any():
             break
@@ -79,7 +82,10 @@ def select_slots_by_bic(output: DiscoveryOutput, images: Tensor) -> SelectedSlot
 def _drop_slot(
     slot: int, selected: SelectedSlots, log_densities: Tensor, penalty: float
 ) -> SelectedSlots:
-    """Every image without one slot; -inf likelihood where it is gone already, or the last."""
+    """Removes one slot from every image.
+
+    An image without this slot, or with this slot alone, does not change; its likelihood is -inf.
+    """
     kept = selected.kept.clone()
     kept[:, slot] = False
     possible = selected.kept[:, slot] & kept.any(dim=1)  # (B,)
@@ -92,7 +98,7 @@ def _drop_slot(
 
 
 def _where(condition: Tensor, one: SelectedSlots, other: SelectedSlots) -> SelectedSlots:
-    """`one` for the images `(B,)` where the condition holds, `other` for the rest."""
+    """Takes `one` for the images where the condition `(B,)` is true, `other` for the others."""
     fields = zip(vars(one).values(), vars(other).values(), strict=True)
     return SelectedSlots(
         *(torch.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in fields)
@@ -100,5 +106,5 @@ def _where(condition: Tensor, one: SelectedSlots, other: SelectedSlots) -> Selec
 
 
 def _log_likelihood(log_joint: Tensor) -> Tensor:
-    """Of an image, nats, up to a constant -> `(B,)`."""
+    """Computes the log-likelihood of each image, in nats, up to a constant -> `(B,)`."""
     return log_joint.logsumexp(dim=1).sum(dim=(1, 2))

@@ -1,8 +1,8 @@
-"""Slot surgery: change the slots of scenes by hand, and see what a discovery model paints then.
+"""Slot surgery: change the slots of scenes by hand, and see what a discovery model then paints.
 
-Every operation takes a `SlotOutput` and gives a new one, with the slots and responsibilities that
-`ObjectDiscovery.decode` needs and nothing else; the given one stays as it is. Images of a batch and
-slots are counted from 0.
+Every operation takes a `SlotOutput` and returns a new `SlotOutput`; the given output does not
+change. The new output holds only the slots and responsibilities, because `ObjectDiscovery.decode`
+needs nothing else. Images of a batch and slots are numbered from 0.
 """
 
 from __future__ import annotations
@@ -14,21 +14,28 @@ from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
 from smm_tutorial.slots.base import SlotOutput
 
-#: Share of the picture that a slot holds if it is an object, and not empty or the ground.
+#: A slot counts as an object if its share of the picture lies between these two numbers. An empty
+#: slot has a smaller share; the slot of the ground has a larger share.
 SMALLEST = 0.005
 LARGEST = 0.2
 BATCH = 64  # images
 
 
 def drop_slot(slots: SlotOutput, number: int) -> SlotOutput:
-    """Every image without its slot `number`; the others share its pixels out."""
+    """Removes slot `number` from every image. The other slots take over its pixels.
+
+    Raises `ValueError` if there is no such slot.
+    """
     _check(slots, 0, number)
     kept = torch.arange(slots.slots.shape[1]) != number
     return SlotOutput(slots.slots[:, kept], slots.responsibilities[:, :, kept])
 
 
 def swap_slots(slots: SlotOutput, one: tuple[int, int], other: tuple[int, int]) -> SlotOutput:
-    """Two slots, each (image, number), change places; each takes its share of the inputs along."""
+    """Exchanges two slots, each given as (image, number), and their responsibilities for inputs.
+
+    Raises `ValueError` if there is no such slot or image.
+    """
     _check(slots, *one)
     _check(slots, *other)
     vectors = slots.slots.clone()
@@ -42,10 +49,16 @@ def swap_slots(slots: SlotOutput, one: tuple[int, int], other: tuple[int, int]) 
 def move_slot(
     slots: SlotOutput, place: tuple[int, int], down: float, right: float, directions: Tensor
 ) -> SlotOutput:
-    """The slot at (image, number) changed as slots change when their object lies elsewhere.
+    """Changes a slot as slots change when their object moves.
 
-    down, right: how far, in sides of the picture. directions: `(2, D)`, from
-    `fit_position_directions`.
+    Args:
+        slots: the slots of a batch.
+        place: (image, number) of the slot.
+        down, right: the distance, in heights and widths of the picture.
+        directions: `(2, D)`, from `fit_position_directions`.
+
+    Raises:
+        ValueError: there is no such slot or image.
     """
     _check(slots, *place)
     vectors = slots.slots.clone()
@@ -54,8 +67,9 @@ def move_slot(
 
 
 def mask_centres(masks: Tensor) -> Tensor:
-    """Centres of mass of masks `(..., H, W)` -> `(..., 2)`: down and right, in [0, 1]; NaN for an
-    empty mask.
+    """Computes the centres of mass of masks `(..., H, W)` -> `(..., 2)`, down and right, in [0, 1].
+
+    The centre of an empty mask is NaN.
     """
     down, right = (
         (torch.arange(side, device=masks.device) + 0.5) / side for side in masks.shape[-2:]
@@ -65,13 +79,18 @@ def mask_centres(masks: Tensor) -> Tensor:
 
 
 def find_object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Which slots hold an object `(B, K)`, judged by size alone, and where each slot's pixels lie,
-    `(B, K, 2)`.
+    """Finds the slots that hold an object, by the size of their masks, and the centre of each slot.
+
+    images: `(B, 3, H, W)`.
+
+    Returns:
+        Whether a slot holds an object, bool `(B, K)`, and the centres of the slots' pixels,
+        `(B, K, 2)`: down and right, in [0, 1].
     """
     masks = output.responsibilities(images)  # (B, K, H, W)
     shares = masks.mean(dim=(2, 3))  # (B, K)
     held = (shares > SMALLEST) & (shares < LARGEST)
-    held.scatter_(1, shares.argmax(dim=1, keepdim=True), False)  # the ground, if nothing else
+    held.scatter_(1, shares.argmax(dim=1, keepdim=True), False)  # the largest slot is the ground
     return held, mask_centres(masks)
 
 
@@ -79,13 +98,19 @@ def find_object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, 
 def fit_position_directions(
     model: ObjectDiscovery, data: SceneImages, seed: int = 0
 ) -> tuple[Tensor, float]:
-    """How a slot changes when its object lies lower, or further right, by a whole picture.
+    """Estimates how a slot changes when its object moves down or right by a whole picture.
 
-    Least squares of the objects' slots on where their pixels lie; no labels are used.
+    The function fits the slots of objects to the centres of their pixels, by least squares. It uses
+    no labels.
+
+    Args:
+        model: the network.
+        data: scenes, at the model's image size.
+        seed: seed of the slots' starts.
 
     Returns:
-        directions `(2, D)`, down and right, and the share of the slots' variance that position
-        explains so, in [0, 1].
+        The directions `(2, D)`, down and right, and the share of the slots' variance that the
+        position explains, in [0, 1].
 
     Raises:
         ValueError: fewer than three slots hold an object.
@@ -111,7 +136,7 @@ def fit_position_directions(
 
 
 def _check(slots: SlotOutput, image: int, number: int) -> None:
-    """Raises `ValueError` where there is no such image or slot."""
+    """Raises `ValueError` if there is no such image or slot."""
     batch, count = slots.slots.shape[:2]
     if not (0 <= image < batch and 0 <= number < count):
         raise ValueError(

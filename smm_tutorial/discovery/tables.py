@@ -1,4 +1,4 @@
-"""Tables of object discovery, made from the records in `data/results`."""
+"""Tables of object discovery, made from the records in `data/results`. All are Markdown text."""
 
 from collections.abc import Iterable
 
@@ -21,19 +21,22 @@ NO_COMPARISON = (
 
 
 def score_table(records: Iterable[dict]) -> str:
-    """One line for each model and data set that it was scored on."""
+    """Makes a table with one row per model and data set on which the model was scored."""
     columns = {(name,): title for name, title in SCORE_TITLES.items()}
     return tables.score_table(records, columns, _name_model)
 
 
 def showcase_table() -> str:
-    """What needs no training first, then every model that was trained to show what it can do."""
+    """Makes the table of the baselines without training and of the runs with purpose `showcase`."""
     baselines = read_records(task="discovery", purpose="baseline")
     return score_table(baselines + read_records(task="discovery", purpose="showcase"))
 
 
 def ablation_table() -> str:
-    """The short runs with something left out, `complete` first, on the test split of their data."""
+    """Makes the table of the ablations: one row per run, in the order of `ABLATIONS`.
+
+    The scores are those on the test split of the run's data.
+    """
     columns = {(name,): title for name, title in SCORE_TITLES.items()}
     columns |= {("decoder_masks", "mbo"): "mBO of the decoder's masks"}
     rows = [["ablation", *columns.values(), "training"]]
@@ -49,11 +52,10 @@ def ablation_table() -> str:
 
 
 def comparison_table() -> str:
-    """One line for each slot module and data set that compared runs were trained on; a line of
-    text before any.
+    """Makes the table of the compared runs: one row per slot module and training data.
 
-    Scores are means ± standard deviations over seeds; what is split, merged or missed are shares of
-    the objects in view.
+    Scores are means ± standard deviations over seeds. Split, merged and missed objects are shares
+    of the visible objects. If there are no compared runs, the text says how to train them.
     """
     columns = {(name,): title for name, title in (SCORE_TITLES | FAULT_TITLES).items()}
     groups = read_groups("discovery")
@@ -61,21 +63,26 @@ def comparison_table() -> str:
 
 
 def by_objects_table(score: str = "fg_ari") -> str:
-    """One line for each number of objects in view in the test split, one column for each slot
-    module.
+    """Makes a table with one row per number of visible objects, and one column per slot module.
+
+    score: the score in the cells, on the test split.
     """
     return _class_table("objects in view", "by_objects", score)
 
 
 def by_size_table() -> str:
-    """The mean best overlap of objects by the share of the image that they cover, one column for
-    each slot module.
+    """Makes a table of the mean best overlap, with one row per class of object sizes.
+
+    There is one column per slot module.
     """
     return _class_table("object covers", "by_size", "overlap")
 
 
 def _class_table(title: str, part: str, score: str) -> str:
-    """One line for each class of images or objects in a part of the scores on the test split."""
+    """Makes a table with one row per class of images or objects, on the test split.
+
+    title: head of the column of classes. part: the entry of the scores that holds the classes.
+    """
     groups = read_groups("discovery")
     lines = {}
     for group in groups:
@@ -87,18 +94,18 @@ def _class_table(title: str, part: str, score: str) -> str:
 
 
 def search_table() -> str:
-    """The search for the learning rates."""
+    """Makes the table of the search for the learning rates."""
     records = read_records(task="discovery", purpose="search")
     return tables.search_table(records, {"fg_ari": "FG-ARI", "mbo": "mBO"})
 
 
 def comparison_report() -> str:
-    """`comparison_table`, what its differences say, and how each slot module does on other data."""
+    """Joins `comparison_table`, sentences about the differences, and tables for other data."""
     return tables.comparison_section("discovery", comparison_table())
 
 
 def full_comparison_report() -> str:
-    """`comparison_report`, the scores by number and by size of objects, and `search_table`."""
+    """Joins `comparison_report`, the scores by number and size of objects, and `search_table`."""
     if not read_groups("discovery"):
         return NO_COMPARISON
     parts = {

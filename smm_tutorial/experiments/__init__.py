@@ -1,1 +1,1 @@
-"""What all named runs share."""
+"""The code that the runs of every task share: their names, records and files."""

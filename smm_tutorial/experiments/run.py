@@ -1,4 +1,4 @@
-"""What the runs of every task share: purposes, seeds, records, and what is kept of a run."""
+"""The code that the runs of every task share: purposes, seeds, names, records and files."""
 
 import json
 import os
@@ -18,13 +18,14 @@ from smm_tutorial.training.logs import read_log
 from smm_tutorial.training.loop import TrainingResult
 from smm_tutorial.training.state import explain_failed_writes
 
-#: What a run is for: to show what a module can do | to compare modules that share everything else |
-#: to search for a learning rate that such a comparison uses | to leave something out.
+#: The purpose of a run. `showcase` shows what a module can do. `comparison` compares modules that
+#: share everything else. `search` looks for a learning rate for such a comparison. `ablation`
+#: leaves out a part of the recipe.
 Purpose = Literal["showcase", "comparison", "search", "ablation"]
 Model = TypeVar("Model", bound=nn.Module)
-#: What goes under `data/`, to be committed: a checkpoint with its record, or the record alone.
+#: The files that are written under `data/` for a commit: checkpoint and record, or only the record.
 Keep = Literal["checkpoint", "record"]
-#: Fields of a record that say what decided the run; see `results.records`.
+#: Fields of a record that hold the choices of the run; see `results.records`.
 CHOICES = {
     "contestant",
     "config",
@@ -38,7 +39,7 @@ CHOICES = {
     "max_objects",
     "begun_with",
 }
-#: What older records do not say of the training.
+#: Default values for training options that older records do not contain.
 DEFAULTS = {
     f"training.{field.name}": field.default
     for field in fields(TrainingConfig)
@@ -48,9 +49,9 @@ PATIENCE = 60.0  # seconds that a run waits for another one that is being saved
 
 
 class Run(Protocol):
-    """The choices that decide a run, as a frozen dataclass; every task has its own.
+    """The choices that decide a run. Every task has its own frozen dataclass with these fields.
 
-    `config` is the network's.
+    `config` is the config of the network, `training` that of the training.
     """
 
     module: str
@@ -77,25 +78,25 @@ class Run(Protocol):
 
     @property
     def choices(self) -> dict:
-        """As its record has them."""
+        """The choices in the form of a record."""
 
 
 def build_seeded(make: Callable[[], Model], seed: int) -> Model:
-    """What `make` builds from random numbers of a seed. The global random state stays as it was."""
+    """Calls `make` with torch's random numbers seeded. The global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
 
 
 def run_folder(name: str) -> Path:
-    """Where a run keeps its state and log, on this machine."""
+    """Returns the folder on this machine for the state and the log of a run."""
     return paths.runs_dir() / name
 
 
 def name_engine(run: Run, *usual_steps: int | None) -> list[str]:
-    """The parts of a run's name that say how it trains, where that was chosen.
+    """Makes the parts of a run's name about its training. A choice of None has no part.
 
-    usual_steps: numbers of steps that a name need not say.
+    usual_steps: numbers of steps that the name leaves out.
     """
     parts = []
     if run.steps is not None and run.steps not in usual_steps:
@@ -110,15 +111,15 @@ def name_engine(run: Run, *usual_steps: int | None) -> list[str]:
 
 
 def short_number(value: float) -> str:
-    """A number in a name: as short as it may be for no other number to have the same name."""
+    """Writes a number for a name: short, but so that different numbers have different texts."""
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))
 
 
 def describe_choices(run: Run, **training: Any) -> dict:
-    """What a record says of the choices that every task has.
+    """Makes the fields of a record for the choices that every task has.
 
-    training: what decides the training beside its `TrainingConfig`.
+    training: further options of the training, beside its `TrainingConfig`.
     """
     return {
         "name": run.name,
@@ -132,16 +133,19 @@ def describe_choices(run: Run, **training: Any) -> dict:
 
 
 def choices_of_state(run: Run) -> dict[str, Any]:
-    """What a run's state is told beside the `TrainingConfig`; see `training.fit`."""
+    """Makes the `choices` of `training.fit`: the choices of a run without its `TrainingConfig`."""
     known = {f"training.{name}" for name in asdict(run.training)}
     return {name: choice for name, choice in _flatten(run.choices).items() if name not in known}
 
 
 def _flatten(record: dict) -> dict[str, Any]:
-    """The choices in a record, those of the network and of the training by names of their own."""
+    """Collects the choices in a record, with one name per option of the network and the training.
+
+    For example, the record's option `seed` of the training becomes `training.seed`.
+    """
     flat = {}
     for name in CHOICES & record.keys():
-        value = json.loads(json.dumps(record[name]))  # as a file has it
+        value = json.loads(json.dumps(record[name]))  # as if read from a file
         if name in ("config", "training"):
             flat |= {f"{name}.{part}": choice for part, choice in value.items()}
         else:
@@ -159,10 +163,16 @@ def describe_run(
     validated: str,
     made_by: dict,
 ) -> dict:
-    """The part of a run's record that every task has; see `results.records` for the whole.
+    """Makes the fields of a run's record that every task has. `results.records` lists all fields.
 
-    command: what makes the run again. validated: the score that marks the log's entries about the
-    validation scenes. made_by: the `provenance` when the run began.
+    Args:
+        run: the choices of the run.
+        model: the trained network.
+        result: the result of `training.fit`.
+        task: "discovery" or "set-prediction".
+        command: the command that repeats the run.
+        validated: a score. The log entries with this score are the validation of the record.
+        made_by: the result of `provenance()` at the start of the run.
     """
     return {
         "version": VERSION,
@@ -182,13 +192,18 @@ def describe_run(
 
 
 def check_kept(choices: dict, keep: Keep | None, replace: bool = False) -> None:
-    """Looks whether a run may be kept under `data/`, where another may lie by the same name.
+    """Checks that the files of a run may be written under `data/`.
 
-    choices: of the run, or its record. replace: whether another one may be replaced.
+    Args:
+        choices: the choices of the run, or its record.
+        keep: the files to write; None writes no file.
+        replace: whether the files of another run with the same name may be replaced.
 
-    Raises `FileExistsError` where one of other choices, or one that trained for longer, would be
-    replaced, or would no longer fit the record beside it, and `PermissionError` where nothing can
-    be written.
+    Raises:
+        FileExistsError: another run with the same name is there. It has other choices or more
+            steps, and `replace` is false. Also raised if only the record would be replaced, so
+            that it would no longer fit the checkpoint.
+        PermissionError: a folder is read-only.
     """
     if keep is None:
         return
@@ -215,7 +230,7 @@ def check_kept(choices: dict, keep: Keep | None, replace: bool = False) -> None:
 
 
 def _find_differences(run: dict, file: Path) -> list[str]:
-    """What sets a run apart from the one whose checkpoint or record lies in a file."""
+    """Lists in words how a run differs from the run in a file (a checkpoint or a record)."""
     try:
         is_record = file.suffix == ".json"
         kept = read_record(file.stem) if is_record else checkpoints.read(file)[1]
@@ -236,12 +251,12 @@ def _find_differences(run: dict, file: Path) -> list[str]:
 def save_run(
     model: nn.Module, record: dict, keep: Keep | None, replace: bool = False
 ) -> tuple[Path, Path]:
-    """Writes the checkpoint and the record of a run that has ended -> their files.
+    """Writes the checkpoint and the record of a run that has ended -> the paths of both files.
 
-    keep: what goes under `data/`, to be committed. The rest stays in the run's folder. replace: as
-    `check_kept`.
+    keep: the files that are written under `data/`. The other files are written to the run's folder
+    on this machine. replace: see `check_kept`.
 
-    Raises what `check_kept` raises, and `CannotWriteError`.
+    Raises the errors of `check_kept`, and `CannotWriteError` if a file cannot be written.
     """
     check_kept(record, keep, replace)
     kept = paths.results_dir() / f"{record['name']}.json"
@@ -261,6 +276,9 @@ def save_run(
 
 @contextmanager
 def _saving(folder: Path, safe: str) -> Iterator[None]:
-    """Lets one process write in a folder at a time, without what killed ones left half written."""
+    """Lets one process at a time write in a folder. Deletes drafts that killed processes left.
+
+    safe: the end of an error message, which says what is safe and how to continue.
+    """
     with explain_failed_writes(folder, safe), files.lock_folder(folder, "saving into", PATIENCE):
         yield

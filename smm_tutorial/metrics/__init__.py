@@ -1,7 +1,7 @@
-"""How well slots recover the true objects, from integer maps (B, H, W).
+"""Metrics of segmentations: they measure how well slots recover the true objects.
 
-Each metric is a function of true and predicted maps. To compute several metrics of the same maps,
-make their `count_table` once and give it to each of `SEGMENTATION_METRICS`.
+Each metric is a function of true and predicted integer maps (B, H, W). To compute several metrics
+of the same maps, make their `count_table` once and give it to each of `SEGMENTATION_METRICS`.
 """
 
 from smm_tutorial.metrics.contingency import count_table

@@ -6,27 +6,28 @@ from torch import Tensor
 
 from smm_tutorial.tensors import as_double
 
-#: Labels above this are renumbered first: sparse labels, such as packed colours, need small tables.
+#: If a map has larger labels, the labels are renumbered first. So sparse labels, such as packed
+#: colours, still give small tables.
 LARGEST_PLAIN_LABEL = 255
-MOST_COUNTS = 2**27  # in a table: 1 GiB, of which the metrics make a few copies
+MOST_COUNTS = 2**27  # in a table, which takes 1 GiB; the metrics make a few copies of the table
 
 
 def count_table(true: Tensor, predicted: Tensor) -> Tensor:
-    """How many pixels of each image have true label t and predicted label p.
+    """Counts the pixels of each image that have true label t and predicted label p.
 
     Args:
         true: integer map (B, H, W), 0 = background.
         predicted: integer map (B, H, W).
 
     Returns:
-        Counts (B, T, P), float64, on the maps' device, or on the CPU where that device knows no
-        float64. Row 0 is the background, and row k is object k, even if no pixel has that label. If
-        a label exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label above 0 that occurs in the
-        image. Columns likewise.
+        Counts (B, T, P), float64, on the maps' device, or on the CPU if the device has no float64.
+        Row 0 is the background, and row k is object k, even if no pixel has that label. If a label
+        exceeds `LARGEST_PLAIN_LABEL`, row k is the k-th label above 0 that occurs in the image. The
+        same holds for the columns and the predicted labels.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, hold floats, masked or
-            negative labels, or hold so many labels that the table exceeds `MOST_COUNTS`.
+        ValueError: the maps are not (B, H, W), or differ in shape or device. A map holds floats,
+            masked or negative labels. Or the table would exceed `MOST_COUNTS`.
     """
     true, num_true = _integer_map(true, "true")
     predicted, num_predicted = _integer_map(predicted, "predicted")
@@ -56,7 +57,10 @@ def count_table(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:
-    """The map with labels 0, 1, ..., checked, and how many labels it can hold. 0 stays 0."""
+    """Checks a map, and renumbers large labels -> the map, and its largest label plus 1.
+
+    Label 0 stays 0. Raises `ValueError` as `count_table`.
+    """
     if np.ma.is_masked(labels):
         raise ValueError(f"{name} has masked pixels: give them a label, e.g. {name}.filled(0)")
     labels = torch.as_tensor(labels)
@@ -88,8 +92,11 @@ def _integer_map(labels: Tensor, name: str) -> tuple[Tensor, int]:
 
 
 def _renumber_per_image(labels: Tensor) -> Tensor:
-    """The map (B, H, W) with each image's labels numbered 1, 2, ... in their order; 0 stays 0."""
-    background = labels.new_zeros(len(labels), 1)  # takes part, so that it keeps its number
+    """Renumbers the labels of each image as 1, 2, ... in their order. Label 0 stays 0.
+
+    labels: integer map (B, H, W).
+    """
+    background = labels.new_zeros(len(labels), 1)  # an extra pixel, so that 0 always occurs
     pixels = torch.cat([background, labels.flatten(1)], dim=1)  # (B, 1 + H W)
     known, numbers = torch.unique(pixels, return_inverse=True)  # numbers of the batch
     image = torch.arange(len(labels), device=labels.device)[:, None]  # (B, 1)

@@ -1,13 +1,13 @@
-"""How well slots recover the true objects, from integer maps.
+"""Metrics of segmentations: they measure how well slots recover the true objects.
 
-Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`, and gives one float64
-value per image, `(B,)`, on the maps' device, or on the CPU where that device knows no float64. In
+Every metric takes two integer maps, `true` and `predicted`, both `(B, H, W)`. It returns one
+float64 value per image, `(B,)`, on the maps' device, or on the CPU if the device has no float64. In
 true maps 0 is the background and k is the scene's k-th object. Predicted maps hold segment numbers,
-for example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`; their 0 is a segment like any other.
-Renumbering segments or objects changes no score.
+for example `masks.argmax(dim=1)` of slot masks `(B, K, H, W)`. Segment 0 is a segment like any
+other. Renumbering segments or objects changes no score.
 
-Every metric is computed from one table of counts, `contingency.count_table`. To compute several
-metrics of the same maps, make the table once and give it to each of `SEGMENTATION_METRICS`.
+Every metric uses one table of counts, `contingency.count_table`. To compute several metrics of the
+same maps, make the table once and give it to each of `SEGMENTATION_METRICS`.
 """
 
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from torch import Tensor
 from smm_tutorial.metrics.contingency import count_table
 
 # The thresholds of over-segmentation, under-segmentation and misses.
-PART_OF_AN_OBJECT = 0.2  # of its pixels: a segment with less of it is a ragged edge, not a part
+PART_OF_AN_OBJECT = 0.2  # of the object's pixels; a smaller piece is a ragged edge, not a part
 MOSTLY = 0.5  # of an object's or of a segment's pixels
 MISSED_BELOW = 0.2  # intersection over union
 
 
 def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
-    """Adjusted Rand index over all pixels (Hubert and Arabie, 1985); the background is a cluster.
+    """Adjusted Rand index over all pixels (Hubert and Arabie, 1985). The background is a cluster.
 
     The same partition scores 1. Random labels with the same cluster sizes score 0 on average.
 
@@ -40,8 +40,9 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
         one cluster on both sides, or one cluster per pixel on both sides.
 
     Raises:
-        ValueError: maps that are not (B, H, W), differ in shape or device, hold floats, masked or
-            negative labels, or hold so many labels that no table of them fits into memory.
+        ValueError: the maps are not (B, H, W), or differ in shape or device. A map holds floats,
+            masked or negative labels. Or the maps hold so many labels that their table would not
+            fit into memory.
     """
     return _rand_index(count_table(true, predicted))
 
@@ -49,30 +50,31 @@ def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:
 def foreground_ari(true: Tensor, predicted: Tensor) -> Tensor:
     """FG-ARI: the adjusted Rand index over the pixels whose *true* label is not background.
 
-    A background that is split over many slots costs nothing here, so report `adjusted_rand_index`
-    and `mean_iou` as well.
+    This score does not fall if many slots share the background. So report `adjusted_rand_index` and
+    `mean_iou` as well.
 
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64. One object in one segment scores 1. An image without foreground scores 1,
-        since no grouping of nothing is wrong (scikit-learn scores empty lists of labels alike).
+        (B,), float64. One object in one segment scores 1. An image without foreground scores 1, as
+        scikit-learn scores empty lists of labels.
     """
     return _foreground_rand_index(count_table(true, predicted))
 
 
 def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
-    """Intersection over union of each true object with *its* segment, averaged over the objects.
+    """Intersection over union of each true object with its matched segment, averaged over objects.
 
-    Objects and segments are matched one to one, with the largest sum (Hungarian method; Kuhn,
-    1955). The background, true label 0, is neither matched nor averaged, but background pixels in
-    a segment enlarge its union. An object without a segment scores 0; a segment without an object
-    costs nothing. The matching runs on the CPU, image by image; the rest is computed per batch.
+    Objects and segments are matched one to one, so that the sum of their intersections over unions
+    is largest (Hungarian method; Kuhn, 1955). The background, true label 0, is neither matched nor
+    averaged. But background pixels in a segment enlarge the union. An object without a segment
+    scores 0. A segment without an object does not lower the score. The matching runs on the CPU,
+    image by image; the rest is computed per batch.
 
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64 in [0, 1]; 1 for an image without objects: nothing to find, nothing missed.
+        (B,), float64 in [0, 1]. An image without objects scores 1.
     """
     return _matched_iou(count_table(true, predicted))
 
@@ -80,14 +82,14 @@ def mean_iou(true: Tensor, predicted: Tensor) -> Tensor:
 def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
     """mBO: the best intersection over union of each true object with any segment, averaged.
 
-    Unlike in `mean_iou`, a segment may serve several objects, so mBO is at least `mean_iou`. The
-    background, true label 0, is not averaged. Pont-Tuset et al. (2017) call this the mean best
-    overlap over instances.
+    Unlike in `mean_iou`, a segment may be the best segment of several objects. So mBO is at least
+    `mean_iou`. The average leaves out the background, true label 0. Pont-Tuset et al. (2017) call
+    this score the mean best overlap over instances.
 
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64 in [0, 1]; 1 for an image without objects: nothing to find, nothing missed.
+        (B,), float64 in [0, 1]. An image without objects scores 1.
     """
     return _best_iou(count_table(true, predicted))
 
@@ -95,10 +97,11 @@ def mean_best_overlap(true: Tensor, predicted: Tensor) -> Tensor:
 def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
     """Over-segmentation: the share of true objects that two or more segments divide.
 
-    A segment counts if it owns at least a fifth of the object's pixels (`PART_OF_AN_OBJECT`) and at
-    least half of its own pixels lie on that object (`MOSTLY`). So duplicate slots count, and a
-    neighbour that took an edge does not. Hoover et al. (1996) call this over-segmentation of a
-    region, with one threshold for both.
+    A segment divides an object under two conditions. It owns at least a fifth of the object's
+    pixels (`PART_OF_AN_OBJECT`), and at least half of the segment's pixels lie on the object
+    (`MOSTLY`). So duplicate slots count, but the segment of a neighbour that took an edge does not.
+    Hoover et al. (1996) call this over-segmentation of a region; they use one threshold for both
+    conditions.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -111,8 +114,9 @@ def split_objects(true: Tensor, predicted: Tensor) -> Tensor:
 def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
     """Under-segmentation: the share of true objects that share a segment with another object.
 
-    A segment merges objects if it owns at least half of each (`MOSTLY`). The background's segment
-    is no exception: if it owns two objects, both are merged, and both are missed as well.
+    A segment merges objects if it owns at least half of each of them (`MOSTLY`). This also holds
+    for the segment of the background: if it owns two objects, both are merged, and usually both are
+    missed as well.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -123,10 +127,11 @@ def merged_objects(true: Tensor, predicted: Tensor) -> Tensor:
 
 
 def missed_objects(true: Tensor, predicted: Tensor) -> Tensor:
-    """The share of true objects whose intersection over union with every segment is too small.
+    """The share of true objects whose intersection over union with every segment is below a fifth.
 
-    Too small is less than a fifth (`MISSED_BELOW`). An object in the background's segment is
-    missed, and so is an object whose segment also owns more than four times as much background.
+    The limit is `MISSED_BELOW`. For example, an object is missed if its segment also owns more than
+    four times as many background pixels. So an object in the background's segment is usually
+    missed.
 
     Args, Raises: as `adjusted_rand_index`.
 
@@ -142,21 +147,21 @@ def background_iou(true: Tensor, predicted: Tensor) -> Tensor:
     Args, Raises: as `adjusted_rand_index`.
 
     Returns:
-        (B,), float64 in [0, 1]; 1 for an image without background. If several segments own
-        equally much of the background, the best intersection over union counts.
+        (B,), float64 in [0, 1]. An image without background scores 1. If several segments own the
+        same largest part of the background, the best intersection over union counts.
     """
     return _background(count_table(true, predicted))
 
 
 class ObjectOverlaps(NamedTuple):
-    """Each true object's best overlap with a segment, and its size."""
+    """The best overlap of each true object with a segment, and the object's size in pixels."""
 
     best: Tensor  # (B, T - 1) float64: intersection over union, 0 for an absent object
     pixels: Tensor  # (B, T - 1) float64, 0 for an absent object
 
 
 def best_overlaps(true: Tensor, predicted: Tensor) -> ObjectOverlaps:
-    """What `mean_best_overlap` averages: column k - 1 belongs to the scene's k-th object.
+    """The overlaps that `mean_best_overlap` averages. Column k - 1 belongs to the k-th object.
 
     Args, Raises: as `adjusted_rand_index`.
     """
@@ -164,7 +169,7 @@ def best_overlaps(true: Tensor, predicted: Tensor) -> ObjectOverlaps:
 
 
 def overlaps_of_objects(counts: Tensor) -> ObjectOverlaps:
-    """`best_overlaps` from the table of counts (B, T, P)."""
+    """Computes `best_overlaps` from the table of counts (B, T, P)."""
     return ObjectOverlaps(_overlaps(counts).amax(dim=2), counts[:, 1:].sum(dim=2))
 
 
@@ -230,7 +235,7 @@ def _background(counts: Tensor) -> Tensor:
 
 
 def _owned(counts: Tensor) -> Tensor:
-    """The share of an object's pixels that a segment owns (B, T - 1, P), 0 for absent objects."""
+    """Share of each object's pixels in each segment (B, T - 1, P), 0 for absent objects."""
     return counts[:, 1:] / counts[:, 1:].sum(dim=2, keepdim=True).clamp(min=1)
 
 
@@ -248,12 +253,12 @@ def _present(counts: Tensor) -> Tensor:
 
 
 def _mean_over_objects(sums: Tensor, counts: Tensor, without: float) -> Tensor:
-    """Sums over objects (B,) divided by the number of objects; `without` for images without any."""
+    """Divides sums over objects (B,) by the number of objects. `without`: score without objects."""
     num_objects = _present(counts).sum(dim=1)
     return torch.where(num_objects > 0, sums.double() / num_objects.clamp(min=1), without)
 
 
-#: Every metric by the name that records call it: from counts (B, T, P) to (B,).
+#: The metrics by their names in records. Each takes counts (B, T, P) and returns scores (B,).
 SEGMENTATION_METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "fg_ari": _foreground_rand_index,
     "mbo": _best_iou,

@@ -1,9 +1,9 @@
-"""Everything between pixels and slots that does not cluster.
+"""Encoders and decoders: the networks before and after the slot module.
 
-A `ConvEncoder` turns an image into the inputs that slots share out. A decoder paints each slot:
-`PixelDecoder`, `BroadcastDecoder`, or the papers' own, `PaperDecoder`. Both add positions to what
-they see (`position_grid`, `fourier_grid`). The modules know nothing of slots' clustering or of a
-task; sizes are arguments.
+A `ConvEncoder` turns an image into the inputs of the slot module. A decoder paints each slot. There
+are three decoders: `PixelDecoder`, `BroadcastDecoder`, and the papers' `PaperDecoder`. Encoder and
+decoders use position embeddings (`position_grid`, `fourier_grid`). These networks do not depend on
+a task or on a slot module; their sizes are arguments.
 """
 
 from smm_tutorial.networks.decoders import BroadcastDecoder, PaperDecoder, PixelDecoder

@@ -1,7 +1,8 @@
-"""Decoders: from slots `(M, D)` to colours and mask logits `(M, 4, S, S)`, each slot by itself.
+"""Decoders: from slots `(M, D)` to colours and mask logits `(M, 4, S, S)`.
 
-All raise `ValueError` for sizes that are no whole numbers of at least 1, and in `forward` for slots
-of another type than the weights.
+A decoder paints each slot separately. M counts the slots of all images in the batch. Each decoder
+raises `ValueError` for a size that is not a whole number of at least 1. Its `forward` raises
+`ValueError` for slots of another number type than the weights.
 """
 
 import math
@@ -16,9 +17,16 @@ from smm_tutorial.tensors import check_floats
 
 
 class PixelDecoder(nn.Module):
-    """An MLP at every pixel that sees the slot and Fourier features of the position.
+    """An MLP that computes each pixel from the slot and the pixel's position (Fourier features).
 
-    A pixel does not see its neighbours, so a slot may paint any part of the image.
+    The MLP sees no neighbouring pixels, so a slot may paint any part of the image.
+
+    Args:
+        slot_dim: D, the width of a slot.
+        image_size: S, pixels per side.
+        channels: width of the MLP.
+        layers: number of hidden layers.
+        frequencies: see `fourier_grid`.
     """
 
     def __init__(
@@ -48,10 +56,16 @@ class PixelDecoder(nn.Module):
 class BroadcastDecoder(nn.Module):
     """A light spatial-broadcast decoder (Watters et al. 2019, arXiv 1901.07017).
 
-    The slot stands on every cell of a small grid and gets a position embedding. Until the grid has
-    the size of the image, a 3x3 convolution looks around, and another makes four times the
-    channels, which become 2x2 pixels. On a CPU this is cheaper than transposed convolutions that
-    look equally far.
+    The decoder copies the slot to every cell of a small grid and adds a position embedding. It then
+    doubles the grid until the grid has the size of the image. Each doubling has two 3x3
+    convolutions. The second convolution makes four times the channels, which become 2x2 pixels. On
+    a CPU this costs less than transposed convolutions with the same field of view.
+
+    Args:
+        slot_dim: D, the width of a slot.
+        image_size: S, pixels per side; `grid` times a power of 2, at least 2.
+        channels: channels of the convolutions.
+        grid: cells per side of the first grid.
     """
 
     def __init__(self, slot_dim: int, image_size: int, channels: int, grid: int = 8):
@@ -80,10 +94,12 @@ class BroadcastDecoder(nn.Module):
 class PaperDecoder(nn.Module):
     """The spatial-broadcast decoder of Slot Attention (arXiv 2006.15055, appendix).
 
-    The slot stands on every cell of a grid, 8x8 in the paper, and a linear position embedding is
-    added. Transposed 5x5 convolutions double the resolution until it is the image's, one more keeps
-    it, and a 3x3 one ends in colours and mask logit. Cropping and starting weights (Glorot's) are
-    TensorFlow's.
+    The decoder copies the slot to every cell of a grid (8x8 in the paper) and adds a linear
+    position embedding. Transposed 5x5 convolutions double the grid until it has the size of the
+    image. One more 5x5 convolution keeps this size. A 3x3 convolution then computes colours and
+    mask logit. As in TensorFlow, the output is cropped, and the weights start as Glorot's.
+
+    The arguments are those of `BroadcastDecoder`.
     """
 
     def __init__(self, slot_dim: int, image_size: int, channels: int, grid: int = 8):
@@ -98,7 +114,7 @@ class PaperDecoder(nn.Module):
         self.layers = nn.Sequential()
         for width, next_width in pairwise([slot_dim] + [channels] * doublings):
             double = nn.ConvTranspose2d(width, next_width, 5, stride=2, padding=1)
-            crop = nn.ZeroPad2d((0, -1, 0, -1))  # TensorFlow crops 1 before and 2 after
+            crop = nn.ZeroPad2d((0, -1, 0, -1))  # TensorFlow crops 1 pixel before, 2 pixels after
             self.layers.extend([double, crop, nn.ReLU()])
         self.layers.extend([nn.ConvTranspose2d(channels, channels, 5, padding=2), nn.ReLU()])
         self.layers.append(nn.ConvTranspose2d(channels, 4, 3, padding=1))
@@ -114,9 +130,9 @@ class PaperDecoder(nn.Module):
 
 
 def count_doublings(image_size: int, grid: int) -> int:
-    """How often a grid doubles until it has the image's size, at least once.
+    """Counts how often a grid must double to have the size of the image. Both are per side.
 
-    Raises `ValueError` where it never has it.
+    Raises `ValueError` unless one or more doublings of the grid give exactly the image's size.
     """
     doublings = round(math.log2(image_size / grid))
     if doublings < 1 or grid * 2**doublings != image_size:

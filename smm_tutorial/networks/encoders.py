@@ -15,22 +15,27 @@ Convolutions = Literal["light", "paper"]
 
 
 class ConvEncoder(nn.Module):
-    """Image `(B, 3, S, S)` -> inputs `(B, N, channels)` with positions, N = (S / stride)^2.
+    """Images `(B, 3, S, S)` -> inputs `(B, N, channels)` with positions, N = (S / stride)^2.
 
     The encoder of Slot Attention: convolutions, a linear position embedding, LayerNorm, MLP. The
-    pixels are centred and stretched, and the convolutions start with He's scale. The untrained
-    features then say as much about colour as about position. With torch's defaults, position
-    outweighs colour, and slots begin by cutting the image into cells.
+    encoder centres and scales the pixels, and its convolutions start with He's scale. Untrained
+    features then depend on colour as much as on position. With torch's default weights, position
+    outweighs colour, and the slots first cut the image into cells.
 
-    stride: how many times coarser the inputs' grid is than the image, a power of 2.
-    convolutions: `light`, the first `log2(stride)` of them 5x5 and halving the resolution, the
-    others 3x3 | as in the `paper`, all 5x5, the first at full resolution, then those that halve it,
-    padded as TensorFlow pads.
-    contrast: how far the centred pixels are stretched.
+    Args:
+        image_size: S, pixels per side.
+        channels: channels of the convolutions, and width of an input.
+        stride: pixels of the image per cell of the inputs' grid, per side; a power of 2.
+        layers: number of convolutions.
+        convolutions: `light`: the first `log2(stride)` convolutions are 5x5 and halve the
+            resolution; the others are 3x3. `paper`: all are 5x5. The first keeps the resolution,
+            the next `log2(stride)` halve it, with TensorFlow's padding.
+        contrast: the factor by which the centred pixels are multiplied.
 
-    Raises `ValueError` for unknown convolutions, a contrast that is not above 0, a size that is no
-    whole number of at least 1, a stride that does not fit the image, or fewer layers than the
-    stride needs; and in `forward` for images of a wrong type or shape.
+    Raises:
+        ValueError: unknown convolutions, a contrast that is not above 0, a size that is not a whole
+            number of at least 1, a stride that does not fit the image, or fewer layers than the
+            stride needs. In `forward`: images of a wrong type or shape.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class ConvEncoder(nn.Module):
             raise ValueError(
                 f"stride must be a power of 2 that divides image_size = {image_size}, got {stride}"
             )
-        first = 1 if convolutions == "paper" else 0  # of the layers that halve the resolution
+        first = 1 if convolutions == "paper" else 0  # the first layer that halves the resolution
         after = first + halvings
         if after > layers:
             raise ValueError(
@@ -87,7 +92,10 @@ class ConvEncoder(nn.Module):
 
 
 def check_images(images: Tensor, side: int, weight: Tensor) -> None:
-    """Raises `ValueError` unless images are `(B, 3, side, side)`, of the type of this weight."""
+    """Raises `ValueError` unless images are `(B, 3, side, side)` with the number type of `weight`.
+
+    The values are not checked; see `check_unit_range`.
+    """
     if getattr(images, "dtype", None) in (torch.uint8, np.uint8):
         raise ValueError(
             "images must be floats in [0, 1], got bytes: images.float() / 255 makes them of a "
@@ -102,15 +110,18 @@ def check_images(images: Tensor, side: int, weight: Tensor) -> None:
 
 
 def light_layer(width: int, next_width: int, halves: bool) -> list[nn.Module]:
-    """A convolution of the `light` encoder and its ReLU."""
+    """Makes a convolution of the `light` encoder and its ReLU.
+
+    width, next_width: channels before and after. halves: whether the layer halves the resolution.
+    """
     if halves:
         return [nn.Conv2d(width, next_width, 5, stride=2, padding=2), nn.ReLU()]
     return [nn.Conv2d(width, next_width, 3, padding=1), nn.ReLU()]
 
 
 def paper_layer(width: int, next_width: int, halves: bool) -> list[nn.Module]:
-    """A convolution of the papers' encoder and its ReLU."""
-    if halves:  # TensorFlow pads 1 before and 2 after
+    """Makes a convolution of the papers' encoder and its ReLU. Arguments as in `light_layer`."""
+    if halves:  # TensorFlow pads 1 pixel before, 2 pixels after
         return [nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(width, next_width, 5, stride=2), nn.ReLU()]
     return [nn.Conv2d(width, next_width, 5, padding=2), nn.ReLU()]
 

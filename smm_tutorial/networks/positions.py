@@ -1,4 +1,4 @@
-"""Position embeddings: grids of numbers that say where a pixel lies."""
+"""Position embeddings: grids of numbers that encode where a pixel lies."""
 
 import math
 
@@ -9,9 +9,9 @@ from smm_tutorial.arguments import check_sizes, check_whole
 
 
 def position_grid(height: int, width: int) -> Tensor:
-    """Coordinates y, x, 1 - y, 1 - x of pixel centres, in [0, 1] -> `(4, H, W)`.
+    """Computes y, x, 1 - y, 1 - x of each pixel's centre, in [0, 1] -> `(4, H, W)`.
 
-    Slot Attention (arXiv 2006.15055), appendix.
+    Source: Slot Attention (arXiv 2006.15055), appendix.
     """
     height, width = check_sizes(height=height, width=width)
     y = (torch.arange(height) + 0.5) / height
@@ -21,7 +21,11 @@ def position_grid(height: int, width: int) -> Tensor:
 
 
 def fourier_grid(height: int, width: int, frequencies: int) -> Tensor:
-    """Coordinates y, x in [-1, 1], then sin and cos of pi 2^f times each -> `(2 + 4 F, H, W)`."""
+    """Computes y and x of each pixel in [-1, 1] and their Fourier features -> `(2 + 4 F, H, W)`.
+
+    The features are sin and cos of pi 2^f y and of pi 2^f x, for f from 0 to F - 1. frequencies: F,
+    at least 0.
+    """
     frequencies = check_whole("frequencies", frequencies, least=0)
     y, x = 2 * position_grid(height, width)[:2] - 1  # (H, W) each
     angles = [math.pi * 2**f * axis for f in range(frequencies) for axis in (y, x)]

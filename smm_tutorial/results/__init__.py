@@ -1,9 +1,9 @@
-"""What runs leave behind: records in `data/results`, and what can be read from them without torch.
+"""The results of runs: records in `data/results`, comparisons and tables, without torch.
 
-`read_record` and `read_records` give records, whose fields `results.records` describes.
-`read_groups` gathers the seeds of compared runs, `describe_differences` says what they show, and
-the tables print either. Tables of one task lie in the task's own room; where a result comes from is
-written by `results.provenance`, which imports torch.
+`read_record` and `read_records` read records; `results.records` describes their fields.
+`read_groups` groups the compared runs by contestant, and `describe_differences` describes the
+differences in sentences. The tables of one task lie in the room of the task. Only
+`results.provenance`, which describes the origin of a result, imports torch.
 """
 
 from smm_tutorial.results.comparisons import (

@@ -1,8 +1,8 @@
-"""Compared runs in numbers: seeds of one slot module, their mean and spread, and what a difference
-between two modules says.
+"""Statistics of the compared runs: mean and spread over seeds, and differences between contestants.
 
-Runs of one setting share task, data, profile and image size. They must share everything else too,
-but for the slot module, its learning rate and the seed: other records are refused, not averaged.
+Runs of one setting share task, data, profile and image size. They may differ only in the slot
+module, its learning rate and the seed. If they differ in anything else, `group_records` raises
+`ValueError`.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from typing import NamedTuple
 from smm_tutorial.results.records import Protocol, find_scores, read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES
 
-#: What each contestant is held against: Slot Attention as it is, and with as many numbers in a
-#: slot.
+#: The contestants with which each contestant is compared: Slot Attention, and Slot Attention with
+#: as many numbers per slot.
 HELD_AGAINST = {
     "attention-wide": ("attention",),
     "mixture-reduced": ("attention",),
     "mixture": ("attention", "attention-wide"),
 }
-OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # of a network's config, what a contestant is
-LEAST_SEEDS = 3  # of each: two values say next to nothing about their spread
+OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # fields of a network's config per contestant
+LEAST_SEEDS = 3  # of each contestant: two values say almost nothing about their spread
 
-#: Where a number lies in nested scores: the keys, from the outermost on.
+#: The keys that lead to a number in nested scores, from the outermost key on.
 Place = tuple[str, ...]
 
 
 class Criteria(NamedTuple):
-    """By which scores contestants are compared.
+    """The scores that compare contestants.
 
-    decisive: what tables call the scores that decide, by their place. choosing: the score on the
-    validation split that chooses the best seed.
+    decisive: the scores that decide, with their titles in tables, by their place. choosing: the
+    score on the validation split that chooses the best seed.
     """
 
     decisive: dict[Place, str]
     choosing: str
 
 
-#: By task.
+#: The criteria by task.
 CRITERIA = {
     "discovery": Criteria({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari"),
     "set-prediction": Criteria(
@@ -55,7 +55,7 @@ CRITERIA = {
 
 
 class Setting(NamedTuple):
-    """What the runs of one comparison share."""
+    """The settings that all runs of a comparison share. image_size: pixels per side."""
 
     task: str
     data: str
@@ -64,7 +64,7 @@ class Setting(NamedTuple):
 
     @property
     def test_protocol(self) -> Protocol:
-        """One start with all slots, on the test split of the data."""
+        """The protocol of the comparison: one start, all slots, test split of the data."""
         return Protocol(self.data)
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Setting(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Mean and standard deviation over seeds; a single one has no deviation."""
+    """Mean and standard deviation over seeds. A single seed has no deviation (None)."""
 
     mean: float
     deviation: float | None
@@ -89,7 +89,7 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """All seeds of one contestant in one setting, by seed."""
+    """All runs of one contestant in one setting, in the order of their seeds."""
 
     contestant: str
     setting: Setting
@@ -100,8 +100,10 @@ class Group:
         return CONTESTANT_TITLES[self.contestant]
 
     def spread(self, protocol: Protocol, place: Place) -> Spread | None:
-        """Of the number at a place in the scores by a protocol, over the seeds that have one; None
-        where no seed has.
+        """Computes mean and deviation of a score over the seeds that have this score.
+
+        protocol: how the models were scored. place: the place of the score. Returns None if no seed
+        has this score.
         """
         entries = [find_scores(record, *protocol) for record in self.records]
         values = [find_number(scores or {}, place) for scores in entries]
@@ -110,24 +112,29 @@ class Group:
 
     @property
     def best(self) -> dict:
-        """The record of the best seed at the end of training, by the validation split: the test
-        split chooses nothing.
+        """The record of the best seed: it has the best last score on the validation split.
+
+        The test split does not choose the seed.
         """
         score = CRITERIA[self.setting.task].choosing
         return max(self.records, key=lambda record: record["validation"][-1][score])
 
 
 def read_groups(task: str) -> list[Group]:
-    """The compared runs of a task in `data/results`. Raises `ValueError` as `group_records`."""
+    """Reads the compared runs of a task from `data/results`, and groups them by contestant.
+
+    Raises `ValueError` as `group_records`.
+    """
     return group_records(read_records(task=task, purpose="comparison"))
 
 
 def group_records(records: Iterable[dict]) -> list[Group]:
-    """The records of compared runs, by setting, then by contestant in the order of
-    `CONTESTANT_TITLES`.
+    """Groups the records of compared runs by setting and contestant.
 
-    Raises `ValueError` for two records of one setting that differ in more than slot module,
-    learning rate and seed.
+    The groups are sorted by setting, then by contestant in the order of `CONTESTANT_TITLES`.
+
+    Raises `ValueError` if two records of one setting differ in more than the slot module, the
+    learning rate and the seed.
     """
     gathered: dict[tuple[Setting, str], list[dict]] = {}
     for record in records:
@@ -151,7 +158,10 @@ def group_records(records: Iterable[dict]) -> list[Group]:
 def _check_alike(
     one: dict, other: dict, free_in_config: set[str], free_in_training: set[str]
 ) -> None:
-    """Raises `ValueError` where two runs differ in what is not free."""
+    """Raises `ValueError` if two runs differ in a setting that must be equal.
+
+    free_in_config, free_in_training: names of settings that may differ.
+    """
     if one is other:
         return  # NaN in an option would differ from itself
     differ = [("steps done", one["step"], other["step"])] if one["step"] != other["step"] else []
@@ -168,7 +178,7 @@ def _check_alike(
 
 
 def find_number(scores: dict, place: Place) -> float | None:
-    """The number at that place in nested scores, None where it is not there."""
+    """Finds the number at a place in nested scores. Returns None if the number is missing."""
     for key in place:
         if key not in scores:
             return None
@@ -177,11 +187,13 @@ def find_number(scores: dict, place: Place) -> float | None:
 
 
 def describe_difference(ours: Group, other: Group, place: Place) -> str:
-    """Whether two contestants differ by more than their seeds do, in words. place: a key of the
-    task's `decisive`.
+    """Says in a sentence whether two contestants differ by more than the spread over seeds.
 
-    The spread of the difference is the root of the sum of both variances over seeds: how far one
-    run of each may lie apart by luck. That is a yardstick, no test of significance.
+    The spread of the difference is the root of the sum of both variances over seeds. Single runs of
+    both contestants may lie so far apart by chance. This is a rough measure, not a test of
+    significance.
+
+    place: the place of the score, a key of the task's `decisive`.
     """
     task, protocol = ours.setting.task, ours.setting.test_protocol
     what = (
@@ -205,8 +217,9 @@ def describe_difference(ours: Group, other: Group, place: Place) -> str:
 
 
 def describe_differences(groups: list[Group]) -> list[str]:
-    """Every contestant against those of `HELD_AGAINST` in its own setting, by each of the scores
-    that decide.
+    """Compares contestants of the same setting -> one sentence per pair and decisive score.
+
+    `HELD_AGAINST` lists the pairs.
     """
     found = {(group.setting, group.contestant): group for group in groups}
     return [

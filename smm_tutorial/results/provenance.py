@@ -1,4 +1,4 @@
-"""Where a result comes from: revision of the code, hardware, versions."""
+"""The origin of a result: revision of the code, hardware, and versions of the packages."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from smm_tutorial import paths
 
 
 def provenance() -> dict:
-    """What a record holds under `provenance`, ready for JSON."""
+    """Collects revision, hardware and versions: the field `provenance` of a record, for JSON."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "revision": _git_revision(),
@@ -31,9 +31,10 @@ def provenance() -> dict:
 
 
 def _git_revision() -> str:
-    """The checkout's commit, with `-dirty` where library files differ.
+    """Returns the commit of the checkout, with `-dirty` if files of the library have changed.
 
-    Outside a checkout, as in a copy without its history, what `SMM_REVISION` says, else `unknown`.
+    Without a checkout or its history, returns the environment variable `SMM_REVISION`, or
+    `unknown`.
     """
     elsewhere = os.environ.get("SMM_REVISION") or "unknown"
     root = paths.repository_root()

@@ -3,41 +3,42 @@
 A record of version 2 has these fields:
 
     version      2
-    name         of the file, without `.json`
+    name         the name of the file, without `.json`
     task         "discovery" | "set-prediction"
-    purpose      "showcase" (what the module can do) | "comparison" (contestants share everything
-                 else) | "search" (for a learning rate) | "ablation" (something is left out) |
-                 "baseline" (needs no training)
-    contestant   which slot module, a key of `CONTESTANT_TITLES`
-    command      that makes the run again
-    model        the network's class; `config`: the network's options
-    training     steps, learning rate, seed and so on; `loss` in it: the loss's options
-    ablation     object discovery: what is left out; null for nothing
-    scenes       set prediction: how many the training split has
-    begun_with   set prediction: the trained model that gave encoder and slots; null for none
-    profile      whose sizes the run takes
-    data         what it was trained on, a key of `SET_TITLES[task]`
-    step         steps done; `minutes`, `images_per_s`, `peak_memory_mib`: what they took
-    scores       a list: an entry for each evaluation
-    validation   a list: scores on the validation split while the run trained, oldest first
+    purpose      "showcase" (shows what the module can do) | "comparison" (contestants share
+                 everything else) | "search" (for a learning rate) | "ablation" (leaves out a part
+                 of the recipe) | "baseline" (has no training)
+    contestant   the slot module, a key of `CONTESTANT_TITLES`
+    command      the command that repeats the run
+    model        the class of the network; `config`: the options of the network
+    training     steps, learning rate, seed and so on; its field `loss`: the options of the loss
+    ablation     object discovery: the name of the ablation, or null
+    scenes       set prediction: the number of scenes in the training split
+    begun_with   set prediction: the trained model that gave encoder and slots, or null
+    profile      the profile that decides the sizes
+    data         the training data, a key of `SET_TITLES[task]`
+    step         steps done; `minutes`, `images_per_s`, `peak_memory_mib`: time, speed and memory
+    scores       a list: one entry per evaluation
+    validation   a list: scores on the validation split during the training, oldest first
     provenance   revision of the code, hardware, versions
 
-A baseline has no fields from `contestant` on but `config`, `scores` and `provenance`. An entry of
+After `purpose`, a baseline has only the fields `config`, `scores` and `provenance`. An entry of
 `scores` has these fields:
 
-    set          the name that `smm-tutorial evaluate --data` takes, a key of `SET_TITLES[task]`
-    images       how many there were
-    starts       object discovery: how often the slots were started for each image
+    set          the data, as `smm-tutorial evaluate --data` names them, a key of `SET_TITLES[task]`
+    images       the number of images
+    starts       object discovery: the number of starts of the slots per image
     selection    object discovery: which slots may own pixels, "all" | "bic"
-    command      that made this entry, where the run's own did not
-    ...          the scores, as `evaluate` of the task's room gives them
+    command      the command that made this entry, if the run did not make it
+    ...          the scores that `evaluate` in the task's room returns
 
-`Protocol` tells entries apart. `provenance.hardware` lacks `threads` in the oldest records, and
-`processes` in those from before several of them were counted.
-Benchmarks and the ray tracer's effects are records too: they have a version, a name, a command and
-a provenance, no task, and scores of a form of their own.
+A `Protocol` identifies an entry. In the oldest records, `provenance.hardware` has no `threads`.
+Records from before runs with several processes have no `processes` there. Benchmarks and the ray
+tracer's effects are records too. They have version, name, command and provenance, but no task, and
+their scores have another form.
 
-Whatever is read or written is held against `results.schema` first: people edit these files.
+People may edit these files. So every record is checked by `results.schema` after it is read, and
+before it is written.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from smm_tutorial.results.schema import NamesOf, OrNull, find_fault, find_record
 from smm_tutorial.results.titles import SET_TITLES
 
 VERSION = 2
-#: Task and purpose of a run by what version 1 calls its `kind`. Names of runs begin with it, too.
+#: Task and purpose of a run by its `kind` in version 1. Names of runs begin with the kind, too.
 KINDS = {
     "discovery": ("discovery", "showcase"),
     "comparison": ("discovery", "comparison"),
@@ -64,21 +65,23 @@ KINDS = {
     "set-comparison": ("set-prediction", "comparison"),
     "set-search": ("set-prediction", "search"),
 }
-#: How version 1 names scores: by the title of the data, and what is not one start with all slots.
+#: The name of an entry of scores in version 1: the title of the data, then the number of starts and
+#: the selection of slots, unless these are one start and all slots.
 VERSION_1_SCORES = re.compile(
     r"(?P<title>.+?)(, best of (?P<starts>\d+) starts)?(?P<bic>, slots by BIC)?"
 )
-#: What is read of a record of version 1 to make one of version 2, which is checked in its turn.
+#: The fields of version 1 that must be valid for an upgrade to version 2. The upgraded record is
+#: checked, too.
 VERSION_1 = {"kind?": OrNull(one_of(KINDS)), "scores?": NamesOf({}), "config?": {}}
-LOCK_PATIENCE = 60.0  # seconds that one process waits for another to keep a result
+LOCK_PATIENCE = 60.0  # seconds that a process waits while another process writes a result
 
 
 class RecordError(ValueError):
-    """A record that is damaged, or that none of ours would be; names file and field."""
+    """A record is damaged or has an invalid field. The message names the file and the field."""
 
 
 class Protocol(NamedTuple):
-    """What a model was scored on, and how. Set prediction has one start and selects no slots."""
+    """The data and the method of an evaluation. Set prediction has one start, and all slots."""
 
     set: str
     images: int | None = None  # None: any number
@@ -87,11 +90,11 @@ class Protocol(NamedTuple):
 
     @classmethod
     def of(cls, scores: dict) -> Protocol:
-        """The protocol of an entry of a record's `scores`."""
+        """Reads the protocol of an entry of a record's `scores`."""
         return cls(**{field: scores[field] for field in cls._fields if field in scores})
 
     def title(self, task: str) -> str:
-        """What tables call it."""
+        """Makes the title of the protocol in tables."""
         title = SET_TITLES[task].get(self.set, self.set).format(images=self.images)
         title += f", best of {self.starts} starts" if self.starts > 1 else ""
         return title + (", slots by BIC" if self.selection == "bic" else "")
@@ -100,7 +103,11 @@ class Protocol(NamedTuple):
 def find_scores(
     record: dict, set_name: str, images: int | None = None, starts: int = 1, selection: str = "all"
 ) -> dict | None:
-    """The entry of a record's `scores` by that `Protocol`; None where there is none."""
+    """Finds the entry of a record's `scores` with this `Protocol`; None if there is no such entry.
+
+    set_name: a key of `SET_TITLES[task]`. images: the number of images; None for any number.
+    starts, selection: see `Protocol`.
+    """
     for scores in record["scores"]:
         found = Protocol.of(scores)
         if found == Protocol(set_name, images or found.images, starts, selection):
@@ -109,7 +116,7 @@ def find_scores(
 
 
 def add_scores(record: dict, scores: dict) -> None:
-    """Puts an entry into a record's `scores`, in place of an earlier one by the same `Protocol`."""
+    """Adds an entry to a record's `scores`, or replaces an entry with the same `Protocol`."""
     protocols = [Protocol.of(entry) for entry in record["scores"]]
     if (protocol := Protocol.of(scores)) in protocols:
         record["scores"][protocols.index(protocol)] = scores
@@ -118,10 +125,12 @@ def add_scores(record: dict, scores: dict) -> None:
 
 
 def read_record(name: str) -> dict:
-    """The record of that name in `data/results`, as version 2.
+    """Reads a record from `data/results` by its name, and converts it to version 2.
 
-    Raises `FileNotFoundError` that lists the known ones, `ForeignNameError` for a name that leads
-    elsewhere, and `RecordError` for a damaged file or a later version.
+    Raises:
+        FileNotFoundError: there is no such record. The message lists the known records.
+        ForeignNameError: the name does not name a file in the folder.
+        RecordError: the file is damaged, or of a later version.
     """
     path = record_file(name)
     if not path.exists():
@@ -133,25 +142,27 @@ def read_record(name: str) -> dict:
 
 
 def read_records(**fields: str) -> list[dict]:
-    """The records in `data/results` that have these fields, e.g. `task="discovery"`, by name.
+    """Reads the records in `data/results` whose fields have these values, sorted by name.
 
-    Raises `RecordError` as `read_record` does.
+    For example, `read_records(task="discovery")` returns all records of object discovery.
+
+    Raises `RecordError` as `read_record`.
     """
     records = [_read(path) for path in _record_files()]
     return [r for r in records if all(r.get(key) == value for key, value in fields.items())]
 
 
 def record_file(name: str, folder: Path | None = None) -> Path:
-    """Where the record of that name lies in a folder, `data/results` if not given.
+    """Returns the path of a record's file in a folder, by default in `data/results`.
 
-    Raises `ForeignNameError` for a name that does not name a file there.
+    Raises `ForeignNameError` if the name does not name a file in the folder.
     """
     folder = folder or paths.results_dir()
     return files.join_name(folder, f"{files.check_plain_name(name)}.json")
 
 
 def _record_files() -> list[Path]:
-    """All in `data/results`; hidden files of other systems are none."""
+    """Lists the files of all records in `data/results`. Hidden files are not records."""
     return sorted(paths.results_dir().glob("[!.]*.json"))
 
 
@@ -174,9 +185,9 @@ def _describe_fault(source: str, fault: str) -> str:
 
 
 def write_record(record: dict, folder: Path | None = None) -> Path:
-    """Writes `NAME.json`, as version 2, to `folder` (`data/results` if not given), atomically.
+    """Writes a record as version 2 to `NAME.json`, atomically -> the path of the file.
 
-    Raises `RecordError` for what could not be read again.
+    folder: by default `data/results`. Raises `RecordError` if the record is not valid.
     """
     record = upgrade_record(record)
     path = record_file(record["name"], folder)
@@ -185,12 +196,17 @@ def write_record(record: dict, folder: Path | None = None) -> Path:
 
 
 def lock_results() -> AbstractContextManager[None]:
-    """One process at a time reads a record in `data/results` to write it anew."""
+    """Lets one process at a time change records in `data/results`, inside the `with` block."""
     return files.lock_folder(paths.results_dir(), "keeping results in", LOCK_PATIENCE)
 
 
 def keep_record(record: dict) -> Path:
-    """Writes a run's record to `data/results`. Scores of the same run that are there stay."""
+    """Writes the record of a run to `data/results` -> the path of the file.
+
+    If the file already holds a record of the same run, its scores are kept.
+
+    Raises `RecordError` if a record is not valid.
+    """
     record = upgrade_record(record)
     path = record_file(record["name"])
     with lock_results():
@@ -202,9 +218,9 @@ def keep_record(record: dict) -> Path:
 
 
 def keep_scores(record: dict, scores: dict) -> tuple[dict, Path]:
-    """Puts an entry into the record in `data/results` of the same run -> that record, its file.
+    """Adds an entry of scores to a run's record in `data/results` -> the new record and its file.
 
-    Entries that other processes have put there in the meantime stay. Raises as `read_kept_record`.
+    Entries that other processes added in the meantime are kept. Raises as `read_kept_record`.
     """
     with lock_results():
         kept = read_kept_record(record)
@@ -213,11 +229,12 @@ def keep_scores(record: dict, scores: dict) -> tuple[dict, Path]:
 
 
 def read_kept_record(record: dict) -> dict:
-    """The record in `data/results` of the same run, with the scores that are there; the given one,
-    as version 2, where there is none.
+    """Reads the record of the same run from `data/results`, with all its scores.
 
-    Raises `ValueError` where `data/results` holds the record of another run by the same name, and
-    `RecordError` where either is damaged.
+    If `data/results` has no such record, returns the given record as version 2.
+
+    Raises `ValueError` if `data/results` holds the record of another run with the same name, and
+    `RecordError` if one of the two records is not valid.
     """
     record = upgrade_record(record)
     if "task" not in record:
@@ -237,25 +254,27 @@ def read_kept_record(record: dict) -> dict:
 
 
 def _differences(record: dict, kept: dict) -> list[str]:
-    """What shows that two records by the same name are of different runs."""
+    """Lists the fields that differ, if two records with the same name are of different runs."""
     keys = ("training", "step", "validation")
     differ = [key for key in keys if record.get(key) != kept.get(key)]
     one, other = record.get("config", {}), kept.get("config", {})
-    shared = one.keys() & other.keys()  # an option that came later is missing in older records
+    shared = one.keys() & other.keys()  # older records lack options that were added later
     if any(one[name] != other[name] for name in shared):
         differ.insert(0, "config")
     return differ
 
 
 def upgrade_record(record: dict, source: str | None = None) -> dict:
-    """A record of any version as one of version 2, checked. The given one stays as it is.
+    """Converts a record of version 1 or 2 to version 2, and checks it. The given record stays.
 
-    source: where it comes from, for messages. Version 1 has a `kind` for task and purpose (the
-    oldest records have it in their name alone), calls an ablation `variant`, and keys the scores by
-    sentences.
+    Version 1 differs in three ways. Its field `kind` stands for task and purpose; in the oldest
+    records, only the name contains the kind. It calls an ablation `variant`. Its scores have
+    sentences as keys.
 
-    Raises `RecordError` that names source and field for a later version, and for what neither
-    version has.
+    source: the origin of the record, for messages.
+
+    Raises `RecordError` for a later version, and for an invalid field. The message names the source
+    and the field.
     """
     if not isinstance(record, dict):
         fault = f"it must be an object, got {reprlib.repr(record)}"
@@ -278,7 +297,7 @@ def upgrade_record(record: dict, source: str | None = None) -> dict:
 
 
 def _upgrade_version_1(record: dict, source: str) -> dict:
-    """A record of version 1 as one of version 2, not checked yet."""
+    """Converts a record of version 1 to version 2. The result is not yet checked."""
     fault = "version is missing" if "task" in record else find_fault(record, VERSION_1)
     if fault:
         raise RecordError(_describe_fault(source, fault))
@@ -302,7 +321,7 @@ def _upgrade_version_1(record: dict, source: str) -> dict:
 
 
 def _upgrade_protocol(sentence: str, task: str, source: str) -> dict:
-    """The fields of version 2 for a sentence, which keys an entry of `scores` in version 1."""
+    """Reads the protocol's fields of version 2 from a sentence, the key of scores in version 1."""
     found = VERSION_1_SCORES.fullmatch(sentence)
     title = found["title"] if found else ""
     for set_name, known in SET_TITLES[task].items():

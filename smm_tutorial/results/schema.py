@@ -1,14 +1,14 @@
-"""What the fields of a record may hold, for records that people edit by hand.
+"""The schema of records: it checks the fields of records, because people edit records by hand.
 
 A schema looks like the record itself:
 
-    {"step": COUNT, "gpu?": TEXT}    an object with these fields; "?" marks one that may be missing
-    ListOf(COUNT, least=1)           a list of such values, of at least one
-    NamesOf(COUNT)                   an object with such values under any names
-    OrNull(TEXT)                     null, or such a value
-    (NamesOf(COUNT), {"all": SHARE}) what fits all of these
+    {"step": COUNT, "gpu?": TEXT}    an object with these fields; "?" marks an optional field
+    ListOf(COUNT, least=1)           a list of at least one count
+    NamesOf(COUNT)                   an object whose values are counts, with any names
+    OrNull(TEXT)                     null or a text
+    (NamesOf(COUNT), {"all": SHARE}) a value that fits all of these schemas
 
-Only fields that a table or a figure reads are listed; others may hold anything.
+The schema lists only fields that a table or a figure reads. Other fields may hold any value.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 from smm_tutorial.results.titles import CONTESTANT_TITLES, SET_TITLES
 
-MOST = 2**63  # of any number
+MOST = 2**63  # the largest size of any number
 
 
 class Kind(NamedTuple):
-    """Values without fields of their own. words: what they are, for messages."""
+    """The schema of a value without fields. words: a description of valid values, for messages."""
 
     words: str
     fits: Callable[[Any], bool]
@@ -44,14 +44,17 @@ class OrNull(NamedTuple):
 
 
 class Depending(NamedTuple):
-    """An object with this field fits one schema, an object without the field the other."""
+    """Chooses a schema for an object. field: a field's name. present: the schema with this field.
+
+    absent: the schema for an object without this field.
+    """
 
     field: str
     present: Schema
     absent: Schema
 
 
-#: A tuple without a name of its own holds schemas that all must fit.
+#: In a plain tuple of schemas, all schemas must fit the value.
 Schema = Kind | ListOf | NamesOf | OrNull | Depending | dict | tuple
 
 
@@ -104,7 +107,7 @@ DISCOVERY_SCORES = PROTOCOL | {
     "by_size?": NamesOf({"overlap?": SHARE}),
     "decoder_masks?": {"mbo?": SHARE},
 }
-#: Of images without masks.
+#: The scores of images without masks.
 LIKELIHOOD = {"nats_per_pixel": NUMBER, "squared_error": number(0, MOST)}
 DISCOVERY_ENTRY = Depending(
     "nats_per_pixel",
@@ -147,7 +150,7 @@ SET_RUN = RUN | {
     "scores": ListOf(SET_SCORES),
     "validation": ListOf({"ap_inf": SHARE, "ap_0.5": SHARE}, least=1),
 }
-#: By task and purpose.
+#: The schemas of runs by task and purpose.
 RUNS = {
     "discovery": {
         "showcase": DISCOVERY_RUN,
@@ -163,7 +166,7 @@ PIXELS = dict.fromkeys(("image", "ground", "rubber", "metal"), NUMBER)  # in dB
 EFFECT = {"held out": PIXELS, "costs": PIXELS, "mask_overlap": SHARE, "changed": NamesOf(ANYTHING)}
 COMPLETE = PIXELS | {"colour_shift": NUMBER, "images": COUNT}
 RECOGNITION = dict.fromkeys(("0.5", "0.25", "0.125"), SHARE) | {"images": COUNT}
-#: What has no task, by what the name begins with.
+#: The schemas of records without a task, by the beginning of their names.
 OTHERS = {
     "benchmark-": {
         "scores": NamesOf(
@@ -182,8 +185,9 @@ OTHERS = {
 
 
 def find_record_fault(record: dict) -> str | None:
-    """What is wrong with a record of version 2 whose name is in order, in words; None if nothing
-    is.
+    """Describes the first fault in a record of version 2, in words. Returns None without a fault.
+
+    The record's name must already be checked.
     """
     if "task" in record or "purpose" in record:
         if fault := find_fault(record, {"task": one_of(RUNS)}):
@@ -198,9 +202,10 @@ def find_record_fault(record: dict) -> str | None:
 
 
 def find_fault(value: Any, schema: Schema, field: str = "") -> str | None:
-    """The first field of a value that the schema does not allow, in words; None if there is none.
+    """Describes the first field of a value that does not fit the schema, in words.
 
-    field: where the value lies in the record, such as `scores[0].ap`.
+    field: the place of the value in the record, such as `scores[0].ap`. Returns None if all fields
+    fit.
     """
     match schema:
         case Kind(words, fits):

@@ -1,6 +1,4 @@
-"""Tables of every task, as Markdown: scores of runs, compared runs by contestant, how long training
-took.
-"""
+"""Markdown tables for every task: scores of runs, compared runs, and the time of their training."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -18,7 +16,7 @@ from smm_tutorial.results.titles import CONTESTANT_TITLES
 
 
 def markdown_table(rows: list[list[str]]) -> str:
-    """Rows of cells, the first one the head, as a Markdown table."""
+    """Formats rows of cells as a Markdown table. The first row is the head."""
     head, *body = rows
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *body])
 
@@ -29,7 +27,14 @@ def score_table(
     name_model: Callable[[dict], str],
     number_format: str = ".3f",
 ) -> str:
-    """One line for each entry of each record's scores. columns: titles, by places in an entry."""
+    """Makes a table with one row per record and evaluation.
+
+    Args:
+        records: records of one task.
+        columns: the titles of the columns, by the places of the scores in an entry.
+        name_model: makes the model's title from its record.
+        number_format: the format of the scores.
+    """
     rows = [["model", "scored on", "images", *columns.values(), "training"]]
     for record in records:
         for scores in record["scores"]:
@@ -41,9 +46,10 @@ def score_table(
 
 
 def comparison_table(groups: list[Group], columns: Mapping[Place, str]) -> str:
-    """One line for each contestant and setting: means ± standard deviations over seeds.
+    """Makes a table with one row per contestant and setting: means ± deviations over seeds.
 
-    columns: titles, by places in the scores on the setting's own test split.
+    The scores are those on the test split of the setting's data. columns: the titles of the
+    columns, by the places of the scores.
     """
     head = ["slot module", "trained and scored on", *columns.values()]
     rows = [[*head, "seeds", "best seed", "training of each"]]
@@ -56,8 +62,9 @@ def comparison_table(groups: list[Group], columns: Mapping[Place, str]) -> str:
 
 
 def comparison_section(task: str, table: str) -> str:
-    """A table of the compared runs, what their differences say, and how each contestant does on
-    other data.
+    """Joins a table of the compared runs, sentences about differences, and tables for other data.
+
+    task: the task of the runs. table: the table of the compared runs.
     """
     groups = read_groups(task)
     parts = [table, "\n".join(f"- {sentence}" for sentence in describe_differences(groups))]
@@ -70,8 +77,9 @@ def comparison_section(task: str, table: str) -> str:
 
 
 def shift_table(groups: list[Group], place: Place) -> str:
-    """One line for each protocol that compared models were scored by, one column for each
-    contestant.
+    """Makes a table with one row per protocol of the evaluations, and one column per contestant.
+
+    place: the place of the score in the cells.
     """
     lines = dict.fromkeys(
         (group.setting, protocol := Protocol.of(scores), place, protocol.title(record["task"]))
@@ -85,8 +93,10 @@ def shift_table(groups: list[Group], place: Place) -> str:
 def contestant_table(
     groups: list[Group], title: str, lines: list[tuple[Setting, Protocol, Place, str]]
 ) -> str:
-    """One column for each contestant. A line is a setting, a protocol, the score's place, and the
-    line's name.
+    """Makes a table with one column per contestant.
+
+    title: head of the column with the names of the rows. lines: for each row its setting, the
+    protocol, the place of the score, and the name of the row.
     """
     present = {group.contestant for group in groups}
     contestants = [name for name in CONTESTANT_TITLES if name in present]
@@ -100,7 +110,10 @@ def contestant_table(
 
 
 def spread_cell(group: Group | None, protocol: Protocol, place: Place) -> str:
-    """Mean and spread over seeds of one score; how many seeds, where they are few or not all."""
+    """Formats mean and spread of a score over seeds, or a dash without scores.
+
+    The cell also names the number of seeds if there is one seed, or if some seeds lack the score.
+    """
     spread = group and group.spread(protocol, place)
     if spread is None:
         return "–"
@@ -112,8 +125,10 @@ def spread_cell(group: Group | None, protocol: Protocol, place: Place) -> str:
 
 
 def search_table(records: Iterable[dict], scores: Mapping[str, str]) -> str:
-    """Scores on the validation split by learning rate, of runs that seek the best. scores: titles,
-    by the names in the log.
+    """Makes the table of a search for learning rates, with scores on the validation split.
+
+    records: runs with the purpose `search`. scores: the titles of the scores, by their names in the
+    log.
     """
     titles = (f"{title}, validation" for title in scores.values())
     rows = [["slot module", "learning rate", *titles, "seed", "training"]]
@@ -129,7 +144,7 @@ def search_table(records: Iterable[dict], scores: Mapping[str, str]) -> str:
 
 
 def training_cell(record: dict) -> str:
-    """How long a run took, and on what."""
+    """Formats the steps, the time and the hardware of a run's training."""
     if record["purpose"] == "baseline":
         return "none"
     took = count_minutes(record["minutes"])
@@ -137,7 +152,7 @@ def training_cell(record: dict) -> str:
 
 
 def mean_training_cell(group: Group) -> str:
-    """How long each seed took on average, at which learning rate, and on what."""
+    """Formats steps, learning rate, mean time per seed and hardware of a group's training."""
     one = group.records[0]
     minutes = sum(record["minutes"] for record in group.records) / len(group.records)
     hardware = ", ".join(dict.fromkeys(describe_hardware(record) for record in group.records))
@@ -146,13 +161,16 @@ def mean_training_cell(group: Group) -> str:
 
 
 def count_minutes(minutes: float) -> str:
-    """Whole minutes in words, at least one."""
+    """Formats a time in whole minutes, at least one minute."""
     whole = max(1, round(minutes))
     return f"{whole} minute{'' if whole == 1 else 's'}"
 
 
 def describe_hardware(record: dict) -> str:
-    """What a run used: GPUs, or threads of the CPU; the oldest records tell the cores alone."""
+    """Formats the hardware of a run: its GPUs, or its threads on the CPU.
+
+    The oldest records hold only the number of CPU cores.
+    """
     hardware = record["provenance"]["hardware"]
     processes = hardware.get("processes", 1)
     if hardware["gpu"]:

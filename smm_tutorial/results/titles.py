@@ -1,4 +1,4 @@
-"""What tables call the contestants and the data sets."""
+"""The titles of contestants and data sets in tables."""
 
 #: Every contestant, in the order of tables.
 CONTESTANT_TITLES = {
@@ -7,8 +7,8 @@ CONTESTANT_TITLES = {
     "mixture-reduced": "SMM, slots reduced",
     "mixture": "SMM",
 }
-#: Every set of scenes that models are scored on, by task, then by name. `{images}` stands for the
-#: number of images. Records of version 1 hold these titles, see `records.upgrade_record`.
+#: The sets of scenes that score models, by task, then by name. `{images}` stands for the number of
+#: images. Records of version 1 contain these titles; see `records.upgrade_record`.
 SET_TITLES = {
     "discovery": {
         "clevr6": "clevr6, test",

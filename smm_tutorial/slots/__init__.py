@@ -1,14 +1,18 @@
-"""The slot modules, Slot Attention and the Slot Mixture Module (SMM), and what they share.
+"""Two slot modules: Slot Attention and the Slot Mixture Module (SMM).
 
-Both turn inputs `(B, N, D_in)` into K slots by a few rounds of soft clustering with learned parts.
-What differs stands in the loop of `SlotAttention.forward` and `SlotMixture.forward`. Everything
-else they share, in `slots.base`: where slots start, how a mean moves, options and checks, and what
-comes out (`SlotOutput`, with a `SlotState` per iteration if asked for). `slots.slot_model` puts an
-encoder before them, the beginning of every task's model. `CONTESTANTS` lists the modules that are
-compared. `as_mixture_step` reads a state as a mixture of `clustering`.
+Both modules turn inputs `(B, N, D_in)` into K slots. They run a few iterations of soft clustering
+with learned parts. The two modules differ only in the loops of `SlotAttention.forward` and
+`SlotMixture.forward`. They share the code in `slots.base`: the start of the slots, the update of a
+mean, the options, the checks and the output. The output is a `SlotOutput`; on request it holds a
+`SlotState` per iteration.
+
+`slots.slot_model` puts an encoder before a slot module. Every task's model begins so. `CONTESTANTS`
+lists the modules that are compared. `as_mixture_step` converts a state to a step of a mixture in
+`clustering`.
 
 Shapes: batch B, inputs N, slots K, D = `slot_dim`. Inside a module, responsibilities are logarithms
-of shape `(B, K, N)`, as the matrix products need them. They come out as `(B, N, K)`.
+of shape `(B, K, N)`, because the matrix products need this shape. A `SlotOutput` holds them as
+probabilities of shape `(B, N, K)`.
 """
 
 from smm_tutorial.slots.as_mixture import as_mixture_step

@@ -1,4 +1,4 @@
-"""The state of a `SlotMixture`, read as a mixture of `clustering`."""
+"""Converts the state of a `SlotMixture` to a step of a mixture in `clustering`."""
 
 from dataclasses import replace
 
@@ -12,19 +12,19 @@ from smm_tutorial.slots.base import SlotState
 
 
 def as_mixture_step(points: Tensor, state: SlotState, index: int = 0) -> MixtureStep:
-    """One set's slots after an iteration, as an entry of a mixture's history.
+    """Converts the slots of one set to a `MixtureStep`, an entry of a mixture's `history_`.
 
-    What draws and scores mixtures then takes it. The responsibilities of the entry are those of the
-    next E-step, at the state's parameters.
+    Functions that draw or score mixtures accept the result. Its responsibilities come from the next
+    E-step, computed with the parameters of the state.
 
     Args:
-        points: `(B, N, D)`, B sets.
-        state: of a `SlotMixture` on `points`. Without projections and normalisation its means lie
-            among the points.
-        index: of the set, below B.
+        points: `(B, N, D)`, B sets of points.
+        state: slots after one iteration of a `SlotMixture` on `points`. The means lie among the
+            points if the module has no projections and no normalisation.
+        index: number of the set, from 0 to B - 1.
 
     Raises:
-        ValueError: the state is Slot Attention's, it has no variances and no weights.
+        ValueError: the state comes from Slot Attention, so it has no variances and no weights.
     """
     if state.variances is None or state.weights is None:
         raise ValueError(
@@ -42,7 +42,16 @@ def as_mixture_step(points: Tensor, state: SlotState, index: int = 0) -> Mixture
 
 
 def reorder_to_groups(step: MixtureStep, groups: np.ndarray) -> MixtureStep:
-    """The step with its components in the order that agrees best with groups (N,) of 0 to K - 1."""
+    """Renumbers the components of a step, so that they agree best with the true groups.
+
+    Args:
+        step: a step with K components on N points.
+        groups: `(N,)`, the true group of each point, from 0 to K - 1.
+
+    Returns:
+        The step in which component k shares the most responsibility with group k. One matching
+        decides all components together (Hungarian method).
+    """
     overlaps = step.responsibilities.T @ np.eye(len(step.means))[groups]  # (K, K): component, group
     _, components = linear_sum_assignment(overlaps.T, maximize=True)  # the component of each group
     return replace(

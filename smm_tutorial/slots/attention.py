@@ -9,11 +9,11 @@ from smm_tutorial.slots.base import SlotModule, SlotOutput, SlotState, in_full_p
 
 
 class SlotAttention(SlotModule):
-    """Slot Attention (arXiv 2006.15055). Line numbers are those of its algorithm 1.
+    """Slot Attention (arXiv 2006.15055). Comments give the line numbers of the paper's algorithm 1.
 
     Slots compete for each input: the attention is a softmax *over slots* of scaled dot products.
-    Each slot then moves to the weighted mean of the values by the neural update. Sizes and options:
-    see `SlotModule`.
+    The neural update then moves each slot to the weighted mean of the values. `SlotModule`
+    describes the sizes and options.
     """
 
     def forward(
@@ -25,9 +25,20 @@ class SlotAttention(SlotModule):
         *,
         return_history: bool = False,
     ) -> SlotOutput:
-        """inputs `(B, N, D_in)` -> `SlotOutput` with slots `(B, K, D)`.
+        """Finds the slots of each set of inputs.
 
-        noise: `(B, K, D)`, fixes the start of the slots; drawn if not given.
+        Args:
+            inputs: `(B, N, D_in)`.
+            num_iterations: number of iterations; by default the module's own.
+            num_slots: K; by default the module's own.
+            noise: `(B, K, D)`, fixes where the slots start; by default the noise is random.
+            return_history: whether the output holds a `SlotState` per iteration.
+
+        Returns:
+            `SlotOutput` with slots `(B, K, D)`.
+
+        Raises:
+            ValueError: inputs or noise of a wrong type or shape, or a number below 1.
         """
         iterations, num_slots = self.check_call(inputs, num_iterations, num_slots)
         slots = start = self.start(len(inputs), num_slots, noise)  # (B, K, D), line 1
@@ -49,13 +60,17 @@ class SlotAttention(SlotModule):
 
     @in_full_precision
     def attend(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """queries `(B, K, D)`, keys `(B, N, D)` -> log of the attention `(B, K, N)`."""
+        """Computes the logarithm of the attention `(B, K, N)`, which sums to 1 over slots.
+
+        queries: `(B, K, D)`. keys: `(B, N, D)`.
+        """
         return (queries @ keys.mT / math.sqrt(self.slot_dim)).log_softmax(dim=1)
 
     @in_full_precision
     def gather(self, log_attention: Tensor, values: Tensor) -> Tensor:
-        """Weighted means `(B, K, D)` of values `(B, N, D)`.
+        """Computes the weighted means `(B, K, D)` of the values `(B, N, D)`.
 
-        A softmax over inputs normalises the weights, so no slot divides by zero.
+        log_attention: `(B, K, N)`. A softmax over inputs normalises it, so that an empty slot does
+        not divide by zero.
         """
         return log_attention.softmax(dim=2) @ values

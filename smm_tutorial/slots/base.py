@@ -1,4 +1,4 @@
-"""What both slot modules share: their output, start, neural update, options and checks."""
+"""The parts that both slot modules share: output, start, neural update, options and checks."""
 
 import functools
 import math
@@ -19,8 +19,8 @@ Gradient = Literal["all", "last", "each"]
 Initialisation = Literal["random", "clustering"]
 
 START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
-#: Scale of the noise around a start mean before training. Slots with the same start mean differ by
-#: their noise alone, so they need more of it.
+#: Scale of the noise around a start mean before training. Slots that share a start mean differ only
+#: by their noise, so they need more noise.
 START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
 
 
@@ -28,34 +28,37 @@ START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
 class SlotState:
     """The slots after one iteration.
 
-    From Slot Attention: its slots as `means` and its attention as `responsibilities`, nothing else.
+    Slot Attention sets only two fields: its slots are the `means`, and its attention is the
+    `responsibilities`.
     """
 
     means: Tensor  # (B, K, D)
-    responsibilities: Tensor  # (B, N, K), the ones that gave these means
+    responsibilities: Tensor  # (B, N, K); the means were computed from these
     variances: Tensor | None = None  # (B, K, D)
     weights: Tensor | None = None  # (B, K)
 
 
 @dataclass
 class SlotOutput:
-    """What a slot module returns. `SlotAttention` leaves the mixture's parameters at None."""
+    """The output of a slot module. In `SlotAttention`, means, variances and weights are None."""
 
     slots: Tensor  # (B, K, module.output_dim)
-    responsibilities: Tensor  # (B, N, K) of the last iteration, sum to 1 over K
+    responsibilities: Tensor  # (B, N, K) of the last iteration; they sum to 1 over K
     means: Tensor | None = None  # (B, K, D)
     variances: Tensor | None = None  # (B, K, D)
     weights: Tensor | None = None  # (B, K)
-    history: list[SlotState] = field(default_factory=list)  # if asked for, one per iteration
+    history: list[SlotState] = field(default_factory=list)  # on request, one state per iteration
 
 
 class SlotStart(nn.Module):
-    """Where slots begin: mean + scale * noise, with noise from N(0, 1) for every image and slot.
+    """The start of the slots: mean + scale * noise. Each image and slot draws noise from N(0, 1).
 
-    `shared`: one learned mean and scale. The slots are exchangeable, as in Slot Attention.
-    `per_slot`: a learned mean and scale for each slot. The slots specialise.
-    `background`: one mean and scale for the first slot, and one for all others. The others are
-    exchangeable.
+    kind: which slots share a learned mean and scale.
+
+    - `shared`: all slots share them. The slots are exchangeable, as in Slot Attention.
+    - `per_slot`: each slot has its own mean and scale. The slots specialise.
+    - `background`: the first slot has its own mean and scale. The other slots share theirs, so
+      these other slots are exchangeable.
     """
 
     def __init__(self, num_slots: int, slot_dim: int, kind: Start):
@@ -68,7 +71,13 @@ class SlotStart(nn.Module):
         self.log_scale = nn.Parameter(torch.full((starts, slot_dim), math.log(START_NOISE[kind])))
 
     def forward(self, batch: int, num_slots: int, noise: Tensor | None = None) -> Tensor:
-        """-> `(B, K, D)`; the same noise `(B, K, D)` gives the same start."""
+        """Computes the start `(B, K, D)` of K slots for B images.
+
+        noise: `(B, K, D)`, by default random. The same noise gives the same start.
+
+        Raises `ValueError` for noise of a wrong type or shape, and for too many slots where each
+        slot has its own start.
+        """
         shape = (batch, num_slots, self.slot_dim)
         mean = self.expand_to_slots(self.mean, num_slots)  # (K, D)
         log_scale = self.expand_to_slots(self.log_scale, num_slots)  # (K, D)
@@ -78,7 +87,10 @@ class SlotStart(nn.Module):
         return mean + log_scale.exp() * noise.to(mean)  # (B, K, D)
 
     def expand_to_slots(self, parameter: Tensor, num_slots: int) -> Tensor:
-        """Each slot's row of a parameter of the start: `(starts, D)` -> `(K, D)`."""
+        """Repeats a parameter `(starts, D)`, so that each slot has a row -> `(K, D)`.
+
+        Raises `ValueError` if `per_slot` has learned fewer starts than `num_slots`.
+        """
         if self.kind == "shared":
             return parameter.expand(num_slots, -1)
         if self.kind == "background":
@@ -93,9 +105,10 @@ class SlotStart(nn.Module):
 
 
 class NeuralUpdate(nn.Module):
-    """The learned step of a mean to the weighted mean: a GRU, then a residual MLP.
+    """Moves a mean to the weighted mean with learned weights: a GRU, then a residual MLP.
 
-    Slot Attention, algorithm 1, lines 9 and 10. The GRU's state is the mean before its LayerNorm.
+    Source: Slot Attention, algorithm 1, lines 9 and 10. The state of the GRU is the mean before the
+    LayerNorm of the query.
     """
 
     def __init__(self, slot_dim: int, mlp_dim: int):
@@ -107,44 +120,50 @@ class NeuralUpdate(nn.Module):
         )
 
     def forward(self, weighted_means: Tensor, means: Tensor) -> Tensor:
-        """Both `(B, K, D)` -> the updated means `(B, K, D)`."""
+        """Computes the updated means `(B, K, D)`. Both arguments are `(B, K, D)`."""
         moved = self.gru(weighted_means.flatten(0, 1), means.flatten(0, 1))  # (B K, D)
         moved = moved.view_as(means)  # (B, K, D)
         return moved + self.mlp(self.norm(moved))
 
     @torch.no_grad()
     def start_as_clustering(self) -> None:
-        """Sets the weights so that the new mean is nearly tanh of the weighted mean."""
+        """Sets the weights: the updated mean is then nearly the tanh of the weighted mean."""
         dim = self.gru.hidden_size
         for parameter in (*self.gru.parameters(), *self.mlp[-1].parameters()):
             parameter.mul_(0.1)
-        # The rows of a GRU: reset gate, update gate, new state.
+        # torch stores the rows of a GRU in this order: reset gate, update gate, new state.
         self.gru.weight_ih[2 * dim :] += torch.eye(dim)
-        self.gru.bias_ih[dim : 2 * dim] = -2.0  # sigmoid(-2) = 0.12 of the old mean stays
+        self.gru.bias_ih[dim : 2 * dim] = -2.0  # keeps sigmoid(-2) = 0.12 of the old mean
 
 
 class SlotModule(nn.Module):
-    """What both slot modules share: sizes, projections, start, options, checks.
+    """The common base of `SlotAttention` and `SlotMixture`. Use one of these two classes.
 
-    Use `SlotAttention` or `SlotMixture`.
+    Args:
+        num_slots: K, the number of slots.
+        input_dim: D_in, the width of an input.
+        slot_dim: D, the width of a mean.
+        num_iterations: number of iterations of clustering in one call.
+        mlp_dim: hidden width of the MLPs, by default 2 D.
+        start: `shared`, `per_slot` or `background`; see `SlotStart`.
+        projections: `learned` makes keys, values and queries by learned linear maps. `identity`
+            uses inputs and means as they are; it needs input_dim = slot_dim.
+        normalisation: `layer` applies a LayerNorm to the inputs, and to the means before the query.
+            `inputs` applies a LayerNorm only to the inputs. `none` applies no LayerNorm.
+        update: `neural` moves the mean by `NeuralUpdate`. `none` sets the mean to the weighted
+            mean.
+        gradient: `all`: the gradient flows through all iterations. `last`: the gradient flows
+            through the last iteration and from there directly to the start, so that the start still
+            trains (BO-QSA, arXiv 2210.08990). `each`: every iteration treats the result of the
+            previous iteration as a constant. Use `each` if the loss covers every iteration.
+        initialisation: `random`: torch's random weights. `clustering`: the untrained module is
+            plain soft clustering. Keys and values are the same rotation of the inputs, queries are
+            the means, and the update nearly returns the weighted mean.
 
-    num_slots: K. input_dim, slot_dim: D_in, D. num_iterations: rounds of clustering in one call.
-    mlp_dim: hidden width of the MLPs, 2 D if not given.
-    start: `shared` | `per_slot` | `background`, see `SlotStart`.
-    projections: keys, values and queries are `learned` linear maps | the `identity`, which needs
-    input_dim = slot_dim.
-    normalisation: a LayerNorm on inputs and on means before the query, `layer` | on `inputs` alone
-    | `none`.
-    update: the mean moves by `NeuralUpdate`, `neural` | straight to the weighted mean, `none`.
-    gradient: flows through `all` iterations | through the `last` alone, where it goes straight to
-    the start, which therefore still trains (BO-QSA) | through `each` on its own: every iteration
-    takes what the one before gave it as fixed. That is for losses on every iteration.
-    initialisation: learned parts start at `random` | so that the module starts as plain soft
-    `clustering`: keys and values are the same rotation of the inputs, queries are the means, and
-    the update nearly returns the weighted mean.
-
-    Raises `ValueError` for an unknown option or a size that is no whole number of at least 1, and
-    in `forward` for inputs or noise of a wrong type or shape. Inputs have the type of the weights.
+    Raises:
+        ValueError: an unknown option, or a size that is not a whole number of at least 1. In
+            `forward`: inputs or noise of a wrong type or shape. Inputs must have the number type of
+            the weights.
     """
 
     def __init__(
@@ -199,17 +218,17 @@ class SlotModule(nn.Module):
 
     @property
     def output_dim(self) -> int:
-        """Width of a slot."""
+        """The width of a slot in the output."""
         return self.slot_dim
 
     @property
     def any_weight(self) -> Tensor:
-        """One of the weights, for its type."""
+        """One of the module's weights. Checks compare its number type with the inputs'."""
         return next(self.parameters())
 
     @torch.no_grad()
     def start_as_clustering(self) -> None:
-        """Sets the learned parts so that the untrained module clusters its (rotated) inputs."""
+        """Sets the weights so that the untrained module clusters its inputs, after a rotation."""
         if isinstance(self.to_keys, nn.Linear):
             nn.init.orthogonal_(self.to_keys.weight)
             self.to_values.weight.copy_(self.to_keys.weight)
@@ -220,8 +239,9 @@ class SlotModule(nn.Module):
     def check_call(
         self, inputs: Tensor, num_iterations: int | None, num_slots: int | None
     ) -> tuple[int, int]:
-        """Refuses inputs of a wrong type or shape -> the numbers of iterations and slots of this
-        call.
+        """Checks the arguments of `forward` -> the number of iterations and the number of slots.
+
+        Raises `ValueError` for inputs of a wrong type or shape, or a number below 1.
         """
         check_floats("inputs", inputs, self.any_weight)
         if inputs.ndim != 3 or inputs.shape[1] < 1 or inputs.shape[2] != self.input_dim:
@@ -235,40 +255,43 @@ class SlotModule(nn.Module):
         return check_whole("num_iterations", iterations), check_whole("num_slots", slots)
 
     def records_gradient(self, last: bool) -> bool:
-        """Whether autograd follows an iteration, which is the `last` one or not."""
+        """Whether autograd records an iteration. last: whether this iteration is the last."""
         return torch.is_grad_enabled() and (last or self.gradient != "last")
 
     def cut_gradient(self, value: Tensor, start: Tensor, first: bool, last: bool) -> Tensor:
-        """What an iteration begins with, cut off from where its gradient shall not go.
+        """Returns `value` as an iteration uses it: its gradient flows as `gradient` allows.
 
-        value: what the iteration before gave. start: what it was before the `first` iteration.
+        value: a result of the previous iteration. start: its value before the first iteration.
+        first, last: whether this iteration is the first or the last.
         """
         if self.gradient == "last" and last:
             return pass_straight_through(value, start)
         return value.detach() if self.gradient == "each" and not first else value
 
     def read_state(self, state: SlotState) -> Tensor:
-        """What the slots contain after an iteration -> `(B, K, output_dim)`."""
+        """Returns the contents of the slots after an iteration -> `(B, K, output_dim)`."""
         return state.means
 
     def move(self, means: Tensor, weighted_means: Tensor) -> Tensor:
-        """The neural update, or without one the weighted mean itself -> `(B, K, D)`.
+        """Moves the means to the weighted means by the neural update -> `(B, K, D)`.
 
-        The clustering may compute in a wider type than the module; the means keep theirs.
+        Without a neural update the new means are the weighted means. Both arguments are
+        `(B, K, D)`. The clustering may compute in a wider number type than the module. The new
+        means have the type of `means`.
         """
         weighted_means = weighted_means.to(means.dtype)
         return weighted_means if self.update is None else self.update(weighted_means, means)
 
 
 def pass_straight_through(value: Tensor, start: Tensor) -> Tensor:
-    """`value`, detached from what made it; its gradient goes to `start` (BO-QSA)."""
+    """Returns `value`, but sends its gradient directly to `start` (BO-QSA, arXiv 2210.08990)."""
     return value.detach() + (start - start.detach())
 
 
 def in_full_precision(step):
-    """Decorates a step of the clustering: it runs outside autocast, its tensors at least float32.
+    """Decorator: a method runs without autocast, and its tensors become at least float32.
 
-    Sums over many inputs need the digits.
+    The steps of the clustering sum over many inputs. Such sums need the precision of float32.
     """
 
     @functools.wraps(step)
@@ -280,12 +303,15 @@ def in_full_precision(step):
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or in its own precision if that is wider."""
+    """Converts a tensor to float32. A tensor of float64 stays as it is."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def check_choice(name: str, value: str, choices: Any) -> str:
-    """`value` if it is one of the choices, a `Literal` or names; else `ValueError`."""
+    """Returns `value`. Raises `ValueError` unless it is one of the choices.
+
+    name: the argument's name, for the message. choices: a `Literal` or a collection of names.
+    """
     known = list(get_args(choices) or choices)
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
@@ -293,9 +319,9 @@ def check_choice(name: str, value: str, choices: Any) -> str:
 
 
 def check_noise(noise: Any, shape: tuple[int, int, int], width: str) -> None:
-    """Raises `ValueError` unless noise holds floats, of any type, and has this shape.
+    """Raises `ValueError` unless `noise` is a tensor of floats with this shape.
 
-    width: what the last number is called.
+    The floats may have any precision. width: the name of the last dimension, for the message.
     """
     if not isinstance(noise, Tensor) or not noise.is_floating_point():
         given = noise.dtype if isinstance(noise, Tensor) else type(noise).__name__

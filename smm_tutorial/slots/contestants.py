@@ -1,18 +1,20 @@
-"""The slot modules that are compared, in every task."""
+"""The contestants: the slot modules that every task compares."""
 
 from typing import Literal, NamedTuple
 
 
 class Contestant(NamedTuple):
-    """A slot module as it stands in a comparison."""
+    """A slot module and its options in a comparison."""
 
     module: Literal["attention", "mixture"]
-    widening: int = 1  # how many times as wide as a recipe's slot_dim
-    options: dict = {}  # of the module, beside those of the recipe
+    widening: int = 1  # the slot_dim of the recipe is multiplied by this number
+    options: dict = {}  # of the module, in addition to the options of the recipe
 
 
-#: A slot of SMM holds means and variances, twice the numbers of Slot Attention's. Hence the other
-#: two: `attention-wide` has as many as `mixture`, `mixture-reduced` as few as `attention`.
+#: The compared modules by name. A slot of SMM holds means and variances, so it has twice as many
+#: numbers as a slot of Slot Attention. Two more contestants remove this difference. Slots of
+#: `attention-wide` are as wide as slots of `mixture`. Slots of `mixture-reduced` are as narrow as
+#: slots of `attention`.
 CONTESTANTS = {
     "attention": Contestant("attention"),
     "attention-wide": Contestant("attention", widening=2),

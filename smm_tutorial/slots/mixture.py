@@ -23,10 +23,10 @@ Estimation = Literal["estimated", "fixed"]
 
 
 class Projected(NamedTuple):
-    """Keys or values about their centre, the projection of the inputs' mean."""
+    """Keys or values, minus their centre. The centre is the projection of the inputs' mean."""
 
-    centred: Tensor  # (B, N, D), float32 at least
-    squares: Tensor  # (B, N, D), of `centred`
+    centred: Tensor  # (B, N, D), at least float32
+    squares: Tensor  # (B, N, D), the squares of `centred`
     centre: Tensor  # (B, 1, D)
 
 
@@ -41,18 +41,22 @@ class SlotMixture(SlotModule):
         update   mu_k     = GRU and MLP of mu*_k and mu_k
         eq. 7    s_k      = mean of (value_n - mu_k)^2 over n, weighted by gamma_kn
 
-    Both steps are matrix products, from the expanded square: no tensor of size B N K D is made.
-    The inputs are centred on their mean first. Otherwise the expanded square would cancel in
-    float32 when the inputs lie far from zero.
+    Both steps expand the square and use matrix products. So they need no tensor of size B N K D.
+    The module first subtracts the mean of the inputs. Without this the expanded square loses its
+    digits in float32 when the inputs lie far from zero.
 
-    Sizes and shared options: see `SlotModule`. Its own, the choices and ablations of the paper:
-    content: a slot holds its `mean` (D) | `mean_and_variance` (2 D), as in the paper |
-    `mean_and_log_variance` (2 D), as in the authors' code: variances of one model differ by factors
-    of a thousand, their logarithms do not | mean and variance, `reduced` to D by an MLP.
-    density: `gaussian` | `dot_product`, Slot Attention's logits plus the log of the weights.
-    variances, weights: `estimated` in the M-step | `fixed` where they start (learned variances,
-    equal weights).
-    variance_floor: the least variance of a cluster in any dimension.
+    `SlotModule` describes the sizes and the shared options. The other options are the choices and
+    ablations of the paper:
+
+    Args:
+        content: what a slot contains. `mean`: the mean (D numbers). `mean_and_variance`: both
+            (2 D), as in the paper. `mean_and_log_variance`: the mean and the logarithms of the
+            variances (2 D), as in the authors' code. Variances of one model differ by factors of a
+            thousand, but their logarithms do not. `reduced`: an MLP maps mean and variance to D.
+        density: `gaussian`, or `dot_product`: Slot Attention's logits plus the log weights.
+        variances: `estimated` in the M-step, or `fixed` at the learned variances of the start.
+        weights: `estimated` in the M-step, or `fixed` at equal weights.
+        variance_floor: the smallest variance of a cluster in any dimension.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class SlotMixture(SlotModule):
 
     @property
     def output_dim(self) -> int:
-        """Width of a slot."""
+        """The width of a slot in the output."""
         return 2 * self.slot_dim if self.content.startswith("mean_and") else self.slot_dim
 
     def forward(
@@ -97,10 +101,23 @@ class SlotMixture(SlotModule):
         start: tuple[Tensor, Tensor] | None = None,
         return_history: bool = False,
     ) -> SlotOutput:
-        """inputs `(B, N, D_in)` -> `SlotOutput` with slots `(B, K, output_dim)`.
+        """Finds the slots of each set of inputs.
 
-        noise: `(B, K, D)`, fixes the start of the slots; drawn if not given.
-        start: means and variances `(B, K, D)` to begin at, instead of the learned start and noise.
+        Args:
+            inputs: `(B, N, D_in)`.
+            num_iterations: number of iterations; by default the module's own.
+            num_slots: K; by default the module's own.
+            noise: `(B, K, D)`, fixes where the slots start; by default the noise is random.
+            start: means and variances of the start, `(B, K, D)` each. They replace the learned
+                start and the noise.
+            return_history: whether the output holds a `SlotState` per iteration.
+
+        Returns:
+            `SlotOutput` with slots `(B, K, output_dim)`.
+
+        Raises:
+            ValueError: inputs, noise or start of a wrong type or shape, a number below 1, or both
+                a start and noise.
         """
         iterations, num_slots = self.check_call(inputs, num_iterations, num_slots)
         inputs = self.norm_inputs(inputs)
@@ -139,14 +156,19 @@ class SlotMixture(SlotModule):
         return SlotOutput(slots, log_gamma.exp().mT, means, variances, log_weights.exp(), history)
 
     def with_squares(self, centred: Tensor, centre: Tensor) -> Projected:
-        """centred `(B, N, D)`, centre `(B, 1, D)` -> all that both steps need of them."""
+        """Prepares keys or values for both steps. centred: `(B, N, D)`. centre: `(B, 1, D)`."""
         centred = widen(centred)
         return Projected(centred, centred.square(), centre)
 
     def begin(
         self, batch: int, num_slots: int, noise: Tensor | None, start: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        """Means and variances `(B, K, D)` of the start, learned or given."""
+        """Returns the means and variances of the start, `(B, K, D)` each.
+
+        start: given means and variances. None: the learned start, with `noise` `(B, K, D)`.
+
+        Raises `ValueError` for a start of a wrong type or shape, or for both a start and noise.
+        """
         if start is None:
             means = self.start(batch, num_slots, noise)  # (B, K, D)
             log_variances = self.start.expand_to_slots(self.start_log_variance, num_slots)  # (K, D)
@@ -157,15 +179,16 @@ class SlotMixture(SlotModule):
         if noise is not None or [tensor.shape for tensor in start] != [shape, shape]:
             given = " and ".join(str(tuple(tensor.shape)) for tensor in start)
             raise ValueError(
-                f"start must be means and variances, each {shape}, and stand without noise, "
+                f"start must be means and variances, each {shape}, and noise must be None, "
                 f"got {given}"
             )
         return start
 
     def queries(self, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, the variances about them, and the means that the update starts from.
+        """Returns queries, their variances, and the means that the update moves.
 
-        `(B, K, D)` each. Variances and means are the slots' own; a subclass may change them.
+        Arguments and results are `(B, K, D)` each. Here variances and means are returned unchanged;
+        a subclass may change them.
         """
         return self.to_queries(self.norm_means(means)), variances, means
 
@@ -173,9 +196,9 @@ class SlotMixture(SlotModule):
     def e_step(
         self, queries: Tensor, keys: Projected, variances: Tensor, log_weights: Tensor
     ) -> Tensor:
-        """Log responsibilities `(B, K, N)`, normalised over slots.
+        """Computes the log responsibilities `(B, K, N)`, normalised over slots.
 
-        queries, variances `(B, K, D)`, log_weights `(B, K)`.
+        queries, variances: `(B, K, D)`. log_weights: `(B, K)`.
         """
         if self.density == "dot_product":
             logits = queries @ (keys.centred + keys.centre).mT / math.sqrt(self.slot_dim)
@@ -187,7 +210,10 @@ class SlotMixture(SlotModule):
 
     @in_full_precision
     def m_step(self, log_gamma: Tensor, values: Projected) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights `(B, K)`, weighted means and variances about them `(B, K, D)`."""
+        """Computes log weights `(B, K)`, weighted means and their variances `(B, K, D)`.
+
+        log_gamma: log responsibilities `(B, K, N)`.
+        """
         log_totals = log_gamma.logsumexp(dim=2)  # (B, K), inputs per slot; finite for an empty slot
         shares = (log_gamma - log_totals[..., None]).exp()  # (B, K, N), sum to 1 over inputs
         means = shares @ values.centred  # (B, K, D)
@@ -196,11 +222,11 @@ class SlotMixture(SlotModule):
         return log_weights, means + values.centre, spread
 
     def read_state(self, state: SlotState) -> Tensor:
-        """What the slots contain after an iteration -> `(B, K, output_dim)`."""
+        """Returns the contents of the slots after an iteration -> `(B, K, output_dim)`."""
         return self.read_out(state.means, state.variances)
 
     def read_out(self, means: Tensor, variances: Tensor) -> Tensor:
-        """What a slot contains -> `(B, K, output_dim)`."""
+        """Makes the contents of the slots from means and variances -> `(B, K, output_dim)`."""
         if self.content == "mean":
             return means
         if self.content == "mean_and_log_variance":
@@ -216,10 +242,10 @@ def log_joint(
     log_variances: Tensor | float,
     log_weights: Tensor,
 ) -> Tensor:
-    """Log of weight times Gaussian density of the keys -> `(B, K, N)`, up to a constant.
+    """Computes log(weight x Gaussian density of a key) -> `(B, K, N)`, up to a constant.
 
-    queries, precisions, log_variances: `(B, K, D)`. The square is expanded, p the precision:
-    -p (k - q)^2 / 2 = k (p q) - k^2 p / 2 - p q^2 / 2.
+    queries, precisions, log_variances: `(B, K, D)`. log_weights: `(B, K)`. With key k, query q and
+    precision p, the square is expanded: -p (k - q)^2 / 2 = k (p q) - k^2 p / 2 - p q^2 / 2.
     """
     queries = queries - keys.centre  # (B, K, D)
     constants = -0.5 * (queries.square() * precisions + log_variances).sum(dim=2)  # (B, K)

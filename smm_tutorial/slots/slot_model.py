@@ -1,4 +1,4 @@
-"""What the models of all tasks begin with: an encoder, and a slot module on its output."""
+"""The first part of every task's model: an encoder, then a slot module."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -19,13 +19,13 @@ SLOT_MODULES: dict[str, type[SlotModule]] = {"attention": SlotAttention, "mixtur
 
 
 def settle_config(config: Any) -> None:
-    """Makes the numbers of a model's frozen config those of Python, so that a record can hold them.
+    """Checks a model's frozen config, and converts its numbers to Python's, which JSON can hold.
 
-    Sizes are its fields of type `int`. Numbers may come from numpy, also in its `slot_options`.
+    Every field of type `int` is a size. Sizes and the numbers in `slot_options` may be numpy's.
 
     Raises:
-        ValueError: a size is no whole number of at least 1, the slot module is unknown, or its
-            options are no mapping.
+        ValueError: a size is not a whole number of at least 1, the slot module is unknown, or
+            `slot_options` is not a mapping.
     """
     check_choice("slots", config.slots, SLOT_MODULES)
     for field in fields(config):
@@ -42,10 +42,10 @@ def settle_config(config: Any) -> None:
 
 
 class SlotModel(nn.Module):
-    """Encoder and slot module; a subclass says what is made of the slots.
+    """An encoder and a slot module. A subclass defines `decode`, which uses the slots.
 
-    config: of the subclass. Its fields `slots` (a name in `SLOT_MODULES`), `num_slots`,
-    `encoder_channels`, `slot_dim`, `num_iterations` and `slot_options` decide the slot module.
+    config: the subclass's config. These fields decide the slot module: `slots` (a name in
+    `SLOT_MODULES`), `num_slots`, `encoder_channels`, `slot_dim`, `num_iterations`, `slot_options`.
     """
 
     def __init__(self, config, encoder: ConvEncoder):
@@ -61,7 +61,7 @@ class SlotModel(nn.Module):
         )
 
     def forward(self, *arguments, **options) -> Any:
-        """What `decode` makes of the slots. The arguments are those of `find_slots`."""
+        """Finds the slots, then decodes them. `find_slots` describes the arguments."""
         return self.decode(self.find_slots(*arguments, **options))
 
     def find_slots(
@@ -73,28 +73,34 @@ class SlotModel(nn.Module):
         *,
         return_history: bool = False,
     ) -> SlotOutput:
-        """The slots of images `(B, 3, S, S)` in [0, 1].
+        """Finds the slots of images.
 
-        noise: `(B, K, D)`, fixes the start of the slots; drawn if not given. Other arguments as of
-        the slot module.
+        Args:
+            images: `(B, 3, S, S)` in [0, 1].
+            num_iterations: number of iterations; by default the config's.
+            num_slots: K; by default the config's.
+            noise: `(B, K, D)`, fixes where the slots start; by default the noise is random.
+            return_history: whether the output holds a `SlotState` per iteration.
 
         Raises:
-            ValueError: images of another type than the weights, of another shape, or beyond [0, 1].
+            ValueError: images of another number type than the weights, of another shape, or with
+                values outside [0, 1].
         """
         inputs = self.encoder(images)  # (B, N, encoder_channels)
         check_unit_range(images)
         return self.slots(inputs, num_iterations, num_slots, noise, return_history=return_history)
 
     def decode(self, slot_output: SlotOutput) -> Any:
-        """What this model makes of slots; every subclass says it."""
+        """Computes the model's output from the slots. Every subclass defines this method."""
         raise NotImplementedError
 
     def start_noise(
         self, batch: int, generator: torch.Generator, num_slots: int | None = None
     ) -> Tensor:
-        """Noise `(B, K, D)` on the model's device; a seed gives the same noise on every device.
+        """Draws noise `(B, K, D)` for the start of the slots, and moves it to the model's device.
 
-        num_slots: as built if not given.
+        A CPU generator with the same seed gives the same noise for every device of the model.
+        num_slots: K; by default the config's.
         """
         slots = self.config.num_slots if num_slots is None else check_whole("num_slots", num_slots)
         shape = (batch, slots, self.config.slot_dim)

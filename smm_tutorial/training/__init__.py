@@ -1,7 +1,8 @@
 """Training: one loop for every model.
 
-`fit` draws a batch a step (`Batches`), asks a loss for a number and follows its gradient, as a
-`TrainingConfig` says. It logs, saves and resumes. It knows nothing of slots.
+In each step `fit` draws a batch (`Batches`), computes a loss, and updates the weights by the
+gradient of the loss. A `TrainingConfig` holds the settings. `fit` writes a log, saves its state,
+and continues a run that was stopped. It does not depend on slots.
 """
 
 from smm_tutorial.training.batches import Batch, Batches

@@ -1,4 +1,4 @@
-"""What a step trains on: a random batch of images, and this process's share of it."""
+"""Draws the batch of a training step, and takes this process's share of the batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,33 +12,36 @@ from smm_tutorial.datasets.scene_images import SceneImages
 
 @dataclass(frozen=True)
 class Share:
-    """The part of each batch that one of `world_size` processes computes. By default all of it."""
+    """The part of each batch that one of `world_size` processes computes. By default the whole."""
 
     rank: int = 0
     world_size: int = 1
 
     def of(self, batch: Tensor) -> Tensor:
-        """This process's rows of a tensor whose first dimension is the joint batch."""
+        """Takes this process's rows of a tensor. Its first dimension is the joint batch."""
         return batch.tensor_split(self.world_size)[self.rank]
 
 
 class Batch(NamedTuple):
-    """What a loss needs of a step."""
+    """The data of one training step, for the loss."""
 
     images: Tensor  # (B, 3, S, S) in [0, 1]
     noise: Tensor  # (B, K, D), fixes where the slots start
-    targets: Tensor | None = None  # (B, ...), of these images
+    targets: Tensor | None = None  # (B, ...), the labels of these images
 
 
 class Batches:
-    """Draws a batch a step: random images, some of them mirrored, and noise for the slots' starts.
+    """Draws one batch per step: random images, and noise for the start of the slots.
 
-    Every process draws the whole batch from the step's generator and keeps its share, so that the
-    mean over the processes is what one process would have computed.
+    Every process draws the whole batch from the step's generator, and keeps its share. So the mean
+    of the losses over the processes equals the loss of a single process.
 
-    data: the training images, M of them. size: images in a batch, of all processes together.
-    draw_noise: `draw_noise(batch, generator)` -> `(B, K, D)`, such as a model's `start_noise`.
-    mirrored: how likely an image is mirrored left to right. targets: `(M, ...)`, one per image.
+    Args:
+        data: M training images.
+        size: images per batch, of all processes together.
+        draw_noise: `draw_noise(batch, generator)` -> `(B, K, D)`, such as a model's `start_noise`.
+        mirrored: the probability that an image is mirrored left to right.
+        targets: `(M, ...)`, one label per image.
     """
 
     def __init__(
@@ -54,12 +57,12 @@ class Batches:
         self.size, self.draw_noise, self.mirrored = size, draw_noise, mirrored
 
     def place(self, device: torch.device, share: Share) -> None:
-        """Moves the data to the device, and draws this share of each batch from now on."""
+        """Moves the data to the device, and sets which share of each batch `draw` returns."""
         self.data, self.share = self.data.to(device), share
         self.targets = None if self.targets is None else self.targets.to(device)
 
     def draw(self, generator: torch.Generator) -> Batch:
-        """This process's share of the batch that the generator decides."""
+        """Draws a batch with the generator -> this process's share of the batch."""
         chosen = torch.randint(len(self.data), (self.size,), generator=generator)
         mirrored = None
         if self.mirrored:

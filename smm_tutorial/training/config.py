@@ -1,4 +1,4 @@
-"""How a model is trained: the configuration, its schedules and precisions."""
+"""The configuration of a training, with its schedules and precisions."""
 
 import math
 import operator
@@ -11,16 +11,16 @@ import torch
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Schedule = Literal["cosine", "half_life", "one_cycle"]
 Compile = Literal["none", "default"]
-LARGEST_SEED = 2**63 - 1  # that torch takes
-TENSOR_CORES = (7, 0)  # least compute capability of a GPU that has units for float16
+LARGEST_SEED = 2**63 - 1  # the largest seed that torch accepts
+TENSOR_CORES = (7, 0)  # GPUs have units for float16 from this compute capability on
 
 
 def fast_precision() -> Precision:
-    """The precision that this hardware trains fastest in, by the units that it has.
+    """Chooses the precision in which this hardware trains fastest.
 
-    bfloat16 on GPUs with units for it (Ampere and later) and on CPUs with AMX or AVX-512's dot
-    products; float16 on GPUs with units for that alone (the T4); else float32, for an emulated half
-    precision is the slower one.
+    - bfloat16: GPUs with units for bfloat16 (Ampere and later), and CPUs with AMX or AVX-512 BF16.
+    - float16: GPUs with units for float16, but not for bfloat16 (such as the T4).
+    - float32: all other hardware. It would have to emulate half precision, which is slower.
     """
     if torch.cuda.is_available():
         if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -33,15 +33,29 @@ def fast_precision() -> Precision:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a model is trained; with the seed, all that decides a run beside model and data.
+    """The settings of a training. Model, data, loss and these settings together decide a run.
 
-    schedule: of the learning rate, `cosine` | `half_life` | `one_cycle`, see
-    `learning_rate_factor`. half_life: in steps.
-    weight_decay: of AdamW. ema_decay: keeps an average of the weights (see `WeightAverage`), which
-    is evaluated, and which the model ends with. precision: see `fast_precision`.
-    compile: `default` lets torch.compile fuse the network's many small operations. Meant for long
-    runs on a GPU: the first step takes a minute or more, and a CPU gains little. Where it does not
-    work a warning says so, and training goes on without.
+    Args:
+        steps: number of training steps.
+        batch_size: images per step, of all processes together.
+        learning_rate: in each step it is multiplied by the factor of the schedule.
+        warmup_steps: W, the number of steps in which the learning rate grows.
+        clip_norm: the largest norm of the gradient.
+        seed: decides the batches and the noise.
+        precision: see `fast_precision`.
+        schedule: of the learning rate, `cosine`, `half_life` or `one_cycle`; see
+            `learning_rate_factor`.
+        half_life: steps in which the learning rate halves, for the schedule `half_life`.
+        weight_decay: the weight decay of AdamW.
+        ema_decay: decay of an average of the weights (see `WeightAverage`). The average is
+            evaluated, and the trained model gets its weights. None: no average.
+        compile: `default` lets torch.compile fuse the many small operations of the network. This
+            helps long runs on a GPU. The first step then takes a minute or more, and a CPU gains
+            little. If torch.compile fails, the training warns and continues without it.
+
+    Raises:
+        ValueError: a setting of a wrong type or outside its range, or settings that contradict each
+            other.
     """
 
     steps: int
@@ -95,7 +109,7 @@ class TrainingConfig:
             )
 
     def _make_plain(self, name: str, convert: Callable[[Any], Any], kind: str) -> None:
-        """Numbers of numpy and torch become Python's, which JSON knows."""
+        """Converts a number of numpy or torch to Python's, because JSON can hold only these."""
         value = getattr(self, name)
         try:
             object.__setattr__(self, name, convert(value))
@@ -104,15 +118,16 @@ class TrainingConfig:
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:
-    """What the learning rate of a step is multiplied with, by `config.schedule`.
+    """Computes the factor on the learning rate in a step, by `config.schedule`.
 
     Steps count from 0. W is `warmup_steps`.
 
-    cosine: (step + 1) / W, then half a cosine down to 0 at the last step.
-    half_life: min(step / W, 1) x 0.5^(step / half_life), object discovery's in both papers. W and
-    half-life in Slot Attention 10k and 100k, in SMM 5k and 50k.
-    one_cycle: half a cosine from 1/25 up to 1 over W steps, another one down to 1/250,000 (torch's
-    `OneCycleLR` as it stands); SMM's for set prediction, with W = 5 % of the steps.
+    - cosine: (step + 1) / W, then half a cosine from 1 down to 0 at the end.
+    - half_life: min(step / W, 1) x 0.5^(step / half_life). Both papers use it for object discovery.
+      W and half-life are 10k and 100k in Slot Attention, 5k and 50k in SMM.
+    - one_cycle: half a cosine from 1/25 up to 1 over W steps, then half a cosine down to 1/250,000.
+      This is torch's `OneCycleLR` with its default divisors. SMM uses it for set prediction, with
+      W = 5 % of the steps.
     """
     warmup = config.warmup_steps
     if config.schedule == "half_life":

@@ -1,6 +1,7 @@
-"""What ends a training from outside: Ctrl-C, a notebook's stop button, `kill`, a closed terminal.
+"""Handles signals that end a training: Ctrl-C, a notebook's stop button, `kill`, a closed terminal.
 
-It is held back while something must be done as a whole, and what is at hand is saved first.
+A signal is delayed while an operation must not be interrupted. The training saves its state before
+it ends.
 """
 
 import contextlib
@@ -10,14 +11,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-#: Sent by `kill`, by batch systems and by a machine that shuts down | by a terminal that is closed
-#: (not on every system).
+#: SIGTERM comes from `kill`, from batch systems, and from a machine that shuts down. SIGHUP comes
+#: from a terminal that closes; not every operating system has SIGHUP.
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextlib.contextmanager
 def hold_interrupts() -> Iterator[None]:
-    """A signal that comes inside is acted upon at the end: what is inside is done as a whole."""
+    """Delays signals until the end of the `with` block, so that the block runs completely."""
     handlers = _find_handlers([signal.SIGINT, *ENDINGS])
     handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
     came: list[int] = []
@@ -29,10 +30,12 @@ def hold_interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def save_before_the_end(save: Callable[[str], None]) -> Iterator[None]:
-    """A process that is ended inside, by one of `ENDINGS`, saves first; then it ends as it would
-    have. A signal that is ignored, as `nohup` asks for, stays so.
+    """Saves if one of the signals in `ENDINGS` ends the process inside the `with` block.
 
-    save: takes the reason.
+    After the save, the process ends as it would without this function. If the process ignores a
+    signal, for example under `nohup`, it still ignores the signal.
+
+    save: a function that saves; its argument is the reason as text.
     """
     handlers = _find_handlers(ENDINGS)
     handlers = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
@@ -47,8 +50,9 @@ def save_before_the_end(save: Callable[[str], None]) -> Iterator[None]:
 
 
 def _find_handlers(signals: Iterable[int]) -> dict[int, Any]:
-    """What is done at these signals, where that can be changed: in the main thread alone, and where
-    Python knows of it.
+    """Returns the present handlers of these signals, as far as Python can replace them.
+
+    Python can replace handlers only in the main thread, and only handlers that Python knows.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -58,7 +62,7 @@ def _find_handlers(signals: Iterable[int]) -> dict[int, Any]:
 
 @contextlib.contextmanager
 def _handling(handlers: dict[int, Any], handle: Callable[[int, Any], None]) -> Iterator[None]:
-    """Does something else at these signals, for a while."""
+    """Replaces the handlers of these signals by `handle` inside the `with` block."""
     for number in handlers:
         signal.signal(number, handle)
     try:

@@ -1,4 +1,4 @@
-"""What a run logs, and what it takes: time, throughput and memory."""
+"""The log of a run, and measurements of its time, throughput and memory."""
 
 import contextlib
 import importlib
@@ -14,14 +14,16 @@ from smm_tutorial.checkpoints import CheckpointError
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number from 0 on."""
+    """Whether a value is a whole number of at least 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def read_log(folder: str | Path) -> list[dict]:
-    """The entries of a run's log so far. A last line that a kill cut short is left out.
+    """Reads the entries of a run's log, `log.jsonl` in its folder. Without a log the list is empty.
 
-    Raises `CheckpointError` for a log that no run wrote.
+    If a kill cut the last line short, this line is left out.
+
+    Raises `CheckpointError` if another line is not an entry of a log.
     """
     file, entries = Path(folder) / "log.jsonl", []
     lines = file.read_bytes().split(b"\n") if file.exists() else [b""]
@@ -41,9 +43,9 @@ def read_log(folder: str | Path) -> list[dict]:
 
 
 class TensorBoard:
-    """Log entries as TensorBoard's event files, in a folder.
+    """Writes log entries to a folder as event files of TensorBoard.
 
-    It needs the package `tensorboard`. Raises `ImportError` that says how to get it.
+    Raises `ImportError` if the package `tensorboard` is not installed.
     """
 
     def __init__(self, folder: str | Path):
@@ -65,9 +67,10 @@ class TensorBoard:
 
 
 class Meter:
-    """What a call of `training.fit` takes: time, throughput and memory.
+    """Measures the time, the throughput and the memory of a call of `training.fit`.
 
-    done: steps that the run had done before the call, `seconds_before` what they took.
+    device: the device that computes. batch_size: images per step. done: number of steps before the
+    call. seconds_before: the time of these steps, in seconds.
     """
 
     def __init__(self, device: torch.device, batch_size: int, done: int, seconds_before: float):
@@ -78,18 +81,21 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Of all calls on this run."""
+        """The time of all calls on this run, in seconds."""
         return self.seconds_before + time.perf_counter() - self.began
 
     @property
     def peak_memory_mib(self) -> float | None:
-        """The most GPU memory that tensors have taken since the call began; None on a CPU."""
+        """The largest GPU memory of tensors since the call began, in MiB; None on a CPU."""
         if self.device.type != "cuda":
             return None
         return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
 
     def images_per_s(self, done: int) -> float:
-        """Images per second of training, up to step `done`. Pauses do not count."""
+        """Computes the training images per second of this call, up to step `done`.
+
+        The time of pauses does not count.
+        """
         seconds = time.perf_counter() - self.began - self.away
         return round((done - self.first) * self.batch_size / seconds, 1)
 
@@ -100,7 +106,7 @@ class Meter:
         self.away += time.perf_counter() - began
 
     def readings(self, done: int) -> dict[str, float]:
-        """For the log; none where the call has not trained."""
+        """Returns the measurements for the log; an empty dict before the call's first step."""
         if done == self.first:
             return {}
         memory = {} if self.peak_memory_mib is None else {"peak_memory_mib": self.peak_memory_mib}

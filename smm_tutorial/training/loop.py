@@ -1,11 +1,12 @@
 """One training loop for every model, on Lightning Fabric.
 
-A run is a folder: `state.safetensors` to go on from (weights, optimiser, step) and `log.jsonl`.
-What happens in step t depends on the seed and t alone. A run that was killed and resumed therefore
-ends bit-equal, on a CPU, to one that was not.
+A run has a folder with two files: `state.safetensors` (weights, optimiser, step), from which the
+run can continue, and `log.jsonl`. The random numbers of step t depend only on the seed and t. So,
+on a CPU, a run that was killed and continued ends with exactly the same weights as a run without
+interruption.
 
-Several GPUs or machines: start the same command under `torchrun`, which sets the environment that
-Fabric reads, starts the processes and ends them all when one fails.
+For several GPUs or machines, start the same command under `torchrun`. `torchrun` starts the
+processes and sets the environment that Fabric reads. If one process fails, `torchrun` ends all.
 """
 
 import contextlib
@@ -37,33 +38,34 @@ from smm_tutorial.training.state import (
     own_folder,
 )
 
-#: `loss(model, batch, step)` -> scalars by name. "loss" is minimised, all of them are logged.
+#: `loss(model, batch, step)` -> scalars by name. `fit` minimises "loss", and logs all scalars.
 Loss = Callable[[nn.Module, Any, int], dict[str, Tensor]]
 
 
 class DrawsBatches(Protocol):
-    """Where batches come from; `Batches` is one such source."""
+    """A source of batches, such as `Batches`."""
 
     def place(self, device: torch.device, share: Share) -> None:
-        """Said once: where to compute, and which share of each batch."""
+        """Sets the device and the share of each batch. `fit` calls this method once."""
 
     def draw(self, generator: torch.Generator) -> Any:
-        """The batch that the generator decides, as the loss takes it."""
+        """Draws a batch with the generator, in the form that the loss needs."""
 
 
 class NonFiniteError(FloatingPointError):
-    """Training met an infinite or undefined number; says at which step and where."""
+    """Training met an infinite or undefined number. The message names the step and the tensor."""
 
 
 @dataclass
 class TrainingResult:
-    """What `fit` gives back.
+    """The result of `fit`.
 
-    step, seconds: how far the run is, and what it has taken, over all calls that worked on it.
-    log: what this call logged, one entry at a time: step, seconds, loss, images a second, and what
-    `evaluate` gave.
-    images_per_s: trained on by this call, evaluation left out.
-    peak_memory_mib: of the GPU, None on a CPU.
+    step: number of steps that the run has done.
+    seconds: the time of the run in seconds, over all calls of `fit`.
+    log: the entries that this call logged: step, seconds, loss, images per second, and the scalars
+    of `evaluate`.
+    images_per_s: training images per second in this call, without the time of evaluations.
+    peak_memory_mib: the largest GPU memory in MiB; None on a CPU.
     """
 
     step: int
@@ -74,7 +76,7 @@ class TrainingResult:
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The randomness of one training step, from seed and step alone."""
+    """Makes the random generator of one training step. It depends only on seed and step."""
     mixed = numpy.random.SeedSequence([seed, step]).generate_state(1, numpy.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> numpy.uint64(1)))
 
@@ -97,27 +99,31 @@ def fit(
 ) -> TrainingResult:
     """Trains `model` in place with AdamW.
 
-    With a `run_dir` it goes on from the state found there, and keeps that state up to date.
+    Args:
+        run_dir: the folder of the run. If it holds a state, the training continues from there.
+        save_every, log_every, evaluate_every: in steps. All three also happen at the end.
+        stop_at: the step of the schedule at which this call ends early.
+        progress: whether to show a progress bar.
+        evaluate: computes scalars of the model, for the log.
+        tensorboard: a folder for a copy of the log as TensorBoard's event files.
+        choices: further choices that decide the run, as JSON. `fit` refuses to continue a state
+            with other choices.
 
-    stop_at: ends this call early, at that step of the schedule.
-    evaluate: scalars of the model that are logged every `evaluate_every` steps and at the end.
-    tensorboard: a folder for the log as TensorBoard's event files, beside `log.jsonl`.
+    Under `torchrun` each process computes its share of the same joint batch. The losses equal those
+    of one process, up to rounding. Only the first process evaluates and writes. If there are
+    several machines, all must see the same `run_dir`.
 
-    choices: what else decides the run, as JSON; a state of a run with others is refused.
+    An interrupt, `kill` or a closed terminal first saves the last finished step. If an evaluation
+    or a log entry was due at that step, the next call makes it.
 
-    Under `torchrun` each process computes its share of the same joint batch, so that the losses are
-    those of one process, up to rounding. The first process alone evaluates and writes. Several
-    machines need a `run_dir` that all of them see.
-
-    An interrupt saves the last finished step before it is passed on, and so does what ends the
-    process (`kill`, a closed terminal). What was due at that step and not yet logged, such as an
-    evaluation, the next call makes up for.
-
-    Raises `NonFiniteError` before a bad number reaches the weights (the last good state stays on
-    disk), `CheckpointError` where `run_dir` holds a damaged state or one of another run,
-    `FolderBusyError` where another process trains in it, `CannotWriteError` where it cannot be
-    written, and `ValueError` for a batch that the processes cannot share, or what the hardware
-    lacks.
+    Raises:
+        NonFiniteError: a number is not finite. It has not reached the weights, and the last good
+            state stays on disk.
+        CheckpointError: `run_dir` holds a damaged state, or the state of another run.
+        FolderBusyError: another process trains in `run_dir`.
+        CannotWriteError: `run_dir` cannot be written.
+        ValueError: the processes cannot share the batch equally, or the hardware lacks the
+            precision.
     """
     fabric = start_fabric(config.precision)
     if config.batch_size % fabric.world_size:
@@ -126,7 +132,7 @@ def fit(
             f"got {config.batch_size}"
         )
     writes = fabric.is_global_zero
-    if not writes:  # an interrupt is for the first process, which saves; torchrun ends the others
+    if not writes:  # the first process saves after an interrupt; torchrun ends the other processes
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     board = TensorBoard(tensorboard) if tensorboard is not None and writes else None
     batches.place(fabric.device, Share(fabric.global_rank, fabric.world_size))
@@ -187,9 +193,9 @@ def fit(
 
 @contextlib.contextmanager
 def _own_together(fabric: Fabric, folder: str | Path | None) -> Iterator[None]:
-    """Keeps other runs out of a folder: the first process owns it, all learn of a refusal.
+    """Keeps other runs out of a folder. The first process locks it, for all processes of the run.
 
-    Raises `FolderBusyError` or `CannotWriteError`, in every process.
+    Raises `FolderBusyError` or `CannotWriteError` in every process if the lock fails.
     """
     refusal = None
     with contextlib.ExitStack() as stack:
@@ -206,10 +212,10 @@ def _own_together(fabric: Fabric, folder: str | Path | None) -> Iterator[None]:
 
 @dataclass
 class _Run:
-    """A call of `fit`: how far it is, and what it logs, evaluates and saves.
+    """The progress of a call of `fit`. It logs, evaluates and saves.
 
-    state, board, evaluate: None in all processes but the first. log: the entries of this call.
-    done: steps done. scalars: of the last of them, the loss and what else its entry says.
+    state, board, evaluate: None in all processes except the first. log: the entries of this call.
+    done: number of finished steps. scalars: the loss and the other scalars of the last step.
     """
 
     trained: Trained
@@ -227,7 +233,7 @@ class _Run:
         self.log: list[dict] = []
 
     def is_due(self, every: int) -> bool:
-        """Whether what is done every so many steps, and at the end, is due after the last one."""
+        """Whether a task that repeats every `every` steps, and at the end, is due now."""
         return self.done % every == 0 or self.done == self.last
 
     def measure(self) -> Progress:
@@ -235,15 +241,15 @@ class _Run:
         return Progress(self.done, self.meter.seconds, readings | self.meter.readings(self.done))
 
     def describe(self) -> str:
-        """For the progress bar."""
+        """Makes the text of the progress bar."""
         readings = self.measure().readings
         return f"loss {readings['loss']:.4f}, {readings['images_per_s']:.0f} images/s"
 
     def take_up_log(self) -> None:
-        """Leaves out of the log what came after the state, and makes up for what is missing.
+        """Removes log entries later than the saved state, and adds an entry that is missing.
 
-        A kill comes between two saves, and the steps since are done again. An interrupt saves, and
-        may have come before its step was logged or evaluated.
+        After a kill, the log may have entries later than the last save; these steps run again. An
+        interrupt saves first, but its step may not have been logged or evaluated.
         """
         if not self.state:
             return
@@ -259,7 +265,7 @@ class _Run:
             self.log_what_is_due()
 
     def log_what_is_due(self) -> None:
-        """Writes an entry about the last step, if it is time for one."""
+        """Evaluates and writes a log entry about the last step, if either is due."""
         entry = self.measure().readings if self.is_due(self.log_every) else {}
         if self.evaluate and self.is_due(self.evaluate_every):
             model = self.trained.model
@@ -277,7 +283,7 @@ class _Run:
             self.state.save(self.trained, self.measure())
 
     def save_and_say(self, why: str) -> None:
-        """Saves where the call ends early."""
+        """Saves, and prints where, because the call ends early. why: the reason."""
         with hold_interrupts():
             self.save()
             print(
@@ -288,7 +294,7 @@ class _Run:
 
 
 def _set_up(fabric: Fabric, model: nn.Module, config: TrainingConfig) -> tuple[nn.Module, Trained]:
-    """The model as the loss is to call it, on its device, and all that training changes."""
+    """Prepares the model for the loss, on its device, and collects all that training changes."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -305,13 +311,11 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: Trai
 
 
 def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model compiled; as it is, with a warning, where a small trial shows that torch.compile
-    does not work here.
-    """
+    """Compiles the model. If a small trial of torch.compile fails, warns and returns the model."""
     try:
         torch.compile(torch.sin)(torch.zeros(8, device=device))
         return torch.compile(model)
-    except Exception as error:  # no compiler, no Triton, a Python too new: each raises its own
+    except Exception as error:  # a missing compiler or Triton, or a new Python: all raise different
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         warnings.warn(
             "torch.compile does not work here, training goes on without it, only slower "
@@ -323,14 +327,15 @@ def _compiled(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
-    """What scales losses up, so that gradients in float16 do not vanish; None in other
-    precisions.
+    """Returns the scaler of losses, which keeps gradients in float16 from becoming 0.
+
+    Other precisions have no scaler; the result is then None.
     """
     return getattr(fabric.strategy.precision, "scaler", None)
 
 
 def _average_over_processes(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The scalars, without gradients, averaged over the processes."""
+    """Averages the scalars over the processes. The results have no gradients."""
     values = torch.stack([value.detach().float() for value in scalars.values()])
     return dict(zip(scalars, fabric.all_reduce(values), strict=True))
 
@@ -338,11 +343,12 @@ def _average_over_processes(fabric: Fabric, scalars: dict[str, Tensor]) -> dict[
 def _refuse_non_finite(
     fabric: Fabric, trained: Trained, scalars: dict[str, Tensor], step: int, state: RunState | None
 ) -> None:
-    """Undoes the scaling of the gradients. Raises `NonFiniteError` unless loss and gradients are
-    finite.
+    """Undoes the scaling of the gradients, then checks that loss and gradients are finite.
 
-    Gradients that overflow where the loss was scaled up are no error: the scaler leaves this step
-    out and scales less. When it scales no longer and they still do, they are.
+    If scaled gradients overflow, this is not an error: the scaler skips the step and lowers its
+    scale. It is an error if the scale is already 1 or less.
+
+    Raises `NonFiniteError` if the loss or a gradient is not finite.
     """
     fabric.strategy.precision.unscale_gradients(trained.optimizer.optimizer)
     gradients = [p.grad for p in trained.model.parameters() if p.grad is not None]
@@ -356,7 +362,10 @@ def _refuse_non_finite(
 def _where_non_finite(
     model: nn.Module, scalars: dict[str, Tensor], step: int, state: RunState | None
 ) -> str:
-    """The message: which tensor went bad, weights before loss before gradients, and what to do."""
+    """Makes the message: it names the first tensor that is not finite, and says what to do.
+
+    The order of the tensors is: weights, loss, gradients.
+    """
     named = [(f"weight {name}", p) for name, p in model.named_parameters()]
     named += [(name, value) for name, value in scalars.items()]
     named += [

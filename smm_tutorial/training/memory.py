@@ -1,4 +1,4 @@
-"""What a forward pass keeps for its backward pass."""
+"""Measures the memory that a forward pass keeps for the backward pass."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,10 @@ from torch import Tensor
 
 
 def bytes_kept_for_backward(forward: Callable[[], object]) -> int:
-    """Bytes of all tensors that autograd keeps during `forward()`, each storage counted once.
+    """Counts the bytes of all tensors that autograd keeps during `forward()`.
 
-    This is most of the memory that training takes. The number is the same on every machine.
+    Tensors that share memory count once. These bytes are most of the memory of a training. The
+    number is the same on every machine.
     """
     storages = {}
 
@@ -19,7 +20,7 @@ def bytes_kept_for_backward(forward: Callable[[], object]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-        # The name keeps the result alive, so that no address is used twice.
+        # The variable keeps the result alive. Otherwise two tensors could get the same address.
         result = forward()
     del result
     return sum(storages.values())

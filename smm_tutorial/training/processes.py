@@ -1,6 +1,6 @@
-"""The processes that train together, as `torchrun` tells them of each other.
+"""The processes that train together. `torchrun` describes them in environment variables.
 
-What is wrong with the environment is said at once: torch would wait for minutes, in silence.
+This module checks these variables first, because torch would wait for minutes without a message.
 """
 
 import contextlib
@@ -19,26 +19,26 @@ from lightning_utilities.core import rank_zero
 
 from smm_tutorial.training.config import Precision
 
-#: The longest that a process waits for the others. The first one evaluates while they wait, so an
-#: evaluation must be shorter.
+#: The longest time that a process waits for the others. They also wait while the first process
+#: evaluates, so an evaluation must be shorter.
 PATIENCE = timedelta(minutes=10)
-QUIET = 15.0  # seconds that a process waits for the others before it says so
+QUIET = 15.0  # seconds that a process waits for the others before it prints a message
 REMEDY = "torchrun sets it; see `torchrun --help`, and do not set it by hand"
 
 
 def is_first_process() -> bool:
-    """Whether this process writes and reports: the only one, or the first of `torchrun`'s."""
+    """Whether this process writes files and reports. Under `torchrun` only the first one does."""
     return _read_number("RANK", default=0) == 0
 
 
 @dataclass(frozen=True)
 class Processes:
-    """How many there are, on how many machines, and where they meet."""
+    """The number of this process, the numbers of processes, and the address where they connect."""
 
-    rank: int
-    world_size: int
-    local_world_size: int  # on each machine
-    meeting: str  # host:port, of the first one
+    rank: int  # of this process, from 0 to world_size - 1
+    world_size: int  # number of processes
+    local_world_size: int  # number of processes per machine
+    meeting: str  # host:port of the first process
 
     @property
     def num_machines(self) -> int:
@@ -46,10 +46,10 @@ class Processes:
 
     @contextlib.contextmanager
     def joining(self) -> Iterator[None]:
-        """Says what it waits for, where the others do not come soon.
+        """Prints a message if the other processes do not connect soon, inside the `with` block.
 
-        Raises `TimeoutError` where they do not come within `PATIENCE`, or the first one cannot be
-        reached.
+        Raises `TimeoutError` if they do not connect within `PATIENCE`, or if the first process
+        cannot be reached.
         """
         wait = (
             f"process {self.rank + 1} of {self.world_size} waits for the others at {self.meeting}, "
@@ -60,20 +60,20 @@ class Processes:
         timer.start()
         try:
             yield
-        except torch.distributed.DistError as error:  # it does not say who waited for whom
+        except torch.distributed.DistError as error:  # torch's message names no processes
             raise TimeoutError(
                 f"the {self.world_size} processes did not meet at {self.meeting} ({error}): start "
-                "as many on every machine, with the same --rdzv-endpoint or --master-addr, and see "
-                "that its port is open"
+                "the same number on every machine, with the same --rdzv-endpoint or --master-addr, "
+                "and check that its port is open"
             ) from error
         finally:
             timer.cancel()
 
 
 def read_processes() -> Processes | None:
-    """What `torchrun` says in the environment; None for a process that was started alone.
+    """Reads the environment variables of `torchrun`. Returns None without `torchrun`.
 
-    Raises `ValueError` for what torchrun never says.
+    Raises `ValueError` for values that `torchrun` never sets.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         if not is_first_process():
@@ -90,7 +90,7 @@ def read_processes() -> Processes | None:
     if world_size % local_world_size:
         raise ValueError(
             f"WORLD_SIZE must be a multiple of LOCAL_WORLD_SIZE = {local_world_size}, got "
-            f"{world_size}: start as many processes on every machine"
+            f"{world_size}: start the same number of processes on every machine"
         )
     port = _read_number("MASTER_PORT", least=1, below=2**16)
     host = os.environ.get("MASTER_ADDR", "")
@@ -107,7 +107,13 @@ def read_processes() -> Processes | None:
 def _read_number(
     name: str, least: int = 0, below: int | None = None, default: int | None = None
 ) -> int:
-    """A whole number from the environment. Raises `ValueError` unless it is one, in its range."""
+    """Reads a whole number from an environment variable.
+
+    least, below: the range, from `least` to `below` - 1. default: the value if the variable is not
+    set.
+
+    Raises `ValueError` unless the variable holds a whole number in this range.
+    """
     text = os.environ.get(name, default)
     try:
         number = int(text)
@@ -122,10 +128,10 @@ def _read_number(
 
 
 def start_fabric(precision: Precision) -> Fabric:
-    """Fabric for this process alone, or, under `torchrun`, for one of several that share gradients.
+    """Starts Lightning Fabric. Under `torchrun`, the processes share their gradients.
 
-    Raises `ValueError` for a precision that this hardware does not have, or an environment that
-    `torchrun` does not make, and `TimeoutError` where the processes do not meet.
+    Raises `ValueError` for a precision that this hardware does not have, and for environment
+    variables that `torchrun` never sets. Raises `TimeoutError` if the processes do not connect.
     """
     if precision == "16-mixed" and not torch.cuda.is_available():
         raise ValueError(
@@ -137,7 +143,7 @@ def start_fabric(precision: Precision) -> Fabric:
         options = {
             "devices": others.local_world_size,
             "num_nodes": others.num_machines,
-            # An ablation may leave a parameter without a gradient.
+            # In an ablation, a parameter may have no gradient.
             "strategy": DDPStrategy(timeout=PATIENCE, find_unused_parameters=True),
         }
     with _without_notices(), others.joining() if others else contextlib.nullcontext():
@@ -148,8 +154,9 @@ def start_fabric(precision: Precision) -> Fabric:
 
 @contextlib.contextmanager
 def _without_notices() -> Iterator[None]:
-    """Keeps Fabric from announcing the precision on stderr: the configuration says it. The logger
-    is left as it was.
+    """Stops Fabric from printing the precision, which the configuration already holds.
+
+    After the `with` block the logger has its old level again.
     """
     logger = rank_zero.log
     level = logger.level

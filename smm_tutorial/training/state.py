@@ -1,4 +1,4 @@
-"""What a run goes on from after a stop or a kill, and the folder that holds it."""
+"""The saved state of a run, from which the run can continue, and the folder of the run."""
 
 import contextlib
 import copy
@@ -22,14 +22,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CannotWriteError(OSError):
-    """A file of a run that cannot be written; says why, what is kept all the same, what to do."""
+    """A file of a run cannot be written. The message says why, what is safe, and what to do."""
 
 
 @contextlib.contextmanager
 def explain_failed_writes(path: Path, kept: str) -> Iterator[None]:
-    """Raises `CannotWriteError` where something inside cannot be written.
+    """Turns an `OSError` inside the `with` block into a `CannotWriteError` with advice.
 
-    path: what is written, a file or a folder. kept: what is safe all the same, and the way on.
+    path: the file or folder that the block writes. kept: the end of the message, which says what
+    is safe and how to continue.
     """
     try:
         yield
@@ -48,9 +49,10 @@ def explain_failed_writes(path: Path, kept: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in a run's folder. Its owner may come in once more.
+    """Keeps other processes from training in a run's folder. The same process may enter twice.
 
-    Raises `FolderBusyError` where one does, and `CannotWriteError`.
+    Raises `FolderBusyError` if another process trains in the folder, and `CannotWriteError` if the
+    folder cannot be written.
     """
     with contextlib.ExitStack() as stack:
         with explain_failed_writes(folder, "nothing was trained yet"):
@@ -59,10 +61,10 @@ def own_folder(folder: Path) -> Iterator[None]:
 
 
 class WeightAverage:
-    """An exponential moving average of a model's weights: `model` here is a copy that holds it.
+    """An exponential moving average of a model's weights. The attribute `model` is a copy with it.
 
-    After step t it moves to decay x average + (1 - decay) x weights, where decay =
-    min(`decay`, (1 + t) / (10 + t)). An early average thus forgets the random start soon.
+    After step t the average becomes d x average + (1 - d) x weights, where d = min(`decay`, (1 + t)
+    / (10 + t)). The small d of the first steps makes the average forget the random start soon.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -79,12 +81,12 @@ class WeightAverage:
 
 @dataclass
 class Trained:
-    """All that a step changes; what a state on disk is of."""
+    """All objects that a training step changes. A state on disk holds their tensors."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None = None
-    precision: Any = None  # Fabric's: the scale of losses in float16 is its state
+    precision: Any = None  # Fabric's precision; in float16 its state is the scale of the losses
 
     def tensors(self) -> dict[str, Tensor]:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -101,7 +103,10 @@ class Trained:
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Raises `ValueError`, `KeyError` or `RuntimeError` for tensors of another model."""
+        """Loads tensors by name, as `tensors` returns them.
+
+        Raises `ValueError`, `KeyError` or `RuntimeError` for tensors of another model.
+        """
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
@@ -115,11 +120,15 @@ class Trained:
         if self.average:
             self.average.model.load_state_dict(parts["average"])
         elif parts["average"]:
-            raise ValueError("weights are averaged in one of them alone")
+            raise ValueError("only one of the two runs averages its weights")
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
 
     def _check_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
-        """The optimiser takes whatever it is given, and fails or goes wrong in its next step."""
+        """Raises `ValueError` if the tensors do not fit the optimiser's parameters.
+
+        The optimiser itself does not check them. It would fail, or compute nonsense, in the next
+        step.
+        """
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for index, tensors in moments.items():
             shapes = {kind: tensor.shape for kind, tensor in tensors.items()}
@@ -130,10 +139,10 @@ class Trained:
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
-    step: steps done. seconds: what they took, over all calls. readings: what the last of them said
-    for the log, such as its loss; a state from before it was kept has none.
+    step: number of finished steps. seconds: their time in seconds, over all calls of `fit`.
+    readings: scalars of the last step for the log, such as its loss; old states have none.
     """
 
     step: int = 0
@@ -142,11 +151,12 @@ class Progress:
 
 
 class RunState:
-    """A run's files: `state.safetensors` to go on from and `log.jsonl`.
+    """The two files of a run: the state `state.safetensors`, and the log `log.jsonl`.
 
-    config: a dataclass; a state of another configuration is refused. A state that lacks a field has
-    its default. choices: what else decides the run, as JSON; likewise, but where a state lacks one
-    nothing is known of it.
+    folder: the folder of the run. config: a dataclass. `restore` refuses a state of another
+    configuration. If a state lacks a field, the field has its default. choices: further choices
+    that decide the run, as JSON. `restore` refuses other choices, but accepts a state that lacks a
+    choice.
     """
 
     def __init__(self, folder: Path, config: Any, choices: dict | None = None):
@@ -156,7 +166,10 @@ class RunState:
         self.log_lines: list[str] = []
 
     def save(self, trained: Trained, progress: Progress) -> None:
-        """Raises `CannotWriteError`; the state on disk is then as it was."""
+        """Saves the state.
+
+        Raises `CannotWriteError`; the old state on disk then stays.
+        """
         record = asdict(progress) | {"training": asdict(self.config), "choices": self.choices}
         if trained.precision:
             record["precision"] = trained.precision.state_dict()
@@ -165,15 +178,15 @@ class RunState:
         def write() -> None:
             self._keep_log()
             checkpoints.write(self.file, tensors, record)
-            if not self.log_file.exists():  # somebody has deleted the folder in between
+            if not self.log_file.exists():  # somebody deleted the folder in the meantime
                 self._write_log()
 
         self._write(self.file, write)
 
     def restore(self, trained: Trained) -> Progress:
-        """Loads the state, if there is one -> how far the run is.
+        """Loads the state if it exists -> the progress of the run.
 
-        Raises `CheckpointError` for a state of another run, or a damaged one.
+        Raises `CheckpointError` for a damaged state, and for the state of another run.
         """
         if not self.file.exists():
             return Progress()
@@ -182,8 +195,8 @@ class RunState:
             progress = self._read_progress(record)
         except ValueError as error:
             raise checkpoints.CheckpointError(
-                f"{self.file} is no state that a run goes on from ({error}): delete it to begin "
-                "anew, or choose another folder"
+                f"{self.file} is not a state from which a run can continue ({error}): delete it to "
+                "start again, or choose another folder"
             ) from error
         if differ := self._find_differences(record):
             raise checkpoints.CheckpointError(
@@ -195,7 +208,7 @@ class RunState:
             if trained.precision:
                 trained.precision.load_state_dict(record["precision"])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:200]  # torch's goes over many lines
+            reason = " ".join(str(error).split())[:200]  # torch's message has many lines
             raise checkpoints.CheckpointError(
                 f"{self.file} is of another model ({reason}): choose another folder, or delete "
                 "this one"
@@ -203,10 +216,10 @@ class RunState:
         return progress
 
     def _read_progress(self, record: Any) -> Progress:
-        """Raises `ValueError` for a record that no run wrote."""
+        """Reads the progress from a state's record. Raises `ValueError` if a field is not valid."""
         if not isinstance(record, dict):
             raise ValueError(f"its record is {record!r:.40}")
-        record = {"readings": {}, "choices": {}} | record  # older ones lack them
+        record = {"readings": {}, "choices": {}} | record  # old records lack these fields
         for name in ("training", "readings", "choices"):
             if not isinstance(record.get(name), dict):
                 raise ValueError(f"its {name} is {record.get(name)!r:.40}")
@@ -220,29 +233,31 @@ class RunState:
         return Progress(step, seconds, readings)
 
     def _find_differences(self, record: dict) -> list[str]:
-        """The names of what the state's run and this one do not share."""
+        """Lists the settings and choices that differ between the state's run and this run."""
         defaults = {
             field.name: field.default
             for field in fields(self.config)
             if field.default is not MISSING
         }
         differ = _find_differences(asdict(self.config), defaults | record["training"])
-        choices = self.choices | record.get("choices", {})  # what one of them lacks is not known
+        choices = self.choices | record.get("choices", {})  # skips choices that only one run has
         differ += _find_differences(choices | self.choices, choices)
         if not differ and record["step"] > self.config.steps:
             differ = ["number of steps"]
         return differ
 
     def read_log(self, step: int) -> list[dict]:
-        """The entries of the log up to a step, each once; those after it came before a kill.
+        """Reads the entries of the log up to a step, one entry per step.
 
-        Raises `CheckpointError` for a log that no run wrote.
+        Entries of later steps come from before a kill; these steps run again.
+
+        Raises `CheckpointError` if a line is not an entry of a log.
         """
         entries = {entry["step"]: entry for entry in read_log(self.folder)}
         return [entries[done] for done in sorted(entries) if done <= step]
 
     def begin_log(self, entries: list[dict]) -> None:
-        """Writes a log with these entries. Raises `CannotWriteError`."""
+        """Writes a new log with these entries. Raises `CannotWriteError`."""
         self.log_lines = [json.dumps(entry) + "\n" for entry in entries]
         self._write(self.log_file, self._write_log)
 
@@ -252,7 +267,7 @@ class RunState:
 
         def write() -> None:
             try:
-                with open(self.log_file, "r+b") as file:  # which makes no new one, as "a" does
+                with open(self.log_file, "r+b") as file:  # unlike "a", it creates no new file
                     file.seek(0, os.SEEK_END)
                     file.write(line.encode())
             except FileNotFoundError:
@@ -262,7 +277,7 @@ class RunState:
         self._write(self.log_file, write)
 
     def _keep_log(self) -> None:
-        """Sees to it that the log is on the disk, for the state that counts on it comes next."""
+        """Forces the log to the disk, because the state that comes next relies on it."""
         try:
             with open(self.log_file, "r+b") as file:
                 os.fsync(file.fileno())
@@ -273,7 +288,7 @@ class RunState:
         files.write_atomically(self.log_file, "".join(self.log_lines).encode())
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
-        """Writes a file of the run as a whole; once more where the folder is deleted meanwhile."""
+        """Writes a file of the run. Tries again if somebody deleted the folder in the meantime."""
         kept = "nothing is kept of the run yet: call it again"
         if self.file.exists():
             kept = f"{self.file} is whole, and the same call goes on from there"

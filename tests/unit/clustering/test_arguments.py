@@ -204,7 +204,7 @@ def test_real_settings_of_every_type_mean_what_floats_mean(number):
         ),
         (
             GaussianMixtureEM(2, covariance_type="tied", precisions_init=[[1, 2], [2, 1]]),
-            "precisions_init must be positive, as matrices symmetric and positive definite",
+            "precisions_init must be positive; matrices must be symmetric and positive definite",
         ),
         (
             GaussianMixtureEM(2, covariance_type="tied", precisions_init=[[1, 0.5], [0, 1]]),

@@ -238,5 +238,5 @@ def test_a_start_that_does_not_fit_is_refused():
     message = r"start must be means and variances, each \(2, 3, 8\), .* got \(2, 3, 8\) and \(8,\)"
     with pytest.raises(ValueError, match=message):
         module(inputs, start=(means, variances[0, 0]))
-    with pytest.raises(ValueError, match="and stand without noise"):
+    with pytest.raises(ValueError, match="and noise must be None"):
         module(inputs, noise=means, start=(means, variances))
