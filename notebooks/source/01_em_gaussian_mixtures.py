@@ -19,7 +19,7 @@
 # **What you will be able to do.** Write EM from memory. Say why no step of EM makes the points less probable. Recognise three
 # problems: exponentials that become zero, a poor end after a poor start, a component that shrinks to one or two points.
 #
-# **What you need.** Linear algebra, Bayes' rule, arrays in numpy. No GPU.
+# **What you need.** Linear algebra, derivatives, Bayes' rule, arrays in numpy. No GPU.
 #
 # **Minutes.** About 135: 90 to read, 45 for the exercises.
 
@@ -105,7 +105,7 @@ show(
 )
 
 # %% [markdown]
-# Your eye sees three groups at once. Can an algorithm?
+# You can see three groups. Can an algorithm find these groups?
 #
 # ## k-means
 #
@@ -116,7 +116,7 @@ show(
 #
 # Here is such a run. We start from three of the points: two lie on the left stick, one in the cloud. In the figure, a cross is a
 # mean. A point has the colour of its nearest mean. Iteration 0 shows the start: the first means, and the groups that they give.
-# `n_iter_` is the number of iterations.
+# `n_iter_` is the number of iterations. `history_` keeps the result of every iteration.
 
 # %%
 from smm_tutorial.clustering import KMeans
@@ -187,8 +187,7 @@ def nearest_mean(points, means):
 
 
 # %% [markdown]
-# Next come the second step and the loop. The library's model keeps the result of every iteration in `history_`. Our results
-# must agree with all of them.
+# Next come the second step and the loop. Our results must agree with all results in the `history_` of the library's model.
 
 
 # %%
@@ -220,12 +219,15 @@ print(f"by hand = the library, at the start and after each of {count} iterations
 # (Write $x_n - c = (x_n - \bar x_k) + (\bar x_k - c)$ and expand the square. The mixed term is
 # $2 (\bar x_k - c)^\top \sum_n (x_n - \bar x_k)$. Its sum is zero.) The right side is smallest at $c = \bar x_k$.
 #
-# So $J$ never rises. Suppose that a point keeps its label if two means are equally near. Then a point changes its label only for
-# a nearer mean, and $J$ falls. After the second step, the labels fix the means. So the labels alone fix $J$. There are finitely
-# many ways to label the points, so $J$ can fall only finitely many times. So k-means stops.
+# So $J$ never rises. Now look at the second step. If a mean moves, $J$ falls, because only the average $\bar x_k$ gives the
+# smallest sum. If no mean moves, the next labels are the same as before, and k-means stops. (If two means are equally near, the
+# library always takes the first of these means.)
 #
-# Two cases are rare, and we left them out. If two means are equally near, the library takes the first of these means. If a group
-# has lost all its points, the library gives this group the point that is farthest from its own mean.
+# After the second step, the labels determine the means. So the labels alone determine $J$. There are finitely many ways to label
+# the points. So $J$ can fall only finitely many times, and k-means stops.
+#
+# We left out one rare case: a group can lose all its points. Then the library looks for the point that is farthest from its own
+# mean. The empty group gets this point.
 #
 # The next cell checks the formula for all points as one group. It also checks that $J$ never rises.
 
@@ -250,10 +252,11 @@ print("inertia:", " ".join(f"{inertia:.0f}" for inertia in inertias))
 # In k-means a point belongs wholly to one group, even if two means are almost equally near. Now let us divide each point among
 # the groups. The farther mean $k$ is from point $n$, the smaller is the share $r_{nk}$:
 #
-# $$r_{nk} = \frac{\exp(-\lVert x_n - \mu_k \rVert^2 / 2T)}{\sum_j \exp(-\lVert x_n - \mu_j \rVert^2 / 2T)} .$$
+# $$r_{nk} = \frac{\exp(-\lVert x_n - \mu_k \rVert^2 / (2T))}{\sum_j \exp(-\lVert x_n - \mu_j \rVert^2 / (2T))} .$$
 #
-# $T$ is called the *temperature*. If the points are lengths in metres, $T$ is in square metres. Then each mean moves to an
-# average of the points with their shares as coefficients: $\mu_k = \sum_n r_{nk} x_n / \sum_n r_{nk}$.
+# This formula is a *softmax*: take the exponential of each number, and divide by the sum of the exponentials. $T$ is called the
+# *temperature*. If the points are lengths in metres, $T$ is in square metres. Then each mean moves to an average of the points
+# with their shares as coefficients: $\mu_k = \sum_n r_{nk} x_n / \sum_n r_{nk}$.
 #
 # **Predict first.** Where do the means go if $T$ is very large? Where do the means go as $T$ tends to zero?
 
@@ -272,8 +275,9 @@ for temperature, effect in effects.items():
     )
 
 # %% [markdown]
-# In the left panels, the shares of a point decide how the colours of the means are mixed. The circles around each mean have
-# the radii $\sqrt T$ and $2 \sqrt T$. The histograms show the largest share of each point.
+# In the left panels, the colour of a point is a mixture of the colours of the means. The shares of the point are the amounts of
+# these colours. The circles around each mean have the radii $\sqrt T$ and $2 \sqrt T$. The histograms show the largest share of
+# each point.
 #
 # At temperature 3, two means are nearer to each other than at 0.5. If $T$ is very large, all means are at one place: the average
 # of all points. (The section *How hot is too hot?* shows this.) As $T$ tends to zero, each share becomes 0 or 1. Then the means
@@ -332,16 +336,18 @@ print("by hand = the library; at temperature 1e-6 it ends where k-means does")
 # 3. Let $u_n = (x_n - \bar x)^\top \delta / T$. The formula of the shares divides squared distances by $2T$. So the exponents
 #    differ by $2 u_n$, and the first share is $\frac{1}{1 + e^{-2 u_n}}$. This equals $\tfrac12 (1 + \tanh u_n)$, because
 #    $\tanh u = \frac{1 - e^{-2u}}{1 + e^{-2u}}$. The second share is $\tfrac12 (1 - \tanh u_n)$.
-# 4. For tiny $\delta$, $\tanh u_n \approx u_n$. And the shares of each mean sum to about $N/2$.
+# 4. For tiny $\delta$, $\tanh u_n \approx u_n$. The $u_n$ sum to zero, because $\sum_n (x_n - \bar x) = 0$. So the shares of each
+#    mean sum to about $N/2$.
 # 5. One iteration moves the first mean. Relative to $\bar x$, this mean is then at
 #
 # $$\frac{1}{N/2} \sum_n \tfrac12 (1 + u_n) (x_n - \bar x) = \frac1N \sum_n u_n (x_n - \bar x) = \frac1T \underbrace{\frac1N \sum_n (x_n - \bar x)(x_n - \bar x)^\top}_{S} \delta .$$
 #
-# (The part without $u_n$ is zero, since $\sum_n (x_n - \bar x) = 0$.) So one iteration replaces $\delta$ by $S \delta / T$, where
-# $S$ is the covariance of all points. Let $T_0$ be the largest eigenvalue of $S$. A covariance makes no vector longer than $T_0$
-# times its length: $\lVert S \delta \rVert \le T_0 \lVert \delta \rVert$.
+# (The part without $u_n$ is zero, since $\sum_n (x_n - \bar x) = 0$.) For the second mean, $u_n$ has the opposite sign, so this
+# mean moves to $\bar x - S \delta / T$. So one iteration replaces $\delta$ by $S \delta / T$, where $S$ is the covariance of all
+# points. Let $T_0$ be the largest eigenvalue of $S$. The vector $S \delta$ is at most $T_0$ times as long as $\delta$:
+# $\lVert S \delta \rVert \le T_0 \lVert \delta \rVert$.
 #
-# - If $T > T_0$, each iteration multiplies the length of $\delta$ by $T_0 / T < 1$ or by less. So the two means meet.
+# - If $T > T_0$, each iteration multiplies the length of $\delta$ by at most $T_0 / T$, and $T_0 / T < 1$. So the two means meet.
 # - If $T < T_0$, take a $\delta$ in the direction of the eigenvector of $T_0$. Each iteration multiplies this $\delta$ by
 #   $T_0 / T > 1$, as long as $\delta$ is tiny. So the two means move apart.
 #
@@ -453,12 +459,13 @@ def shares_1d(mean):
 
 
 # %% [markdown]
-# The next figure shows $\ell(\mu)$ as a thick curve. Each thin, broken curve is a bound. No bound is above the thick curve. Bound 0
-# *touches* the thick curve at dot 0. EM moves $\mu$ to the top of bound 0. At this new $\mu$, bound 1 touches the thick curve, at
-# dot 1. Then EM moves $\mu$ to the top of bound 1, and so on.
+# The next figure shows $\ell(\mu)$ as a thick curve. Each dashed or dotted curve is a bound. No bound is above the thick curve.
+# Bound 0 *touches* the thick curve at dot 0. EM moves $\mu$ to the top of bound 0. At this new $\mu$, bound 1 touches the thick
+# curve, at dot 1. Then EM moves $\mu$ to the top of bound 1, and so on.
 #
-# The formula in `bound_1d` is explained below the figure. Here only this: the shares `q` are fixed, and $\log p(x, k)$ is a
-# quadratic function of $\mu$ or does not depend on $\mu$. So each bound is a parabola.
+# The formula in `bound_1d` is explained below the figure. In this formula, the shares `q` do not change with $\mu$. For the first
+# component, $\log p(x, k)$ does not depend on $\mu$. For the second component, $\log p(x, k)$ is a quadratic function of $\mu$.
+# So each bound is a parabola.
 
 
 # %%
@@ -490,6 +497,11 @@ tops = [bound.max() for bound in bounds]
 figure.axes[0].plot(visited[1:], tops, marker=6, color="black", linestyle="")
 figure.axes[0].set_ylim(thick.min() - 1, thick.max() + 0.5)
 figure.axes[0].vlines(visited[1:], thick.min() - 1, heights[1:], "0.6", linewidth=0.8)
+inset = figure.axes[0].inset_axes([0.05, 0.28, 0.27, 0.34])  # enlarges dot 1
+for drawn in figure.axes[0].lines:
+    look = dict(marker=drawn.get_marker(), linestyle=drawn.get_linestyle())
+    inset.plot(*drawn.get_data(), color=drawn.get_color(), **look)
+inset.set(xlim=(-3, -2.2), ylim=(-7.65, -7.2), xticks=[], yticks=[])
 show(
     figure,
     alt="A log-likelihood curve over the mean of the second group, three parabolas "
@@ -500,22 +512,23 @@ show(
 
 # %% [markdown]
 # The dots 0 to 3 are the means before the first iteration and after each of three iterations. Each dot is higher than the dot
-# before. A black triangle marks the top of each bound. A grey line leads from dot 1 down to the top of bound 0. This top is only a
-# little lower than dot 1. The lines from the dots 2 and 3 lead down to the tops of the bounds 1 and 2.
+# before. A black triangle marks the top of each bound. The grey line below dot 1 passes through the top of bound 0. This top is
+# only a little lower than dot 1: the small panel shows both. The grey lines below the dots 2 and 3 pass through the tops of the
+# bounds 1 and 2.
 #
 # Where does such a bound come from? Take one point $x$, and any shares $q_k > 0$ with $\sum_k q_k = 1$.
 #
 # 1. Multiply and divide each term of the sum by $q_k$: $\log p(x) = \log \sum_k q_k \, \frac{p(x, k)}{q_k}$. The sum inside the
 #    logarithm is now an average of the ratios. The shares $q_k$ are its coefficients.
-# 2. The logarithm is strictly concave. So the logarithm of an average is at least the average of the logarithms (Jensen's
-#    inequality): $\log p(x) \ge \sum_k q_k \log \frac{p(x, k)}{q_k}$. Call the right side the *bound* $\mathcal L(q, \theta)$.
-#    Now the sum stands outside the logarithm.
+# 2. The logarithm is strictly concave: its graph bends down everywhere. So the logarithm of an average is at least the average of
+#    the logarithms (Jensen's inequality): $\log p(x) \ge \sum_k q_k \log \frac{p(x, k)}{q_k}$. Call the right side the *bound*
+#    $\mathcal L(q, \theta)$. Now the sum stands outside the logarithm.
 # 3. How large is the gap? Put $p(x, k) = p(k \mid x)\, p(x)$ into the bound:
 #    $\mathcal L = \log p(x) - \sum_k q_k \log \frac{q_k}{p(k \mid x)}$. The last sum is called the Kullback-Leibler (KL)
 #    divergence of $q$ from the responsibilities. By step 2, $\mathcal L \le \log p(x)$, so the divergence is never negative. If
 #    $q$ equals the responsibilities, all logarithms in the sum are zero, so the divergence is zero. For any other $q$, the ratios
-#    $p(x, k) / q_k$ are not all equal. A strictly concave function then has $>$ instead of $\ge$ in step 2. So the divergence is
-#    positive.
+#    $p(x, k) / q_k$ are not all equal. (If all ratios were equal, $q_k$ would be proportional to $p(x, k)$. Then $q$ would be the
+#    responsibilities.) A strictly concave function then has $>$ instead of $\ge$ in step 2. So the divergence is positive.
 #
 # For many points, each point has its own shares $q_{nk}$, and we take the mean of the bounds over the points.
 
@@ -595,10 +608,11 @@ for kind in (np.float64, np.float32):
     print(f"{kind.__name__}: a density is zero beyond {far}")
 
 # %% [markdown]
-# The point at 60 has NaN, "not a number". Both densities are smaller than the smallest positive number of the type float64, so they
-# are stored as zero. This is called *underflow*. Then the program divides 0 by 0, and the result is NaN. One such point turns every
-# mean into NaN. Underflow also happens to ordinary points with many features. The squared distance is a sum over features, so it
-# grows with their number.
+# The point at 60 has NaN, "not a number". Both densities are smaller than the smallest positive number of the type float64, so
+# they are stored as zero. This is called *underflow*. Then the program divides 0 by 0, and the result is NaN. One such point
+# turns every mean into NaN. Underflow also happens to ordinary points with many features. The squared distance is a sum over the
+# features. Take 2,000 features, and a point one standard deviation from the mean in each feature. Its distance is
+# $\sqrt{2000} \approx 45$ standard deviations, beyond the printed limit.
 #
 # The remedy is to compute with logarithms. Let $a_k$ be the logarithm of $p(x, k)$. For any number $m$,
 # $\log \sum_k e^{a_k} = m + \log \sum_k e^{a_k - m}$. Take $m = \max_k a_k$. Then the largest exponential is exactly 1. Other
@@ -627,9 +641,9 @@ for row in responsibilities:
     print(*(f"{share:.1e}" for share in row))
 
 # %% [markdown]
-# Your function, scipy's `logsumexp` and the library's `normalise` agree. (`normalise` returns two results: the log-sum-exp of each
-# row, and the responsibilities.) Notebooks 02 and 03 use softmax, and softmax is the same computation:
-# `exp(a - log_sum_exp(a))`.
+# Your function, scipy's `logsumexp` and the library's `normalise` agree. (`normalise` returns two results: the log-sum-exp of
+# each row, and the responsibilities.) A softmax is the same computation: `exp(a - log_sum_exp(a))`. Notebooks 02 and 03 use
+# softmax.
 
 
 # %% [markdown]
@@ -659,12 +673,12 @@ for row in responsibilities:
 # - $v_k$: $\sum_n r_{nk} \left( -\frac1{2 v_k} + \frac{(x_n - \mu_k)^2}{2 v_k^2} \right) = 0$. Multiply by $2 v_k^2$:
 #   $\sum_n r_{nk} (x_n - \mu_k)^2 = N_k v_k$. So $v_k = \frac1{N_k} \sum_n r_{nk} (x_n - \mu_k)^2$. Here $\mu_k$ is the
 #   *new* mean.
-# - $w_k$: the weights must sum to 1. So we take a Lagrange multiplier $\lambda$ and maximise
-#   $\sum_k N_k \log w_k - \lambda \left( \sum_k w_k - 1 \right)$. The derivative is $N_k / w_k - \lambda = 0$, so
+# - $w_k$: the weights must sum to 1. A maximum under such a condition needs a new number $\lambda$, the *Lagrange multiplier*. We
+#   maximise $\sum_k N_k \log w_k - \lambda \left( \sum_k w_k - 1 \right)$. The derivative is $N_k / w_k - \lambda = 0$, so
 #   $w_k = N_k / \lambda$. Sum over $k$: $1 = N / \lambda$, because $\sum_k N_k = N$. So $\lambda = N$, and $w_k = N_k / N$.
 #
-# All three places are maxima. As a function of $\mu_k$, the sum is a parabola that opens downwards. For $v_k$, the derivative is
-# positive below the place and negative above. As a function of the weights, $\sum_k N_k \log w_k$ is concave.
+# All three solutions are maxima. As a function of $\mu_k$, the sum is a parabola that opens downwards. For $v_k$, the derivative
+# is positive below the solution and negative above the solution. As a function of the weights, $\sum_k N_k \log w_k$ is concave.
 
 
 # %%
@@ -707,8 +721,8 @@ print("200 other parameters, near and far: all below the M step's")
 # ## EM, by hand
 #
 # Now you have all parts. The loop below joins your functions. This loop is the whole algorithm, except for a rule to stop. The
-# usual rule is: stop if $\ell$ grows by less than a small number `tol` in one iteration, or after `max_iter` iterations. Here we
-# simply take 30 iterations.
+# usual rule is: stop if $\ell$ changes by less than a small number `tol` in one iteration, or after `max_iter` iterations. Here
+# we simply take 30 iterations.
 #
 # **Predict first.** The derivation says that $\ell$ never falls. A computer rounds all numbers. Will we see a fall?
 
@@ -738,11 +752,12 @@ print(
 # The library's `GaussianMixtureEM` gives the same numbers from the same start. Its options:
 #
 # - `precisions_init` holds the inverse covariances of the start.
-# - `reg_covar` is a small number that is added to the variances. Here it is 0. The section *Components that collapse* explains it.
+# - `reg_covar` is a small number that is added to the variances. Here this number is 0. With a larger number, $\ell$ can fall a
+#   little. The section *Components that collapse* explains this number.
 # - `covariance_type="diag"` asks for diagonal Gaussians.
 # - `tol=0` means: exactly `max_iter` iterations.
 #
-# The library names a field of `history_` `lower_bound`. This field holds $\ell$, because after an E step the bound equals $\ell$.
+# Each entry of `history_` has a field `lower_bound`. This field holds $\ell$, because after an E step the bound equals $\ell$.
 # (Your function `lower_bound` is more general: it takes any shares.)
 
 # %%
@@ -805,8 +820,8 @@ print("one full Gaussian by hand = the library's log_gaussians")
 
 # %% [markdown]
 # Now we run EM with full covariances. EM starts from the same three points as k-means. The ellipses show one and two standard
-# deviations of each component. At the start, the ellipses are so wide that the frame cuts them. The responsibilities of a
-# point decide how the colours of the components are mixed.
+# deviations of each component. At the start, the ellipses are so wide that the frame cuts them. The colour of a point is a
+# mixture of the colours of the components. The responsibilities are the amounts of these colours.
 #
 # **Predict first.** Will EM cut the sticks across, too?
 
@@ -850,8 +865,8 @@ stepper.slider.value = 10  # as your mouse would
 # sticks.
 #
 # How well do the found groups agree with the true groups? The *adjusted Rand index* (ARI) compares two groupings. The ARI counts
-# the pairs of points that are together in both groupings. The ARI subtracts the count that random groupings would have on
-# average, and scales the result. Equal groupings have ARI 1. Random groupings have ARI 0 on average.
+# the pairs of points that are together in both groupings. From this count, the ARI subtracts the average count of random
+# groupings. So random groupings have ARI 0 on average. Then the ARI divides by a number, so that equal groupings have ARI 1.
 # [Notebook 06](06_judging_slots.ipynb) derives the formula.
 #
 # The diagonal mixture above had only 30 iterations. For a fair comparison, we let it run until it stops by itself. We also compare
@@ -878,15 +893,16 @@ for name, labels in found.items():
 #
 # ## Four kinds of covariance
 #
-# There are compromises between a circle and a free ellipse:
+# A covariance can be a circle, a free ellipse, or something between. The library has four kinds:
 #
 # - *full*: each component has its own matrix, so its ellipse can be tilted.
 # - *tied*: all components share one matrix, so all ellipses are equal.
 # - *diag*: each component has its own diagonal matrix, so its ellipse is not tilted.
 # - *spherical*: each component is a circle with its own size.
 #
-# All four mixtures start with the same means and equal weights. Each covariance starts as the covariance of all points, as far as
-# the kind allows. `precisions_init` has a different shape for each kind.
+# All four mixtures start with the same means and equal weights. Each covariance starts from the covariance of all points. The
+# kind *diag* takes only the diagonal of this matrix. The kind *spherical* takes the mean of the diagonal. `precisions_init` has a
+# different shape for each kind.
 
 # %%
 precisions = {
@@ -930,9 +946,9 @@ show(
 #
 # ## The same as scikit-learn, step for step
 #
-# Most people use scikit-learn's `GaussianMixture`. We start it and the library's `GaussianMixtureEM` from the same parameters. We
-# compare them after each of ten iterations, for all four kinds. Log-likelihoods must agree within $10^{-8}$, parameters within
-# $10^{-6}$.
+# scikit-learn is a well-known library for machine learning. We start its `GaussianMixture` and our library's `GaussianMixtureEM`
+# from the same parameters. We compare them after each of ten iterations, for all four kinds. Log-likelihoods must agree within
+# $10^{-8}$, parameters within $10^{-6}$.
 
 # %%
 import warnings
@@ -966,8 +982,9 @@ for kind in COVARIANCE_TYPES:
 # ## The start decides where EM ends
 #
 # The log-likelihood never falls, and EM ends where the slope of the log-likelihood is zero. Usually this place is a *local
-# maximum*: no small change of the parameters makes $\ell$ larger. (An exception: components that start equal stay equal.) Another
-# local maximum may be higher. Now we take five groups and four ways to start EM, with 30 random seeds for each way.
+# maximum*: no small change of the parameters makes $\ell$ larger. (An exception: two components that start equal stay equal. Then
+# EM can end at a place that is no local maximum.) Another local maximum may be higher. Now we take five groups and four ways to
+# start EM, with 30 random seeds for each way.
 #
 # **Predict first.** Many people start EM from the result of k-means. Does this way reach the best result most often here?
 
@@ -1035,15 +1052,18 @@ for name, values in ends.items():
     print(f"{name:23} {reached:2d} of 30 reach the best; {worst}")
 
 # %% [markdown]
-# The next figure has one dot for each fit. In each row, we draw every dot a little lower than the dot to its left, so that no dot
-# hides another dot. So the height of a dot within its row has no meaning. Many dots are at the right end: the cell above prints how
-# many.
+# k-means does not reach the best result most often here. The next figure has one dot for each fit, and one row for each way to
+# start. In each row, every dot is a little lower than the dot to its left. So the height of a dot within its row has no meaning.
+# Dots with nearly equal values overlap. At the right end they form a bar: the cell above prints the number of its dots.
 
 # %%
 from smm_tutorial.figures import seeds_figure
 
+figure = seeds_figure(ends, "nats per point at the end")
+figure.axes[0].set_ylabel("way to start")
+figure.set_figheight(4)
 show(
-    seeds_figure(ends, "nats per point at the end"),
+    figure,
     alt="Final log-likelihoods of 30 seeds for four starts. "
     "Most reach the best, narrow starts seldom do.",
 )
@@ -1079,8 +1099,7 @@ for name, models in runs.items():
 # decide less. This explanation fits the numbers, but the numbers do not prove it. (After k-means, nearly every point has one large
 # share, too. But there k-means has already improved the means.)
 #
-# k-means does not reach the best result most often here. But the results of the three better ways are nearly equal. With 30 seeds
-# we cannot say which of the three is best.
+# The results of the three better ways are nearly equal. With 30 seeds we cannot say which of the three ways is best.
 #
 # Several starts help: keep the fit with the highest log-likelihood. But this rule is safe only if no component collapses. The next
 # section shows such components.
@@ -1108,35 +1127,51 @@ shown = " ".join(f"{value:.3f}" for value in likelihoods[2::2])
 print("nats per point for a spike of width 1e-2, 1e-4, 1e-6, 1e-8:", shown)
 
 # %% [markdown]
-# The printed numbers grow by equal amounts, as the formula says.
+# The printed numbers grow by equal amounts, as the formula says. From 1e-2 to 1e-4, $\sigma$ is divided by 100. So $\ell$ grows
+# by $2 \log(100) / 300 \approx 0.031$.
 #
 # A full covariance can also shrink in one direction only. Then the component becomes a thin line, for example through two points.
 #
-# Does EM find such components? We take 60 points and fit 3, 6 and 12 components, without any lower limit for variances. A
-# component has *collapsed* if its covariance is too small for numbers of the type float64. Then the library raises an error.
+# Do such components occur in practice? We take 60 points and fit 3, 6 and 12 components, without any lower limit for variances.
+# The start is the library's default, from the groups of k-means. A component has *collapsed* if its covariance has no inverse
+# within the precision of float64. Then the library raises an error. With `max_iter=0` the library only computes the start. So the
+# cell can also count the collapses at the start.
 
 # %% tags=["nbval-ignore-output"]
 few, unseen = many[:60], many[60:]
 
 
-def fit_few(count, floor, seed):
-    options = dict(reg_covar=floor, max_iter=300, random_state=seed)
+def fit_few(count, floor, seed, max_iter=300):
+    options = dict(reg_covar=floor, max_iter=max_iter, random_state=seed)
     return GaussianMixtureEM(count, **options).fit(few)
 
 
-for count in (3, 6, 12):
-    refused = []
+def find_collapses(count, **options):
+    """The library's messages about the runs, of 20, in which a component collapses."""
+    messages = []
     for seed in range(20):
         try:
-            fit_few(count, 0, seed)
+            fit_few(count, 0, seed, **options)
         except ValueError as error:
-            refused.append(str(error))
-    print(f"{count:2d} components: {len(refused):2d} of 20 starts collapse")
-print("\n".join(refused[-1].split(": ")))
+            messages.append(str(error))
+    return messages
+
+
+for count in (3, 6, 12):
+    at_start, collapses = find_collapses(count, max_iter=0), find_collapses(count)
+    numbers = (
+        f"{len(collapses):2d} of 20 runs collapse, {len(at_start):2d} at the start"
+    )
+    print(f"{count:2d} components: {numbers}")
+print("\n".join(collapses[-1].split(": ")))
 
 # %% [markdown]
-# The more components, the more starts collapse. The usual remedy is a *floor*: a smallest variance. After each M step, `reg_covar`
-# adds this number to the diagonal of each covariance. scikit-learn's default is $10^{-6}$.
+# The more components, the more runs collapse. Most of these runs collapse at the start: k-means made a group of one or two
+# points. In the plane, the covariance of one or two points has no inverse. In a few runs, a component collapses later, in the
+# iterations of EM.
+#
+# The usual remedy is a *floor*: a smallest variance. After each M step, `reg_covar` adds this number to the diagonal of each
+# covariance. scikit-learn's default is $10^{-6}$.
 #
 # **Predict first.** We compare two floors, $10^{-6}$ and $0.1$, with twelve components on the same 60 points. Which floor
 # gives the higher log-likelihood on these points? Which floor gives the higher log-likelihood on 340 fresh points? The cell also
@@ -1173,9 +1208,24 @@ for floor in (1e-6, 0.1):
 # points that it owns. A thin component does not help at fresh points.
 #
 # Now use the rule "keep the highest log-likelihood". With the small floor, the chosen seed is far worse on fresh points than the
-# average seed. With the floor 0.1, the chosen seed is also below the average, but the loss is small: 0.06 nats. So the rule
-# needs a good floor. As the floor, choose the smallest variance that is plausible for your data. The Slot Mixture Module has
-# a floor, too.
+# average seed. With the floor 0.1, the chosen seed is also below the average, but the loss is small: 0.06 nats. So the rule needs
+# a good floor. As the floor, choose the smallest variance that is plausible for your data. The Slot Mixture Module has a floor,
+# too.
+#
+# A floor has one more effect. The M step maximises the bound. Then the floor changes the covariances, so the bound is no longer
+# at its maximum. So the log-likelihood can fall. The next cell counts such falls with the floor 0.1.
+
+# %%
+falls, largest = 0, 0
+for model in models:  # the 20 runs with the floor 0.1
+    changes = np.diff([step.lower_bound for step in model.history_])
+    falls += (changes < 0).any()
+    largest = max(largest, -changes.min())
+print(f"the log-likelihood falls in {falls} of {len(models)} runs")
+print(f"the largest fall in one iteration is {largest:.3f} nats")
+
+# %% [markdown]
+# The log-likelihood falls in every run, but the falls are small. The proof that $\ell$ never falls holds only without a floor.
 #
 # ## How many components?
 #
@@ -1280,14 +1330,26 @@ mixture = GaussianMixtureEM(7, reg_covar=1e-4, max_iter=50, random_state=0).fit(
 print(f"{len(pixels)} points, {pixels.shape[1]} features; {mixture.n_iter_} iterations")
 
 # %% [markdown]
-# We paint each pixel in the colour of the component with the largest responsibility for this pixel. In the true masks, each
-# object has a colour, and grey is the ground. The colours of the true masks and the colours of the components are not related.
-# Compare the shapes only. The start is the library's default: one M step on the groups of k-means. In the panel of the last
-# iteration, each number is the number of a component.
+# We paint each pixel in the colour of the component with the largest responsibility for this pixel. The pixels of one component
+# are called a *segment*. The *true masks* say which object each pixel shows. In the true masks, each object has a colour, and
+# grey is the ground. The colours of the true masks and the colours of the components are not related. Compare the shapes only.
+# The start is the library's default: one M step on the groups of k-means. In the panel of the last iteration, the numbers are the
+# numbers of the components. In the panel of the true masks, the numbers are the numbers of the objects.
 
 # %%
 from scipy.ndimage import distance_transform_edt
 
+
+def write_numbers(axis, regions, numbers, **look):
+    """Write each number where its region, the pixels (H, W) equal to it, is widest."""
+    for k in numbers:
+        inside = np.pad(regions == k, 1)  # the edge of the picture is outside
+        depth = distance_transform_edt(inside)[1:-1, 1:-1]
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        axis.text(x, y, k, ha="center", va="center", **look)
+
+
+# %%
 named = [("input", figures.to_picture(scenes.images[1] / 255))]
 for t in (0, 2, 5, 10, mixture.n_iter_):
     owners = mixture.history_[t].responsibilities.argmax(axis=1).reshape(32, 32)
@@ -1296,23 +1358,20 @@ for t in (0, 2, 5, 10, mixture.n_iter_):
 
 named.append(("true masks", figures.label_map(scenes.masks[1])))
 figure = figures.pictures_figure(named, columns=4)
-for k in range(7):
-    inside = np.pad(owners == k, 1)  # the edge of the picture is outside
-    depth = distance_transform_edt(inside)[1:-1, 1:-1]
-    y, x = np.unravel_index(depth.argmax(), depth.shape)
-    look = dict(ha="center", va="center", bbox=dict(facecolor="white", pad=1.5))
-    figure.axes[5].text(x, y, k, **look)
+write_numbers(figure.axes[5], owners, range(7), bbox=dict(facecolor="white", pad=1.5))
+truth = scenes.masks[1].numpy()
+write_numbers(figure.axes[6], truth, np.unique(truth[truth > 0]))
 show(
     figure,
     alt="A scene, its segments at the start and over the iterations, the true masks: "
     "the cylinder and the cube stand out, one segment holds two purple objects, "
-    "the ground is split. Numbers name the last segments.",
+    "the ground is split. Numbers name the last segments and the true objects.",
 )
 
 # %% [markdown]
 # How well does each object agree with a component? The *intersection over union* of two sets of pixels is the number of pixels in
 # both, divided by the number of pixels in at least one. It is 1 for equal sets. The next cell finds the best component for each
-# object.
+# object. The cell also prints the middle of the object: `x` is the column, and `y` is the row.
 
 # %%
 mask = scenes.masks[1].numpy()
@@ -1333,7 +1392,7 @@ for label in np.unique(mask[mask > 0]):
 # The mixture does not know what an object is. Yet one component agrees well with the large cylinder (0.87), and one agrees with
 # the yellow cube (0.71). These two objects have the most pixels. Three things go wrong:
 #
-# - Component 5 holds both purple objects, because they have the same colour.
+# - Component 5 holds both purple objects. These objects have nearly the same colours.
 # - The small dark green object has no component of its own. Component 1 holds most of this object and the yellow cube.
 # - The ground has many greys, and several components divide it. Beside the lower purple object, its dark shadow belongs to the
 #   component of the object.
@@ -1363,7 +1422,8 @@ segmentation = torch.stack([segment_by_hand(image) for image in scenes.images])
 assert torch.equal(segmentation, discovery.segment_pixels(scenes, num_clusters=7))
 
 # %% [markdown]
-# The two functions agree. Here are the first six scenes.
+# The two functions agree. Here are the first six scenes. Again, the colours of the true masks and the colours of the segments are
+# not related.
 
 # %%
 images = [figures.to_picture(image) for image in scenes.batch(slice(0, 6)).images]
@@ -1384,7 +1444,7 @@ show(
 )
 
 # %% [markdown]
-# We use two scores. Both are 1 at best.
+# We compare the segments with the true masks, by two scores. Both scores are 1 at best.
 #
 # - *FG-ARI* (FG means foreground): the ARI over pixels of true objects only. So the ground does not count.
 # - *mBO*, mean best overlap. For each true object, take the best intersection over union with any segment. Then take the mean over
@@ -1421,8 +1481,8 @@ show(
 )
 
 # %% [markdown]
-# One segment holds the two blue objects. So FG-ARI is low: pixels of two objects are in one segment. But the mBO of this scene is
-# above the average. So the two scores can disagree.
+# The panel *true* shows the true masks. In the panel *mixture*, the orange segment holds both blue objects. So FG-ARI is low:
+# pixels of two objects are in one segment. But the mBO of this scene is above the average. So the two scores can disagree.
 #
 # Which features and which covariances are good? We compare five combinations. In the row "colour and place, start", EM
 # makes no iteration: we score the start, which comes from k-means. In the row "one segment", the whole picture is one segment.
@@ -1478,7 +1538,8 @@ print(f"lowest correlation of two colours on the ground of a scene: {min(lowest)
 # On the ground of every scene, the three colours are strongly correlated. This fits the explanation, but does not prove it.
 #
 # Twelve scenes are few. A file of the course stores the scores of all 320 scenes of the test split, with one run per scene. These
-# pictures are larger than ours, as the next cell prints.
+# pictures are larger than ours, as the next cell prints. The first line that it prints is the command that made the scores.
+# `--keep` writes the scores to the file.
 
 # %%
 from smm_tutorial import results
@@ -1498,8 +1559,8 @@ print(f"{scores['images']} scenes of {size} x {size} pixels: {both}")
 # %% [markdown]
 # ## Summary
 #
-# - k-means, soft k-means and EM alternate two steps. Each step optimises one part and keeps the other part fixed. One number never
-#   gets worse: the inertia in k-means, the log-likelihood in soft k-means and EM.
+# - k-means, soft k-means and EM alternate two steps. Each step optimises one part and keeps the other part fixed. One number
+#   never gets worse: the inertia in k-means, the log-likelihood in soft k-means and in EM without a floor.
 # - Soft k-means is EM with equal weights and one fixed variance, the temperature. As the temperature tends to zero, soft k-means
 #   becomes k-means.
 # - Log-likelihood = bound + KL divergence. The E step makes the divergence zero. The M step maximises the bound.

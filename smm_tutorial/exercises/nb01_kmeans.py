@@ -53,7 +53,8 @@ register(
         difficulty=1,
         hints=(
             "`points[:, None] - means` holds every difference; its shape is (N, K, D).",
-            "Square, sum over the features (axis 2), and take `argmin` over the means (axis 1).",
+            """Square the differences, and sum over the axis of the features. Then `argmin` with an
+            `axis` finds, for each point, the smallest of the K sums.""",
         ),
         solution=nearest_mean,
         cases=lambda: {
