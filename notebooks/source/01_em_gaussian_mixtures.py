@@ -501,13 +501,15 @@ inset = figure.axes[0].inset_axes([0.05, 0.28, 0.27, 0.34])  # enlarges dot 1
 for drawn in figure.axes[0].lines:
     look = dict(marker=drawn.get_marker(), linestyle=drawn.get_linestyle())
     inset.plot(*drawn.get_data(), color=drawn.get_color(), **look)
-inset.set(xlim=(-3, -2.2), ylim=(-7.65, -7.2), xticks=[], yticks=[])
+inset.set(xlim=(-3, -2.3), ylim=(-7.65, -7.2), xticks=[], yticks=[])
+inset.set_title("around dot 1", fontsize=9, y=0.76)
 show(
     figure,
     alt="A log-likelihood curve over the mean of the second group, three parabolas "
     "below it that touch it, and dots 0 to 3 that climb the curve. "
     "Grey vertical lines lead from dots 1 to 3 down through the parabolas' tops, "
-    "which small black triangles mark.",
+    "which small black triangles mark. A small panel enlarges dot 1: "
+    "the top of bound 0 is just below this dot.",
 )
 
 # %% [markdown]
@@ -1159,16 +1161,14 @@ def find_collapses(count, **options):
 
 for count in (3, 6, 12):
     at_start, collapses = find_collapses(count, max_iter=0), find_collapses(count)
-    numbers = (
-        f"{len(collapses):2d} of 20 runs collapse, {len(at_start):2d} at the start"
-    )
-    print(f"{count:2d} components: {numbers}")
+    print(f"{count:2d} components: {len(collapses):2d} of 20 runs collapse,", end=" ")
+    print(f"{len(at_start):2d} of them at the start")
 print("\n".join(collapses[-1].split(": ")))
 
 # %% [markdown]
-# The more components, the more runs collapse. Most of these runs collapse at the start: k-means made a group of one or two
-# points. In the plane, the covariance of one or two points has no inverse. In a few runs, a component collapses later, in the
-# iterations of EM.
+# Such components occur. The more components, the more runs collapse. Most of these runs collapse at the start: k-means made a
+# group of one or two points. In the plane, the covariance of one or two points has no inverse. In a few runs, a component
+# collapses later, in the iterations of EM.
 #
 # The usual remedy is a *floor*: a smallest variance. After each M step, `reg_covar` adds this number to the diagonal of each
 # covariance. scikit-learn's default is $10^{-6}$.
@@ -1339,17 +1339,6 @@ print(f"{len(pixels)} points, {pixels.shape[1]} features; {mixture.n_iter_} iter
 # %%
 from scipy.ndimage import distance_transform_edt
 
-
-def write_numbers(axis, regions, numbers, **look):
-    """Write each number where its region, the pixels (H, W) equal to it, is widest."""
-    for k in numbers:
-        inside = np.pad(regions == k, 1)  # the edge of the picture is outside
-        depth = distance_transform_edt(inside)[1:-1, 1:-1]
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        axis.text(x, y, k, ha="center", va="center", **look)
-
-
-# %%
 named = [("input", figures.to_picture(scenes.images[1] / 255))]
 for t in (0, 2, 5, 10, mixture.n_iter_):
     owners = mixture.history_[t].responsibilities.argmax(axis=1).reshape(32, 32)
@@ -1358,9 +1347,15 @@ for t in (0, 2, 5, 10, mixture.n_iter_):
 
 named.append(("true masks", figures.label_map(scenes.masks[1])))
 figure = figures.pictures_figure(named, columns=4)
-write_numbers(figure.axes[5], owners, range(7), bbox=dict(facecolor="white", pad=1.5))
-truth = scenes.masks[1].numpy()
-write_numbers(figure.axes[6], truth, np.unique(truth[truth > 0]))
+for k in range(7):
+    inside = np.pad(owners == k, 1)  # the edge of the picture is outside
+    depth = distance_transform_edt(inside)[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    look = dict(ha="center", va="center", bbox=dict(facecolor="white", pad=1.5))
+    figure.axes[5].text(x, y, k, **look)
+for label in (1, 3, 4, 5, 6):  # object 2 has no pixels
+    y, x = np.argwhere(scenes.masks[1].numpy() == label).mean(axis=0)
+    figure.axes[6].text(x, y, label, ha="center", va="center")
 show(
     figure,
     alt="A scene, its segments at the start and over the iterations, the true masks: "
@@ -1538,8 +1533,8 @@ print(f"lowest correlation of two colours on the ground of a scene: {min(lowest)
 # On the ground of every scene, the three colours are strongly correlated. This fits the explanation, but does not prove it.
 #
 # Twelve scenes are few. A file of the course stores the scores of all 320 scenes of the test split, with one run per scene. These
-# pictures are larger than ours, as the next cell prints. The first line that it prints is the command that made the scores.
-# `--keep` writes the scores to the file.
+# pictures are larger than ours, as the next cell prints. The first printed line is the command that made the scores. `--keep`
+# writes the scores to the file.
 
 # %%
 from smm_tutorial import results

@@ -1,6 +1,7 @@
 """The tasks of notebook 01: answers that fail in a later cell are refused, and errors are named."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -251,3 +252,9 @@ def test_no_hint_holds_what_the_solution_returns(task):
     quoted = [code for text in task.hints for code in " ".join(text.split()).split("`")[1::2]]
 
     assert returned.strip() not in quoted
+
+
+def test_the_hints_of_the_nearest_mean_leave_the_axes_to_the_learner():
+    hints = " ".join(find_task("em.nearest_mean").hints)
+
+    assert not re.search(r"\baxis\W*\d", hints)
