@@ -346,7 +346,8 @@ print("by hand = the library; at temperature 1e-6 it ends where k-means does")
 # mean moves to $\bar x - S \delta / T$. So one iteration replaces $\delta$ by $S \delta / T$, where $S$ is the covariance of all
 # points. Let $T_0$ be the largest eigenvalue of $S$. The vector $S \delta$ is at most $T_0$ times as long as $\delta$:
 # $\lVert S \delta \rVert \le T_0 \lVert \delta \rVert$.
-#
+
+# %% [markdown]
 # - If $T > T_0$, each iteration multiplies the length of $\delta$ by at most $T_0 / T$, and $T_0 / T < 1$. So the two means meet.
 # - If $T < T_0$, take a $\delta$ in the direction of the eigenvector of $T_0$. Each iteration multiplies this $\delta$ by
 #   $T_0 / T > 1$, as long as $\delta$ is tiny. So the two means move apart.
@@ -1347,15 +1348,15 @@ for t in (0, 2, 5, 10, mixture.n_iter_):
 
 named.append(("true masks", figures.label_map(scenes.masks[1])))
 figure = figures.pictures_figure(named, columns=4)
+look = dict(ha="center", va="center")
 for k in range(7):
     inside = np.pad(owners == k, 1)  # the edge of the picture is outside
     depth = distance_transform_edt(inside)[1:-1, 1:-1]
     y, x = np.unravel_index(depth.argmax(), depth.shape)
-    look = dict(ha="center", va="center", bbox=dict(facecolor="white", pad=1.5))
-    figure.axes[5].text(x, y, k, **look)
+    figure.axes[5].text(x, y, k, bbox=dict(facecolor="white", pad=1.5), **look)
 for label in (1, 3, 4, 5, 6):  # object 2 has no pixels
     y, x = np.argwhere(scenes.masks[1].numpy() == label).mean(axis=0)
-    figure.axes[6].text(x, y, label, ha="center", va="center")
+    figure.axes[6].text(x, y, label, **look)
 show(
     figure,
     alt="A scene, its segments at the start and over the iterations, the true masks: "
@@ -1564,7 +1565,8 @@ print(f"{scores['images']} scenes of {size} x {size} pixels: {both}")
 #   $K$, and the BIC helps.
 # - On raw pixels, a mixture finds some objects. Objects of the same colour can fall into one segment, and the ground is divided
 #   into several segments.
-#
+
+# %% [markdown]
 # **Test yourself.** Close this notebook. Write EM for diagonal Gaussians into an empty file: E step, M step, loop, rule to stop.
 # Then compare your numbers with the section *EM, by hand*.
 #
