@@ -62,7 +62,7 @@ class _Mixture(DensityMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: None = None) -> Self:
-        """Alternates E and M steps on points (N, D) until the bound gains less than `tol`.
+        """Alternates E and M steps on points (N, D) until the bound changes by less than `tol`.
 
         The method ignores `y`. It returns the model itself.
         """
@@ -227,7 +227,7 @@ class GaussianMixtureEM(_Mixture):
 
     - `n_components`: K.
     - `covariance_type`: "full", "tied", "diag" or "spherical".
-    - `tol`: EM has converged if `lower_bound_` gains less than this number, in nats per point.
+    - `tol`: EM has converged if `lower_bound_` changes by less than this number, in nats per point.
     - `reg_covar`: added to every variance, in squared units of the points.
     - `max_iter`: the largest number of iterations; 0 keeps the start.
     - `weights_init (K,)`, `means_init (K, D)` and `precisions_init` (inverse covariances, in the
