@@ -61,14 +61,16 @@ install_missing()  # leaves torch and numpy as they are
 # | $p$, $C$ | place of a point, place of the camera, in world units | `points` (N, 3), `position` (3,) |
 # | right, up, backward | the camera's axes, unit vectors | columns of `axes` (3, 3) |
 # | $r$, $u$, $b$ | coordinates along right, up and backward | `r`, `u`, `b` |
+# | $\rho$, $a$ | $\lVert C\rVert$, and the unit vector from the origin to the camera | none |
 # | depth | distance from the camera along its line of sight, $-b$ | third column of `project` |
-# | distance | length of a ray from the camera to a point | `distances` |
+# | distance, $t$ | length of a ray from the camera to a point | `distances` |
 # | $f$ | focal length of the camera in pixels | `focal` |
 # | $K$, $N$, $S$ | number of objects, of points or rays, of trials | sizes of arrays |
 # | $E$ | light that a point of a surface receives (optional part) | `received` |
 # | $I$, $d$ | a lamp's intensity, its distance from a point (optional part) | `intensity` |
 # | $\theta_s$, $\theta_l$, $\theta_v$ | angles between two directions (optional part) | only their cosines |
-# | $n$, $F_0$, $F$ | a layer's refractive index, and shares of light that it reflects (optional part) | `index`, `straight`, `reflected_share` |
+# | $L$ | the sun's light at the scene (optional part) | `lighting.SUN_IRRADIANCE` |
+# | $n$, $F_0$, $F$ | a layer's refractive index, and shares of light that it reflects; $F_1$, $F_2$ for two layers (optional part) | `index`, `straight`, `reflected_share` |
 
 # %% [markdown]
 # ## Which CLEVR?
@@ -116,11 +118,14 @@ some_fields = {key: record[key] for key in ("image_filename", "camera")}
 print("the scene:", some_fields, "and", sorted(set(record) - {"objects"}))
 
 # %% [markdown]
-# Shape, size, material and colour are words. `3d_coords` is the centre of the object in world units; the floor is at height 0.
-# `pixel_coords` tells where the camera saw the centre: column, row, depth.
+# Shape, size, material and colour are words. There are two materials: *rubber* is nearly matt, and *metal* shines. `3d_coords`
+# is the centre of the object in world units; the floor is at height 0. `pixel_coords` tells where the camera saw the centre:
+# column, row, depth.
 #
-# `camera` and `lamps` are our additions. CLEVR moves camera and lamps a little in every scene, and its records do not state their
-# places.
+# `camera` and `lamps` are our additions. CLEVR moves camera and lamps a little in every scene, and its records do not state
+# their places.
+#
+# In the code below, `samples` is the number of rays per pixel.
 
 # %%
 scene = Scene.from_record(record)
@@ -135,12 +140,14 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# A number and its colour mean the same object in all three panels. (The colour of a label is not the object's own colour.) The
-# grey square holds the centres of all objects. Each disc lies in a dotted circle. The radius of the circle is 0.25 world units
-# larger than the radius of the disc. No other disc may enter this circle, but two dotted circles may cross.
+# A number and its colour mean the same object in all panels. The mask shows only the colours. (The colour of a label is not
+# the object's own colour.) The grey square holds the centres of all objects. Each disc lies in a dotted circle. The radius of
+# the circle is 0.25 world units larger than the radius of the disc. No other disc may enter this circle, but two dotted
+# circles may cross. (This is the *gap* of the next section.)
 #
 # The field `rotation` is a trap. CLEVR's generator drew a number of degrees, and then used this number as *radians*. So the
-# library uses the number as radians, too.
+# library uses the number as radians, too. (The figure below shows our own picture. The section "Masks from a record alone"
+# compares our masks with Blender's.)
 #
 # **Predict first.** Object 3 is a cube. The next figure shows a part of the picture, and draws the outline of the cube's
 # computed mask over it. Where will the outline lie if you read the number as degrees?
@@ -255,7 +262,8 @@ show(figure, alt=alt)
 # %% [markdown]
 # CLEVR draws the two sizes with equal chances.
 #
-# **Predict first.** Are half of the objects small in crowded scenes, too?
+# **Predict first.** Are half of the objects small in crowded scenes, too? (The *standard error* tells how far a measured share
+# typically lies from the true share.)
 
 # %%
 for bounds in ((3, 4), (9, 10)):
@@ -365,23 +373,26 @@ assert error < 1e-3
 
 # %% [markdown]
 # In this scene, the library finds the camera from one object to about a tenth of a world unit. The library makes a
-# least-squares fit to all columns, rows and depths. One object does not fix the camera's place. So the fit also prefers places
-# near the usual place of CLEVR's camera. From three objects, the library finds the camera far better: three depths give three
-# precise equations for three unknowns.
+# least-squares fit to all columns, rows and depths. One object fixes the camera's place only roughly, because its column and
+# row are rounded. For some objects, the place is hardly fixed at all. So the fit also prefers places near the usual place of
+# CLEVR's camera. From three objects, the library finds the camera far better: three depths give three precise equations for
+# three unknowns.
 #
-# Three depths alone leave two places. To see this, write $\rho = \lVert C\rVert$ and $a = C/\lVert C\rVert$. Then the formula
-# above says
+# Three equations for three unknowns can still have two solutions. This is so here. To see this, write $\rho = \lVert C\rVert$
+# and $a = C/\lVert C\rVert$. Then the formula above says
 #
 # $$\text{depth} = \rho - p\cdot a .$$
 #
-# This equation is linear in $\rho$ and $a$. Three objects give three such equations for four unknowns. Their solutions form a
-# line. The condition $\lVert a\rVert = 1$ is quadratic, and in general two points of the line fulfil it. The columns and rows
-# tell which of the two places is right, although they are rounded.
+# This equation is linear in $\rho$ and $a$. Now we count four unknowns: $\rho$ and the three numbers of $a$. Three objects
+# give three such equations. In general, their solutions form a line. The condition $\lVert a\rVert = 1$ is quadratic, and in
+# general two points of the line fulfil it. The columns and rows tell which of the two places is right, although they are
+# rounded.
 #
-# So masks of the *real* CLEVR can be computed.
+# So masks of the *real* CLEVR can be computed. (This notebook shows real pictures only after you download some.)
 #
 # The lamps leave no such trace in a record. So we can recover the geometry of a real picture almost exactly, but not its light.
-#
+
+# %% [markdown]
 # ## Rays: the way back
 #
 # A ray tracer asks the opposite question: what does *this* pixel see? We invert the projection, for points of depth 1. For a
@@ -423,7 +434,13 @@ print(
 #
 # ### Your turn: where a ray meets a sphere
 #
-# Cubes and cylinders need longer code, but the idea is the same. So we first replace every object of the scene by a ball.
+# A ray begins at its origin. After the distance $t$ along its unit direction, the ray reaches the point
+# $\text{origin} + t \cdot \text{direction}$. This point lies on a sphere if
+#
+# $$\lVert \text{origin} + t \cdot \text{direction} - \text{centre}\rVert^2 = \text{radius}^2 .$$
+#
+# This is an equation for $t$. For cubes and cylinders, such equations need longer code. So we first replace every object of
+# the scene by a ball.
 
 
 # %%
@@ -479,7 +496,9 @@ assert different <= 5
 #
 # The library does the same for cubes and cylinders. The next cell computes masks for four pictures of the pack, from their
 # records alone. The pictures of the pack show only a part of what the camera sees. `PAPER_CROP` is this part. The section "The
-# paper's crop" below explains it.
+# paper's crop" below explains it. In the code, such a part of the frame is a `window`. `current_profile().shown_scenes` is the
+# number of scenes that a cell counts. The number depends on the *profile*, which the course chooses for your machine: 64 on a
+# laptop, 320 on a machine with a GPU.
 
 
 # %%
@@ -525,9 +544,9 @@ print("IoU with masks by Blender, from a results file:", overlaps)
 #
 # The last line of the output compares our masks with masks that Blender made of the same scenes. (A *results file* holds
 # numbers that the authors measured once.) The measure is *intersection over union* (IoU). Count the pixels that lie in both
-# masks. Divide by the number of pixels that lie in at least one of the masks. Equal masks have an IoU of 1. CLEVR's cubes and
-# cylinders have rounded edges. With rounded edges, our masks agree with Blender's nearly everywhere. With sharp edges they
-# agree less, because sharp cubes and cylinders are larger at their edges.
+# masks. Divide by the number of pixels that lie in at least one of the masks. Equal masks have an IoU of 1. The two printed
+# numbers are means over all objects. CLEVR's cubes and cylinders have rounded edges. With rounded edges, our masks agree with
+# Blender's nearly everywhere. With sharp edges they agree less, because sharp cubes and cylinders are larger at their edges.
 #
 # To see masks over *real* pictures, you must first download real pictures (see below). If you have downloaded some, the next cell
 # shows them:
@@ -682,9 +701,9 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# The numbers in the left panel are the labels. Take a block at a rim, half ground (label 0) and half object 4 (yellow). The mean
-# of its labels is 2. But object 2 (light blue) is somewhere else. Other blocks at rims are right by luck: the mean of 0 and 1 can
-# only be rounded to 0 or 1. Nearest neighbour never makes a false label.
+# The numbers in the left panel are the labels. Take a block at a rim, half ground (label 0) and half object 4 (yellow). The
+# mean of its labels is 2. But object 2 (light blue) is somewhere else. Other blocks at rims are right only by chance: the mean
+# of 0 and 1 can only be rounded to 0 or 1. Nearest neighbour never makes a false label.
 #
 # ## The paper's crop
 #
@@ -728,21 +747,24 @@ top, left, bottom, right = PAPER_CROP
 print(f"the crop keeps {(bottom - top) * (right - left):.0%} of the frame's area")
 
 # %% [markdown]
-# The crop cuts about one object in five, and it loses a few in a hundred. In these scenes, every object without a pixel lies
-# outside the crop, but inside the whole frame. Other scenes also have a second kind of object without a pixel. A piece of such
-# an object lies inside the crop, but the piece is too small for a pixel. This cell counts fewer scenes than the cell above that
-# counted pixels, and it does not count the second kind as gone. So the share "gone" may differ from the share "none at all".
+# In the saved output, the crop cuts about one object in five, and it loses a few in a hundred. There, every
+# object without a pixel lies outside the crop, but inside the whole frame. There can also be a second kind of object without a
+# pixel. A piece of such an object lies inside the crop, but the piece is too small for a pixel. The share "gone" may differ
+# from the share "none at all", for two reasons. First, the cell above counts 64 scenes in the saved output. The cell under
+# "How large is an object?" counts all 320 scenes. Second, the cell above counts the second kind as cut, not as gone.
 #
 # Three consequences:
 #
-# - "At most six objects" counts the *scene*. The picture may show fewer. In [notebook 07](07_set_prediction.ipynb) a model must
-#   list all objects of a record. So notebook 07 does not use the crop. Its pictures show the same part of the frame as those of
-#   CLEVR v1.0.
+# - The limit of six objects is for the *scene*, not for the picture. The picture may show fewer objects. In
+#   [notebook 07](07_set_prediction.ipynb) a model must list all objects of a record. So notebook 07 does not use the crop. Its
+#   pictures show the same part of the frame as those of CLEVR v1.0.
 # - A cut object is smaller, and one of its edges is the edge of the crop. Expect mistakes there.
 # - Two papers with different crops use different data, even with the same pictures.
 #
-# `datasets.load(..., crop="paper")` works for CLEVR v1.0 and for CLEVR (with masks). It cuts the same part of the world out of
-# both. `crop="smm"` cuts out the middle square, as the code of the Slot Mixture Module's authors does.
+# `datasets.load(..., crop="paper")` works for CLEVR v1.0 and for CLEVR (with masks). It cuts the same part of the whole frame
+# out of both. (With 480 columns, the whole frame has 360 rows. The pictures of CLEVR v1.0 lack the first 20 and the last 20 of
+# these rows. The library takes this into account.) `crop="smm"` cuts out the middle square, as the code of the Slot Mixture
+# Module's authors does.
 #
 # ## The real data sets
 #
@@ -788,7 +810,8 @@ print(f"one of {len(test.filenames)} file names: {test.filenames[0]}")
 print("one record:", sorted(test.records[0]))
 
 # %% [markdown]
-# The library refuses an option that does not exist:
+# The library refuses an option that does not exist. (Its message lists the options of this data set. Every data set also takes
+# `split` and `size`.)
 
 # %%
 try:
@@ -804,9 +827,10 @@ except ValueError as error:
 #
 # - **cogent**: as in CLEVR's CoGenT (compositional generalisation test). In condition A, cubes have four colours and cylinders
 #   have the other four. In condition B, cubes and cylinders exchange their colours. A model that was trained on A knows every
-#   shape and every colour, but not these pairs.
+#   shape and every colour, but not these pairs. Spheres may have all eight colours in both conditions.
 # - **crowded**: 11 to 16 objects, closer together.
-# - **stacks**: towers. In CLEVR nothing stands on anything.
+# - **stacks**: towers. In CLEVR nothing stands on anything. A tower may hide objects behind it, so you may count fewer objects
+#   than the title says.
 # - **mirror**: a large mirror with a dark frame stands behind the objects. In the masks, reflections in the mirror count as
 #   background.
 # - **textured**: patterns on objects and ground. (This is ClevrTex's idea. Our patterns are computed.) With *camouflage*, all
@@ -877,9 +901,9 @@ for name, look in datasets.RENDERED_VARIANTS.items():
 #
 # # Optional: light
 #
-# **You can stop here.** Then read only the section "Summary" at the end. The optional part adds light to the ray tracer. Then
-# it compares the pictures with Blender's. Later notebooks do not need this part. Read it if you want to know why you may trust
-# the pictures of this course.
+# **You can stop here.** If you stop, read the section "Summary" at the end. The optional part adds light to the ray tracer.
+# Then it compares the pictures with Blender's. Later notebooks do not need this part. Read it if you want to know why you may
+# trust the pictures of this course.
 
 # %% [markdown]
 # ## Your turn: a lamp
@@ -921,8 +945,9 @@ normals = np.where(ball_mask[:, :, None] > 0, points - centers, [0.0, 0.0, 1.0])
 normals /= np.linalg.norm(normals, axis=2, keepdims=True)
 
 # %% [markdown]
-# The next figure shows the distances in world units. Floor that is farther than the larger number in the title is white, too. A
-# normal has three numbers between -1 and 1. So we can show it as a colour: red for x, green for y, and blue for z.
+# The next figure shows the distances in world units. The larger number in the title is one unit more than the longest
+# distance to a ball. All floor beyond the larger number is white. A normal has three numbers between -1 and 1. So we can show
+# the normal as a colour: red for x, green for y, and blue for z.
 
 # %%
 low, high = nearest.min(), distances[np.isfinite(distances)].max() + 1
@@ -940,8 +965,9 @@ show(figure, alt=alt)
 
 # %% [markdown]
 # The light of four lamps adds up. How much light does each visible point get? The fourth lamp is a sun, so far away that its
-# rays are parallel. The library knows how much light of the sun arrives at the scene. Our function divides by the squared
-# distance. So we first multiply this light by the squared distance, which is nearly the same for all points.
+# rays are parallel. The library knows how much light of the sun arrives at the scene. Let $L$ be this light. We give the sun
+# the intensity $L \cdot d^2$. Our function divides by $d^2$, and $L$ remains. The sun is so far away that $d$ is nearly the
+# same for all points. For the same reason $\cos\theta_l$ is nearly 1 for all points.
 
 # %%
 from smm_tutorial.scenes import COLORS, lighting
@@ -962,8 +988,9 @@ light += irradiance(flat_points, flat_normals, sun, intensity)[:, None]
 
 # %% [markdown]
 # A matt surface reflects a part of the light, equally to all sides. Its colour says how large this part is. (This is Lambert's
-# law: light times colour, divided by π.) At the end, the light becomes the numbers of an image file. Such a number is one of
-# 256 levels. The sRGB curve uses more of these levels for dark tones than for bright tones.
+# law: light times colour, divided by π. The π comes from the sum over all directions: the integral of the cosine over a half
+# sphere is π.) At the end, the light becomes the numbers of an image file. Such a number is one of 256 levels. The sRGB curve
+# uses more of these levels for dark tones than for bright tones.
 
 # %%
 ground = [0.8 * 255] * 3
@@ -980,7 +1007,8 @@ def srgb(light):
 
 
 # %% [markdown]
-# The library with all effects switched off should give the same picture.
+# The library with all effects switched off should give the same picture. (The section "Effect by effect" below explains the
+# effects.)
 #
 # **Predict first.** Will it agree on the ground? On the balls?
 
@@ -1008,9 +1036,9 @@ for what, place in (("ground", ball_mask == 0), ("balls", ball_mask > 0)):
 
 # %% [markdown]
 # The ground agrees, the balls do not. CLEVR's rubber is not quite matt. Two thin clear layers cover the colour, and each layer
-# reflects a part of the light. A layer reflects more when you look at it at a flat angle. Let $\theta_v$ be the angle between the
-# normal and the line of sight, and $n$ the layer's refractive index. Schlick's formula gives the share $F$ of the light that the
-# layer reflects:
+# reflects a part of the light. A layer reflects more when you look at it at a flat angle. Let $\theta_v$ be the angle between
+# the normal and the line of sight, and $n$ the layer's refractive index. Schlick's formula is an approximation. It gives the
+# share $F$ of the light that the layer reflects:
 #
 # $$F = F_0 + (1 - F_0)(1 - \cos\theta_v)^5, \qquad F_0 = \left(\frac{n - 1}{n + 1}\right)^2 .$$
 #
@@ -1050,12 +1078,15 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle. (In
-# the third panel, white means 30 levels of 255 or more.) With the layers, the two pictures agree to less than half a level.
+# Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle.
+# With the layers the rims are black, because the layers let nearly no light through there. The layers would reflect other
+# light instead, but reflections are switched off. (In the third panel, white means 30 levels of 255 or more.) With the layers,
+# the two pictures agree to less than half a level.
 #
-# So a few cells are enough for a ray tracer. But the picture looks wrong: the balls seem to float, because nothing throws a
-# shadow.
-#
+# So a few cells are enough for a ray tracer. But the picture looks wrong, because nothing throws a shadow. The balls do not
+# look as if they stand on the floor.
+
+# %% [markdown]
 # ## Effect by effect
 #
 # Here is the scene with its true shapes again. Each picture adds an effect to the picture before, or makes an effect finer. The
@@ -1068,7 +1099,7 @@ show(figure, alt=alt)
 # 3. soft shadows, because real lamps have a size;
 # 4. round edges;
 # 5. a curved backdrop: behind the scene, the floor curves up into a wall;
-# 6. ambient light: light that floor and neighbours pass on, by a formula that is fitted to Blender's pictures;
+# 6. ambient light: light from the floor and from neighbours, by a formula (the formula is fitted to Blender's pictures);
 # 7. mirrors: metal reflects the scene, and all objects reflect the lamps;
 # 8. rough mirrors: metal also reflects a blurred scene, and a ray may go on from metal to metal (`bounces`);
 # 9. many rays per pixel.
@@ -1132,10 +1163,10 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 
 # %% [markdown]
 # The lamps change the picture most: without lamps, no surface has a bright and a dark side. Of the eight later steps, ambient
-# light changes the picture most. Ambient light throws no sharp shadow, but it makes every dark side brighter. Shadows put the
-# objects on the floor. Mirrors change metal more than they change other surfaces. They also change rubber, because its clear
-# layers now reflect the lamps. Rough mirrors change metal only. You would hardly notice the step from hard to soft shadows: it
-# changes least.
+# light changes the picture most. Ambient light throws no sharp shadow, but it makes every dark side brighter. With shadows,
+# you see that the objects stand on the floor. Mirrors change metal more than they change other surfaces. They also change
+# rubber, because its clear layers now reflect the lamps. Rough mirrors change metal only. You would hardly notice the step
+# from hard to soft shadows: it changes least.
 #
 # Two warnings. This is one scene and one order of the effects. What a step changes depends on the effects that are there already.
 # And we compare our pictures with our own pictures. Is the last picture *right*? For this we need another judge.
@@ -1148,16 +1179,18 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 # the mean squared error, in decibels (dB), for colours from 0 to 1. If the PSNR grows by 10 dB, the mean squared error is ten
 # times smaller.
 #
-# Each row below changes one thing in the complete ray tracer. Some names need an explanation:
+# Each row below changes one thing in the complete ray tracer. *Held-out* scenes are scenes on which we did not fit the ambient
+# light. Some names need an explanation:
 #
 # - *lamps where the base scene has them*: the base scene is CLEVR's scene before any lamp moves. Its lamps stand at their usual
 #   places, and not where the record says.
 # - *ambient light set by hand*: our ambient light is a formula with constants. Its constants are fitted to Blender's pictures.
 #   Here a simpler formula, with three constants that we chose, takes its place.
-# - *mirrors without a rough part*: metal reflects the scene sharply, and not blurred as well.
+# - *mirrors without a rough part*: metal shows only the sharp reflection. The blurred reflection is missing.
 # - *one rough ray*: one ray instead of four finds the blurred part.
 # - *one bounce*: a ray does not go on from metal to metal.
-# - *samples averaged as light*: the mean of a pixel's rays is taken before the sRGB curve, and not after it.
+# - *samples averaged as light*: we average the light of a pixel's rays first. The sRGB curve comes last. (In the complete ray
+#   tracer, the curve comes first.)
 # - *Blackman-Harris filter*: a pixel's rays also cover a part of the neighbouring pixels, as in Blender.
 #
 # **Predict first.** Without which effect are our pictures farthest from Blender's?
@@ -1194,15 +1227,16 @@ print(f"the worst of the other scenes: {others['worst_image']} dB")
 print(f"made by: {judged['command']}")
 
 # %% [markdown]
-# Without ambient light our pictures are farthest from Blender's. Then follow reflections, shadows, lamps at their usual places,
-# and a flat backdrop. Soft edges of shadows hardly matter. (The costs come from PSNRs that are not rounded. So a cost may
-# differ in its last digit from the difference of two PSNRs in the table.)
+# Without ambient light our pictures are farthest from Blender's. Then follow reflections, shadows, lamps at their usual
+# places, and a flat backdrop. Soft edges of shadows matter little in the mean, but more on the ground: compare the column
+# *ground*. (The "error" in the output above is a root mean squared error. It belongs to the mean of the dB values. The costs
+# come from PSNRs that are not rounded. So a cost may differ in its last digit from the difference of two PSNRs in the table.)
 #
 # Read these numbers with care:
 #
 # - **What was fitted.** The constants of the ambient light were fitted to Blender's pictures of the scenes with even numbers.
-#   The PSNR comes from the scenes with odd numbers. But we chose other constants by looking at such pictures, too: the
-#   roundness of edges, for example. And the mask column uses *all* scenes.
+#   The PSNR comes from the scenes with odd numbers. But we chose some other constants by eye, from Blender's pictures. An
+#   example is the roundness of edges. And the mask column uses *all* scenes.
 # - **What a mean hides.** The PSNR of a picture mixes all surfaces. With all effects, ground has the highest PSNR and metal has
 #   the lowest PSNR: compare their columns.
 # - **A more physical rule can make the pictures worse.** A real camera averages light, before any curve. If we average rays as
@@ -1211,8 +1245,8 @@ print(f"made by: {judged['command']}")
 # - **What the table does not show.** It does not judge the pictures of CLEVR v1.0 itself. Nobody knows where their lamps were,
 #   and wrong lamps alone cost several dB.
 #
-# You cannot repeat this measurement without Blender's pictures. The last line of the output above is the command for a folder of
-# such pictures.
+# You cannot repeat this measurement without Blender's pictures. If you have such pictures in a folder, you can repeat the
+# measurement: the last line of the output above is the command.
 
 # %% [markdown]
 # ### A second judge: a neural network
@@ -1224,7 +1258,7 @@ print(f"made by: {judged['command']}")
 # The score is AP (average precision), which [notebook 07](07_set_prediction.ipynb) explains. The network gives each entry of
 # its list a confidence. An entry is right if shape, size, colour and material are those of an object. AP is 1 if every object
 # has a right entry, and if every right entry has a higher confidence than all wrong entries. A threshold makes the score
-# stricter: the place must also be right within so many world units. ("inf" means no threshold.)
+# stricter. A threshold of 0.5 means: the place may be wrong by at most 0.5 world units. ("inf" means no threshold.)
 #
 # We now test our ambient light with this second judge. Here is one scene with the three kinds of ambient light:
 
@@ -1264,8 +1298,9 @@ Markdown(results.markdown_table(rows))
 #
 # ### Move a lamp
 #
-# In JupyterLab and on Colab you can turn the brightest lamp around the scene here. The figure below the control shows four places
-# of the lamp, for readers without controls.
+# In JupyterLab and on Colab you can turn the brightest lamp around the scene here. The figure below the control shows four
+# places of the lamp, for readers without controls. Look at the bright spot on the floor and at the faint shadows: both move
+# with the lamp.
 
 # %%
 import ipywidgets
@@ -1344,7 +1379,7 @@ Markdown(fidelity.data_quality_table())
 # ## Summary
 #
 # - A CLEVR picture is a record plus a renderer. CLEVR publishes records for training and validation, but not the places of
-#   camera and lamps. The depths tell where the camera was. Nothing tells where the lamps were.
+#   camera and lamps. The depths tell where the camera was. The record does not tell where the lamps were.
 # - A mask needs rays and a minimum, but no light. So you can compute masks for the real CLEVR, too.
 # - Data have sizes, crops and checksums. Look at them before you look at a model: some objects have only a few pixels, and some
 #   are not in the picture.
@@ -1357,6 +1392,6 @@ Markdown(fidelity.data_quality_table())
 # - [Johnson et al. 2017](https://arxiv.org/abs/1612.06890): CLEVR, its questions, its rules and the CoGenT conditions.
 # - [Multi-Object Datasets](https://github.com/google-deepmind/multi_object_datasets): the release with masks that most
 #   object-centric papers mean by "CLEVR".
-# - [Karazija et al. 2021](https://arxiv.org/abs/2111.10265): ClevrTex, what becomes of
-#   the same models once surfaces have textures.
+# - [Karazija et al. 2021](https://arxiv.org/abs/2111.10265): ClevrTex: how the same models work when surfaces
+#   have textures.
 # - [Physically Based Rendering](https://pbr-book.org): the book behind every ray tracer, online, with the mathematics of light.
