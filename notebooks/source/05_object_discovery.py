@@ -65,15 +65,16 @@ install_missing()  # leaves torch and numpy as they are
 #    painting is used at each pixel.
 #
 # The loss compares the paintings with the image, pixel by pixel. No label says "object". Why should the slots find
-# objects? Each slot is a short vector, and the decoder sees only this vector when it paints. A few numbers can describe
-# one object of one colour and one shape. A slot that holds two different objects needs more numbers.
+# objects? Each slot is a short vector, and the decoder sees only this vector when it paints. One object of one colour
+# and one shape is easy to describe with few numbers. Two different objects are harder to describe. So we hope that each
+# slot takes one object.
 #
 # | symbol | meaning | in this notebook |
 # | --- | --- | --- |
 # | $B$ | images in a batch | `B` in comments on shapes |
 # | $N$ | inputs of an image, one per cell of a grid | `N` |
 # | $K$ | slots | `K` |
-# | $D$ | numbers in the mean of a slot; the whole slot has $2D$ numbers | `slot_dim` |
+# | $D$ | length of a slot's mean; mean and variance together have $2D$ numbers | `slot_dim` |
 # | $x_c$ | value of a pixel in colour channel $c$ (red, green or blue), from 0 to 1 | `images` |
 # | $y_{kc}$ | value that slot $k$ paints at this pixel in channel $c$ | `paintings` |
 # | $m_k$ | mask of slot $k$ at this pixel; the masks of all slots sum to 1 | `log_masks.exp()` |
@@ -81,7 +82,8 @@ install_missing()  # leaves torch and numpy as they are
 #
 # The next cell loads a *checkpoint*: the parameters of a trained model. Its *record* is a file about the training run.
 # The record holds the command, the sizes and the scores. The scenes come in three sets. The model trains on the
-# training scenes. The validation scenes show its progress during training. The test scenes give the final scores.
+# training scenes. The validation scenes show its progress during training. The test scenes give the final scores. (The
+# short live run below is an exception: it uses test scenes to show its progress.)
 #
 # The figure shows the shapes for one image. In code, the batch adds a first axis of length $B$.
 
@@ -112,11 +114,11 @@ show(
 # %% [markdown]
 # ## Encoder: from pixels to inputs
 #
-# The encoder has three parts: a few convolutions, a *position embedding*, and a small network (an MLP) for each cell.
-# Slots see a *set* of inputs, without any order. So each input itself must say where its cell lies. The position
-# embedding adds this information.
+# The encoder has three parts: a few convolutions, a *position embedding*, and a small network for each cell (an MLP,
+# which means multi-layer perceptron). Slots see a *set* of inputs, without any order. So each input itself must say
+# where its cell lies. The position embedding adds this information.
 #
-# First of all, the encoder stretches the colours. From each pixel value $x_c$ it computes `contrast` times
+# Before these three parts, the encoder stretches the colours. From each pixel value $x_c$ it computes `contrast` times
 # $(x_c - 0.5)$. So differences of colour become larger, compared with differences of position.
 
 # %%
@@ -140,7 +142,7 @@ print(
 #
 # 1. It computes *responsibilities*: how much of each input belongs to each slot.
 # 2. It computes the mean and the variance of each slot from the inputs of this slot. A small learned network, called
-#    the *learned update*, may then correct the mean.
+#    the *learned update*, then corrects the mean.
 #
 # A slot stores a mean and a variance. Here each has $D = 48$ numbers, so a slot has 96 numbers. (The options
 # `initialisation` and `normalisation` say how the module starts. The section "Why the start matters" explains both.)
@@ -198,11 +200,11 @@ def compose(paintings, logits):
 # One thing is missing. A cluster of a mixture has three parts: mean, variance and *weight*. The weight is the share of
 # all inputs that the slot holds. The decoder does not see the weight.
 #
-# This matters when two slots share the inputs of one object. The first slot may hold nearly all of these inputs. Then
+# This matters when two slots hold the inputs of one object. The first slot may hold nearly all of these inputs. Then
 # the second slot holds almost none of them. But the means of both slots are alike. So both slots paint the same picture
-# and claim the same pixels. A mixture model solves this: it multiplies each density by its weight. We do the same and
-# add the logarithm of the weight to the logit. The softmax takes the exponential of each logit. So adding the logarithm
-# of the weight multiplies this exponential by the weight.
+# and claim the same pixels. A mixture model multiplies the density of each cluster by the weight of this cluster. We do
+# the same for slots: we add the logarithm of the weight to the logit. The softmax takes the exponential of each logit.
+# So adding the logarithm of the weight multiplies this exponential by the weight.
 #
 # In this notebook, *weight* always means this share. We call the numbers that training changes *parameters*.
 #
@@ -306,8 +308,8 @@ print(f"density if a slot with mask 1 paints grey:   {density_of_grey:.6f}")
 # the fault. The density is tiny for the blend, and large for the slot that paints grey.
 #
 # So we treat the decoder's output at each pixel as a *mixture of Gaussians*. Slot $k$ is one component of the mixture.
-# Its mean is the painting $y_k$. Its share of the mixture is the mask $m_k$. The standard deviation $\sigma$ is the
-# same for all slots. The likelihood of a pixel is
+# The mean of this component is the painting $y_k$. The component is multiplied by the mask $m_k$. The standard
+# deviation $\sigma$ is the same for all slots. The likelihood of a pixel is
 #
 # $$p(x) = \sum_k m_k \prod_{c=1}^{3} \mathcal N(x_c \mid y_{kc}, \sigma^2).$$
 #
@@ -358,17 +360,23 @@ torch.testing.assert_close(loss, theirs["loss"])
 print(f"loss {loss:.5f}, squared error {theirs['squared_error']:.5f}")
 
 # %% [markdown]
-# The loss is a little smaller here. This is possible, because the two losses treat a pixel that two slots share
-# differently. Suppose that slot A paints a pixel right, slot B paints it wrong, and both masks are 0.5. The squared
-# error first blends the two paintings, so the error of slot B counts. The mixture needs only one slot that paints the
-# pixel right. Its loss is then at most $\frac{2\sigma^2}{3} \log 2$, which is small.
+# The loss is a little smaller here. This is possible, because the two losses treat some pixels differently. Suppose
+# that slot A paints a pixel right, slot B paints the pixel wrong, and both masks are 0.5. Let $d$ be the error of slot
+# B in each channel.
+#
+# The squared error first blends the two paintings. The blend is wrong by $d/2$ in each channel. So the squared error is
+# $d^2/4$.
+#
+# The mixture needs only one slot that paints the pixel right. Slot A has $\ell_A = \log 0.5 = -\log 2$. The sum over
+# the slots is at least $e^{\ell_A}$. So the loss is at most $\frac{2\sigma^2}{3} \log 2$. With $\sigma = 0.1$ this is
+# about 0.005. The squared error is larger than 0.005 if $d$ is larger than about 0.14.
 #
 # ### Who is responsible for a pixel?
 #
 # The E-step of a mixture model computes how probable each component is, once the data are known. Here the data are the
-# colour of a pixel, and the components are the slots. The responsibility of slot $k$ for the pixel is
-# $e^{\ell_k} / \sum_j e^{\ell_j}$. We call these responsibilities the *masks after the E-step*. We call the masks $m_k$
-# the *decoder's masks*. The *owner* of a pixel is the slot with the largest mask there.
+# colour of a pixel, and the components are the slots. The responsibility of slot $k$ for the pixel is $e^{\ell_k} /
+# \sum_j e^{\ell_j}$. We call these responsibilities the *masks after the E-step*. We call the masks $m_k$ the
+# *decoder's masks*. The *owner* of a pixel is the slot with the largest mask value at this pixel.
 #
 # **A warning.** Masks after the E-step use the colour of the pixel itself. The papers on Slot Attention and on SMM (see
 # Further reading) score the decoder's masks. So compare only scores of the same kind of masks. Our records hold scores
@@ -388,17 +396,19 @@ print(f"the E-step changes the owner of {changed:.1%} of the pixels")
 # %% [markdown]
 # ## The training loop
 #
-# The loop has few lines. Each step
+# The loop has few lines. `plan` holds the numbers of a run, such as the steps and the learning rate. The *largest mask*
+# of an image is the decoder's mask with the largest mean over the image. Each step
 #
 # 1. draws a batch of images, and mirrors each image with probability one half;
 # 2. draws the noise from which the slots start;
-# 3. computes the loss and adds the *price*, at most 0.001 times the share of the picture outside the largest mask (the
-#    section "Who paints the ground?" explains the price);
+# 3. computes the loss and adds the *price*: a factor times the share of the picture outside the largest mask (the
+#    section "Who paints the ground?" explains the price and its factor);
 # 4. computes the gradient, and shortens it to the length `clip_norm` if it is longer;
-# 5. changes the parameters with the optimiser AdamW.
+# 5. changes the parameters with the optimiser AdamW. Without weight decay, AdamW equals Adam.
 #
-# The learning rate first grows along a straight line. Then it falls to 0 along half a period of a cosine. The noise is
-# for six slots, although the model has seven. The section "Train it, live" says why.
+# `step_generator` makes the random numbers of a step from the seed and the number of the step. The learning rate first
+# grows along a straight line, for `plan.warmup_steps` steps. Then it falls to 0 along half a period of a cosine. The
+# noise is for six slots, although the model has seven. The section "Train it, live" says why.
 
 # %%
 from smm_tutorial import training
@@ -429,8 +439,13 @@ def train_by_hand(model, images, plan, scale, price=0.001, num_slots=6):
 
 # %% [markdown]
 # The library's loop does the same. It also saves its state, so that a stopped run can go on. It uses a GPU if there is
-# one. Is the result really the same? We train twelve steps with each loop, from the same parameters. The cell asserts
-# that all parameters agree afterwards.
+# one. Is the result really the same? We train twelve steps with each loop, from the same parameters and in full
+# precision (`"32-true"`). The cell asserts that all parameters agree afterwards.
+#
+# The cell allows differences up to 0.002. Why? Two correct formulas of the loss can round differently. AdamW divides
+# each gradient by its typical size. So even a tiny gradient changes its parameter by about the learning rate, and
+# rounding can change a tiny gradient. We tried some wrong loops, for example without the price or without mirroring.
+# Their largest differences are clearly larger than 0.002.
 
 # %%
 run = discovery.DiscoveryRun(profile="ci", steps=12, precision="32-true")
@@ -443,7 +458,7 @@ ours_images = small.to(device).batch(slice(None)).images
 last = train_by_hand(ours, ours_images, run.training, scale)
 ours_after, theirs_after = ours.state_dict(), theirs.state_dict()
 for name, value in theirs_after.items():
-    torch.testing.assert_close(ours_after[name], value, atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(ours_after[name], value, atol=2e-3, rtol=0)
 print(
     f"{len(theirs_after)} tensors agree after {run.steps} steps; last loss {last:.4f}"
 )
@@ -453,27 +468,27 @@ print(
 #
 # ## Why the start matters
 #
-# An SMM is a mixture of Gaussians in 48 dimensions. A density in 48 dimensions is a product of 48 factors. Suppose that
-# one cluster is better by a factor of 1.1 in each dimension. In all 48 dimensions together it is better by
-# $1.1^{48} \approx 97$. So a small advantage becomes a large one. If the same cluster has the advantage at most inputs,
-# it takes most inputs.
+# An SMM is a mixture of Gaussians in 48 dimensions. A density in 48 dimensions is a product of 48 factors. Take two
+# clusters. Suppose that the factor of the first cluster is 1.1 times the factor of the second cluster in each
+# dimension. Then the density of the first cluster is $1.1^{48} \approx 97$ times the density of the second cluster. So
+# a small advantage becomes a large one. If the same cluster has the advantage at most inputs, it takes most inputs.
 #
 # Torch's random parameters make this worse. The module computes two linear maps of each input, the *key* and the
-# *value*. Keys decide which slot an input belongs to. Values give the mean and the variance of a slot. The density uses
-# both: it divides the squared distance between a key and a mean by the variance of the values. With random parameters,
-# keys and values are unrelated. So the variance of the values says nothing about the distances of the keys.
+# *value*. The mean and the variance of a slot come from values. But the density compares the key of an input with this
+# mean: it divides their squared distance by the variance of the values. With random parameters, keys and values are
+# unrelated. So the variance of the values does not tell how far the keys lie from each other.
 #
 # Two options make the module start as plain clustering.
 #
-# - `initialisation="clustering"` makes keys and values equal. The common linear map keeps all distances between inputs.
-#   The learned update starts so that it hardly changes the mean. The other choice, `"random"`, takes torch's random
-#   parameters.
+# - `initialisation="clustering"` makes keys and values equal: both use the same linear map. This map does not change
+#   the distances between inputs. The learned update starts so that it hardly changes the mean. The other choice,
+#   `"random"`, takes torch's random parameters.
 # - `normalisation="inputs"` normalises each input and leaves the means as they are. The other choice, `"layer"`, also
 #   normalises the means.
 #
 # The next cell runs four untrained modules, one for each combination of the two options. For each of six images it
-# sorts the weights of the slots. It prints their averages over the images, after the first and after the fourth
-# iteration.
+# sorts the weights of the slots, the largest weight first. It prints their averages over the images, after the first
+# and after the fourth iteration. So the first number of a row is the mean of the largest weights.
 #
 # **Predict first.** How many slots will hold more than 5 % of the inputs at the end: with `"random"` and `"layer"`, and
 # with `"clustering"` and `"inputs"`?
@@ -513,13 +528,15 @@ for initialisation in ("random", "clustering"):
 # ## Train it, live
 #
 # `discovery.train` runs the library's loop with the recipe of this course. A `DiscoveryRun` holds the choices of one
-# run, such as the profile, the number of steps and the seed. The live run uses small pictures and few steps. **It takes
-# two to five minutes on a laptop**, and shows a progress bar.
+# run, such as the profile, the number of steps and the seed. The live run uses small pictures and few steps. The cell
+# shows a progress bar, and prints the measured time at the end. (The time on this page was measured on a busy machine:
+# other programs ran beside it.)
 #
 # The run trains with six slots, but we test the model with seven. Why? A scene with few objects leaves a slot without
-# an object. Then two slots can share one large object. Together they may paint this object more exactly than one slot
-# can. So the model may learn to cut objects in two. With fewer slots in training, fewer scenes leave a slot without an
-# object. But some scenes then have more things than slots. The next cell counts the scenes by their visible objects.
+# an object. Then two slots can divide one large object between them. Together they may paint this object more exactly
+# than one slot can. So the model may learn to cut objects in two. With six slots, fewer training scenes have a spare
+# slot. But some scenes then have more things than slots, where the things are the objects and the ground. The next cell
+# counts the scenes by their visible objects.
 
 # %%
 counts = torch.tensor([len(mask.unique()) - 1 for mask in train.masks]).bincount()
@@ -554,11 +571,12 @@ print(
 )
 
 # %% [markdown]
-# Two scores show how well the owners fit the true objects. We compute both on 32 test scenes. **FG-ARI** (adjusted Rand
-# index of the foreground) compares pairs of pixels. Two pixels of one object should have the same owner. Two pixels of
-# different objects should have different owners. FG-ARI uses only pixels of true objects. **mBO** (mean best overlap)
-# takes for each object the slot that overlaps it best, and averages these overlaps. Both scores are 1 for perfect
-# masks. The next notebook, [Judging slots](06_judging_slots.ipynb), defines both and shows what they miss.
+# Two scores show how well the owners fit the true objects. We compute both on 32 test scenes. These scores only show
+# the progress. We choose nothing by them. **FG-ARI** (adjusted Rand index of the foreground) compares pairs of pixels.
+# Two pixels of one object should have the same owner. Two pixels of different objects should have different owners.
+# FG-ARI uses only pixels of true objects. **mBO** (mean best overlap) takes for each object the slot that overlaps it
+# best, and averages these overlaps. Both scores are 1 for perfect masks. The next notebook, [Judging
+# slots](06_judging_slots.ipynb), defines both and shows what they miss.
 
 # %%
 titles = {"fg_ari": "FG-ARI after the E-step", "mbo": "mBO after the E-step"}
@@ -629,7 +647,8 @@ def describe_faults(model, scenes):
 print("objects in 32 test scenes, live run:", describe_faults(live, watched))
 
 # %% [markdown]
-# So some objects have no slot of their own yet. The live run is short.
+# So some objects have no slot of their own yet. Check your answer for the last column: an object has a colour of its
+# own if this colour covers most of the object and no other object. The live run is short.
 #
 # ## The trained model
 #
@@ -653,9 +672,9 @@ print("objects in 32 test scenes, trained model:", describe_faults(trained, scen
 #
 # The *price* in the training loop is the remedy. The price adds a term to the loss: 0.001 times the share of the
 # picture outside the largest mask. The largest mask is usually the ground's. The loss and this share are both means
-# over pixels. So a smaller slot should take a pixel only if this lowers the loss of the pixel by more than 0.001. The
-# factor is not always 0.001. In the first quarter of the run it is 0. In the second quarter it grows along a straight
-# line to 0.001. Then it stays there.
+# over pixels. So each pixel outside the largest mask costs 0.001. Another slot should take a pixel only if this lowers
+# the loss of the pixel by more than 0.001. The factor is not always 0.001. In the first quarter of the run it is 0. In
+# the second quarter it grows along a straight line to 0.001. Then it stays there.
 #
 # **Predict first.** The price never looks at labels. What should the price do to FG-ARI, to mBO, and to the *ARI with
 # background*? The ARI with background is computed like FG-ARI, but on all pixels, with the ground as one more object.
@@ -671,19 +690,26 @@ share_of_objects = (train.masks > 0).float().mean()
 figure = figures.log_figure(record["validation"], curves)
 figure.set_size_inches(9, 2.6)
 for axis in figure.axes:
-    axis.set(ylim=(0, 1), xticks=[0, record["step"] // 2, record["step"]])
+    axis.set(ylim=(0.6, 1), xticks=[0, record["step"] // 2, record["step"]])
+    axis.set_ylabel("mean score")
     axis.title.set_fontsize(10)
     for part in (0.25, 0.5):  # the price begins to grow, and has its full value
         axis.axvline(part * record["step"], color="0.5", linestyle=":")
 figure.axes[0].axhline(share_of_objects, color="0.2", linestyle="--")
-figure.axes[0].set_ylabel("share of the picture")
-figure.axes[1].set_ylabel("mean score")
+figure.axes[0].set(ylim=(0.1, 0.3), ylabel="share of the picture")
 show(
     figure,
     alt="Four curves over training: the share of the picture outside the largest mask, "
     "with the share of true objects as a dashed line, then FG-ARI, mBO and ARI with "
     "background. Dotted lines stand at a quarter and at half of the run.",
 )
+
+# %% [markdown]
+# In each panel the price begins to grow at the first dotted line. At the second dotted line it has its full value. The
+# dashed line is the share of true objects. The vertical axes do not begin at 0: the first one shows 0.1 to 0.3, and the
+# others show 0.6 to 1. Each value of the first panel comes from one training batch only, so the values jump.
+#
+# The next cell prints the numbers at a few steps.
 
 # %%
 last = record["step"]
@@ -697,10 +723,6 @@ print(f"scores: after the E-step, means of {count} validation scenes")
 print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 
 # %% [markdown]
-# In each panel the price begins to grow at the first dotted line. At the second dotted line it has its full value. The
-# dashed line is the share of true objects. Each value of the first panel comes from one training batch only, so the
-# values jump.
-#
 # One would expect larger mBO and larger ARI with background, because smaller masks fit the objects better. FG-ARI
 # should not change, because FG-ARI ignores the ground. The curves do not show this. FG-ARI grows most, and ARI with
 # background does not grow. But longer training also improves the model, and a small effect could hide in the jumps. So
@@ -709,13 +731,15 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 #
 # ### What does each choice contribute?
 #
-# We have made six choices. Short runs on small pictures test them. The run `complete` makes all six choices. Each of
+# We have made six choices. Short runs on small pictures test them. Their pictures are smaller than those of the trained
+# model, and their learning rate falls to 0 within a thousand steps. So do not compare this table with step 1,000 above.
+# The run `complete` makes all six choices. Each of
 # the next six rows leaves out one choice. The last two rows leave out several.
 #
 # | row | leaves out | does instead |
 # | --- | --- | --- |
 # | `no-price` | the price | adds nothing to the loss |
-# | `no-share` | the weights of the slots | computes the masks from the decoder's logits alone |
+# | `no-share` | the weights of the slots (their shares of the inputs) | computes the masks from the decoder's logits alone |
 # | `squared-error` | the likelihood | minimises the squared error of the reconstruction |
 # | `no-fewer-slots` | training with six slots | trains with seven slots, as many as at the test |
 # | `quiet-colours` | the contrast of 4 in the encoder | takes the small contrast that the cell below prints |
@@ -736,8 +760,8 @@ Markdown(discovery.ablation_table())
 
 # %% [markdown]
 # `bare-one-pixel` has the lowest FG-ARI: it finds hardly any objects. `no-share` and `no-fewer-slots` are far behind
-# `complete`. After a thousand steps they hardly find objects. `random-start` is behind in FG-ARI and in mBO. `bare` is
-# near `complete` in FG-ARI, but far behind in mBO and in ARI with background.
+# `complete`: they separate objects badly. `random-start` is behind in FG-ARI and in mBO. `bare` is near `complete` in
+# FG-ARI, but far behind in mBO and in ARI with background.
 #
 # Now we can come back to the price. Without the price all scores are lower. We expected this for mBO and for ARI with
 # background. But FG-ARI fell most, and we expected no change there. So our explanation of the price is incomplete, or
@@ -754,19 +778,21 @@ Markdown(discovery.ablation_table())
 #
 # ## What each slot paints
 #
-# The next figure shows six test scenes. The third column shows the owner of each pixel. Each of the last seven columns
-# shows what one slot paints, on white, where its decoder's mask is large. The frame has the colour of the slot.
+# The next figure shows six test scenes. The third column shows the owner of each pixel, after the E-step. Each of the
+# last seven columns shows what one slot paints, on white, where its decoder's mask is large. The frame has the colour
+# of the slot. A faint painting means that the decoder's mask of the slot is small there.
 #
 # The cell also counts. We say that a slot *has the size of an object* if it holds between 0.5 % and 20 % of the
-# picture, and is not the largest slot. The library's `find_object_slots` decides this without labels.
+# picture, and is not the largest slot. The library's `find_object_slots` decides this without labels. Finally the cell
+# prints the pixels of the smallest object in row 1.
 #
-# **Look first.** Which slots hold two objects? Which objects are split between two slots?
+# **Look first.** Which slots hold two objects? Which objects are split, so that each of two slots owns a large part?
 
 # %%
 figure = figures.number_rows(figures.decomposition_figure(images, output))
 for axis in figure.axes:
     axis.title.set_fontsize(11)
-figure.axes[2].set_title("owners", fontsize=11)
+figure.axes[2].set_title("owners (E-step)", fontsize=11)
 show(
     figure,
     alt="Six test scenes, one per row: the input, the reconstruction, the owner of "
@@ -776,19 +802,24 @@ held, _ = discovery.find_object_slots(output, images)  # (B, K)
 for row, (mask, of_size) in enumerate(zip(true_masks, held, strict=True), start=1):
     objects = len(mask.unique()) - 1
     print(f"row {row}: {objects} objects, {of_size.sum()} slots of an object's size")
+smallest = true_masks[0].unique(return_counts=True)[1].min()
+print(f"pixels of the smallest object in row 1: {smallest}")
 
 # %% [markdown]
 # Most objects have a colour of their own, and the ground has one colour. The figure also shows faults:
 #
-# - Row 1: the yellow object is split between slots 3 and 4.
+# - Row 1: slot 3 holds the yellow object. Slot 4 also paints a faint part of this object.
 # - Row 3: the grey cube is split between slots 0 and 1. Slot 6 holds two objects, and both are blurred.
 # - Row 4: slot 0 holds a purple object and a grey object. Both are blurred, and the grey object has a wrong colour.
-# - Row 5: the green object is split between slots 1 and 6, and the purple object between slots 0 and 3.
+# - Row 5: the green object is split between slots 1 and 6. Slot 3 also paints a faint part of the purple object.
+# - Row 6: slot 6 holds the large purple object and the small purple object behind it.
 #
 # Some slots are nearly empty, such as slot 2 in row 1. A scene with six objects needs all seven slots, because the
-# ground needs one. Yet slot 5 in row 4 and slot 3 in row 6 are nearly empty. So in these two rows some object has no
-# slot of its own. The counts need care, too. In rows 1 and 3 the number of slots is right by chance: one object is
-# split, and another object has no slot of its own.
+# ground needs one slot. Yet slot 5 in row 4 and slot 3 in row 6 are nearly empty. So in these two rows some object has
+# no slot of its own. The counts need care, too. In rows 1 and 3 the number of slots is right by chance. Row 1 seems to
+# have four objects. The fifth object is one pixel at the left edge, and belongs to the slot of the ground. But slots 3
+# and 4 both count for the yellow object. In row 3 two slots count for the grey cube, and one slot counts for two
+# objects.
 #
 # ## Change a picture through its slots
 #
@@ -796,8 +827,9 @@ for row, (mask, of_size) in enumerate(zip(true_masks, held, strict=True), start=
 # must know how its slot encodes *where* the object is.
 #
 # We find this by least squares. For each slot of an object's size we know two things: its vector, and the centre of its
-# mask. The fit predicts the vector from the centre. It gives one direction in the space of slots for "down" and one for
-# "right". The unit is one side of the picture. The fit uses no labels.
+# mask. The fit predicts the vector from the centre. The fit gives two vectors as long as a slot: one for "down" and one
+# for "right". We call them *directions*. If we add the direction for "right" once, the object should move by one side
+# of the picture. The fit uses no labels.
 
 # %%
 fitted_scenes = train.batch(slice(0, 256)).images
@@ -869,8 +901,8 @@ print(f"the masks of other slots change by up to {max(of_masks):.2f}")
 
 # %% [markdown]
 # Most objects move by about the distance that we asked for. The paintings of the other slots do not change, because the
-# decoder paints each slot alone. Their masks do change. The masks of a pixel sum to 1, so the other slots lose the
-# pixels that the moved slot now claims.
+# decoder paints each slot alone. Their masks do change, because the masks of a pixel sum to 1. The other slots lose
+# pixels where the moved object arrives. They gain pixels where it was before.
 #
 # Nobody trained the slots for this. Why does a straight line in the space of slots move an object? We can give a
 # reason, but no proof. The decoder must paint an object at every place from one vector. This is easier for the decoder
@@ -908,9 +940,11 @@ for operation, title in operations.items():
     )
     figure = figures.surgery_figure(pair, whole, after, numbers, title)
     changed = 1 if operation == "move" else 2  # scenes
-    for scene, axis in enumerate(figure.axes[2::5][:changed]):  # the masks before
-        inside = whole.segmentation[scene] == slot
-        axis.contour(inside, levels=[0.5], colors="black", linewidths=2)
+    columns = {2: whole} if operation == "drop" else {2: whole, 4: after}
+    for column, state in columns.items():  # owners before and owners after
+        for scene, axis in enumerate(figure.axes[column::5][:changed]):
+            inside = state.segmentation[scene] == slot
+            axis.contour(inside, levels=[0.5], colors="black", linewidths=2)
     show(
         figure,
         alt="Two scenes in rows: input, reconstruction, owners before, and then the "
@@ -920,12 +954,14 @@ for operation, title in operations.items():
 
 # %% [markdown]
 # - **Drop.** We leave out the vector of the slot: `slots[:, kept]`, where `kept` lists the other slots. The softmax
-#   then divides each pixel among the other slots. The object is gone. The decoder guesses the ground behind it, because
-#   no input showed this ground. The input of the second scene shows a shadow to the left of the purple cube. The new
-#   picture does not show this shadow.
-# - **Exchange.** Each slot takes its object to the same place in the other scene. If one of the two slots is empty, one
-#   scene just loses its object.
-# - **Move.** The object stands in another place. Only the first scene changes.
+#   then divides each pixel among the other slots. The object is gone. The decoder guesses the ground behind the object,
+#   because no input showed this ground. The input of the second scene shows a shadow to the left of the purple cube. No
+#   slot paints this shadow: the reconstruction does not show it either. The reconstruction also shows the cube as a
+#   ball.
+# - **Exchange.** Each of the two slots moves to the other scene. Its object keeps its place in the picture. If one of
+#   the two slots is empty, one scene just loses its object.
+# - **Move.** We add the two directions, each times its distance, to the vector of the slot. The object stands in
+#   another place. Only the first scene changes.
 #
 # ## Masks over the iterations
 #
@@ -985,9 +1021,10 @@ print(f"masks after the E-step: {describe_scores(owners)}")
 
 # %% [markdown]
 # Every iteration improves the mBO of the cells. Yet the decoder's masks are better. There are two reasons. First, a
-# cell is two pixels wide, so it cannot show exactly where an object ends. But the decoder's masks stay better when we
-# make them as coarse as the cells. So this is the smaller part of the difference. Second, some cells of an object
-# belong to the ground's slot. The next cell measures this for all three kinds of masks.
+# cell is two pixels wide, so it cannot show exactly where an object ends. To measure this, we made the decoder's masks
+# as coarse as the cells. This lowers their mBO only a little. So the coarse cells explain the smaller part of the
+# difference. Second, some cells of an object belong to the ground's slot. The next cell measures this for all three
+# kinds of masks.
 
 
 # %%
@@ -999,13 +1036,14 @@ def share_in_ground(owners):
 
 
 kinds = {"cells": cells, "decoder's masks": output.segmentation, "E-step": owners}
+print("share of the pixels of objects that the ground's slot owns:")
 for kind, of_kind in kinds.items():
-    print(f"{kind}: the ground's slot owns {share_in_ground(of_kind):.0%} of objects")
+    print(f"{kind}: {share_in_ground(of_kind):.0%}")
 
 # %% [markdown]
 # ## Summary
 #
-# - An autoencoder whose bottleneck is a set of slots finds most objects from pixels alone.
+# - An autoencoder with a small set of slots in its middle finds most objects from pixels alone.
 # - The model has four parts. Its class and its training loop have about twenty lines each, and agree with the library's.
 # - With random parameters, one or two slots take nearly all inputs. So our SMM starts as plain clustering.
 # - The paintings are a mixture at each pixel. The likelihood asks that one slot paints the pixel right. The E-step gives

@@ -187,6 +187,21 @@ def _loss_without_unit(images, paintings, log_masks, scale):
     return _log_joint(images, paintings, log_masks, scale).logsumexp(dim=1).mean()
 
 
+@mistake("That is the mean of -log p without its constant. The factor 2 scale^2 / 3 is missing.")
+def _loss_of_factor_one(images, paintings, log_masks, scale):
+    return -_log_joint(images, paintings, log_masks, scale).logsumexp(dim=1).mean()
+
+
+@mistake(
+    "You average the channels' squares, and leave out the 3 in front. The log masks are then three "
+    "times too heavy: *sum* over the channels, and divide the whole by 3."
+)
+def _loss_of_mean_over_channels_without_third(images, paintings, log_masks, scale):
+    squares = (paintings - images[:, None]).square().mean(dim=2)
+    log_joint = log_masks - squares / (2 * scale**2)
+    return -2 * scale**2 * log_joint.logsumexp(dim=1).mean()
+
+
 @mistake("The sign is turned: training makes the loss small, so a likely picture must cost little.")
 def _loss_with_turned_sign(images, paintings, log_masks, scale):
     return -pixel_loss(images, paintings, log_masks, scale)
@@ -221,7 +236,8 @@ register(
         difficulty=2,
         hints=(
             """`images[:, None]` is (B, 1, 3, H, W) and can be compared with all paintings. Which
-            dimension holds the channels then, and which one the slots after you summed them?""",
+            dimension holds the channels? After you sum over it, which dimension holds the
+            slots?""",
             """Which function of torch computes log(sum(exp(...))) along a dimension without
             underflow? Use it on the log joint (B, K, H, W). Which dimension are the slots?""",
         ),
@@ -240,6 +256,8 @@ register(
             _loss_of_expected_square,
             _loss_without_masks,
             _loss_without_unit,
+            _loss_of_factor_one,
+            _loss_of_mean_over_channels_without_third,
             _loss_with_turned_sign,
         ),
         rtol=1e-4,

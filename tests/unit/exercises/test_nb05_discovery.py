@@ -48,6 +48,15 @@ def loss_of_expected_square(images, paintings, log_masks, scale):
     return (log_masks.exp() * squares).sum(1).mean()
 
 
+def loss_of_factor_one(images, paintings, log_masks, scale):
+    return -log_joint(images, paintings, log_masks, scale).logsumexp(1).mean()
+
+
+def loss_of_mean_over_channels_without_third(images, paintings, log_masks, scale):
+    joint = log_masks - (paintings - images[:, None]).square().sum(2) / (6 * scale**2)
+    return 3 * unit(scale) * joint.logsumexp(1).mean()
+
+
 def loss_per_image(images, paintings, log_masks, scale):
     return unit(scale) * log_joint(images, paintings, log_masks, scale).logsumexp(1).mean((1, 2))
 
@@ -103,6 +112,8 @@ def map_of_floats(responsibilities, size):
         ("pixel_loss", loss_with_the_constant, "constant"),
         ("pixel_loss", loss_of_scale_not_squared, "did not square the scale"),
         ("pixel_loss", loss_of_expected_square, "averaged with the masks"),
+        ("pixel_loss", loss_of_factor_one, "The factor 2 scale^2 / 3 is missing"),
+        ("pixel_loss", loss_of_mean_over_channels_without_third, "three times too heavy"),
         ("pixel_loss", loss_per_image, "expected shape ()"),
         ("compose", compose_along_the_last_axis, "along a row of pixels"),
         ("compose", compose_by_sigmoid, "A sigmoid treats each slot alone"),
@@ -127,6 +138,19 @@ def loss_by_the_largest(images, paintings, log_masks, scale):
     return unit(scale) * ((joint - largest).exp().sum(1).log() + largest[:, 0]).mean()
 
 
+def loss_by_normal(images, paintings, log_masks, scale):
+    densities = torch.distributions.Normal(paintings, scale).log_prob(images[:, None]).sum(2)
+    constant = 1.5 * math.log(2 * math.pi * scale**2)
+    return unit(scale) * (log_masks + densities + constant).logsumexp(1).mean()
+
+
+def loss_slot_by_slot(images, paintings, log_masks, scale):
+    total = torch.full_like(images[:, 0], -math.inf)
+    for joint in log_joint(images, paintings, log_masks, scale).unbind(1):
+        total = torch.logaddexp(total, joint)
+    return unit(scale) * total.mean()
+
+
 def compose_by_einsum(paintings, logits):
     return torch.einsum("bkchw,bkhw->bchw", paintings, logits.softmax(1))
 
@@ -141,6 +165,8 @@ def map_by_repeats(responsibilities, size):
     ("name", "answer"),
     [
         ("pixel_loss", loss_by_the_largest),
+        ("pixel_loss", loss_by_normal),
+        ("pixel_loss", loss_slot_by_slot),
         ("compose", compose_by_einsum),
         ("attention_map", map_by_repeats),
     ],
