@@ -68,7 +68,8 @@ install_missing()  # leaves torch and numpy as they are
 # objects? Each slot is a short vector, and the decoder sees only this vector when it paints. One object of one colour
 # and one shape is easy to describe with few numbers. Two different objects are harder to describe. So we hope that each
 # slot takes one object.
-#
+
+# %% [markdown]
 # | symbol | meaning | in this notebook |
 # | --- | --- | --- |
 # | $B$ | images in a batch | `B` in comments on shapes |
@@ -322,7 +323,8 @@ print(f"density if a slot with mask 1 paints grey:   {density_of_grey:.6f}")
 # constant. We call it the *log joint* of slot and pixel, $\ell_k$:
 #
 # $$\ell_k = \log m_k - \frac{1}{2\sigma^2} \sum_c (x_c - y_{kc})^2, \qquad \log p(x) = \log \sum_k e^{\ell_k} - \tfrac32 \log(2\pi\sigma^2).$$
-#
+
+# %% [markdown]
 # Training cannot change the constant. So we leave it out of the loss. The loss of one pixel is
 #
 # $$L(x) = -\frac{2\sigma^2}{3} \log \sum_k e^{\ell_k}.$$
@@ -367,16 +369,16 @@ print(f"loss {loss:.5f}, squared error {theirs['squared_error']:.5f}")
 # The squared error first blends the two paintings. The blend is wrong by $d/2$ in each channel. So the squared error is
 # $d^2/4$.
 #
-# The mixture needs only one slot that paints the pixel right. Slot A has $\ell_A = \log 0.5 = -\log 2$. The sum over
-# the slots is at least $e^{\ell_A}$. So the loss is at most $\frac{2\sigma^2}{3} \log 2$. With $\sigma = 0.1$ this is
-# about 0.005. The squared error is larger than 0.005 if $d$ is larger than about 0.14.
+# The mixture needs only one slot that paints the pixel right. The squares of slot A are 0. So $\ell_A = \log 0.5 =
+# -\log 2$. The sum over the slots is at least $e^{\ell_A}$. So the loss is at most $\frac{2\sigma^2}{3} \log 2$. With
+# $\sigma = 0.1$ this is about 0.005. The squared error is larger than this if $d$ is larger than about 0.14.
 #
 # ### Who is responsible for a pixel?
 #
 # The E-step of a mixture model computes how probable each component is, once the data are known. Here the data are the
-# colour of a pixel, and the components are the slots. The responsibility of slot $k$ for the pixel is $e^{\ell_k} /
-# \sum_j e^{\ell_j}$. We call these responsibilities the *masks after the E-step*. We call the masks $m_k$ the
-# *decoder's masks*. The *owner* of a pixel is the slot with the largest mask value at this pixel.
+# colour of a pixel, and the components are the slots. The responsibility of slot $k$ for the pixel is
+# $e^{\ell_k}/\sum_j e^{\ell_j}$. We call these responsibilities the *masks after the E-step*. We call the masks $m_k$
+# the *decoder's masks*. The *owner* of a pixel is the slot with the largest mask value at this pixel.
 #
 # **A warning.** Masks after the E-step use the colour of the pixel itself. The papers on Slot Attention and on SMM (see
 # Further reading) score the decoder's masks. So compare only scores of the same kind of masks. Our records hold scores
@@ -477,7 +479,8 @@ print(
 # *value*. The mean and the variance of a slot come from values. But the density compares the key of an input with this
 # mean: it divides their squared distance by the variance of the values. With random parameters, keys and values are
 # unrelated. So the variance of the values does not tell how far the keys lie from each other.
-#
+
+# %% [markdown]
 # Two options make the module start as plain clustering.
 #
 # - `initialisation="clustering"` makes keys and values equal: both use the same linear map. This map does not change
@@ -529,8 +532,8 @@ for initialisation in ("random", "clustering"):
 #
 # `discovery.train` runs the library's loop with the recipe of this course. A `DiscoveryRun` holds the choices of one
 # run, such as the profile, the number of steps and the seed. The live run uses small pictures and few steps. The cell
-# shows a progress bar, and prints the measured time at the end. (The time on this page was measured on a busy machine:
-# other programs ran beside it.)
+# takes some minutes on a laptop. It shows a progress bar, and prints the measured time at the end. (The time on this
+# page was measured on a busy machine: other programs ran beside the live run.)
 #
 # The run trains with six slots, but we test the model with seven. Why? A scene with few objects leaves a slot without
 # an object. Then two slots can divide one large object between them. Together they may paint this object more exactly
@@ -575,8 +578,8 @@ print(
 # the progress. We choose nothing by them. **FG-ARI** (adjusted Rand index of the foreground) compares pairs of pixels.
 # Two pixels of one object should have the same owner. Two pixels of different objects should have different owners.
 # FG-ARI uses only pixels of true objects. **mBO** (mean best overlap) takes for each object the slot that overlaps it
-# best, and averages these overlaps. Both scores are 1 for perfect masks. The next notebook, [Judging
-# slots](06_judging_slots.ipynb), defines both and shows what they miss.
+# best, and averages these overlaps. Both scores are 1 for perfect masks. The next notebook,
+# [Judging slots](06_judging_slots.ipynb), defines both and shows what they miss.
 
 # %%
 titles = {"fg_ari": "FG-ARI after the E-step", "mbo": "mBO after the E-step"}
@@ -728,13 +731,14 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 # background does not grow. But longer training also improves the model, and a small effect could hide in the jumps. So
 # this run proves nothing about the price. The table of short runs below has a run without the price: its row is
 # `no-price`.
-#
+
+# %% [markdown]
 # ### What does each choice contribute?
 #
-# We have made six choices. Short runs on small pictures test them. Their pictures are smaller than those of the trained
-# model, and their learning rate falls to 0 within a thousand steps. So do not compare this table with step 1,000 above.
-# The run `complete` makes all six choices. Each of
-# the next six rows leaves out one choice. The last two rows leave out several.
+# We have made six choices. Short runs on small pictures test them. The run `complete` makes all six choices. Each of
+# the next six rows leaves out one choice. The last two rows leave out several. All these runs have smaller pictures
+# than the trained model, and their learning rate falls to 0 within a thousand steps. So do not compare this table with
+# step 1,000 above.
 #
 # | row | leaves out | does instead |
 # | --- | --- | --- |
@@ -775,7 +779,8 @@ Markdown(discovery.ablation_table())
 # come close. The last section of this notebook prints both for the trained model.
 #
 # Each row is one seed and a thousand steps, so only large differences mean something.
-#
+
+# %% [markdown]
 # ## What each slot paints
 #
 # The next figure shows six test scenes. The third column shows the owner of each pixel, after the E-step. Each of the
@@ -827,9 +832,9 @@ print(f"pixels of the smallest object in row 1: {smallest}")
 # must know how its slot encodes *where* the object is.
 #
 # We find this by least squares. For each slot of an object's size we know two things: its vector, and the centre of its
-# mask. The fit predicts the vector from the centre. The fit gives two vectors as long as a slot: one for "down" and one
-# for "right". We call them *directions*. If we add the direction for "right" once, the object should move by one side
-# of the picture. The fit uses no labels.
+# mask. The fit predicts the vector from the centre. The fit gives two vectors, each with as many numbers as a slot: one
+# for "down" and one for "right". We call them *directions*. Suppose that we add the direction for "right" to a slot.
+# Then the object should move by one side of the picture. The fit uses no labels.
 
 # %%
 fitted_scenes = train.batch(slice(0, 256)).images
