@@ -140,7 +140,8 @@ show(
 #    *mixture*.
 # 3. A decoder looks at one slot at a time. For each slot the decoder paints one picture and one mask. The mask says how much
 #    of each pixel belongs to this slot. The seven masks sum to 1 at every pixel.
-#
+
+# %% [markdown]
 # The model multiplies each painting by its mask and adds the results. This sum is the *reconstruction*. Training makes the
 # reconstruction similar to the input.
 #

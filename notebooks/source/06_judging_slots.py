@@ -318,7 +318,8 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
 # | `clevr-tex` | ground and objects have textures |
 # | `clevr-mirror` | a mirror stands in the scene |
 # | CLEVR as released | five pictures of the original CLEVR data |
-#
+
+# %% [markdown]
 # Some names of scenes end with "best of 8 starts" or "slots by BIC". These are the two remedies of the section "Better
 # masks without training". An ARI can be slightly below 0, and -0.000 is such a number.
 
@@ -958,7 +959,8 @@ print(f"towers: split {usual_scores['split']:.2f} -> {towers['split']:.2f}")
 # rates are not equal. A small search chose them by the scores on the *validation scenes*, which are neither training nor test
 # scenes. The last table shows this search. The wide Slot Attention had no search of its own. It uses the learning rate of Slot
 # Attention.
-#
+
+# %% [markdown]
 # In the tables, "±" is the standard deviation over the seeds. Below the first table there is a list of differences. Their ±
 # is $\sqrt{s_1^2 + s_2^2}$, where $s_1$ and $s_2$ are the standard deviations of the two modules. We call it the *spread* of
 # the difference. "SMM minus Slot Attention, FG-ARI" means the FG-ARI of SMM minus the FG-ARI of Slot Attention. A difference
@@ -997,11 +999,9 @@ def subtract(first, second, protocol, *place):
 
 pairs = [("SMM", "Slot Attention"), ("SMM", wide), ("SMM", reduced)]
 pairs += [(wide, "Slot Attention"), (reduced, "Slot Attention")]
-rows = [["module", "minus module", "FG-ARI", "mBO"]]
+rows, single = [["module", "minus module", "FG-ARI", "mBO"]], results.Protocol("clevr6")
 for pair in pairs:
-    cells = [
-        subtract(*pair, results.Protocol("clevr6"), name) for name in ("fg_ari", "mbo")
-    ]
+    cells = [subtract(*pair, single, name) for name in ("fg_ari", "mbo")]
     rows.append([*pair, *cells])
 Markdown(results.markdown_table(rows))
 
@@ -1073,12 +1073,12 @@ for other in ("Slot Attention", wide):
 #   is within the spread.
 # - **Towers.** The difference to Slot Attention in FG-ARI is within the spread.
 # - **The released pictures.** There are only five of them. Both differences to Slot Attention are within the spread.
-# - **One minute of training on a GPU.** The table in the section "The table" has two seeds of each
-#   module. SMM is not ahead there,
-#   and one of its two runs is far behind.
+# - **One minute of training on a GPU.** The table in the section "The table" has two seeds of each module. SMM is not ahead
+#   there, and one of its two runs is far behind.
 # - **Training on textures.** There is one run of SMM and one run of Slot Attention. Both are bad, and Slot Attention has the
 #   higher mBO: 0.332 against 0.287. One seed shows nothing.
-#
+
+# %% [markdown]
 # Two metrics can disagree about which model is better. For example, score two SMMs on `clevr-tex`. The SMM that was trained on
 # `clevr6` has FG-ARI 0.618 and mBO 0.231. The SMM that was trained on `clevr-tex` has FG-ARI 0.492 and mBO 0.287.
 #

@@ -76,7 +76,8 @@ install_missing()  # leaves torch and numpy as they are
 # | AP | average precision, a score from 0 to 1, higher is better; the second half of the notebook defines it | `ap` |
 #
 # The text writes *colour*. The code writes *color*, as CLEVR's records do.
-#
+
+# %% [markdown]
 # ## From a picture to a set
 #
 # In [notebook 05](05_object_discovery.ipynb) nobody told the network what an object is. Here the records of the scenes tell the network. A picture goes
