@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from smm_tutorial.exercises.core import Task, mistake, register
+from smm_tutorial.exercises.core import Method, Task, mistake, register
 from smm_tutorial.exercises.nb02_slot_attention import attend, weighted_mean
 from smm_tutorial.exercises.samples import normal
 
@@ -82,7 +82,8 @@ register(
         title="A gated recurrent unit",
         text="""Return the new `state` (..., K, D) of torch's GRU cell for the input `update` (...,
         K, D). `w_in` and `w_state` (3 D, D), `b_in` and `b_state` (3 D) hold the parts for the
-        reset gate, the gate z and the new state, in this order. A z near 1 keeps the old state.""",
+        reset gate, the gate z and the new state, in this order. A z near 1 keeps the old state.
+        Write the formulas yourself: do not call torch's GRU.""",
         minutes=12,
         difficulty=2,
         hints=(
@@ -99,6 +100,11 @@ register(
             _gru_gates_swapped,
             _gru_reset_before_product,
             _gru_without_tanh,
+        ),
+        method=Method(
+            banned=("gru_cell", "gru"),
+            most_values=lambda *arguments: sum(argument.numel() for argument in arguments),
+            hint="Torch's GRU hides the gates. Write the four formulas of the notebook.",
         ),
     )
 )

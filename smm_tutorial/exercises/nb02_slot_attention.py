@@ -43,6 +43,12 @@ def _bias_not_halved(points, means, temperature):
     return ((points @ means.T - means.square().sum(dim=1)) / temperature).softmax(dim=1)
 
 
+@mistake("The bias is not divided by the temperature: divide the mean's square by 2T, not by 2.")
+def _bias_without_temperature(points, means, temperature):
+    bias = -means.square().sum(dim=1) / 2
+    return (points @ means.T / temperature + bias).softmax(dim=1)
+
+
 @mistake("Your columns sum to one, but rows must: the softmax runs over the means, `dim=1`.")
 def _softmax_over_points(points, means, temperature):
     bias = -means.square().sum(dim=1) / (2 * temperature)
@@ -78,6 +84,7 @@ register(
             _bias_upside_down,
             _product_halved_too,
             _bias_not_halved,
+            _bias_without_temperature,
             _softmax_over_points,
         ),
         method=Method(
@@ -136,10 +143,10 @@ register(
         minutes=6,
         difficulty=1,
         hints=(
-            """`keys @ queries.mT` has the shape (..., N, K): one row per input. Along which axis
-            must shares sum to one?""",
-            """Divide the products by `queries.shape[-1] ** 0.5`. A row must sum to one: slots are
-            the columns, so they are the last axis.""",
+            """Compare the shapes of `queries`, `keys` and the result. One matrix product gives all
+            dot products, if the last two axes of one factor change places.""",
+            """D is the length of the last axis of `queries`. Each input is a row of the result, and
+            its shares must sum to one. Along which axis do the slots lie?""",
         ),
         solution=attend,
         cases=lambda: {
@@ -196,6 +203,15 @@ def _squared_shares(shares, values):
     return (weights * shares).mT @ values
 
 
+@mistake(
+    "A batch may stand in front, so count the axes from the end: inputs are axis -2. `.mT` turns "
+    "the last two axes, `.T` turns all. Check that the totals have a shape that fits."
+)
+def _mean_of_one_set(shares, values):
+    turned = shares.permute(*reversed(range(shares.ndim)))  # `.T`, without its warning
+    return turned @ values / shares.sum(dim=0)[:, None]
+
+
 register(
     Task(
         name="slots.weighted_mean",
@@ -230,6 +246,7 @@ register(
             _mean_with_constant,
             _mean_of_lifted_shares,
             _squared_shares,
+            _mean_of_one_set,
         ),
     )
 )
@@ -327,8 +344,8 @@ register(
         hints=(
             """Make the differences (..., N, K, 2) first, by `points[..., :, None, :] - means[...,
             None, :, :]`.""",
-            """`torch.einsum('...kij,...nkj->...nki', factors, differences)` multiplies by A. The
-            determinant of a triangular matrix is the product of its diagonal.""",
+            """Multiply each difference by the A of its slot: a `torch.einsum` that sums over the
+            columns of A. The determinant of a triangular matrix is the product of its diagonal.""",
         ),
         solution=log_joint,
         cases=_joint_cases,
