@@ -13,7 +13,7 @@
 # [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/02_kmeans_to_slot_attention.py)
 #
 # **What you will do.** Turn soft k-means into Slot Attention, one line at a time. Train it on sets of points until it finds
-# groups that k-means does not find. Then remove single parts to learn why each slot takes one group.
+# groups that k-means does not find. Then remove single parts to learn why slots take groups.
 #
 # **What you will be able to do.** Write Slot Attention from memory. Say which of its parts is clustering and which is learned.
 # Prove what happens if you shuffle inputs or slots. Name two ways to break it.
@@ -65,7 +65,7 @@ install_missing()  # leaves torch and numpy as they are
 # | $T$ | temperature of soft k-means | `temperature` |
 # | $W$ | a matrix that is learned or made by hand | `metric`, `to_keys`, ... |
 # | $z$ | the fraction of the old slot that a step keeps | `kept`, `z` |
-# | $m$, $s$ | mean and scale of the Gaussian from which slots start | `m`, `s` |
+# | $m$, $s$ | mean and scale of the Gaussian from which slots start | `m`, `s`; in the library `start.mean` and `exp(start.log_scale)` |
 # | $S$, $\lambda$ | covariance matrix of the points of a set, and its largest eigenvalue | `variances[-1]` |
 # | $c$, $\Sigma$, $A$ | mean and covariance of a Gaussian in the plane; a matrix with $A^\top A = \Sigma^{-1}$ | `means`, `covariances`, `factors` |
 # | $x^\top$ | the transposed vector: $x^\top \mu$ is the dot product of $x$ and $\mu$ | `x.T` |
@@ -121,7 +121,8 @@ show(
 #
 # ## The starting point: soft k-means
 #
-# This is soft k-means from notebook 01, in torch. `points` has the shape (N, D), `means` (K, D).
+# This is soft k-means from notebook 01, in torch. Here points and means both have $D = 2$ numbers: `points` has the shape (N, D), and
+# `means` has the shape (K, D).
 
 
 # %%
@@ -240,8 +241,8 @@ show(
 
 # %% [markdown]
 # The border is $x^\top (\mu_1 - \mu_2) = 0$. This is a line *through zero*, wherever the slots are. (A small circle marks zero.) So
-# the territories are wedges. The orange slot is the nearest to zero. The orange slot loses even its own place to the green slot. So a
-# slot with a large length $\lVert \mu \rVert$ wins too many inputs.
+# the territories are wedges. The orange slot is the nearest to zero. Even its own position belongs to the territory of the green
+# slot. So a slot with a large length $\lVert \mu \rVert$ wins too many inputs.
 #
 # By how much? Compute $\log (r_{nj} / r_{nk})$ for two slots $j$ and $k$, once with dot products and once with distances. The two
 # logarithms differ by the missing biases:
@@ -258,8 +259,8 @@ slots = corners
 by_distance = soft_k_means_step(others, slots, temperature)[1].log()  # (N, K)
 by_dot = (others @ slots.T / temperature).log_softmax(dim=1)  # (N, K)
 odds = (by_dot[:, 0] - by_dot[:, 1]) - (by_distance[:, 0] - by_distance[:, 1])  # (N,)
-lengths = slots.square().sum(dim=1)
-assert_close(odds, ((lengths[0] - lengths[1]) / (2 * temperature)).expand(64))
+squares = slots.square().sum(dim=1)  # squared lengths (K,)
+assert_close(odds, ((squares[0] - squares[1]) / (2 * temperature)).expand(64))
 print(f"log odds of slots 0 and 1 differ by {odds[0]:.3f} for each of 64 inputs")
 
 equal = 2 * slots / slots.norm(dim=1, keepdim=True)  # all of length 2
@@ -279,8 +280,8 @@ slider.show()
 slider.slider.value = 4.0  # This line moves the slider. You can use the mouse.
 
 # %% [markdown]
-# At 4.00, the blue slot is four times as long and lies outside the picture. By distance, it gets no place in the picture. By bare
-# dot product, it gets nearly the whole half of the plane on its side of zero.
+# With the factor 4.00, the blue slot is four times as long and lies outside the picture. By distance, the blue slot has no territory
+# in the picture. By bare dot product, its territory is nearly the whole half of the plane on its side of zero.
 #
 # ### How Slot Attention makes slots equally long
 #
@@ -288,14 +289,14 @@ slider.slider.value = 4.0  # This line moves the slider. You can use the mouse.
 # slot to mean 0. Then it scales them to variance 1. Such a vector always has $\lVert \mu \rVert^2 = D$. So all normalised slots
 # have the length $\sqrt D$. For slots of equal length, dot product and distance agree.
 #
-# **Predict first.** What is left of a point in the plane, $D = 2$, after LayerNorm?
+# **Predict first.** A slot in the plane has only $D = 2$ numbers. What is left of such a vector after LayerNorm?
 
 
 # %%
 def layer_norm(x, eps=0.0):
     """x (..., D) -> mean 0, variance 1 over the last axis.
 
-    eps keeps a constant vector from dividing by zero.
+    With eps > 0, a constant vector gives no division by zero.
     """
     centred = x - x.mean(dim=-1, keepdim=True)
     return centred / (centred.square().mean(dim=-1, keepdim=True) + eps).sqrt()
@@ -314,7 +315,7 @@ print(f"2 features: {len(points)} points become {len(left)}:", *map(tuple, left)
 # %% [markdown]
 # Only two results are possible. LayerNorm keeps one fact: which of the two coordinates is larger. The reason is that LayerNorm removes
 # two dimensions. After the shift, the numbers sum to 0: this removes one dimension. After the scaling, the length is fixed: this
-# removes another dimension. A point of the plane has only two dimensions. So a single sign is left. For this reason, Slot Attention
+# removes another dimension. A point of the plane has only two dimensions. So only a sign is left. For this reason, Slot Attention
 # first *embeds* the inputs in more dimensions. The embedding is a small network, and it is learned, too.
 #
 # (The *normalised* slots have equal lengths. But LayerNorm in a network also has a learned scale and a learned shift for each feature.
@@ -329,8 +330,10 @@ print(f"2 features: {len(points)} points become {len(left)}:", *map(tuple, left)
 # variance 1. So the dot product has variance $D$ and standard deviation $\sqrt D$. After the division, logits have the
 # standard deviation 1 in any dimension.
 #
-# (After LayerNorm the entries sum to 0, so they are not quite independent. The standard deviation is then $D / \sqrt{D - 1}$. This is
-# 2.3 for $D = 4$ and nearly $\sqrt D$ for large $D$.)
+# (After LayerNorm the entries sum to 0, so they are not quite independent. Two normalised vectors have the length $\sqrt D$ and lie in a
+# space of $D - 1$ dimensions. The dot product of two random *unit* vectors of this space has the variance $1 / (D - 1)$. Multiply both
+# vectors by $\sqrt D$: this multiplies their dot product by $D$. So its standard deviation is $D / \sqrt{D - 1}$. This is 2.3 for $D = 4$
+# and nearly $\sqrt D$ for large $D$.)
 
 
 # %%
@@ -404,9 +407,9 @@ for name, shares in (("over slots", over_slots), ("over inputs", over_inputs)):
 
 # %% [markdown]
 # With the softmax over slots, the shares of each input sum to 1. So the 16 inputs of stick 3 must get 16 of 64 units, which is 25%.
-# With the softmax over inputs, no slot must look at stick 3. Stick 3 gets less than half a percent.
+# With the softmax over inputs, no slot has to look at stick 3. Stick 3 gets less than half a percent.
 #
-# **Predict first.** Run both for 30 iterations. Where will each slot go without competition? How many of the four sticks will have
+# **Predict first.** Run both variants for 30 iterations. Where will each slot go without competition? How many of the four sticks will have
 # a slot?
 
 # %%
@@ -428,7 +431,7 @@ def draw_starts(sets, count, seed):
 
 
 # %% [markdown]
-# Find the nearest stick of each slot. A stick *has a slot* if it is the nearest stick of some slot. The next cell counts the sticks
+# For each slot, the next cell finds the stick with the nearest middle. We say that this stick *has a slot*. The cell counts the sticks
 # that have a slot, in each of the 64 test sets. (The printed *spread* is the standard deviation over the sets, here and below.)
 
 
@@ -471,9 +474,9 @@ show(
 # algorithm is called *mean shift*.) Slots that climb to the same peak stay there together. In the right panel, the blue and the orange
 # slot lie in the same place, so only three crosses are visible. The green slot ends on a small local peak of a few points.
 #
-# With competition, two slots in the same place split each share in two halves. A small difference between the two slots grows. (You
-# will measure this growth below.) One of them moves to points that the other slots hold only weakly. But competition does not
-# guarantee one slot per stick. Competition has local optima, as k-means has.
+# With competition, two slots at nearly the same place split each share nearly in halves. At a low temperature, the small difference
+# between the two slots grows. (You will measure this growth below.) One of the two slots moves to points that the other slots hold only
+# weakly. But competition does not guarantee one slot per stick. Competition has local optima, as k-means has.
 #
 # ## Gather: a weighted mean
 #
@@ -511,7 +514,7 @@ print("every input twice: means stay, sums double")
 #
 # ## Keys, queries, values: a learned metric
 #
-# Now three matrices come in, without biases:
+# Now three matrices come in. Each input or slot is only multiplied by its matrix. No vector is added:
 #
 # - an input $x$ is compared by its *key* $W_{\text{key}}\, x$;
 # - a slot $\mu$ is compared by its *query* $W_{\text{query}}\, \mu$;
@@ -523,13 +526,14 @@ print("every input twice: means stay, sums double")
 # $$\frac{(W x)^\top (W \mu_k)}{T} = - \frac{\lVert W (x - \mu_k) \rVert^2}{2T} + \frac{\lVert W \mu_k \rVert^2}{2T}
 # + \frac{\lVert W x \rVert^2}{2T} .$$
 #
-# The last term cancels in the softmax. If all queries $W \mu_k$ have the same length, the term before it cancels, too. Then the slots
+# The last term cancels in the softmax. If all queries $W \mu_k$ have the same length, the middle term cancels, too. Then the slots
 # are compared by $\lVert W (x - \mu_k) \rVert$. This is another *metric*, which means another way to measure distances. If $W$ is
-# learned, then the metric is learned. So is the temperature: to double all queries has the same effect as to halve $T$.
+# learned, then the metric is learned. The temperature is learned, too: queries of twice the length have the same effect as half the
+# temperature.
 #
 # What could a metric do for sticks? The next cells use a matrix made by hand. This matrix removes the tilt and the length of the
-# sticks, so that sticks become round. Their variance is then 1 in each direction, so we choose $T = 1$. In the plane we keep
-# $T = 0.3$.
+# sticks, so that sticks become round. Their variance is then 1 in each direction, so we choose $T = 1$. With the plain distance we
+# keep $T = 0.3$.
 #
 # We need a score. The *adjusted Rand index* compares two ways to group the points. It is 1 for equal groups, and about 0 for random
 # groups. We call this index with the true sticks the *agreement*.
@@ -637,7 +641,7 @@ show(
 # %% [markdown]
 # In this example $z$ changes the time of arrival, and not the place. At the end a step changes nothing: $\mu = z \mu + (1 - z) \bar x$.
 # Subtract $z \mu$ and divide by $1 - z$: this gives $\mu = \bar x$. So the places where slots can rest are the same for every $z$.
-# (There are several such places. From another start, a slower step may lead to another one of them. We ran one start only.)
+# (There are several such places. From another start, a slower step may end in another resting place. We ran one start only.)
 #
 # Slot Attention lets a *gated recurrent unit* (GRU) choose $z$. The GRU chooses a $z$ for each slot, each feature and each iteration.
 # The GRU also chooses the new place. The input of the GRU is the weighted mean $\bar x$, and its state is the slot $\mu$. In the
@@ -651,7 +655,8 @@ show(
 # \end{aligned}$$
 #
 # The matrices $U_1$, $U_2$, $U_3$ lie below each other in `w_in` (3 D, D). In the same way, `w_state` holds $V_1$, $V_2$, $V_3$. The
-# vectors $u_1$, $u_2$, $u_3$ stand in `b_in`, and $v_1$, $v_2$, $v_3$ stand in `b_state`. A $z$ near 1 keeps the old slot.
+# vectors $u_1$, $u_2$, $u_3$ stand in `b_in`, and $v_1$, $v_2$, $v_3$ stand in `b_state`. Such added vectors are also called biases.
+# A $z$ near 1 keeps the old slot.
 
 
 # %%
@@ -729,12 +734,15 @@ show(
 # At temperature 1, each iteration multiplies the tiny difference by about 7. In the end, each slot has its own part of the points. At
 # temperature 8 the difference shrinks.
 #
-# Here is the reason. Shift the points so that their mean is 0. The two slots lie at $+\delta / 2$ and $-\delta / 2$. Then the logits of
-# input $n$ differ by $x_n^\top \delta / T$. For small $\delta$, the two shares of this input differ by
+# Here is the reason. Shift the points so that their mean is 0. The two slots lie at $+\delta / 2$ and $-\delta / 2$. Both have
+# the same length, so their biases cancel. Then the logits of input $n$ differ by $x_n^\top \delta / T$. With two slots, the shares are
+# $r_{n1} = \operatorname{sig}(x_n^\top \delta / T)$ and $r_{n2} = \operatorname{sig}(-x_n^\top \delta / T)$. In general,
+# $\operatorname{sig}(y) - \operatorname{sig}(-y) = \tanh(y / 2)$. So for small $\delta$ the two shares differ by
 #
 # $$r_{n1} - r_{n2} = \tanh \frac{x_n^\top \delta}{2T} \approx \frac{x_n^\top \delta}{2T} .$$
 #
-# Each slot holds about $N/2$ inputs in total. So the new difference of the two weighted means is about
+# The sum of these differences over all inputs is about 0, because $\sum_n x_n = 0$. So each slot holds about $N/2$ inputs. Then the
+# new difference of the two weighted means is about
 #
 # $$\frac{2}{N} \sum_n (r_{n1} - r_{n2}) \, x_n \approx \frac{1}{T} \Big( \frac1N \sum_n x_n x_n^\top \Big) \delta
 # = \frac{S \delta}{T} ,$$
@@ -847,8 +855,8 @@ print("by hand = the library's SlotAttention, after each of 3 iterations")
 # - the inputs go through LayerNorm first;
 # - the slots go through LayerNorm again before each comparison.
 #
-# So start one iteration of the library's `SoftKMeans` at the normalised slots. The result must equal one iteration of Slot Attention.
-# (We set LayerNorm's `eps` to 0. With the usual value of $10^{-5}$, lengths are only nearly $\sqrt D$.)
+# For this reason the next cells normalise the slots before each iteration of the library's `SoftKMeans`. The result must equal one
+# iteration of Slot Attention. (We set LayerNorm's `eps` to 0. With the usual value of $10^{-5}$, lengths are only nearly $\sqrt D$.)
 
 # %%
 bare = SlotAttention(5, 32, 32, projections="identity", update="none")
@@ -927,7 +935,7 @@ print(
 # Each column gives one weighted mean. GRU and MLP act on each slot alone. So the new slots are shuffled in the same way. This is true
 # in each iteration.
 #
-# **Predict first.** Does this still hold after training?
+# **Predict first.** Do both statements still hold after training?
 
 # %%
 inputs = torch.randn(1, 12, 12)
@@ -967,9 +975,9 @@ show(
 # Answer: the proof did not use the values of the weights. So both statements hold after training, too. They are properties of the
 # program.
 #
-# Two things follow. First, suppose that two slots start equal. Exchange them: the starts are the same as before, so the results are the
-# same. But the results must also be exchanged. So the two results are equal. Second, the *index* of a slot means nothing. Only its
-# start counts.
+# Two things follow. First, suppose that two slots start equal. Exchange the two starts. The starts are then the same as before, so both
+# results stay as they were. By equivariance, the two results also change places. Both statements are true only if the two results are
+# equal. Second, the *index* of a slot means nothing. Only its start counts.
 #
 # ## Train it
 #
@@ -977,7 +985,7 @@ show(
 # Gaussian in the plane, with a mean, a covariance and a weight. The loss is the negative log-likelihood of the set's points under the
 # mixture of these Gaussians. The model sees no colours and no labels.
 #
-# Let $c$ be the mean of a Gaussian in the plane, and $\Sigma$ its covariance. We write $\Sigma$ by a lower triangular matrix $A$ with
+# Let $c$ be the mean of a Gaussian in the plane, and $\Sigma$ its covariance. A lower triangular matrix $A$ describes $\Sigma$ by
 # $A^\top A = \Sigma^{-1}$. (In notebook 01 we wrote $\Sigma = L L^\top$. The two are related: $A = L^{-1}$.) Then the log density is
 # $\log \det A - \log 2\pi - \tfrac12 \lVert A (x - c) \rVert^2$.
 #
@@ -1063,9 +1071,9 @@ def train(model, choose_starts, seed, steps=400, batch=16):
 # We train three models, with the seeds 0, 1 and 2. Each seed has its own weights, batches and starts. **Training takes about half a
 # minute.**
 #
-# (From here on, your printed agreements may differ by about 0.05 from those in the text. The reason is another machine, or your own
-# solution of an exercise. Two programs may differ in the
-# last digit of a sum, and training amplifies this difference.)
+# (From here on, your printed agreements may differ from those of the stored notebook. In our trials the agreement of one seed changed by
+# up to about 0.15, and the mean of three seeds by up to about 0.1. Another machine can cause this, and so can your own solution of an
+# exercise. Two programs may differ in the last digit of a sum, and training amplifies this difference.)
 #
 # **Predict first.** From the starts of each seed, k-means reaches an agreement of about 0.6 with the true sticks. What will Slot
 # Attention reach before training, and after training? Will it reach k-means with the hand-made metric?
@@ -1087,28 +1095,43 @@ trained = [seeded_model(seed) for seed in seeds]
 losses = [train(model, four_points, seed) for seed, model in enumerate(trained)]
 
 # %% [markdown]
-# The loss is in *nats*, which means that we use natural logarithms. What is a good loss? For comparison, fit *one* Gaussian to each
-# set. It has the mean $c$ and the covariance $\Sigma$ of the points of the set. The mean of $(x - c)^\top \Sigma^{-1} (x - c)$ over
-# these points is then 2, the number of dimensions. So the loss is $\log 2\pi + \tfrac12 \log \det \Sigma + 1$.
+# The loss is in *nats*, which means that we use natural logarithms. What is a good loss? We compare with a bad loss and a good loss.
+#
+# For the bad loss, fit *one* Gaussian to each set. It has the mean $c$ and the covariance $\Sigma$ of the points of the set. We need the
+# mean of $(x - c)^\top \Sigma^{-1} (x - c)$ over these points. This number is the trace of $\Sigma^{-1} (x - c) (x - c)^\top$. The mean
+# of $(x - c) (x - c)^\top$ is $\Sigma$. So the mean that we need is the trace of $\Sigma^{-1} \Sigma = I$, which is 2. Then the loss is
+# $\log 2\pi + \tfrac12 \log \det \Sigma + 1$.
+#
+# For the good loss, give each true stick a Gaussian: the true mean, the covariance of all sticks, and the weight 1/4.
 
 # %%
 covariances = torch.stack([one.T.cov(correction=0) for one in test_sets])  # (64, 2, 2)
 of_one_gaussian = (1 + np.log(2 * np.pi) + 0.5 * covariances.logdet()).mean().item()
 print(f"one Gaussian for each test set: loss {of_one_gaussian:.2f}")
 
+of_sticks = torch.tensor(stick_map() @ stick_map().T)  # covariance (2, 2)
+factor = torch.linalg.cholesky(of_sticks).inverse()  # A is the inverse of L
+log_weights = torch.full((64, 4), 0.25).log()
+joint = log_joint(test_sets, true_means, factor.expand(64, 4, 2, 2), log_weights)
+of_true_sticks = -joint.logsumexp(dim=2).mean().item()
+print(f"one Gaussian for each true stick: loss {of_true_sticks:.2f}")
+
+# %%
 curves = {f"seed {seed}": losses[seed].reshape(-1, 10).mean(axis=1) for seed in seeds}
 curves["one Gaussian per set"] = np.full(40, of_one_gaussian)
+curves["one Gaussian per true stick"] = np.full(40, of_true_sticks)
 steps = np.arange(5, 400, 10)
 label = "loss, nats per point (means of 10 steps)"
 show(
     curves_figure(steps, curves, "training step", label),
     alt="The loss of three seeds over 400 steps: it falls fast at first, then slowly, "
-    "much alike in all three, to well below the loss of one Gaussian per set.",
+    "much alike in all three. It ends well below the loss of one Gaussian per set, and "
+    "above the loss of one Gaussian per true stick.",
 )
 
 # %% [markdown]
-# The loss of each seed falls well below the loss of one Gaussian. Now we compare the groups. The next cell defines labels: which
-# cluster, or which slot, holds each point?
+# The loss of each seed falls well below the loss of one Gaussian per set. The loss does not reach the loss of one Gaussian per true stick.
+# Now we compare the groups. The next cell defines functions that label the points: which cluster, or which slot, holds each point?
 
 # %%
 from smm_tutorial.clustering import KMeans
@@ -1136,7 +1159,7 @@ def slot_labels(model, starts, sets=test_sets, iterations=None):
 
 
 # %% [markdown]
-# For each seed, all methods start from the same points of the test sets:
+# For each seed, all methods start from the same points of the test sets. Only *best of ten starts* draws its own points:
 
 # %%
 test_starts = [draw_starts(test_sets, 4, 100 + seed) for seed in seeds]
@@ -1163,33 +1186,41 @@ for name, values in results.items():
 print(f"{'k-means, best of ten starts':27} {best_of_ten:.2f}")
 
 ours = results["Slot Attention, trained"]
-assert min(ours) > max(*results["k-means"], best_of_ten)
-assert abs(np.mean(ours) - np.mean(results["k-means, sticks made round"])) < 0.1
+above = sum(score > best_of_ten for score in ours)
+ahead = np.mean(ours) - np.mean(results["k-means, sticks made round"])
+print(f"trained Slot Attention is above the best of ten starts for {above} of 3 seeds")
+print(f"mean of trained Slot Attention minus mean of sticks made round: {ahead:+.2f}")
+assert np.mean(ours) > max(results["k-means"])
 assert max(results["Slot Attention, untrained"]) < min(results["k-means"])
 
 # %%
 from smm_tutorial.figures import seeds_figure
 
-by_method = {name: np.array(values) for name, values in results.items()}
-by_method["k-means, best of ten starts"] = np.array([best_of_ten])
+by_method = {"k-means, best of ten starts": np.array([best_of_ten])}
+by_method |= {name: np.array(values) for name, values in results.items()}
 show(
     seeds_figure(by_method, "agreement with the true sticks (adjusted Rand index)"),
     alt="One row per method, one dot per seed. Untrained Slot Attention is lowest. "
     "K-means is higher, and the best of ten starts is slightly higher. Trained Slot "
-    "Attention is far above them, as high as k-means with the hand-made metric.",
+    "Attention is higher than k-means, near k-means with the hand-made metric.",
 )
 
 # %% [markdown]
-# After training, Slot Attention is far above k-means from the same starts. Slot Attention is also above the best of ten runs of k-means.
-# This holds for every seed, on sets that the model has never seen. Does Slot Attention reach k-means with the hand-made metric? Yes:
-# the two means are about equal. The hand-made metric was *told* the shape of the sticks. Slot Attention was not.
+# (In each row, the dots are shifted up or down, so that no dot hides another dot. Here the colours are methods, not slots.)
+#
+# After training, the mean of Slot Attention is far above k-means from the same starts. The models have never seen these sets. The cell
+# above also counts the seeds for which Slot Attention is above the best of ten runs of k-means.
+#
+# Does Slot Attention reach k-means with the hand-made metric? The last printed line shows the difference of the two means. In all our
+# trials this difference was smaller than 0.1. The hand-made metric was *told* the shape of the sticks. Slot Attention was not told.
 #
 # Before training, Slot Attention is far below k-means. Its random matrices and its random GRU make a poor clustering. So the
 # architecture alone is not enough. What did the model learn?
 #
 # ### What was learned: territories
 #
-# For every place of the plane we ask: which slot would take a point here? We use the queries of the last iteration.
+# For every place of the plane we ask: which slot would take a point here, in the last iteration? The last iteration makes its queries
+# from the slots before it. In the library, `history[-2].means` are these slots.
 
 
 # %%
@@ -1208,10 +1239,11 @@ def learned_sharing(model, slots):
 
 
 # %% [markdown]
-# Here is one set. We use the trained model with the highest agreement. K-means starts from the same points. In the left panel, crosses
-# are the means of k-means. In the right panel, crosses are the decoded means $c$ of the slots before the last iteration:
+# Here is one set. We use the trained model with the highest agreement. K-means starts from the same points. Numbers stand above the true
+# sticks. In the left panel, crosses are the means of k-means. In the right panel, crosses are the means $c$ of the Gaussians that the
+# decoder makes of these slots:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 best_seed = int(np.argmax(results["Slot Attention, trained"]))
 watched = trained[best_seed]
 with torch.no_grad():
@@ -1222,18 +1254,22 @@ sharings = {
     "k-means": lambda places: np.eye(4)[plain.predict(places)],
     "Slot Attention, trained": learned_sharing(watched, before_last),
 }
-figure = territories_figure(points.numpy(), said.numpy(), sharings)
+figure = territories_figure(points.numpy(), said.numpy(), sharings, groups=groups)
 crosses = figure.axes[0].collections[1]
 crosses.set_offsets(plain.cluster_centers_)  # k-means has crosses of its own
 show(
     figure,
     alt="Territories for one set. k-means: borders halfway between means cut sticks. "
-    "Trained Slot Attention: borders run along the sticks.",
+    "Trained Slot Attention: most borders have the tilt of the sticks.",
 )
+found = [plain.labels_, slot_labels(watched, start[None], points[None])[0]]
+theirs, ours = agreement(found)
+print(f"agreement on this set: k-means {theirs:.2f}, Slot Attention {ours:.2f}")
 
 # %% [markdown]
-# Most borders run along the sticks, as with the hand-made metric. The loss never mentions the tilt of the sticks. But four Gaussians fit
-# the points well only if each Gaussian describes one stick.
+# Most borders of Slot Attention have the tilt of the sticks, as with the hand-made metric. The loss never mentions this tilt. But four
+# Gaussians fit the points best if each Gaussian describes one stick. The printed agreement shows how nearly this set is solved. If it is
+# clearly below 1, some slot holds points of two sticks.
 #
 # (The colour shows the index of a slot. The same colour in both panels means the same start. A learned step can move a slot far from
 # its start.)
@@ -1255,7 +1291,7 @@ def steps_of(model, points, start, iterations):
     return steps
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 from smm_tutorial.figures import slot_step_figure
 
 steps = steps_of(watched, points, start, iterations=6)
@@ -1265,14 +1301,24 @@ for iteration in (1, 3):
         alt=f"Iteration {iteration}: points in their slots' colours, "
         "an ellipse for each slot, and the table of shares.",
     )
+    labels = steps[iteration - 1].responsibilities.argmax(axis=1)
+    print(
+        f"iteration {iteration}: slots 0, 1, 2, 3 hold",
+        *np.bincount(labels, minlength=4),
+        f"points; agreement {agreement([labels])[0]:.2f}",
+    )
 stepper = widgets.slot_stepper(points.numpy(), steps, groups)
 stepper.show()
 stepper.slider.value = 6
 
 # %% [markdown]
 # An iteration first computes the shares. Then it moves the slots. So the colours and the table show the shares *before* the move.
-# The crosses and ellipses show the slots *after* the move. In iteration 1 nearly all points belong to two slots. The other two slots
-# hold almost nothing, and yet they move: their ellipses lie among the points. In iteration 3 each stick has a slot of its own.
+# The crosses and ellipses show the slots *after* the move. Numbers stand above the true sticks.
+#
+# The printed lines give each point to the slot with the largest share. They count the points of each slot, and they give the agreement.
+# The loss judges only the slots after iteration 3. So the groups of iteration 1 need not be good. A slot can hold almost nothing and
+# still move, because its weights always sum to 1. The section *More iterations, other numbers of slots* gives the agreement of one, two
+# and three iterations on *all* test sets.
 #
 # ### What was learned: the step
 #
@@ -1342,7 +1388,7 @@ for sticks, slots in ((3, 3), (5, 5), (4, 6)):
 # %% [markdown]
 # (Three iterations with four slots give nearly the same agreement as above. It is not exactly the same, because the starts differ.)
 #
-# One iteration is too few for this network. It was trained with three. More than three iterations change the mean agreement by a few
+# One iteration is too few for this network. The network was trained with three iterations. More than three iterations change the mean agreement by a few
 # hundredths. Five sticks with five slots work, although the model never saw five sticks in training. Their agreement is lower than with
 # three sticks. A possible reason: five sticks lie closer together in the same area. (We did not test this reason.)
 #
@@ -1429,7 +1475,7 @@ for name in ("no competition", "identical starts"):
 
 # %% [markdown]
 # How many inputs does a slot look at? We use the *entropy* of the slot's weights. Equal weights on 10 inputs have the entropy $\log 10$.
-# So we report $e$ to the power of the entropy. For these weights, the result is 10 inputs.
+# So we report $e$ to the power of the entropy. For equal weights on 10 inputs, the result is 10.
 
 
 # %%
@@ -1482,7 +1528,8 @@ for title in ("sticks with a slot", "agreement"):
     assert worse.max() <= better.min()
 
 # %% [markdown]
-# Do the slots of a set move apart? We measure their mean distance from their common mean, at the start and after each iteration.
+# Do the slots of a set move apart? For seed 0, we measure the mean distance of the slots from their common mean. We measure it at the
+# start and after each iteration.
 
 # %% tags=["nbval-ignore-output"]
 for name in ("as it is", "no competition"):
@@ -1507,8 +1554,8 @@ for name, (models, choose_starts) in variants.items():
         panels.append((f"{name}, seed {seed}", points.numpy(), step))
 show(
     point_sets_figure(panels, columns=3),
-    alt="Three rows of three seeds. As it is: an ellipse on each stick, or nearly. "
-    "Without competition: wide ellipses lie over each other. "
+    alt="Three rows of three seeds. As it is: ellipses with the tilt of the sticks, at "
+    "different places. Without competition: wide ellipses lie over each other. "
     "Identical starts: all four ellipses are one.",
 )
 
@@ -1518,9 +1565,10 @@ show(
 # nearly *one* Gaussian for the whole set. Their loss is about the loss of one Gaussian fitted to each set.
 #
 # - **Identical starts.** Equal slots stay equal, whatever the weights are. Training cannot change that.
-# - **No competition.** Here the starts differ, so the slots could become different. But a slot looks at most of the 64 inputs (last row
-#   of the table for this variant). So all slots gather nearly the same mean and describe nearly the same Gaussian. In three iterations
-#   the slots come closer together. With competition, the slots move apart. (We trained for 400 steps. We did not test a longer training.)
+# - **No competition.** Here the starts differ, so the slots could become different. But on average a slot looks at more than 50 of
+#   the 64 inputs, as the list above shows. So all slots gather nearly the same mean and describe nearly the same Gaussian. For seed 0, we
+#   also saw how slots move. Without competition, the slots come closer together in three iterations. With competition, the slots move
+#   apart. (We trained for 400 steps. We did not test a longer training.)
 # - **One Gaussian per slot.** We did not test this reason. Competition and different starts were there *before* training, too. Yet the
 #   agreement was far below the agreement of k-means. So these two are not enough. What else is needed? We think: the loss. One Gaussian
 #   describes one stick well. One Gaussian describes two sticks badly.
@@ -1533,8 +1581,8 @@ show(
 #
 # ## Where it fails
 #
-# These are the four test sets with the lowest agreement, for the model with the highest mean agreement. A number in the figure stands
-# above the upper end of a true stick. Below the figure, one table per set counts the points. A row is a stick, and a column is a slot.
+# These are the four test sets with the lowest agreement, for the model with the highest mean agreement. Numbers in the figure stand
+# above the true sticks. Below the figure, one table per set counts the points. A row is a stick, and a column is a slot.
 
 # %%
 begin = test_starts[best_seed]
@@ -1546,14 +1594,8 @@ for index in worst:
     step = steps_of(watched, test_sets[index], begin[index], 3)[-1]
     title = f"set {index}: agreement {scores[index]:.2f}"
     panels.append((title, test_sets[index].numpy(), step))
-figure = point_sets_figure(panels)
-for axis, index in zip(figure.axes, worst, strict=True):
-    for stick in range(4):
-        ends = test_sets[index][groups == stick]
-        top = ends[ends[:, 1].argmax()]  # the upper end of the stick
-        axis.annotate(str(stick), top, (0, 4), textcoords="offset points", ha="center")
 show(
-    figure,
+    point_sets_figure(panels, groups=groups),
     alt="The four worst sets, with an ellipse for each slot and a number above each "
     "true stick. In each set some ellipse covers points of two sticks.",
 )
@@ -1566,8 +1608,8 @@ for index in worst:
     assert ((counts > 2).sum(dim=0) > 1).any()  # a slot with points of two sticks
 
 # %% [markdown]
-# In each of these sets, some column has two large numbers: one slot holds points of two sticks. In most of these sets, some row also
-# has two large numbers: two slots share one stick. You saw this failure of k-means in notebook 01. Competition and learning make the
+# In each of these sets, some column has two large numbers: one slot holds points of two sticks. If some row also has two large
+# numbers, then two slots share one stick. You saw this failure of k-means in notebook 01. Competition and learning make the
 # failure rarer. They do not exclude it.
 #
 # The model has learned the tilt of the sticks in its training sets. Sticks with another tilt are new to this model.
@@ -1612,8 +1654,8 @@ show(
 )
 
 # %% [markdown]
-# The ellipses keep the old tilt, so the model cuts the turned sticks. The learned metric fits the training sets only. The plain distance
-# of k-means treats all directions alike, so k-means works about equally well for each tilt.
+# The ellipses keep the old tilt, so the model cuts the turned sticks. The learned metric fits only sets with the tilt of the training
+# sets. The plain distance of k-means treats all directions alike, so k-means works about equally well for each tilt.
 
 # %% [markdown]
 # ## Summary
@@ -1625,8 +1667,9 @@ show(
 #   what is gathered (values), and the step (GRU and MLP).
 # - The softmax over slots makes slots compete. The weights of the mean are normalised over inputs.
 # - Shuffled inputs leave the slots unchanged. Shuffled starts shuffle the slots. So equal starts stay equal, and noise is needed.
-# - One object per slot needs competition and different starts. Both were there before training, and they were not enough.
-# - Slot Attention is still a clustering with local optima, and its metric fits the sets that it was trained on.
+# - In our experiment (400 training steps), one object per slot needed competition and different starts. Both were there before training,
+#   and they were not enough.
+# - Slot Attention is still a clustering with local optima. Its metric fits only sets with the tilt of the training sets.
 #
 # In this notebook a slot is one vector, and the shares depend on dot products with this vector only. So the clustering uses no width
 # and no weight of a group. In notebook 01, EM added widths and weights to soft k-means.

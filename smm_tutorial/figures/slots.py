@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
@@ -44,19 +45,48 @@ def draw_point_set(axis: Axes, points: np.ndarray, step: SetStep) -> None:
 
 
 def point_sets_figure(
-    panels: Sequence[tuple[str, np.ndarray, SetStep]], columns: int = 4
+    panels: Sequence[tuple[str, np.ndarray, SetStep]],
+    columns: int = 4,
+    groups: np.ndarray | None = None,
 ) -> Figure:
-    """One panel per entry (title, points (N, 2), step), all with the range of all points."""
+    """One panel per entry (title, points (N, 2), step), all with the range of all that is drawn.
+
+    groups: the group (N,) of each point; each group then has its number above its upper end.
+    """
     figure, axes = panel_grid(len(panels), columns, 0.85 * PANEL, 0.85 * PANEL + 0.2)
-    xlim, ylim = point_limits(np.concatenate([points for _, points, _ in panels]))
+    drawn = [part for _, points, step in panels for part in (points, *_corners(step))]
+    xlim, ylim = point_limits(np.concatenate(drawn))
     for axis, (title, points, step) in zip(axes, panels, strict=True):
         draw_point_set(axis, points, step)
         axis.set(xlim=xlim, ylim=ylim)
+        _number_groups(axis, points, groups)
         _number_axes(axis)
         axis.set_title(title, fontsize=10)
     figure.supxlabel("first coordinate", fontsize=10)
     figure.supylabel("second coordinate", fontsize=10)
     return figure
+
+
+def _corners(step: SetStep) -> Sequence[np.ndarray]:
+    """The corners (K, 2) of the boxes around a step's ellipses, if it has some."""
+    if step.covariances is None:
+        return ()
+    reach = 2 * np.sqrt(np.diagonal(step.covariances, axis1=1, axis2=2))  # (K, 2)
+    return step.means - reach, step.means + reach
+
+
+def _number_groups(axis: Axes, points: np.ndarray, groups: np.ndarray | None) -> None:
+    """The number of each group above its upper end, with a white edge."""
+    if groups is None:
+        return
+    edge = [withStroke(linewidth=2.5, foreground="white")]
+    look = {"ha": "center", "fontsize": 10, "path_effects": edge, "zorder": 5}
+    for group in np.unique(groups):
+        members = points[groups == group]
+        upper_end = members[members[:, 1].argmax()]
+        axis.annotate(str(group), upper_end, (0, 3), textcoords="offset points", **look)
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(bottom, top + 0.06 * (top - bottom))  # room for the numbers
 
 
 def _number_axes(axis: Axes) -> None:
@@ -67,13 +97,17 @@ def _number_axes(axis: Axes) -> None:
 
 
 def territories_figure(
-    points: np.ndarray, means: np.ndarray, sharings: Mapping[str, Sharing], zero: bool = False
+    points: np.ndarray,
+    means: np.ndarray,
+    sharings: Mapping[str, Sharing],
+    zero: bool = False,
+    groups: np.ndarray | None = None,
 ) -> Figure:
     """The regions of the slots: the plane in the slots' colours, one panel per sharing.
 
     points: (N, 2), drawn on top; they give the range. means: (K, 2), drawn as crosses. sharings:
     functions from places (M, 2) to the slots' shares (M, K), by name. zero: whether a ring marks
-    the zero point.
+    the zero point. groups: the group (N,) of each point, for numbers at the groups.
     """
     figure, axes = panel_grid(len(sharings), len(sharings), PANEL, PANEL + 0.2)
     xlim, ylim = point_limits(points)
@@ -90,6 +124,7 @@ def territories_figure(
             axis.plot(0, 0, "o", markersize=9, fillstyle="none", color="black")
             axis.annotate("zero", (0, 0), (7, 5), textcoords="offset points", fontsize=9)
         axis.set(xlim=xlim, ylim=ylim, xlabel="first coordinate")
+        _number_groups(axis, points, groups)
         _number_axes(axis)
         axis.set_title(name, fontsize=10)
     axes[0].set_ylabel("second coordinate")
@@ -154,7 +189,8 @@ def slot_step_figure(
 ) -> Figure:
     """Slots on points (N, 2) after `iteration` iterations, from 1, beside the table of shares.
 
-    groups: the group (N,) of each point, sorted, for lines between the groups in the table.
+    groups: the group (N,) of each point, sorted, for numbers at the groups and for lines between
+    them in the table.
 
     Raises:
         ValueError: `steps` has no such iteration.
@@ -167,6 +203,7 @@ def slot_step_figure(
     figure = Figure(figsize=(2.4 * PANEL, 1.2 * PANEL), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     draw_point_set(left, points, step)
+    _number_groups(left, points, groups)
     left.set(xlabel="first coordinate", ylabel="second coordinate")
     _number_axes(left)
     left.set_title(f"iteration {iteration}", fontsize=10)

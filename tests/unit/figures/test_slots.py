@@ -138,3 +138,33 @@ def test_zero_is_marked_only_where_it_matters():
 
     assert words(territories_figure(POINTS, MEANS, {"equal": all_equal})) == []
     assert words(length_figure(POINTS, MEANS, 1.0)) == ["zero", "zero"]
+
+
+def test_no_ellipse_is_cut_by_the_frame():
+    wide = SetStep(MEANS, HALVES, np.array([100 * np.eye(2), np.eye(2)]))  # 2 deviations: 20
+
+    axis = point_sets_figure([("wide", POINTS, wide)]).axes[0]
+
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    assert left < MEANS[0, 0] - 20 and MEANS[0, 0] + 20 < right
+    assert bottom < MEANS[0, 1] - 20 and MEANS[0, 1] + 20 < top
+
+
+def test_every_figure_of_points_can_number_the_groups_at_their_upper_ends():
+    groups = np.repeat([0, 1], 20)
+    step = SetStep(MEANS, HALVES)
+
+    def all_equal(places):
+        return np.full((len(places), 2), 0.5)
+
+    ends = [max(POINTS[groups == group].tolist(), key=lambda place: place[1]) for group in (0, 1)]
+
+    for figure in (
+        point_sets_figure([("set", POINTS, step)], groups=groups),
+        slot_step_figure(POINTS, [step], 1, groups),
+        territories_figure(POINTS, MEANS, {"equal": all_equal}, groups=groups),
+    ):
+        axis = figure.axes[0]
+        assert [text.get_text() for text in axis.texts] == ["0", "1"]
+        np.testing.assert_allclose([text.xy for text in axis.texts], ends)
+        assert axis.get_ylim()[1] > POINTS[:, 1].max()
