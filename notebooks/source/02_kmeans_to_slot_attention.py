@@ -1638,7 +1638,7 @@ for degrees in (0, 30, 60, 90):
 # %% [markdown]
 # (The number after ± is the standard deviation over the three seeds.)
 #
-# At 30 degrees k-means is slightly ahead. At 60 and 90 degrees the trained models are far below k-means. The next figure shows
+# At 30 degrees the trained models have lost their lead. At 60 and 90 degrees the trained models are far below k-means. The next figure shows
 # a set that is turned by 90 degrees:
 
 # %%

@@ -55,7 +55,7 @@ def point_sets_figure(
     """
     figure, axes = panel_grid(len(panels), columns, 0.85 * PANEL, 0.85 * PANEL + 0.2)
     drawn = [part for _, points, step in panels for part in (points, *_corners(step))]
-    xlim, ylim = point_limits(np.concatenate(drawn))
+    xlim, ylim = _limits(drawn, groups)
     for axis, (title, points, step) in zip(axes, panels, strict=True):
         draw_point_set(axis, points, step)
         axis.set(xlim=xlim, ylim=ylim)
@@ -75,6 +75,13 @@ def _corners(step: SetStep) -> Sequence[np.ndarray]:
     return step.means - reach, step.means + reach
 
 
+def _limits(drawn: Sequence[np.ndarray], groups: np.ndarray | None) -> np.ndarray:
+    """The range of all that is drawn, (2, 2), with room above for the numbers of groups."""
+    xlim, (bottom, top) = point_limits(np.concatenate(drawn))
+    room = 0.0 if groups is None else 0.06 * (top - bottom)
+    return np.array([xlim, (bottom, top + room)])
+
+
 def _number_groups(axis: Axes, points: np.ndarray, groups: np.ndarray | None) -> None:
     """The number of each group above its upper end, with a white edge."""
     if groups is None:
@@ -85,8 +92,6 @@ def _number_groups(axis: Axes, points: np.ndarray, groups: np.ndarray | None) ->
         members = points[groups == group]
         upper_end = members[members[:, 1].argmax()]
         axis.annotate(str(group), upper_end, (0, 3), textcoords="offset points", **look)
-    bottom, top = axis.get_ylim()
-    axis.set_ylim(bottom, top + 0.06 * (top - bottom))  # room for the numbers
 
 
 def _number_axes(axis: Axes) -> None:
@@ -110,7 +115,7 @@ def territories_figure(
     the zero point. groups: the group (N,) of each point, for numbers at the groups.
     """
     figure, axes = panel_grid(len(sharings), len(sharings), PANEL, PANEL + 0.2)
-    xlim, ylim = point_limits(points)
+    xlim, ylim = _limits([points], groups)
     x, y = np.meshgrid(np.linspace(*xlim, GRID), np.linspace(*ylim, GRID))
     places = np.stack([x.ravel(), y.ravel()], axis=1)  # (GRID^2, 2)
     colors = component_colors(len(means))
@@ -204,7 +209,9 @@ def slot_step_figure(
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     draw_point_set(left, points, step)
     _number_groups(left, points, groups)
-    left.set(xlabel="first coordinate", ylabel="second coordinate")
+    drawn = [points, *(part for one in steps for part in _corners(one))]  # one range for all steps
+    xlim, ylim = _limits(drawn, groups)
+    left.set(xlim=xlim, ylim=ylim, xlabel="first coordinate", ylabel="second coordinate")
     _number_axes(left)
     left.set_title(f"iteration {iteration}", fontsize=10)
     look = {"cmap": "Blues", "aspect": "auto", "interpolation": "nearest"}

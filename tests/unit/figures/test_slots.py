@@ -143,11 +143,14 @@ def test_zero_is_marked_only_where_it_matters():
 def test_no_ellipse_is_cut_by_the_frame():
     wide = SetStep(MEANS, HALVES, np.array([100 * np.eye(2), np.eye(2)]))  # 2 deviations: 20
 
-    axis = point_sets_figure([("wide", POINTS, wide)]).axes[0]
-
-    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
-    assert left < MEANS[0, 0] - 20 and MEANS[0, 0] + 20 < right
-    assert bottom < MEANS[0, 1] - 20 and MEANS[0, 1] + 20 < top
+    for figure in (
+        point_sets_figure([("wide", POINTS, wide)]),
+        slot_step_figure(POINTS, [STEPS[0], wide], 1),  # one range for all iterations
+    ):
+        axis = figure.axes[0]
+        (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+        assert left < MEANS[0, 0] - 20 and MEANS[0, 0] + 20 < right
+        assert bottom < MEANS[0, 1] - 20 and MEANS[0, 1] + 20 < top
 
 
 def test_every_figure_of_points_can_number_the_groups_at_their_upper_ends():
