@@ -1098,9 +1098,9 @@ losses = [train(model, four_points, seed) for seed, model in enumerate(trained)]
 # The loss is in *nats*, which means that we use natural logarithms. What is a good loss? We compare with a bad loss and a good loss.
 #
 # For the bad loss, fit *one* Gaussian to each set. It has the mean $c$ and the covariance $\Sigma$ of the points of the set. We need the
-# mean of $(x - c)^\top \Sigma^{-1} (x - c)$ over these points. This number is the trace of $\Sigma^{-1} (x - c) (x - c)^\top$. The mean
-# of $(x - c) (x - c)^\top$ is $\Sigma$. So the mean that we need is the trace of $\Sigma^{-1} \Sigma = I$, which is 2. Then the loss is
-# $\log 2\pi + \tfrac12 \log \det \Sigma + 1$.
+# mean of $(x - c)^\top \Sigma^{-1} (x - c)$ over these points. For one point, this number is the trace of
+# $\Sigma^{-1} (x - c) (x - c)^\top$. Over all points, the mean of $(x - c) (x - c)^\top$ is $\Sigma$. So the mean that we need is the
+# trace of $\Sigma^{-1} \Sigma = I$, which is 2. Then the loss is $\log 2\pi + \tfrac12 \log \det \Sigma + 1$.
 #
 # For the good loss, give each true stick a Gaussian: the true mean, the covariance of all sticks, and the weight 1/4.
 
@@ -1388,9 +1388,9 @@ for sticks, slots in ((3, 3), (5, 5), (4, 6)):
 # %% [markdown]
 # (Three iterations with four slots give nearly the same agreement as above. It is not exactly the same, because the starts differ.)
 #
-# One iteration is too few for this network. The network was trained with three iterations. More than three iterations change the mean agreement by a few
-# hundredths. Five sticks with five slots work, although the model never saw five sticks in training. Their agreement is lower than with
-# three sticks. A possible reason: five sticks lie closer together in the same area. (We did not test this reason.)
+# One iteration is too few for this network. The network was trained with three iterations. More than three iterations change the mean
+# agreement by a few hundredths. Five sticks with five slots work, although the model never saw five sticks in training. Their agreement
+# is lower than with three sticks. A possible reason: five sticks lie closer together in the same area. (We did not test this reason.)
 #
 # And what happens with six slots for four sticks? The agreement is about the same. Two other numbers tell more. Is a slot *pure*, so
 # that all its points are from one stick? (The technical name is homogeneity.) Is a stick *whole*, so that all its points are in one
@@ -1434,8 +1434,8 @@ assert measured[6][0] > 4.5
 # 2. Slots start *differently*.
 # 3. A slot can describe only *one Gaussian*. So two sticks in one slot give a high loss.
 #
-# An experiment tests the first two reasons. It removes competition, and then different starts. Each variant has the same first weights,
-# the same batches and the same number of steps as above, with three seeds. (We do not test the third reason.)
+# An experiment tests the first two reasons. One variant has no competition. The other variant has identical starts. Each variant has the
+# same first weights, the same batches and the same number of steps as above, with three seeds. (We do not test the third reason.)
 #
 # In the library, the method `attend` returns *logarithms* of shares, and slots are the rows: (B, K, N). The variant without
 # competition replaces this method:
@@ -1554,7 +1554,7 @@ for name, (models, choose_starts) in variants.items():
         panels.append((f"{name}, seed {seed}", points.numpy(), step))
 show(
     point_sets_figure(panels, columns=3),
-    alt="Three rows of three seeds. As it is: ellipses with the tilt of the sticks, at "
+    alt="Three rows of three seeds. As it is: most ellipses have the sticks' tilt, at "
     "different places. Without competition: wide ellipses lie over each other. "
     "Identical starts: all four ellipses are one.",
 )
@@ -1565,8 +1565,8 @@ show(
 # nearly *one* Gaussian for the whole set. Their loss is about the loss of one Gaussian fitted to each set.
 #
 # - **Identical starts.** Equal slots stay equal, whatever the weights are. Training cannot change that.
-# - **No competition.** Here the starts differ, so the slots could become different. But on average a slot looks at more than 50 of
-#   the 64 inputs, as the list above shows. So all slots gather nearly the same mean and describe nearly the same Gaussian. For seed 0, we
+# - **No competition.** Here the starts differ, so the slots could become different. But the list above shows: on average, a slot looks
+#   at more than 50 of the 64 inputs. So all slots gather nearly the same mean and describe nearly the same Gaussian. For seed 0, we
 #   also saw how slots move. Without competition, the slots come closer together in three iterations. With competition, the slots move
 #   apart. (We trained for 400 steps. We did not test a longer training.)
 # - **One Gaussian per slot.** We did not test this reason. Competition and different starts were there *before* training, too. Yet the
@@ -1574,7 +1574,7 @@ show(
 #   describes one stick well. One Gaussian describes two sticks badly.
 #
 # So "one object per slot" is not a property of the architecture alone. In our experiment, it needs competition, different starts and
-# training. And nothing guarantees it: the mean number of sticks with a slot stays below 4.
+# training. Nothing guarantees one object per slot, even then: the mean number of sticks with a slot stays below 4.
 #
 # (The agreement "as it is" is a little higher here than above. Here a point belongs to the Gaussian that explains it best, after the
 # last move. Above, a point belonged to the slot with the largest share, before the last move.)
@@ -1638,8 +1638,8 @@ for degrees in (0, 30, 60, 90):
 # %% [markdown]
 # (The number after ± is the standard deviation over the three seeds.)
 #
-# At 30 degrees the trained models have lost their lead. At 60 and 90 degrees the trained models are far below k-means. The next figure shows
-# a set that is turned by 90 degrees:
+# At 30 degrees the trained models have lost their lead. At 60 and 90 degrees the trained models are far below k-means. The next figure
+# shows a set that is turned by 90 degrees:
 
 # %%
 turned = stick_sets(np.random.default_rng(4), 64, tilt=STICK_TILT + np.pi / 2)[0][0]
