@@ -522,7 +522,8 @@ print("every input twice: means stay, sums double")
 #
 # Suppose that $W_{\text{key}}$ and $W_{\text{query}}$ are one matrix $W$. The key is $W x$ and the query is $W \mu$. Now use the
 # derivation of the section *Compare* on key and query:
-#
+
+# %% [markdown]
 # $$\frac{(W x)^\top (W \mu_k)}{T} = - \frac{\lVert W (x - \mu_k) \rVert^2}{2T} + \frac{\lVert W \mu_k \rVert^2}{2T}
 # + \frac{\lVert W x \rVert^2}{2T} .$$
 #
@@ -743,7 +744,8 @@ show(
 #
 # The sum of these differences over all inputs is about 0, because $\sum_n x_n = 0$. So each slot holds about $N/2$ inputs. Then the
 # new difference of the two weighted means is about
-#
+
+# %% [markdown]
 # $$\frac{2}{N} \sum_n (r_{n1} - r_{n2}) \, x_n \approx \frac{1}{T} \Big( \frac1N \sum_n x_n x_n^\top \Big) \delta
 # = \frac{S \delta}{T} ,$$
 #
