@@ -511,7 +511,8 @@ print("every input twice: means stay, sums double")
 #
 # (A slot that holds nothing would divide 0 by 0. Slot Attention was invented by Locatello et al. (2020), see "Further reading". Their
 # program adds $10^{-8}$ to the shares. The library computes with logarithms, as you did in notebook 01, and needs no such constant.)
-#
+
+# %% [markdown]
 # ## Keys, queries, values: a learned metric
 #
 # Now three matrices come in. Each input or slot is only multiplied by its matrix. No vector is added:
@@ -522,8 +523,7 @@ print("every input twice: means stay, sums double")
 #
 # Suppose that $W_{\text{key}}$ and $W_{\text{query}}$ are one matrix $W$. The key is $W x$ and the query is $W \mu$. Now use the
 # derivation of the section *Compare* on key and query:
-
-# %% [markdown]
+#
 # $$\frac{(W x)^\top (W \mu_k)}{T} = - \frac{\lVert W (x - \mu_k) \rVert^2}{2T} + \frac{\lVert W \mu_k \rVert^2}{2T}
 # + \frac{\lVert W x \rVert^2}{2T} .$$
 #
@@ -531,7 +531,8 @@ print("every input twice: means stay, sums double")
 # are compared by $\lVert W (x - \mu_k) \rVert$. This is another *metric*, which means another way to measure distances. If $W$ is
 # learned, then the metric is learned. The temperature is learned, too: queries of twice the length have the same effect as half the
 # temperature.
-#
+
+# %% [markdown]
 # What could a metric do for sticks? The next cells use a matrix made by hand. This matrix removes the tilt and the length of the
 # sticks, so that sticks become round. Their variance is then 1 in each direction, so we choose $T = 1$. With the plain distance we
 # keep $T = 0.3$.
@@ -744,8 +745,7 @@ show(
 #
 # The sum of these differences over all inputs is about 0, because $\sum_n x_n = 0$. So each slot holds about $N/2$ inputs. Then the
 # new difference of the two weighted means is about
-
-# %% [markdown]
+#
 # $$\frac{2}{N} \sum_n (r_{n1} - r_{n2}) \, x_n \approx \frac{1}{T} \Big( \frac1N \sum_n x_n x_n^\top \Big) \delta
 # = \frac{S \delta}{T} ,$$
 #
@@ -755,7 +755,8 @@ show(
 #
 # But a tiny difference needs many iterations to grow, and Slot Attention makes only three. A difference of zero never grows. So slots
 # start from noise, and the noise must not be too small.
-#
+
+# %% [markdown]
 # In Slot Attention all slots draw from one Gaussian with a learned mean $m$ and a learned scale $s$:
 # $\mu_k = m + s \odot \varepsilon_k$ with $\varepsilon_k \sim \mathcal N(0, I)$. In this form the gradient reaches $m$ and $s$. A
 # common mistake is to draw $\mu_k$ directly, with `torch.normal(m, s)`. The next cell compares both ways:
