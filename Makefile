@@ -20,7 +20,7 @@ course: $(INSTALLED)  ## open JupyterLab on the first notebook
 
 # The smallest sizes; and one thread, since for models that small a second one costs more than it gives.
 test check: export SMM_PROFILE ?= ci
-test check: export OMP_NUM_THREADS ?= 1
+test check notebooks: export OMP_NUM_THREADS ?= 1
 test: $(INSTALLED)  ## everything: lint, gates, unit tests, every notebook, the browser
 	@SMM_PRETENDED_DEVICE=mps $(RUN) -m pytest -q -r fE $(ON_A_GPU)
 	@$(RUN) -m pytest

@@ -20,7 +20,7 @@
 #
 # **What you need.** Python. You need no GPU. The pictures and the trained model are files of this course.
 #
-# **Minutes.** About 20: 20 to read, 2 for the exercises.
+# **Minutes.** About 23: 20 to read, 2 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

@@ -21,7 +21,7 @@
 #
 # **What you need.** Linear algebra, derivatives, Bayes' rule, arrays in numpy. No GPU.
 #
-# **Minutes.** About 135: 90 to read, 45 for the exercises.
+# **Minutes.** About 146: 100 to read, 45 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

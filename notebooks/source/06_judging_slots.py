@@ -22,7 +22,7 @@
 # **What you need.** [Notebook 05](05_object_discovery.ipynb), which builds and trains the model. All models here are
 # trained already.
 #
-# **Minutes.** About 85: 60 to read, 25 for the exercises.
+# **Minutes.** About 96: 70 to read, 25 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.
