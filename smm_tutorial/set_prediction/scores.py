@@ -77,8 +77,9 @@ def score_binding(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict
             side = round(shares.shape[1] ** 0.5)
             owners = shares.argmax(dim=2).unflatten(1, (side, side))[:, None].float()
             owners = nn.functional.interpolate(owners, size=masks.shape[1:])[:, 0].long().cpu()
+            masks = masks.cpu()
             fg_ari.append(foreground_ari(masks, owners))
-            counts = count_table(masks, owners)[:, 1:].double()  # (B, objects, K) pixels
+            counts = count_table(masks, owners)[:, 1:]  # (B, objects, K) pixels
             visible = counts.sum(dim=2) > 0
             covered.append((counts.amax(dim=2) / counts.sum(dim=2))[visible])
     parts = {"fg_ari": fg_ari, "largest_slot": largest, "coverage": covered}

@@ -193,7 +193,7 @@ def likely(targets, sure=20.0):
 
 def test_the_likelihood_loss_is_0_for_the_truth_in_any_order_and_only_then():
     targets = set_targets(scenes().records, 4)
-    shuffled = likely(targets)[:, :, torch.tensor([2, 0, 3, 1])]
+    shuffled = likely(targets)[:, :, [2, 0, 3, 1]]
     assert matched_likelihood_loss(shuffled, targets)["loss"] < 1e-4
     for part, where in {"coordinates": 0, "properties": 10, "real": 18}.items():
         wrong = likely(targets)
