@@ -74,7 +74,8 @@ install_missing()  # leaves torch and numpy as they are
 # | $\lVert x \rVert$ | the length of a vector: the root of the sum of its squares | `x.norm()` |
 #
 # $B$ in a shape counts the sets of a batch.
-#
+
+# %% [markdown]
 # Notebook 01 clustered one set of points. Now we have a thousand sets. Each set consists of four parallel sticks. The places of the
 # sticks differ from set to set. The shape and the tilt of the sticks never differ.
 
@@ -482,8 +483,8 @@ show(
 #
 # Without competition, a slot does not depend on the other slots. Each slot climbs to a *local* peak of the density of points. (This
 # algorithm is called *mean shift*.) Slots that climb to the same peak stay there together. In the right panel, the blue and the orange
-# slot lie in the same place, so only three crosses are visible. The orange cross hides the blue cross. Olive points are shared by these
-# two slots. The green slot ends on a small local peak of a few points.
+# slot lie in the same place. The orange cross hides the blue cross. Olive points are shared by these two slots. The green slot ends on a
+# small local peak of a few points.
 #
 # Suppose that two competing slots lie at nearly the same place. Then the two slots get nearly equal shares of each input. If the
 # temperature is low enough, the small difference between the two slots grows. (The section *Start: why noise?* measures this growth and
@@ -1089,8 +1090,8 @@ def train(model, choose_starts, seed, steps=400, batch=16):
 # minute.**
 #
 # (From here on, your printed agreements may differ from those of the stored notebook. In our trials the agreement of one seed changed by
-# up to about 0.15, and the mean of three seeds by up to about 0.1. Another machine can cause this, and so can your own solution of an
-# exercise. Two programs may differ in the last digit of a sum, and training amplifies this difference.)
+# up to about 0.15. The mean of three seeds changed by up to about 0.1. Another machine can cause this, and so can your own solution of
+# an exercise. Two programs may differ in the last digit of a sum, and training amplifies this difference.)
 #
 # **Predict first.** On the test sets, k-means with the plain distance reaches an agreement of about 0.6 with the true sticks. What will
 # Slot Attention reach before training, and after training? Will it reach k-means with the hand-made metric?
@@ -1598,7 +1599,8 @@ show(
 #
 # (The agreement "as it is" is a little higher here than above. Here a point belongs to the Gaussian that explains it best, after the
 # last move. Above, a point belonged to the slot with the largest share, before the last move.)
-#
+
+# %% [markdown]
 # ## Where it fails
 #
 # These are the four test sets with the lowest agreement, for the model with the highest mean agreement. Numbers in the figure stand
@@ -1684,8 +1686,8 @@ show(
 # - Soft k-means takes a softmax of $-\lVert x - \mu \rVert^2 / 2T$. The logits $x^\top \mu / T$, with a bias $-\lVert \mu \rVert^2/2T$
 #   per slot, give the same shares. Without the bias, the shares are the same if all slots have the same length, and only then. LayerNorm
 #   gives all slots the length $\sqrt D$. The division by $\sqrt D$ sets the temperature $T = \sqrt D$.
-# - Slot Attention without its learned parts is soft k-means on normalised inputs, if the slots are normalised before each iteration,
-#   too. The learned parts are the metric (keys and queries), what is gathered (values), and the step (GRU and MLP).
+# - Slot Attention without its learned parts is soft k-means on normalised inputs. Here the slots are normalised again before each
+#   iteration. The learned parts are the metric (keys and queries), what is gathered (values), and the step (GRU and MLP).
 # - The softmax over slots makes slots compete. For its weighted mean, each slot divides its shares by their sum over the inputs.
 # - Shuffled inputs leave the slots unchanged. Shuffled starts shuffle the slots. So equal starts stay equal, and slots need different
 #   starts. The paper uses noise. Our experiments used points of the set.
