@@ -57,17 +57,20 @@ install_missing()  # leaves torch and numpy as they are
 # | symbol | meaning | in code |
 # | --- | --- | --- |
 # | $x_n$, $N$ | input number $n$ of $N$ inputs | `inputs` (B, N, D_in) |
-# | $\operatorname{key}(x)$, $\operatorname{value}(x)$ | learned linear maps of an input, without bias | `keys`, `values` (B, N, D) |
+# | $\operatorname{key}(x)$, $\operatorname{value}(x)$ | learned linear maps of an input, after a LayerNorm, without bias | `keys`, `values` (B, N, D) |
 # | $\operatorname{query}(\mu)$ | learned linear map of a mean, after a LayerNorm | `queries` (B, K, D) |
 # | $\mu_k$, $s_k$, $w_k$ | mean, variances and weight of slot $k$, one of $K$ slots (the paper writes $\pi_k$ for the weight) | `means`, `variances` (B, K, D), `weights` (B, K) |
 # | $\mu_k^*$ | mean of all values, weighted with $\gamma_{nk}$, before the neural update | `weighted_means` |
 # | $\gamma_{nk}$ | responsibility of slot $k$ for input $n$ ($r_{nk}$ in notebooks 01 and 02) | `gamma` (B, N, K) |
-# | $D$ | numbers in a mean | `slot_dim` |
+# | $D$ | numbers in a mean, in a key and in a value | `slot_dim` |
 # | floor | a limit: no variance may be smaller | `variance_floor` |
 # | $\odot$ | multiplies two vectors, number by number | `*` |
+# | $\mathcal N(x \mid \mu, s)$ | density of a Gaussian at $x$, with mean $\mu$ and variances $s$ | |
+# | $\propto$ | equal up to a factor | |
 #
 # $B$ is the number of sets or pictures in a batch. A slot *owns* an input if its responsibility for this input is the largest.
-#
+
+# %% [markdown]
 # ## A mean is not enough
 #
 # Slot Attention describes a group by one vector, a mean. Is that enough? We compare two clusterings on sets with two true groups:
@@ -94,7 +97,7 @@ from smm_tutorial.slots import SlotAttention, SlotMixture, as_mixture_step
 # We use the library's SMM as a tool first, and build it afterwards. With its neural parts switched off, the module *is* EM. (A later
 # section checks this.) With variances and weights held `fixed` as well, it is soft k-means.
 #
-# The module starts with the means $\text{mean} + \text{scale} \odot \text{noise}$. The first two are learned. Here we set the mean to 0 and
+# The module starts with the means $\text{mean} + \text{scale} \odot \text{noise}$. Mean and scale are learned. Here we set the mean to 0 and
 # the scale to 1. Then the argument `noise` gives the means at the start.
 
 # %%
@@ -171,14 +174,15 @@ each = " ".join(f"{score:.2f}" for score in scores["concentric"]["mixture"])
 print("the mixture on each of the ten concentric sets:", each)
 
 # %% [markdown]
-# The numbers are mean ± standard deviation over ten sets. The figure shows the first set of each kind. Both slots have a
-# large responsibility for a shared point.
+# The numbers are mean ± standard deviation over ten sets. The figure shows the first set of each kind. The axes are the
+# two features. The colour of a point mixes the colours of the two slots by their responsibilities. A green point is *shared*: both
+# responsibilities are near 1/2. In two panels of soft k-means the fixed variance is so small that the circles hide under the means.
 #
 # - **Apart.** There is no difference. Where means tell groups apart, soft k-means is as good.
-# - **Concentric and cross.** Both groups have the same mean. Soft k-means cuts the plane along a line. With a large variance its two means
-#   become equal, as for the cross. The mixture finds the difference between the groups: their spread. Its ARI is below 1, because the
-#   groups overlap: some points could belong to either group. And in one concentric set EM ends in a bad optimum, with an ARI near 0.
-# - **Tilted cross.** The mixture fails, too. It finds a core and a halo. Its covariances are diagonal, so it describes spread only along
+# - **Concentric and cross.** Both groups have the same mean. In the figure, soft k-means cuts the concentric set along a line. On the
+#   cross its two means are equal, because the fixed variance is large there. The mixture finds the difference between the groups: their
+#   spread. Its ARI is below 1, because the groups overlap: some points could belong to either group. And in one concentric set EM ends in a bad optimum, with an ARI near 0.
+# - **Tilted cross.** The mixture fails, too. In the figure it finds a core and a halo. Its covariances are diagonal, so it describes spread only along
 #   the axes of the features. Along these axes both sticks have the same spread.
 #
 # A linear map can turn the axes. We turn the features of the tilted crosses by 45 degrees and cluster them again:
@@ -231,7 +235,8 @@ def sets(question, count, generator, points=48):
 
 
 # %% [markdown]
-# Slots have no order. So two answers can be matched with two groups in two ways. The better way counts.
+# Slots have no order. So two answers can be matched with two groups in two ways. We compute the error of both ways and keep the
+# smaller error.
 
 
 # %%
@@ -244,8 +249,8 @@ def matched_error(said, true):
 
 # %% [markdown]
 # Both modules use the same sets, seeds, head, optimiser and number of iterations (three). Both have slots of width 8, and each slot learns
-# its own start. Both modules start as a plain clustering, by the option `initialisation="clustering"`. This option sets all linear maps so
-# that keys, queries and values agree. It also sets the neural update so that the new mean is nearly the weighted mean.
+# its own start. Both modules start as a plain clustering, by the option `initialisation="clustering"`. With this
+# option, keys and values are the same rotation of the inputs, and queries are the means. The neural update nearly returns the weighted mean.
 #
 # A slot of the SMM has 16 numbers: means and variances. A small network reduces these 16 numbers to 8, by the option `content="reduced"`.
 # Then both modules have slots of width 8. The paper does the same for a fair comparison. With the small network, the SMM has more parameters:
@@ -301,8 +306,8 @@ def train(
 
 
 # %% [markdown]
-# For comparison we need the error of an answer that ignores the set. Such an answer is two constants, one per slot. They are matched with the
-# groups the better way, too. We find the best constants like the means in k-means: match, take the means, and repeat.
+# For comparison we need the error of an answer that ignores the set. Such an answer is two constants, one per slot. Here, too, we
+# match in both ways and keep the smaller error. We find the best constants like the means in k-means: match, take the means, and repeat.
 
 
 # %%
@@ -362,14 +367,14 @@ for question in ("how wide", "how wide, concentric"):
     assert means[question]["SMM"] < means[question]["Slot Attention"] - 0.05
 
 # %% [markdown]
-# The figure has five seeds per question and module. One mark is one seed. In each row the seeds are sorted: the best seed is highest. The
-# printed lines end with the five seeds, after mean ± standard deviation over seeds.
+# The figure has five seeds per question and module. One mark is one seed. In each row the marks are sorted by error: the mark
+# with the smallest error is at the top. The printed lines end with the five seeds, after mean ± standard deviation over seeds.
 #
 # - **Where, anywhere.** Both modules are about as good. A mean is the answer, and both modules have means.
 # - **Where, nearly known.** Slot Attention is *better* on average, and its seeds differ little. The best seeds of the SMM are better than
 #   Slot Attention. Some other seeds of the SMM have learned hardly anything. We do not know why.
 # - **How wide.** Slot Attention is as bad as two constants, in every seed. So it learns nothing about the widths. The SMM is better in every
-#   seed. How much better differs between seeds.
+#   seed. The size of the gain differs between seeds.
 # - **How wide, concentric.** Slot Attention learns a little. The SMM is better in every seed, but the difference is smaller.
 #
 # These are five seeds of one small setting. We chose the sizes, the learning rate and the initialisation in trials. They are the same for both
@@ -430,7 +435,8 @@ show(
 )
 
 # %% [markdown]
-# The next iteration starts with the box at the right. Now we go through the module line by line.
+# The diagram shows a LayerNorm for keys and another for values. In the module this is the same LayerNorm of the inputs. The next iteration
+# starts with the box at the right. Now we go through the module line by line.
 #
 # ## The density
 #
@@ -450,7 +456,7 @@ print(f"responsibilities for a key at 4: narrow {narrow:.3f}, wide {wide:.3f}")
 
 # %% [markdown]
 # The upper panel shows weight times density. The lower panel shows the responsibilities: at each key, the two heights divided by their
-# sum. The narrow slot owns the middle. The wide slot owns both sides, and with them the key at 4.
+# sum. The narrow slot owns the middle. The wide slot owns both sides. So it owns the key at 4.
 #
 # A density integrates to 1, so a narrow density must be *tall*. In the log density this is the second term:
 #
@@ -460,7 +466,7 @@ print(f"responsibilities for a key at 4: narrow {narrow:.3f}, wide {wide:.3f}")
 # $\sum_d \log s_d$ is the logarithm of the determinant of the covariance, so we call it the *log-determinant*.
 #
 # In JupyterLab and on Colab the next cell shows controls: move the second slot, change variance and weight, and switch the log-determinant
-# off. The figure after that cell has no log-determinant. It needs no controls.
+# off. Below the controls, a fixed figure shows the densities without the log-determinant.
 
 # %%
 from smm_tutorial import widgets
@@ -476,7 +482,7 @@ show(density_figure(log_determinant=False), alt=alt)
 
 # %% [markdown]
 # Without the log-determinant, a large variance does not lower the density at the mean. So with equal weights the wide slot owns every key
-# except the mean itself, and the narrow slot cannot own a core. (With a larger weight the narrow slot owns some keys. Try it above.)
+# except the mean itself. The narrow slot cannot own a core. (With a larger weight the narrow slot owns some keys. Try it above.)
 #
 # How large is the core *with* the log-determinant? Derive the distance from the mean where both responsibilities are 1/2.
 
@@ -603,7 +609,7 @@ print("after the untrained update, the distance to the weighted mean is", end=" 
 print(f"{ratio:.1f} times the distance before")
 
 # %% [markdown]
-# So the updated mean is *not* $\mu^*$. Before training it is not even near. This raises a question: should the variance be about $\mu^*$ or
+# So the updated mean is *not* $\mu^*$. In this untrained module it is not even near $\mu^*$. This raises a question: should the variance be about $\mu^*$ or
 # about the updated mean?
 #
 # ## The variance, about which mean?
@@ -628,7 +634,8 @@ show(figure, alt=alt)
 # Both Gaussians in the left panel are centred at the updated mean. The solid curve has the variance about the *weighted* mean. It leaves
 # most values outside. The dashed curve has the variance about the updated mean, and it covers them.
 #
-# The right panel shows how much the two variances differ. The mean square about a place $c$ is a parabola. Write
+# The right panel shows how much the two variances differ. The variance about a place $c$ is the weighted mean of $(v_n - c)^2$. As a
+# function of $c$ it is a parabola, lowest at the weighted mean. Write
 # $v_n - c = (v_n - \mu^*) + (\mu^* - c)$ and square. The mixed term vanishes, because $\sum_n a_n (v_n - \mu^*) = 0$:
 #
 # $$\sum_n a_n (v_n - c)^2 = \underbrace{\sum_n a_n (v_n - \mu^*)^2}_{\text{variance about } \mu^*} + (\mu^* - c)^2 .$$
@@ -678,7 +685,7 @@ print(f"the best of a grid is {best:.2f}")
 print(f"the variance about the weighted mean would cost {lost:.2f} nats per value")
 
 # %% [markdown]
-# (A *nat* is the unit of a natural logarithm.) There is a second way to see it. The variance about the updated mean has a second term: the
+# (A *nat* is the unit of a natural logarithm.) Here is a second reason for the updated mean. The variance about the updated mean has a second term: the
 # squared distance between $\mu^*$ and the updated mean. If the network moves a mean far from $\mu^*$, then the slot gets a large variance. In
 # the next E-step, its log density falls more slowly with the distance.
 #
@@ -826,7 +833,8 @@ for iterations in (1, 3, 10, 30):
     print(f"{iterations:2d} iterations without the log-determinant: {both}")
 
 # %% [markdown]
-# Without the log-determinant one slot gets all the weight, and no slot is the core. So the core needs the log-determinant.
+# In this run without the log-determinant, one slot gets all the weight, and no slot is the core. So this run needs the log-determinant to
+# find the core.
 
 # %% [markdown]
 # ## With the neural parts off it is EM
@@ -863,7 +871,7 @@ print(f"from {bounds[0]:.3f} to {bounds[-1]:.3f} nats")
 # %% [markdown]
 # ## Gradients through the last step
 #
-# Training could send gradients back through all iterations. The paper does something else, like later versions of Slot Attention. Only the last
+# Training could send gradients back through all iterations. The paper and later versions of Slot Attention do something else. Only the last
 # iteration is recorded for the gradient. The earlier iterations are not recorded. This needs less memory.
 #
 # Why is this allowed? Let $f$ be one iteration, $\theta$ its parameters, and $\mu = f(\mu, \theta)$ a fixed point. How does $\mu$ change with
@@ -877,7 +885,7 @@ print(f"from {bounds[0]:.3f} to {bounds[-1]:.3f} nats")
 #
 # The simplest way is to `detach` the slots before the last step. But this way has a flaw.
 #
-# **Predict first.** Means and variances are detached before the last step. Which learned parameters then get no gradient at all?
+# **Predict first.** Means and variances are detached before the last step. Which learned parameters then get the gradient zero?
 
 
 # %%
@@ -925,10 +933,13 @@ def gradient_norms(module, loss):
 
 # %% [markdown]
 # With a plain detach, no gradient reaches the start. The remedy is called *straight-through*. Before the last step, replace `value` by
-# `value.detach() + (start - start.detach())`. The bracket is zero, so the number is still `value`. The gradient with respect to this sum goes to
-# `start`, because only `start` in the sum is not detached.
+# `value.detach() + (start - start.detach())`. The bracket is zero, so the number is still `value`. One part of the sum is not
+# detached: the first `start`. So the gradient with respect to the sum goes to `start`.
 #
-# In the exercise, the last step begins at the result of the earlier steps. Differentiate the last step at this place, not at `start`. Return this
+# This is *not* the true gradient of the start. The true gradient also has one factor $J$ for each earlier step. Straight-through replaces each of
+# these factors by the identity, as if the earlier steps copied their input.
+#
+# In the exercise, the last step begins at the result of the earlier steps. Differentiate the last step at this result, not at `start`. Return this
 # gradient as the gradient of `start`.
 
 
@@ -984,6 +995,9 @@ for name in ("start.mean", "start_log_variance"):
 # %% [markdown]
 # With the plain detach, nothing of the start learns: the mean, the scale of the noise and the variance get gradient zero. Straight-through
 # gives them a gradient. (Keys and GRU have the same gradient in both ways.)
+#
+# Compare the gradients of `start_log_variance`. The true gradient (all steps) is less than a tenth of the straight-through gradient. So the
+# variance at the start has little effect on this loss, and straight-through gives it too much.
 #
 # What does the last-step gradient cost, and what does it save? We compare its direction with the direction of the full gradient, for five random
 # modules. And we count the memory that is kept for the backward pass.
@@ -1084,7 +1098,7 @@ print(f"one of B N K: {BYTES * B * N * K / 1e6:.1f} MB")
 
 # %% [markdown]
 # One such tensor has 29 MB. The module by hand keeps several such tensors, if your functions use broadcasting. The library's module computes in another
-# form. We derive this form next.
+# form, the *matrix form*. The next cell compares the memory. After that we derive the matrix form.
 
 # %%
 torch.manual_seed(0)
@@ -1153,7 +1167,7 @@ slow = variance_about(gamma, keys, queries)
 torch.testing.assert_close(fast, slow, **near)
 
 # %% [markdown]
-# Next, the whole module, in float64 as well.
+# Next, the whole module, in float64 as well. The last line prints the largest difference between the slots of the two forms.
 
 # %% tags=["nbval-ignore-output"]
 in_float64 = SlotMixture(K, D, D).double()
@@ -1203,8 +1217,11 @@ else:
 # $u^2/s$, $-2uq/s$ and $q^2/s$ are all huge if the data lie far from zero, and they nearly cancel. float32 keeps about 7 digits of each *large*
 # term. The small difference then has few correct digits. Add an offset to each of $D$ features: the squared distance from zero is then about
 # $D \cdot \text{offset}^2$. So the error of a log density is about $\varepsilon \cdot D \cdot \text{offset}^2 / s$, with
-# $\varepsilon \approx 10^{-7}$, the relative rounding error of float32. With two slots, the error of a responsibility is at most a quarter of the error of the difference of their log
-# densities. (The slope of the softmax is at most 1/4.)
+# $\varepsilon \approx 10^{-7}$, the relative rounding error of float32.
+#
+# How large is the error of a responsibility? Take one key: its log density has one error per slot. Let $\delta$ be
+# the largest difference between two of these errors. The slope of the softmax is at most 1/4, so the error of a responsibility is at most
+# $\delta / 4$. The size of $\delta$ is about the size of one error. So we *expect* a quarter of the error of a log density.
 #
 # **Predict first.** Data of standard deviation 1 lie around 300 in each of 8 features, and $s = 1$. How large is the error of a log density? And of
 # a responsibility? What if you subtract the mean of the inputs first?
@@ -1232,7 +1249,8 @@ def broadcast(queries, keys, variances):
 
 
 # %% [markdown]
-# The next cell computes the errors of three methods in float32, compared with float64, for growing offsets:
+# The next cell computes the errors of three methods in float32, compared with float64, for growing offsets. (Did your `log_responsibilities` use
+# matrix products? Then the curve "broadcast" will grow like the expanded square.)
 
 # %%
 offsets = [0.1, 1, 3, 10, 30, 100, 300, 1000, 3000]
@@ -1285,9 +1303,10 @@ print(f"responsibility {0.25 * 8 * epsilon * 300**2:.2f}")
 
 # %% [markdown]
 # At 300 the errors are about twice as large as expected: the estimate gives the size, not the number. A responsibility is wrong in its second digit.
-# At 3000 the expanded square is useless. Centred first, the offset does no harm.
+# At 3000 the expanded square is useless. (There the expected line is above 1. No responsibility can have an error above 1.) Centred first, the offset
+# does no harm.
 #
-# Subtracting the mean of the inputs costs almost nothing: $u - q$ does not change if both change by the same amount. The library subtracts the mean
+# Subtract the same vector from $u$ and from $q$: then $u - q$ stays the same. This costs almost nothing. The library subtracts the mean
 # of the *inputs*, $\bar x$, before the linear maps. Then each key is $\operatorname{key}(x_n) - \operatorname{key}(\bar x)$, because the map is
 # linear. The library subtracts $\operatorname{key}(\bar x)$ from each query, too. So the difference of key and query stays the same. Values are centred
 # in the same way, and $\operatorname{value}(\bar x)$ is added to the weighted means at the end.
@@ -1305,10 +1324,10 @@ print(f"responsibility {0.25 * 8 * epsilon * 300**2:.2f}")
 #
 # ### 1. The weights are always 1/K
 #
-# The release contains trained parameters. The module that belongs to them normalises the responsibilities over the inputs *before* it sums them to
-# weights.
+# The release contains trained parameters, and two classes for the module. The parameters were trained with the first class. The first class
+# normalises the responsibilities over the inputs. *Then* it sums them over the inputs, to make weights.
 #
-# **Predict first.** What is the sum for each slot then?
+# **Predict first.** What is the sum for each slot?
 
 # %%
 centres = torch.tensor([[[-2.0, 0.0], [2.0, 0.0]]]).double()
@@ -1325,15 +1344,15 @@ print("release: weights", *(f"{weight:.2f}" for weight in as_released), end=" ")
 print("whatever the data")
 
 # %% [markdown]
-# Normalised over the inputs, the responsibilities of each slot sum to 1. So each of $K$ slots gets the weight $1/K$. Here the groups have 150 and 50
-# points, and both slots get one half. (A second class in the release computes the right sum, but the released parameters were not trained with this
-# class.) In our library this is `SlotMixture(..., weights="fixed")`.
+# Normalised over the inputs, the responsibilities of each slot sum to 1. The weights of all $K$ slots must sum to 1, so each sum is divided by $K$.
+# So each slot gets the weight $1/K$. Here the groups have 150 and 50 points, and both slots get one half. (The second class computes the right sum,
+# but the released parameters were not trained with this class.) In our library this is `SlotMixture(..., weights="fixed")`.
 #
 # The paper finds empty slots by their weights. That works only with the paper's form.
 #
 # ### 2. Another density
 #
-# The release has no log-determinant and no factor 1/2. It has a scale $D^{-1/2}$, as in dot-product attention. And it computes
+# The release has no log-determinant and no factor 1/2. It has a scale $D^{-1/2}$, as in Slot Attention. And it computes
 # $e^{-\text{distance}} + 10^{-8}$ instead of logarithms. This has two effects. The next cells show them for a core and a halo with the same mean.
 
 
@@ -1445,13 +1464,15 @@ for count in (3, 7, 15):
     )
 
 # %% [markdown]
-# After few iterations it changes much. So count one iteration more than the release's setting when you compare results.
+# After few iterations, one more iteration changes much. If the release's setting is 3, then the release runs 4 iterations. To compare, use 4
+# iterations here.
 #
 # ### 5. The start looks at the picture
 #
 # The paper's start is learned and the same for every picture. In the release, two learned vectors go through a small transformer *together with the
 # inputs*. They come out as the mean and the $\log \sigma$ of the start. The transformer also changes the inputs, and keys and values are made from its
-# output. Noise of shape `(B, K, 2 D)` is drawn once, for means and for $\log \sigma$.
+# output. Each forward pass draws one noise tensor of shape `(B, K, 2 D)`, for means and $\log \sigma$
+# together.
 
 # %%
 torch.manual_seed(0)
@@ -1475,7 +1496,10 @@ torch.testing.assert_close(first, shuffled)
 print("one set in another order: the same start")
 
 # %% [markdown]
-# The noise on $\log \sigma$ matters. EM treats equal slots equally: two slots with the same mean and the same variance stay equal for ever.
+# The two sets differ, so their starts differ. (The weights here are random. So the size of the difference means nothing.)
+#
+# Why is there noise? EM treats equal slots equally: two slots with the same mean and the same variance stay equal for ever. Noise makes the slots
+# different, in their means or in their variances. We test the variances alone.
 #
 # **Predict first.** Take the core and the halo, with both means at the centre. What happens with equal variances? What if one is 10 % larger?
 
@@ -1495,8 +1519,9 @@ for factor in (1.0, 1.1):
 #
 # ### 6. Units of the coordinates
 #
-# For set prediction the release trains on CLEVR's coordinates divided by 3. Its average precision (AP) multiplies distances by 3. If you forget the
-# factor, a threshold means something else:
+# In *set prediction* a model lists the objects of a picture, with their properties and coordinates. The release trains on pictures of CLEVR (rendered
+# scenes of simple solids), with coordinates divided by 3. Its average precision (AP) counts an object as found if its properties are right and its
+# distance is below a threshold. The AP multiplies distances by 3. If you forget the factor, each threshold is three times as generous:
 
 # %%
 true = torch.tensor([1.5, -0.6, 0.7]) / 3  # in the network's units
@@ -1558,8 +1583,9 @@ for pictures in (192, 15_000):
 # %% [markdown]
 # ## Summary
 #
-# - If groups have the same mean, means cannot tell them apart. A mean of the coordinates says nothing about a spread. Where the answer is a place, Slot
-#   Attention is about as good, and its seeds differ less. With squares as features, it is about as good for spreads, too.
+# - If groups have the same mean, means cannot tell them apart. A mean of the coordinates says nothing about a spread. At random
+#   places Slot Attention is about as good as the SMM. At nearly known places it is better on average, and its seeds differ less. With squares as
+#   features, it is about as good for spreads, too.
 # - One iteration of an SMM: responsibilities by weight times density, weights, weighted means, the neural update, variances about the *updated* means. A
 #   slot is mean and variance.
 # - Without its neural parts it is EM with diagonal Gaussians, to ten decimals.
