@@ -86,7 +86,8 @@ install_missing()  # leaves torch and numpy as they are
 # training scenes. The validation scenes show its progress during training. The test scenes give the final scores. (The
 # short live run below is an exception: it uses test scenes to show its progress.)
 #
-# The figure shows the shapes for one image. In code, the batch adds a first axis of length $B$.
+# The figure shows the shapes for one image. In code, the batch adds a first axis of length $B$. The figure leaves out
+# one arrow: the mixture also uses the weights of the slots. The section "The weight of a slot" adds them.
 
 # %%
 import torch
@@ -199,18 +200,21 @@ def compose(paintings, logits):
 # ### The weight of a slot
 #
 # One thing is missing. A cluster of a mixture has three parts: mean, variance and *weight*. The weight is the share of
-# all inputs that the slot holds. The decoder does not see the weight.
+# all inputs that the slot holds: the mean of its responsibilities over the inputs. The decoder does not see the weight.
 #
-# This matters when two slots hold the inputs of one object. The first slot may hold nearly all of these inputs. Then
-# the second slot holds almost none of them. But the means of both slots are alike. So both slots paint the same picture
-# and claim the same pixels. A mixture model multiplies the density of each cluster by the weight of this cluster. We do
-# the same for slots: we add the logarithm of the weight to the logit. The softmax takes the exponential of each logit.
-# So adding the logarithm of the weight multiplies this exponential by the weight.
+# Why does the decoder's picture need the weight? Suppose that two slots hold inputs of the same object. The first slot
+# holds nearly all of these inputs. The second slot holds almost none of them. But both slots may have nearly the same
+# mean. Then both slots paint the same picture and get equal masks. That is wrong: the second slot holds almost nothing,
+# so its mask should be near 0.
+#
+# A mixture model multiplies the density of each cluster by the weight of this cluster. We do the same for slots: we add
+# the logarithm of the weight to the logit. The softmax takes the exponential of each logit. So adding the logarithm of
+# the weight multiplies this exponential by the weight.
 #
 # In this notebook, *weight* always means this share. We call the numbers that training changes *parameters*.
 #
 # The next cell adds the logarithm by hand for the trained model. It asserts that the result equals the reconstruction
-# of the library's model.
+# of the library's model. (`return_history=True` keeps every iteration of the slot module for a figure near the end.)
 
 # %%
 noise = trained.start_noise(6, torch.Generator().manual_seed(0))
@@ -233,7 +237,7 @@ print("weights in the first scene:", " ".join(f"{w:.2f}" for w in largest_first)
 # Here is the whole model. Compare each line with the sections above. `slot_options` holds three options. The section
 # "Why the start matters" explains `initialisation` and `normalisation`. The third option, `gradient="last"`, sends the
 # gradient through the last iteration only (notebook 03 explains it). The number of slots may differ from call to call:
-# the shape of `noise` decides it.
+# the shape of `noise` decides it. In the comments, `S` is the height and the width of an image in pixels.
 
 # %%
 from torch import nn
@@ -353,7 +357,8 @@ def pixel_loss(images, paintings, log_masks, scale):
 
 # %% [markdown]
 # On six test scenes, the loss by hand equals the library's loss. The cell also prints the squared error of the
-# reconstruction. **Predict first.** Which of the two numbers is smaller?
+# reconstruction. **Predict first.** Which of the two numbers is smaller? (You can only guess. The text below the cell
+# explains the result.)
 
 # %%
 loss = pixel_loss(images, paintings, log_masks, scale)
@@ -370,8 +375,9 @@ print(f"loss {loss:.5f}, squared error {theirs['squared_error']:.5f}")
 # $d^2/4$.
 #
 # The mixture needs only one slot that paints the pixel right. The squares of slot A are 0. So $\ell_A = \log 0.5 =
-# -\log 2$. The sum over the slots is at least $e^{\ell_A}$. So the loss is at most $\frac{2\sigma^2}{3} \log 2$. With
-# $\sigma = 0.1$ this is about 0.005. The squared error is larger than this if $d$ is larger than about 0.14.
+# -\log 2$. The sum over the slots is at least $e^{\ell_A}$, so its logarithm is at least $-\log 2$. The loss multiplies
+# this logarithm by a negative factor. So the loss is at most $\frac{2\sigma^2}{3} \log 2$. With $\sigma = 0.1$ this is
+# about 0.005. The squared error is larger than this if $d$ is larger than about 0.14.
 #
 # ### Who is responsible for a pixel?
 #
@@ -398,15 +404,18 @@ print(f"the E-step changes the owner of {changed:.1%} of the pixels")
 # %% [markdown]
 # ## The training loop
 #
-# The loop has few lines. `plan` holds the numbers of a run, such as the steps and the learning rate. The *largest mask*
-# of an image is the decoder's mask with the largest mean over the image. Each step
+# The loop has few lines. `plan` holds the numbers of a run, such as the steps and the learning rate. Each step
 #
 # 1. draws a batch of images, and mirrors each image with probability one half;
 # 2. draws the noise from which the slots start;
-# 3. computes the loss and adds the *price*: a factor times the share of the picture outside the largest mask (the
-#    section "Who paints the ground?" explains the price and its factor);
-# 4. computes the gradient, and shortens it to the length `clip_norm` if it is longer;
+# 3. computes the loss, and adds a small cost that we call the *price*;
+# 4. computes the gradient, and shortens it to the length `plan.clip_norm` if it is longer;
 # 5. changes the parameters with the optimiser AdamW. Without weight decay, AdamW equals Adam.
+#
+# Here is the price. In each image, one slot has the decoder's mask with the largest mean over the image. We call this
+# mask the *largest mask*. Its mean is a share of the picture: `largest` in the code. The rest of the picture has the
+# share `1 - largest`. The price is 0.001 times this rest. `discovery.price_of_step` makes the factor smaller early in
+# the run. The section "Who paints the ground?" gives the reason for the price.
 #
 # `step_generator` makes the random numbers of a step from the seed and the number of the step. The learning rate first
 # grows along a straight line, for `plan.warmup_steps` steps. Then it falls to 0 along half a period of a cosine. The
@@ -444,10 +453,11 @@ def train_by_hand(model, images, plan, scale, price=0.001, num_slots=6):
 # one. Is the result really the same? We train twelve steps with each loop, from the same parameters and in full
 # precision (`"32-true"`). The cell asserts that all parameters agree afterwards.
 #
-# The cell allows differences up to 0.002. Why? Two correct formulas of the loss can round differently. AdamW divides
-# each gradient by its typical size. So even a tiny gradient changes its parameter by about the learning rate, and
-# rounding can change a tiny gradient. We tried some wrong loops, for example without the price or without mirroring.
-# Their largest differences are clearly larger than 0.002.
+# The cell allows differences up to 0.002. Why? Two correct formulas of the loss can round differently. Rounding can
+# change a tiny gradient, even its sign. AdamW divides each gradient by its typical size. So even a tiny gradient
+# changes its parameter by about the learning rate. So the parameters of two correct loops can differ a little. A wrong
+# loop differs more. Try this: write `price=0.0` in the loop above, and run both cells. The next cell then fails. Write
+# 0.001 again afterwards.
 
 # %%
 run = discovery.DiscoveryRun(profile="ci", steps=12, precision="32-true")
@@ -475,17 +485,21 @@ print(
 # dimension. Then the density of the first cluster is $1.1^{48} \approx 97$ times the density of the second cluster. So
 # a small advantage becomes a large one. If the same cluster has the advantage at most inputs, it takes most inputs.
 #
-# Torch's random parameters make this worse. The module computes two linear maps of each input, the *key* and the
-# *value*. The mean and the variance of a slot come from values. But the density compares the key of an input with this
-# mean: it divides their squared distance by the variance of the values. With random parameters, keys and values are
-# unrelated. So the variance of the values does not tell how far the keys lie from each other.
+# Torch's random parameters make this worse. The module computes two linear maps of each input: the *key* and the
+# *value*. The mean and the variance of a slot are those of the values. A third linear map turns the mean into the
+# *query*. The density of an input uses the key and the query. In each dimension it contains the number
+#
+# $$\frac{(\text{key} - \text{query})^2}{\text{variance of the values}}.$$
+#
+# With random parameters, the keys are unrelated to the values. So the variance of the values is the wrong measure: it
+# does not tell how far the keys lie from each other.
 
 # %% [markdown]
 # Two options make the module start as plain clustering.
 #
-# - `initialisation="clustering"` makes keys and values equal: both use the same linear map. This map does not change
-#   the distances between inputs. The learned update starts so that it hardly changes the mean. The other choice,
-#   `"random"`, takes torch's random parameters.
+# - `initialisation="clustering"` makes keys and values equal: both use the same linear map. The columns of its matrix
+#   are orthonormal. So the map does not change the distances between inputs. The third map is the identity. The learned
+#   update starts so that it hardly changes the mean. The other choice, `"random"`, takes torch's random parameters.
 # - `normalisation="inputs"` normalises each input and leaves the means as they are. The other choice, `"layer"`, also
 #   normalises the means.
 #
@@ -493,8 +507,8 @@ print(
 # sorts the weights of the slots, the largest weight first. It prints their averages over the images, after the first
 # and after the fourth iteration. So the first number of a row is the mean of the largest weights.
 #
-# **Predict first.** How many slots will hold more than 5 % of the inputs at the end: with `"random"` and `"layer"`, and
-# with `"clustering"` and `"inputs"`?
+# **Predict first.** How many slots will hold more than 5 % of the inputs at the end? Answer for two modules: the module
+# with `"random"` and `"layer"`, and the module with `"clustering"` and `"inputs"`.
 
 
 # %%
@@ -520,13 +534,15 @@ for initialisation in ("random", "clustering"):
         print(f"  slots that hold more than 5 % at the end: {count}")
 
 # %% [markdown]
-# With random parameters, one or two slots hold nearly all inputs at the end. One option alone does not help much. With
-# both options, most slots keep a part of the inputs. An empty slot does not change the reconstruction. So training gets
-# hardly any signal from an empty slot. The models of this notebook start with both options, except the run
-# `random-start` in a table below.
+# With `"random"` and `"layer"`, two slots hold nearly all inputs at the end. One option alone does not help much. With
+# both options, five slots hold more than 5 %. After the first iteration, the module with both options looks worse: one
+# slot holds 0.80 of the inputs. But the next three iterations divide these inputs among more slots. We do not show why.
 #
-# These modules are untrained. In a trained model one slot may hold most inputs for a good reason: it is the slot of the
-# ground.
+# An empty slot does not change the reconstruction. So training gets hardly any signal from an empty slot. The models of
+# this notebook start with both options, except the run `random-start` in a table below.
+#
+# These modules are untrained, and each number comes from one seed. In a trained model one slot may hold most inputs for
+# a good reason: it is the slot of the ground.
 #
 # ## Train it, live
 #
@@ -538,8 +554,8 @@ for initialisation in ("random", "clustering"):
 # The run trains with six slots, but we test the model with seven. Why? A scene with few objects leaves a slot without
 # an object. Then two slots can divide one large object between them. Together they may paint this object more exactly
 # than one slot can. So the model may learn to cut objects in two. With six slots, fewer training scenes have a spare
-# slot. But some scenes then have more things than slots, where the things are the objects and the ground. The next cell
-# counts the scenes by their visible objects.
+# slot. But the ground needs a slot, too. So some scenes then need more than six slots. The next cell counts the scenes
+# by their visible objects.
 
 # %%
 counts = torch.tensor([len(mask.unique()) - 1 for mask in train.masks]).bincount()
@@ -548,8 +564,8 @@ for objects, scenes in enumerate(counts.tolist()):
         print(f"{objects} visible objects: {scenes:3} of {len(train)} training scenes")
 
 # %% [markdown]
-# The ground needs a slot, too. So scenes with five objects need exactly six slots. Scenes with six objects need seven.
-# In training, two things must share a slot in such a scene. Here is the live run:
+# Scenes with five objects need six slots, including the slot of the ground. Scenes with six objects need seven slots.
+# In these scenes one slot must hold two objects, or an object and the ground. Here is the live run:
 
 # %%
 steps = discovery.SIZES[profile.name].live_steps
@@ -650,8 +666,12 @@ def describe_faults(model, scenes):
 print("objects in 32 test scenes, live run:", describe_faults(live, watched))
 
 # %% [markdown]
-# So some objects have no slot of their own yet. Check your answer for the last column: an object has a colour of its
-# own if this colour covers most of the object and no other object. The live run is short.
+# So some objects have no slot of their own yet. The live run is short.
+#
+# Check your answer for the last column. An object has a colour of its own in this case: the colour covers most of the
+# object, and it covers no large part of another object. On this page, the green object and the brown object of row 1
+# have colours of their own. The grey object of row 1 has the colour of the ground. In row 3, the red object and the
+# grey object share a colour. In row 5, two colours divide the green object. Your own run may end differently.
 #
 # ## The trained model
 #
@@ -670,14 +690,15 @@ print("objects in 32 test scenes, trained model:", describe_faults(trained, scen
 # %% [markdown]
 # ### Who paints the ground?
 #
-# The slot of an object may also paint a strip of ground around the object. The likelihood does not punish this, because
-# any slot can paint ground well. But then the mask is larger than the object.
+# The slot of an object could also paint a strip of ground around the object. The likelihood does not punish this,
+# because any slot can paint ground well. But then the mask is larger than the object. (This is our reason for the
+# price. No cell of this notebook measures such strips.)
 #
-# The *price* in the training loop is the remedy. The price adds a term to the loss: 0.001 times the share of the
-# picture outside the largest mask. The largest mask is usually the ground's. The loss and this share are both means
-# over pixels. So each pixel outside the largest mask costs 0.001. Another slot should take a pixel only if this lowers
-# the loss of the pixel by more than 0.001. The factor is not always 0.001. In the first quarter of the run it is 0. In
-# the second quarter it grows along a straight line to 0.001. Then it stays there.
+# The *price* in the training loop should prevent such strips. The price adds a term to the loss: 0.001 times the
+# share of the picture outside the largest mask. The largest mask is usually the mask of the ground's slot. The loss and
+# this share are both means over pixels. So each pixel outside the largest mask costs 0.001. Another slot should take a
+# pixel only if this lowers the loss of the pixel by more than 0.001. The factor is not always 0.001. In the first
+# quarter of the run it is 0. In the second quarter it grows along a straight line to 0.001. Then it stays there.
 #
 # **Predict first.** The price never looks at labels. What should the price do to FG-ARI, to mBO, and to the *ARI with
 # background*? The ARI with background is computed like FG-ARI, but on all pixels, with the ground as one more object.
@@ -709,8 +730,9 @@ show(
 
 # %% [markdown]
 # In each panel the price begins to grow at the first dotted line. At the second dotted line it has its full value. The
-# dashed line is the share of true objects. The vertical axes do not begin at 0: the first one shows 0.1 to 0.3, and the
-# others show 0.6 to 1. Each value of the first panel comes from one training batch only, so the values jump.
+# dashed line is the share of true objects. The vertical axes do not begin at 0: the first axis shows 0.1 to 0.3, and
+# the other axes show 0.6 to 1. Each value of the first panel comes from one training batch only, so the values jump.
+# The other panels show means over many validation scenes, for the masks after the E-step.
 #
 # The next cell prints the numbers at a few steps.
 
@@ -726,11 +748,16 @@ print(f"scores: after the E-step, means of {count} validation scenes")
 print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 
 # %% [markdown]
+# The price should make the share outside the largest mask smaller. The first panel does not show this: the share is
+# 0.17 at step 6,000, where the price begins, and 0.18 at the end.
+#
 # One would expect larger mBO and larger ARI with background, because smaller masks fit the objects better. FG-ARI
-# should not change, because FG-ARI ignores the ground. The curves do not show this. FG-ARI grows most, and ARI with
-# background does not grow. But longer training also improves the model, and a small effect could hide in the jumps. So
-# this run proves nothing about the price. The table of short runs below has a run without the price: its row is
-# `no-price`.
+# should not change, because FG-ARI ignores the ground. The curves do not show this either. FG-ARI grows most, and ARI
+# with background does not grow.
+#
+# But the model also changes with more steps, with or without a price. And all curves move up and down from step to
+# step. A small effect of the price would not be visible. So this run proves nothing about the price. The table of short
+# runs below has a run without the price: its row is `no-price`.
 
 # %% [markdown]
 # ### What does each choice contribute?
@@ -749,7 +776,7 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 # | `quiet-colours` | the contrast of 4 in the encoder | takes the small contrast that the cell below prints |
 # | `random-start` | the start as clustering | takes `"random"` and `"layer"` |
 # | `bare` | the first four choices of this table | keeps the contrast and the start as clustering |
-# | `bare-one-pixel` | the same four choices, and the convolutions of the decoder | paints each pixel by itself |
+# | `bare-one-pixel` | the first four choices of this table; its decoder also has no convolutions | computes each pixel from the slot and the pixel's position, with an MLP |
 #
 # The scores are those of the masks after the E-step. One column is different: it shows the mBO of the decoder's masks.
 # *mIoU* is like mBO, but no slot may count for two objects.
@@ -778,7 +805,8 @@ Markdown(discovery.ablation_table())
 # The decoder's masks of `complete` are much worse than its masks after the E-step. After a long training the two kinds
 # come close. The last section of this notebook prints both for the trained model.
 #
-# Each row is one seed and a thousand steps, so only large differences mean something.
+# Each row is one seed and a thousand steps. So a small difference can be chance. One seed cannot tell how large a
+# difference must be. The trained model uses all six choices. But this table does not show that each of them is needed.
 
 # %% [markdown]
 # ## What each slot paints
@@ -787,9 +815,10 @@ Markdown(discovery.ablation_table())
 # last seven columns shows what one slot paints, on white, where its decoder's mask is large. The frame has the colour
 # of the slot. A faint painting means that the decoder's mask of the slot is small there.
 #
-# The cell also counts. We say that a slot *has the size of an object* if it holds between 0.5 % and 20 % of the
-# picture, and is not the largest slot. The library's `find_object_slots` decides this without labels. Finally the cell
-# prints the pixels of the smallest object in row 1.
+# The cell also counts slots. It takes the mean of each mask after the E-step over the picture. We say that a slot *has
+# the size of an object* if this mean lies between 0.5 % and 20 %. The slot with the largest mean does not count. The
+# library's `find_object_slots` decides this without labels. Finally the cell prints the number of pixels of the
+# smallest object in row 1.
 #
 # **Look first.** Which slots hold two objects? Which objects are split, so that each of two slots owns a large part?
 
@@ -814,27 +843,33 @@ print(f"pixels of the smallest object in row 1: {smallest}")
 # Most objects have a colour of their own, and the ground has one colour. The figure also shows faults:
 #
 # - Row 1: slot 3 holds the yellow object. Slot 4 also paints a faint part of this object.
+# - Row 2: slot 3 paints only a small part of the edge of the blue-green object.
 # - Row 3: the grey cube is split between slots 0 and 1. Slot 6 holds two objects, and both are blurred.
 # - Row 4: slot 0 holds a purple object and a grey object. Both are blurred, and the grey object has a wrong colour.
+#   Slot 5 paints a faint part of the other purple object.
 # - Row 5: the green object is split between slots 1 and 6. Slot 3 also paints a faint part of the purple object.
 # - Row 6: slot 6 holds the large purple object and the small purple object behind it.
 #
 # Some slots are nearly empty, such as slot 2 in row 1. A scene with six objects needs all seven slots, because the
 # ground needs one slot. Yet slot 5 in row 4 and slot 3 in row 6 are nearly empty. So in these two rows some object has
-# no slot of its own. The counts need care, too. In rows 1 and 3 the number of slots is right by chance. Row 1 seems to
-# have four objects. The fifth object is one pixel at the left edge, and belongs to the slot of the ground. But slots 3
-# and 4 both count for the yellow object. In row 3 two slots count for the grey cube, and one slot counts for two
-# objects.
+# no slot of its own.
 #
+# The counts need care, too. In rows 1 and 3 the two numbers are equal, but for a wrong reason. Row 1 seems to have four
+# objects. The fifth object is one pixel at the left edge, and belongs to the slot of the ground. But slots 3 and 4 both
+# count for the yellow object. (Slot 4 owns few pixels. But its mask is also above 0 at pixels of slot 3.) In row 3 two
+# slots count for the grey cube, and one slot counts for two objects.
+
+# %% [markdown]
 # ## Change a picture through its slots
 #
 # If a slot holds an object, we can take the object out, put it into another scene, or move it. To move the object, we
 # must know how its slot encodes *where* the object is.
 #
 # We find this by least squares. For each slot of an object's size we know two things: its vector, and the centre of its
-# mask. The fit predicts the vector from the centre. The fit gives two vectors, each with as many numbers as a slot: one
-# for "down" and one for "right". We call them *directions*. Suppose that we add the direction for "right" to a slot.
-# Then the object should move by one side of the picture. The fit uses no labels.
+# mask. The fit predicts the vector from the centre, because we ask this: how does the vector change when the place
+# changes? The fit gives two vectors, each with as many numbers as a slot: one for "down" and one for "right". We call
+# these two vectors *directions*. Suppose that we add the direction for "right" to a slot. Then the object should move
+# by one side of the picture. The fit uses no labels.
 
 # %%
 fitted_scenes = train.batch(slice(0, 256)).images
@@ -963,10 +998,11 @@ for operation, title in operations.items():
 #   because no input showed this ground. The input of the second scene shows a shadow to the left of the purple cube. No
 #   slot paints this shadow: the reconstruction does not show it either. The reconstruction also shows the cube as a
 #   ball.
-# - **Exchange.** Each of the two slots moves to the other scene. Its object keeps its place in the picture. If one of
-#   the two slots is empty, one scene just loses its object.
-# - **Move.** We add the two directions, each times its distance, to the vector of the slot. The object stands in
-#   another place. Only the first scene changes.
+# - **Exchange.** Each of the two slots moves to the other scene: its vector and its responsibilities. The weight is the
+#   mean of the responsibilities, so the weight moves, too. The library's `discovery.swap_slots` does this. Each object
+#   keeps its place in the picture. If one of the two slots is empty, one scene just loses its object.
+# - **Move.** We add the two directions, each times its distance, to the vector of the slot. The weight of the slot does
+#   not change. The object stands in another place. Only the first scene changes.
 #
 # ## Masks over the iterations
 #
@@ -989,9 +1025,11 @@ def attention_map(responsibilities, size):
 
 
 # %% [markdown]
-# The next figure shows the responsibilities of the slots for each cell. The colours of the slots are those of the
-# figure in "What each slot paints". A clear colour means that one slot holds the cell. A mixed colour, such as
-# grey-green in the first iteration, means that several slots share the cell.
+# The next figure shows the responsibilities of the slots for each cell. The cell after the figure uses your map. The
+# colours of the slots are those of the figure in "What each slot paints". Slot 0 is orange, slot 1 is light blue,
+# slot 2 is green, and slot 3 is yellow. Slot 4 is dark blue, slot 5 is red-orange, and slot 6 is pink. A clear colour
+# means that one slot holds the cell. A mixed colour means that several slots share the cell. For example, slots 1
+# and 6 share the green object of row 5 in iteration 4.
 
 # %%
 figure = figures.iterations_figure(images, output.slot_output.history)
@@ -1050,7 +1088,7 @@ for kind, of_kind in kinds.items():
 #
 # - An autoencoder with a small set of slots in its middle finds most objects from pixels alone.
 # - The model has four parts. Its class and its training loop have about twenty lines each, and agree with the library's.
-# - With random parameters, one or two slots take nearly all inputs. So our SMM starts as plain clustering.
+# - With random parameters, two slots took nearly all inputs in our test. So our SMM starts as plain clustering.
 # - The paintings are a mixture at each pixel. The likelihood asks that one slot paints the pixel right. The E-step gives
 #   masks.
 # - The slots of this model encode places along straight lines. So objects can be moved. They can also be taken out and
