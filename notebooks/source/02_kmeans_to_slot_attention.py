@@ -21,7 +21,7 @@
 # **What you need.** [Notebook 01](01_em_gaussian_mixtures.ipynb), above all soft k-means, and a training loop in
 # torch. No GPU.
 #
-# **Minutes.** About 151: 100 to read, 49 for the exercises, 2 to run on a laptop.
+# **Minutes.** About 156: 105 to read, 49 for the exercises, 2 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

@@ -22,7 +22,7 @@
 # **What you need.** EM with diagonal Gaussians ([notebook 01](01_em_gaussian_mixtures.ipynb)); Slot Attention as soft
 # k-means with learned parts ([notebook 02](02_kmeans_to_slot_attention.ipynb)); modules and gradients in torch. No GPU.
 #
-# **Minutes.** About 146: 85 to read, 59 for the exercises, 2 to run on a laptop.
+# **Minutes.** About 151: 90 to read, 59 for the exercises, 2 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.

@@ -23,7 +23,7 @@
 # **What you need.** Convolutions and a training loop in torch. [Notebook 03](03_slot_mixture_module.ipynb) derives the
 # slot module. You can also use the slot module here without the derivation.
 #
-# **Minutes.** About 96: 70 to read, 21 for the exercises, 5 to run on a laptop.
+# **Minutes.** About 101: 75 to read, 21 for the exercises, 5 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.
