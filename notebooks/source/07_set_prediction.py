@@ -740,8 +740,12 @@ show(figure, alt=alt + "guess.")
 # the other network may know more colours. Both APs are nearly 0, and 32 scenes cannot show a difference between them. So these short runs do *not* show that the
 # parameters of notebook 05 help. We also have only one seed of each.
 #
-# Next come two of the scenes during the second run, first as a film. Boxes are predictions with a probability of at least one half. A box is dashed if its prediction is wrong: in one
-# property, or by more than one world unit. A slot keeps its colour.
+# Next come two of the scenes during the second run, first as a film. Boxes are predictions with a probability of at least one half. A slot keeps its colour. A box is dashed if its
+# prediction is wrong. In these figures, a prediction can be wrong in three ways:
+#
+# - no object has the same four properties;
+# - the nearest object with these properties is one world unit away, or more;
+# - an earlier prediction, with a higher probability, was already right about this object.
 
 # %%
 from smm_tutorial.set_prediction import right_predictions
@@ -1121,8 +1125,8 @@ for part in (0.25, 0.5, 1):
     print(f"shifts of {part:4} x threshold: AP at 0.125 is {of_shifts:.2f}")
 
 # %% [markdown]
-# Each threshold acts like a switch. If shifts are a quarter of the threshold, AP is still 1. For larger shifts, AP begins to fall. If shifts are as large as the threshold, AP is nearly 0. The other thresholds behave in the same way, as
-# the figure shows. So strict APs measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture matters, too.
+# Each threshold acts like a switch. The last three printed lines compare the threshold with the standard deviation along each axis. If this deviation is a quarter of the threshold,
+# AP is still 1.00, rounded. If this deviation equals the threshold, AP is nearly 0. The other thresholds behave in the same way, as the figure shows. So strict APs measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture matters, too.
 #
 # What does the trained network lack? We give its predictions the true places, or the true properties, and compute AP again.
 
@@ -1248,8 +1252,8 @@ lost = 1 - heavy_scores["ap"]["inf"] / light["ap"]["inf"]
 print(f"AP without a threshold falls by {lost:.0%} of its value")  # and AP falls
 
 # %% [markdown]
-# Now places are nearer, and every property is worse, shapes and colours most. AP falls without a threshold, at 1 and at 0.5. At stricter thresholds AP hardly changes: places are better there, but a right
-# prediction needs right properties, too. So one number changes what a network knows after the same training. (These are single runs, one seed for each weight.)
+# Now places are nearer, and every property is worse, shapes and colours most. On these test scenes, AP falls without a threshold, at 1 and at 0.5. At stricter thresholds AP hardly changes. With the weight 8
+# places are better, but properties are worse, and a right prediction needs both. So one number changes what a network knows after the same training. (These are single runs, one seed for each weight.)
 #
 # So first ask about any table of APs: *with which weight of the coordinates?* If two methods used different weights, the weight alone may explain the difference.
 #
@@ -1417,6 +1421,7 @@ from IPython.display import Markdown
 Markdown(set_prediction.showcase_table())
 
 # %% [markdown]
+# On the 70 images from Blender, the weight 8 also lowers AP without a threshold and at 1. But there the weight 8 raises AP at 0.5 and at 0.25. So the effect at these thresholds depends on the images.
 # (Four images of "CLEVR as released" say almost nothing. We keep these lines only as a check.)
 #
 # Now comes the comparison. Each module has three seeds. Scenes, steps and learning rate are the same for all modules. Each run began with the parameters that the same module and seed learned from pixels. In that task, each
@@ -1497,8 +1502,9 @@ for group in groups:
 Markdown(set_prediction.search_table())
 
 # %% [markdown]
-# With half the learning rate SMM is slightly worse. One seed cannot show such a small difference. So the learning rate is not the reason, as far as one seed can tell. But four limits remain:
+# With half the learning rate SMM is slightly worse. One seed cannot show such a small difference. So we see no sign that half the learning rate helps SMM. Five limits remain:
 #
+# - We tried no higher learning rate for SMM here.
 # - We tried no other learning rate for Slot Attention here.
 # - All runs are short. The order of the modules may change in longer runs.
 # - The recipe of training comes from trials with SMM, in notebook 05.
