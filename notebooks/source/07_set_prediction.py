@@ -322,11 +322,16 @@ torch.testing.assert_close(taken, best)
 # 2. Subtract it from each row without a line, here a and c.
 # 3. Add it to each column with a line, here column 1.
 #
-# So cells without a line become smaller. Cells under one line keep their number: in rows a and c, column 1 gets the number back. Cells under two lines become larger. No cell
+# So cells without a line become smaller. Cells under one line do not change: b2 and b3 stay as they are, and a1 and c1 lose 0.027 and get 0.027 back. The cell under two lines, b1, becomes larger. No cell
 # becomes negative, and row a gets a second zero. If the zeros still contain no matching, find the fewest lines again, and repeat the change.
 #
-# Now look at the sums. All cells of the fourth table are at least 0. So no matching costs less than the amount that we subtracted, minus the amount that we added. The matching of
-# zeros costs exactly this much. So the method finds the best matching and proves that it is the best.
+# Now look at the sums. A matching has one cell in each row and one cell in each column. So the changes lower the sum of *each* matching by the same number, "subtracted minus added", here 0.254:
+#
+# - sum in the first table = sum in the fourth table + 0.254.
+# - All cells of the fourth table are at least 0. So no matching costs less than 0.254 in the first table.
+# - The matching of zeros has the sum 0 in the fourth table. So it costs exactly 0.254 in the first table.
+#
+# So the method finds the best matching and proves that no matching is cheaper.
 #
 # **On paper.** Rows are slots: a has the costs 4, 1, 3, b has 2, 0, 5, and c has 3, 2, 2. Which matching is the best?
 
@@ -340,8 +345,8 @@ print(", ".join(pairs), "- sum", sum(paper[k, t].item() for k, t in enumerate(ma
 # The rows lose 1, 0 and 2. Column 1 loses 1. Then lines through column 2 and row c cover all zeros. Rows a and b lose 1, and column 2 gets 1 back. In all, this is
 # $1 + 0 + 2 + 1 + 1 + 1 - 1 = 5$, the smallest sum.
 #
-# `scipy` has this method. Its time grows with the third power of the number of slots. The number of all matchings grows with the factorial. (The next cell calls your `best_matching`. Loops
-# over tensors are slower than loops over lists. With them this cell may take some seconds, and the three training steps below half a minute.)
+# `scipy` has this method. In theory, its time grows with the third power of the number of slots. The number of all matchings grows with the factorial. The first call may take longer than the next calls. (The next cell calls your `best_matching`. Loops
+# over tensors are slower than loops over lists. With loops over tensors, the next cell may take some seconds. Later, the three training steps may take half a minute.)
 
 # %%
 import math
@@ -638,8 +643,9 @@ print(
 )
 
 # %% [markdown]
-# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average row. At first all slots give nearly the same
-# answer, so chance decides which slot is matched with which object. One step teaches a slot something, and the next step may undo it. So learning is slow, and the papers train very long.
+# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average row. A likely reason, which we do not
+# test here: at first all slots give nearly the same answer. Then chance decides which slot is matched with which object. One step teaches a slot something, and the next step may undo it. The papers train
+# very long.
 #
 # Perhaps we can begin with something better. The encoder and the slots of [notebook 05](05_object_discovery.ipynb) already divide pictures into objects. They learned this from pixels
 # alone. We begin with their parameters, and only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
@@ -737,7 +743,7 @@ show(figure, alt=alt + "guess.")
 
 # %% [markdown]
 # A thousand steps are few. Both networks are clearly better than a guess for size and material. For shape and colour they are hardly better than a guess, or not at all. On another machine,
-# the other network may know more colours. Both APs are nearly 0, and 32 scenes cannot show a difference between them. So these short runs do *not* show that the
+# the order of the two networks may change for colours. Both APs are nearly 0, and 32 scenes cannot show a difference between them. So these short runs do *not* show that the
 # parameters of notebook 05 help. We also have only one seed of each.
 #
 # Next come two of the scenes during the second run, first as a film. Boxes are predictions with a probability of at least one half. A slot keeps its colour. A box is dashed if its
@@ -829,8 +835,8 @@ alt = "Who holds each input of the same four scenes after each iteration, "
 show(figure, alt=alt + "in the slots' colours.")
 
 # %% [markdown]
-# One slot holds nearly the whole ground. It answers "not real", so it has no box. How much of the objects does this slot hold? We look at 32 scenes. Each input stands for a patch of the picture. A patch counts as
-# the object, or the ground, that its first pixel shows.
+# One slot holds nearly the whole ground. It answers "not real", so it has no box. How much of the objects does this slot hold? We look at 32 scenes. Each input stands for a patch of the picture. The pixel at the top left
+# of a patch decides what the patch shows: an object or the ground.
 
 # %%
 batch = test.batch(range(32))
@@ -1097,7 +1103,7 @@ by_threshold = {
 }
 
 # %% [markdown]
-# The figure also has a vertical line for the trained network. It marks the random shifts whose median length is the median distance of the network's predictions. A shift has three parts, one along each
+# The figure also has a vertical line for the trained network. At this line, the median length of the shifts equals the median distance of the network's predictions. A shift has three parts, one along each
 # axis. So its length is larger than the standard deviation along one axis. The cell computes how much larger.
 
 # %%
@@ -1223,7 +1229,7 @@ for name, run in {"weight 1": begun, "weight 8": heavy}.items():
     )
 
 # %% [markdown]
-# With the weight 8, most properties are worse, and AP without a threshold falls. Are places better? After a thousand steps this depends on the machine. So here are two complete runs, one with each
+# With the weight 8, most properties are worse, and AP without a threshold falls. Are places better? The distances after a thousand steps do not decide this: they differ between machines. So here are two complete runs, one with each
 # weight. Both began with the same parameters. (Their records score all 320 test scenes. So the numbers may differ a little from those above.)
 
 # %%
@@ -1306,7 +1312,7 @@ def score_draw(drawn):
 
 
 # %% [markdown]
-# We draw two hundred sets, and score each set in three ways. In the figure, a dot is one set. In each row the dots are sorted. They lie at different heights only because equal dots would hide each other. The grey line is
+# We draw two hundred sets, and score each set in three ways. In the figure, a dot is one set. In each row the dots are sorted. The height of a dot inside its row has no meaning. The heights only keep dots apart. The grey line is
 # the AP of our test scenes themselves:
 
 # %%
@@ -1425,8 +1431,8 @@ Markdown(set_prediction.showcase_table())
 # (Four images of "CLEVR as released" say almost nothing. We keep these lines only as a check.)
 #
 # Now comes the comparison. Each module has three seeds. Scenes, steps and learning rate are the same for all modules. Each run began with the parameters that the same module and seed learned from pixels. In that task, each
-# module had its own learning rate, and SMM had the better masks ([notebook 06](06_judging_slots.ipynb)). A second thing differs between the modules: how many numbers describe a slot for the heads. Slot Attention gives them a mean. SMM gives them a mean and a variance, so twice
-# as many numbers. For this reason there is a third contestant, Slot Attention with slots twice as wide:
+# module had its own learning rate, and SMM had the better masks ([notebook 06](06_judging_slots.ipynb)). So the modules begin with different parameters. The modules also give the heads different numbers of values for each slot. Slot Attention gives a mean. SMM gives a mean and a variance, so twice
+# as many values. For this reason there is a third module, Slot Attention with slots twice as wide:
 
 # %%
 from smm_tutorial.set_prediction import SetPredictionConfig
@@ -1447,7 +1453,7 @@ for group in groups:
 # - APs lie between 0 and 1. "AP" and "AP without a limit" have no threshold.
 # - "±" is the standard deviation over seeds.
 # - For a difference of two modules with the deviations $s_1$ and $s_2$, "±" is $\sqrt{s_1^2 + s_2^2}$.
-# - A difference that is larger than this number is called *beyond the spread*. This rule is only a yardstick. It is not a statistical test.
+# - A difference that is larger than this number is called *beyond the spread*. This is only a rough rule, and not a statistical test.
 #
 # **Predict first.** Which module will be ahead? And which module at strict thresholds?
 
@@ -1511,8 +1517,8 @@ Markdown(set_prediction.search_table())
 # - All pictures have 64 pixels and at most six objects.
 #
 # You can repeat a row of the table with `smm-tutorial train set-prediction --kind set-comparison --slots attention --profile laptop --steps 8000 --seed 0 --begin-with
-# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM with slots reduced to half their
-# numbers, and is not in the tables. With `--learning-rate`, the run counts as a search for a learning rate. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from
+# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as
+# many numbers. It is not in the tables. With `--learning-rate`, the run counts as a search for a learning rate. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from
 # random parameters.
 
 # %% [markdown]
