@@ -114,8 +114,8 @@ alt = "Four scenes with a box around each object, and its size, colour, material
 show(figure, alt=alt + "shape beside the box.")
 
 # %% [markdown]
-# The network sees each picture squeezed into a square. We draw its pixels in the picture's true proportions. A white cross marks the centre of an object. A box
-# shows the object's size in the picture, computed from its size and its place. The colours of boxes only tell them apart.
+# The network sees each picture squeezed into a square. We draw its pixels in the picture's true proportions. A white cross marks the centre of an object. We compute
+# a box from the object's size and place, so a box is only approximate. The colours of boxes only tell them apart.
 #
 # As numbers, an object is a row of 19:
 #
@@ -651,7 +651,7 @@ print(
 # alone. We begin with their parameters, and only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
 #
 # **Predict first.** Two networks train the same number of steps on the same scenes. The first begins with random parameters, the second with those of notebook 05. Which properties will each network
-# know? Compare with a guess: always say the most frequent size, material, shape or colour.
+# know? (A property counts as right if the nearest prediction with a probability of at least one half has it.) Compare with a guess: always say the most frequent size, material, shape or colour.
 
 # %%
 DISCOVERED = "discovery-mixture-clevr6-laptop-48px-seed0"
@@ -778,8 +778,8 @@ show(draw_two(answers_of_begun[-1], steps_seen[-1]), alt=alt)
 # %% [markdown]
 # ## The trained model
 #
-# The course comes with a trained network. It was trained like our second run, but longer and on more scenes. Its record tells how long, and by which command. In the figure, each
-# panel has its own scale.
+# The course comes with a trained network. It was trained like our second run, but longer and on more scenes. Its record tells how long, and by which command. In the first figure, each
+# panel has its own scale. The second figure shows six test scenes. Boxes are dashed for the same three reasons as in the film.
 
 # %%
 from smm_tutorial import results
@@ -1132,7 +1132,7 @@ for part in (0.25, 0.5, 1):
 
 # %% [markdown]
 # Each threshold acts like a switch. The last three printed lines compare the threshold with the standard deviation along each axis. If this deviation is a quarter of the threshold,
-# AP is still 1.00, rounded. If this deviation equals the threshold, AP is nearly 0. The other thresholds behave in the same way, as the figure shows. So strict APs measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture matters, too.
+# AP is still 1.00, rounded. If this deviation equals the threshold, AP is nearly 0. The other thresholds behave in the same way, as the figure shows. So strict APs measure one thing here: how precise the coordinates are. At the strictest threshold less than half a pixel decides, so the size of the picture probably matters, too. We do not test this here.
 #
 # What does the trained network lack? We give its predictions the true places, or the true properties, and compute AP again.
 
@@ -1155,7 +1155,7 @@ for version, vectors in versions.items():
     print(f"{version:16}" + "".join(row))
 
 # %% [markdown]
-# Read the columns. Without a threshold, true properties raise AP, and true places hardly change it. At the strictest thresholds, true properties raise AP little, and true places raise it much. So "AP at
+# Read the columns. Without a threshold, true properties raise AP, and true places hardly change it. With true places, AP at 1 is lower than AP without a threshold: without a threshold, a prediction may also be right about a distant object. At the strictest thresholds, true properties raise AP little, and true places raise it much. So "AP at
 # 0.125" mainly measures coordinates.
 #
 # ## Eight times the coordinates
@@ -1348,7 +1348,7 @@ print(
 # %% [markdown]
 # The predictions are always the same. With one image in 32, the spread is about $\sqrt{32}$ times as large. For a mean over images, the factor would be $\sqrt{32}$. AP is no such mean, but its spread grows in nearly the same way.
 #
-# Two means are wrong. With the first image of each batch, AP is too high: a list of few images is short, and AP of short lists is larger, as you saw with single scenes. Sorted batches make the error
+# Two means are wrong. With the first image of each batch, AP is too high. A likely reason: a list of few images is short. With single scenes, too, the mean AP was larger. Sorted batches make the error
 # larger: the first image has the fewest objects, and scenes with few objects are easier. If you evaluate often and report the best, you report luck: see "the best of 20 sets".
 #
 # ## The released network at work
