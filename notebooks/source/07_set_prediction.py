@@ -1044,7 +1044,7 @@ print(
 # ### Explore it
 #
 # In JupyterLab and on Colab you can choose scene and threshold here. On other pages, look at the figures below. On the left they show one scene, and on the right precision over recall of all scenes
-# of this cell. The first figure has no threshold: places do not count. Code and some tables call this threshold `inf`, and the library's metric takes -1 for it.
+# of this cell. Each title counts only predictions with a probability of at least one half. The first figure has no threshold: places do not count. Code and some tables call this threshold `inf`, and the library's metric takes -1 for it.
 
 # %%
 from smm_tutorial.set_prediction import THRESHOLDS
