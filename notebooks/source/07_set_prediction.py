@@ -21,7 +21,7 @@
 # **What you need.** Convolutions and a training loop in torch. [Notebook 03](03_slot_mixture_module.ipynb) derives the slot
 # module. [Notebook 04](04_clevr_scenes.ipynb) explains scenes and their records.
 #
-# **Minutes.** About 147: 90 to read, 49 for the exercises, 8 to run on a laptop.
+# **Minutes.** About 152: 95 to read, 49 for the exercises, 8 to run on a laptop.
 
 # %% tags=["setup"]
 # This cell is the same in every notebook. It finds the course's library, or fetches it.
