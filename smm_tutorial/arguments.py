@@ -2,10 +2,12 @@
 
 import math
 import reprlib
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
 SHOWN_LENGTH = 100  # characters of a value in a message
+NAMES_SHOWN = 5  # of a list of names in a message
 
 
 class _Shortener(reprlib.Repr):
@@ -62,3 +64,9 @@ def check_sizes(**sizes: Any) -> list[int]:
     Raises `ValueError` as `check_whole`. The message has the name of the argument.
     """
     return [check_whole(name, size) for name, size in sizes.items()]
+
+
+def name_some(names: Sequence[object]) -> str:
+    """The first few names of a list, and how many more there are, for a message."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(map(str, names[:NAMES_SHOWN])) + more

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from smm_tutorial import datasets, paths
+from smm_tutorial.arguments import name_some
 from smm_tutorial.datasets.others import clevr, clevr_with_masks
 from smm_tutorial.datasets.others.clevrtex import TOTALS
 from smm_tutorial.datasets.others.sources import SOURCES
@@ -28,7 +29,6 @@ FOLDERS = {
 PAPER_CROPPED = ("clevr", "clevr-with-masks", "clevr-renders", "clevrtex", "shapestacks")
 #: Crops that make the images square, so that a preview does not distort them.
 SQUARES = {"coco": "centre"} | dict.fromkeys(PAPER_CROPPED, "paper")
-NAMES_SHOWN = 5
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -172,7 +172,7 @@ def _verify_packs(delete: bool) -> list[str]:
     """Checks the embedded packs. They are never deleted, because they come with the course."""
     folder = clevr6.packs_folder()
     if damaged := clevr6.find_damaged_packs():
-        return [f"{_name_some(damaged)} in {folder} missing or damaged: {clevr6.REMEDY}"]
+        return [f"{name_some(damaged)} in {folder} missing or damaged: {clevr6.REMEDY}"]
     print(f"clevr6: the packs in {folder} are whole")
     return []
 
@@ -190,7 +190,7 @@ def _verify_manifest(name: str, folder: Path, delete: bool) -> list[str]:
         discard_files(folder, damaged)
         remedy = "deleted; run"
     return [
-        f"{_name_some(damaged)} in {folder} missing or damaged: "
+        f"{name_some(damaged)} in {folder} missing or damaged: "
         f"{remedy} `smm-tutorial data download {name}`"
     ]
 
@@ -220,9 +220,4 @@ def _verify_renders(delete: bool) -> list[str]:
     for name in damaged if delete else ():
         delete_file(folder, name)
     again = "they are rendered again when next asked for"
-    return [f"{_name_some(damaged)} in {folder} damaged: {again}"]
-
-
-def _name_some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return [f"{name_some(damaged)} in {folder} damaged: {again}"]

@@ -4,14 +4,12 @@ All take the first images of one official split. Every tenth of them is for test
 before it for validation, as in `own_pictures`; training never sees those.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import torch
 
 from smm_tutorial import datasets
 from smm_tutorial.arguments import show_value
-from smm_tutorial.datasets.own_pictures import HELD_OUT_EVERY, SPLITS
+from smm_tutorial.datasets.own_pictures import HELD_OUT_EVERY, SPLITS, split_indices
 from smm_tutorial.datasets.scene_images import DatasetError, SceneImages, check_split
 
 #: What the loader of each is told: the square that is cut from its images, its official split where
@@ -81,19 +79,7 @@ def hold_out(data: SceneImages, split: str) -> SceneImages:
 
     Provenance says which, in `held_out_every`; 0 where every split has all images.
     """
-    places = torch.arange(len(data)) % HELD_OUT_EVERY
-    last = HELD_OUT_EVERY - 1
-    chosen = {"train": places < last - 1, "val": places == last - 1, "test": places == last}[split]
-    too_small = len(data) < HELD_OUT_EVERY
-    part = data if too_small else data.subset(chosen.nonzero().flatten())
-    provenance = dict(data.provenance) | {"held_out_every": 0 if too_small else HELD_OUT_EVERY}
-    return SceneImages(
-        part.images,
-        part.filenames,
-        data.name,
-        split,
-        data.licence,
-        provenance,
-        part.masks,
-        part.records,
-    )
+    part = data.subset(split_indices(len(data), split))
+    held_out_every = 0 if len(data) < HELD_OUT_EVERY else HELD_OUT_EVERY
+    provenance = dict(data.provenance) | {"held_out_every": held_out_every}
+    return replace(part, split=split, provenance=provenance)

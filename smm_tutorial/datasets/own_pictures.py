@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smm_tutorial.arguments import name_some
 from smm_tutorial.datasets.cropping import Size, centre_crop, height_and_width
 from smm_tutorial.datasets.image_files import read_images, read_masks
 from smm_tutorial.datasets.picture_files import read_pixels, read_size
@@ -30,7 +31,6 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MASK_ENDING = "_mask"
 MASKS_FOLDER, IMAGES_FOLDER = "masks", "images"
 MOST_OF_MEMORY = 0.5  # that pictures may take
-NAMES_SHOWN = 5
 
 
 @dataclass
@@ -60,8 +60,20 @@ class FolderSurvey:
                 f"fewer than {HELD_OUT_EVERY} pictures: every split has all of them, so scores are "
                 "about pictures that training saw"
             )
-        lines += [f"left out, {why}: {_name(paths)}" for why, paths in self.left_out.items()]
+        lines += [f"left out, {why}: {name_some(paths)}" for why, paths in self.left_out.items()]
         return "\n".join(lines)
+
+
+def split_indices(count: int, split: str) -> list[int]:
+    """The images of a split among `count` images: every tenth is for testing, and the one before it
+    for validation. Fewer than ten images are too few to hold some out: every split has all of them.
+    """
+    if count < HELD_OUT_EVERY:
+        return list(range(count))
+    held_out = {"val": HELD_OUT_EVERY - 2, "test": HELD_OUT_EVERY - 1}
+    if split in held_out:
+        return list(range(held_out[split], count, HELD_OUT_EVERY))
+    return [index for index in range(count) if index % HELD_OUT_EVERY not in held_out.values()]
 
 
 def survey_folder(root: str | Path) -> FolderSurvey:
@@ -204,16 +216,7 @@ def _share_out(found: Sequence[Path]) -> dict[str, list[Path]]:
             split: [path for path in found if len(path.parts) > 1 and path.parts[0] == split]
             for split in SPLITS
         }
-    if len(found) < HELD_OUT_EVERY:
-        return {split: list(found) for split in SPLITS}
-    places = [index % HELD_OUT_EVERY for index in range(len(found))]
-    held_out = {"val": HELD_OUT_EVERY - 2, "test": HELD_OUT_EVERY - 1}
-    shared = {
-        split: [path for path, place in zip(found, places, strict=True) if place == held_out[split]]
-        for split in held_out
-    }
-    train = [path for path, place in zip(found, places, strict=True) if place < HELD_OUT_EVERY - 2]
-    return {"train": train} | shared
+    return {split: [found[index] for index in split_indices(len(found), split)] for split in SPLITS}
 
 
 def _decide_masks(survey: FolderSurvey, chosen: Sequence[Path], masks: bool | None) -> bool:
@@ -224,7 +227,7 @@ def _decide_masks(survey: FolderSurvey, chosen: Sequence[Path], masks: bool | No
     if without:
         raise DatasetError(
             f"{len(without)} of {len(chosen)} pictures in {survey.root} have no mask: "
-            f"{_name(without)}. Add {_mask_names(without[0])[0]} and so on, or pass masks=False"
+            f"{name_some(without)}. Add {_mask_names(without[0])[0]} and so on, or pass masks=False"
         )
     return True
 
@@ -243,7 +246,7 @@ def _leave_out_broken(root: Path, chosen: Sequence[Path]) -> tuple[list[Path], l
     if broken:
         warnings.warn(
             f"{len(broken)} of {len(chosen)} pictures in {root} cannot be read and are left out: "
-            f"{_name(broken)}",
+            f"{name_some(broken)}",
             stacklevel=3,
         )
     return good, broken
@@ -255,7 +258,7 @@ def _warn_of_small(images: Sequence[Path], size: tuple[int, int]) -> None:
     if small:
         warnings.warn(
             f"{len(small)} of {len(images)} pictures are smaller than {size[0]} x {size[1]} pixels "
-            f"and are enlarged, which makes them blurred: {_name(small)}",
+            f"and are enlarged, which makes them blurred: {name_some(small)}",
             stacklevel=3,
         )
 
@@ -272,10 +275,3 @@ def _check_memory(root: Path, count: int, size: Size | None) -> None:
             f"{root} has {count:,} pictures for this split, and {most:,} of {height} x {width} "
             f"pixels fit into memory: pass limit={most}, or a smaller size"
         )
-
-
-def _name(paths: Sequence[Path]) -> str:
-    """The first few paths, and how many more there are."""
-    shown = ", ".join(path.as_posix() for path in paths[:NAMES_SHOWN])
-    more = len(paths) - NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown

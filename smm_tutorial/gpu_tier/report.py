@@ -11,7 +11,7 @@ from smm_tutorial.results.provenance import provenance
 from smm_tutorial.training.logs import read_log
 
 GOOD_FG_ARI = 0.9
-KEPT = ("*.json", "*.safetensors", "log.jsonl")
+LOG = "log.jsonl"
 
 
 def write_page(out: Path, checks: list[Check], scenes: str, runs: Path, plans: Path) -> None:
@@ -68,10 +68,9 @@ def write_archive(out: Path, runs: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for folder in sorted(runs.glob("*")):
-            names = [*KEPT] if (folder / f"{folder.name}.json").is_file() else ["*"]
-            files = sorted({file for name in names for file in folder.glob(name)})
-            for file in files:
-                is_state = file.name == "state.safetensors"
-                if file.is_file() and not (is_state and names != ["*"]):
+            is_finished = (folder / f"{folder.name}.json").is_file()
+            for file in sorted(folder.glob("*")):
+                needed = file.stem == folder.name or file.name == LOG or not is_finished
+                if file.is_file() and needed:
                     archive.add(file, f"{folder.name}/{file.name}", recursive=False)
     write_atomically(out / "runs.tar", buffer.getvalue())

@@ -46,7 +46,7 @@ def render_scenes(
                 if time.monotonic() > until:
                     break
         _write(work, join_scenes(parts).subset(slice(0, count)))
-    return len(read_scenes(work))
+    return len(json.loads((work / RECORDS).read_text())["filenames"])
 
 
 def render_resized(chunk: Chunk, size: int, device: str) -> SceneImages:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
-from smm_tutorial.set_prediction.model import activate
+from smm_tutorial.set_prediction.model import activate_places
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
 
 SetObjective = Literal["huber", "likelihood"]
@@ -115,8 +115,8 @@ def _log_shares(logits: Tensor) -> Tensor:
 
 def _place_errors(logits: Tensor, targets: Tensor) -> Tensor:
     """The errors `(...)` of predicted places, summed over coordinates."""
-    errors = (activate(logits)[..., COORDINATES] - targets[..., COORDINATES]).abs()
-    return torch.where(errors < NEAR, errors.square() / (2 * NEAR), errors - NEAR / 2).sum(dim=-1)
+    places = torch.broadcast_tensors(activate_places(logits), targets[..., COORDINATES])
+    return nn.functional.smooth_l1_loss(*places, reduction="none", beta=NEAR).sum(dim=-1)
 
 
 def _check_sets(predictions: Tensor, targets: Tensor) -> None:

@@ -87,10 +87,15 @@ class SetHeads(nn.Module):
         return torch.cat([widen(self.coordinates(slots)), widen(self.properties(slots))], dim=-1)
 
 
+def activate_places(logits: Tensor) -> Tensor:
+    """Coordinates `(..., 3)` in (-1, 1), of outputs of `SetHeads` `(..., 19)`."""
+    return torch.tanh(logits[..., COORDINATES] / 2)  # 2 sigmoid(x) - 1
+
+
 def activate(logits: Tensor) -> Tensor:
     """Outputs of `SetHeads` `(..., 19)` -> coordinates in (-1, 1), and probabilities."""
     parts = [
-        torch.tanh(logits[..., COORDINATES] / 2),  # 2 sigmoid(x) - 1
+        activate_places(logits),
         *(logits[..., group].softmax(dim=-1) for group in PROPERTY_SLICES.values()),
         logits[..., REAL:].sigmoid(),
     ]

@@ -32,31 +32,38 @@ def evaluate(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict:
 
     Raises `ValueError` if the data have no records.
     """
-    scores = score(data, predict_sets(model, data, seed))
-    return scores if data.masks is None else scores | {"binding": score_binding(model, data, seed)}
+    predictions, shares = _answer(model, data, seed)
+    scores = score(data, predictions)
+    return scores if data.masks is None else scores | {"binding": score_binding(data, shares)}
 
 
-@torch.no_grad()
 def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tensor:
     """Predictions of a model for all M images: `(M, K, 19)`, on the CPU. seed: of the slots'
     starts.
 
     Autocast is switched off during the computation.
     """
+    return _answer(model, data, seed)[0]
+
+
+@torch.no_grad()
+def _answer(model: SetPredictor, data: SceneImages, seed: int) -> tuple[Tensor, Tensor]:
+    """Predictions `(M, K, 19)` for all images, and the last responsibilities `(M, N, K)`."""
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
-    predictions = []
+    predictions, shares = [], []
     with without_autocast(device):
         for first in range(0, len(data), EVALUATION_BATCH):
             images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
             output = model(images, noise=model.start_noise(len(images), generator))
             predictions.append(output.predictions.cpu())
-    return torch.cat(predictions)
+            shares.append(output.slot_output.responsibilities.cpu())
+    return torch.cat(predictions), torch.cat(shares)
 
 
-@torch.no_grad()
-def score_binding(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict[str, float]:
-    """Whether each slot holds one object: compares the last responsibilities with the masks.
+def score_binding(data: SceneImages, responsibilities: Tensor) -> dict[str, float]:
+    """Whether each slot holds one object: compares the responsibilities `(M, N, K)` of a data set
+    with its masks.
 
     Returns means over images, or over objects for coverage:
     - fg_ari: FG-ARI of a segmentation that gives each input to its most responsible slot.
@@ -65,25 +72,18 @@ def score_binding(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict
 
     A network can predict well without binding, and can bind without predicting well.
     """
-    generator = torch.Generator().manual_seed(seed)
-    device = next(model.parameters()).device
-    fg_ari, largest, covered = [], [], []
-    with without_autocast(device):
-        for first in range(0, len(data), EVALUATION_BATCH):
-            images, masks = data.batch(slice(first, first + EVALUATION_BATCH))
-            noise = model.start_noise(len(images), generator)
-            shares = model.find_slots(images.to(device), noise=noise).responsibilities  # (B, N, K)
-            largest.append(shares.mean(dim=1).amax(dim=1).cpu())  # (B,)
-            side = round(shares.shape[1] ** 0.5)
-            owners = shares.argmax(dim=2).unflatten(1, (side, side))[:, None].float()
-            owners = nn.functional.interpolate(owners, size=masks.shape[1:])[:, 0].long().cpu()
-            masks = masks.cpu()
-            fg_ari.append(foreground_ari(masks, owners))
-            counts = count_table(masks, owners)[:, 1:]  # (B, objects, K) pixels
-            visible = counts.sum(dim=2) > 0
-            covered.append((counts.amax(dim=2) / counts.sum(dim=2))[visible])
-    parts = {"fg_ari": fg_ari, "largest_slot": largest, "coverage": covered}
-    return {name: _rounded(torch.cat(values).double().mean()) for name, values in parts.items()}
+    side = round(responsibilities.shape[1] ** 0.5)
+    masks = data.masks.cpu().long()  # (M, H, W)
+    owners = responsibilities.argmax(dim=2).unflatten(1, (side, side))[:, None].float()
+    owners = nn.functional.interpolate(owners, size=data.size)[:, 0].long()
+    counts = count_table(masks, owners)[:, 1:]  # (M, objects, K) pixels
+    visible = counts.sum(dim=2) > 0
+    parts = {
+        "fg_ari": foreground_ari(masks, owners),
+        "largest_slot": responsibilities.mean(dim=1).amax(dim=1),
+        "coverage": (counts.amax(dim=2) / counts.sum(dim=2))[visible],
+    }
+    return {name: _rounded(values.double().mean()) for name, values in parts.items()}
 
 
 def average_precisions(predictions: Tensor, targets: Tensor) -> dict[str, float]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from nbformat import NotebookNode
 
+from smm_tutorial.exercises.minutes import EXERCISE
+
 LONGEST_CELL = 25  # lines
 MOST_MODULES = 12
 LEAST_EXERCISES = 3
@@ -20,7 +22,6 @@ HEADER_PARTS = {
     "minutes": r"^\*\*Minutes\.\*\* About \d+: \d+ to read.*\.$",
 }
 LAST_SECTIONS = ("## Summary", "## Further reading")
-EXERCISE = re.compile(r"^@exercise\(\"([\w.]+)\"\)", re.MULTILINE)
 MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 HTML_ALT = re.compile(r"""\balt=(["'])(.*?)\1""", re.IGNORECASE | re.DOTALL)

@@ -17,7 +17,6 @@ from smm_tutorial.set_prediction.scores import (
     score_binding,
 )
 from smm_tutorial.set_prediction.targets import COORDINATES, PROPERTY_SLICES, REAL, set_targets
-from smm_tutorial.slots.base import SlotOutput
 from tests.toys import toy_scenes, toy_sets
 
 
@@ -95,20 +94,9 @@ def test_predictions_are_repeatable_and_alone_decide_the_scores():
     assert torch.equal(predictions[:64], expected)
 
 
-class Binds(torch.nn.Module):
-    """A stand-in for a predictor: slots that hold given labels of the inputs, `(M, side, side)`."""
-
-    def __init__(self, owners):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.owners = owners
-
-    def start_noise(self, batch, generator):
-        return torch.zeros(batch, 4, 1)
-
-    def find_slots(self, images, noise):
-        shares = torch.nn.functional.one_hot(self.owners.flatten(1), 4).float()  # (M, N, K)
-        return SlotOutput(noise, shares)
+def shares_of(owners):
+    """Responsibilities `(M, N, 4)` of slots that hold the inputs with given labels `(M, S, S)`."""
+    return torch.nn.functional.one_hot(owners.flatten(1), 4).float()
 
 
 def test_slots_that_hold_the_objects_bind_and_one_slot_for_all_does_not():
@@ -116,14 +104,14 @@ def test_slots_that_hold_the_objects_bind_and_one_slot_for_all_does_not():
     cells = data.masks[:, ::2, ::2].long()  # (M, 8, 8)
     blocks = cells.repeat_interleave(2, 1).repeat_interleave(2, 2)
     data = replace(data, masks=blocks.byte())
-    perfect = score_binding(Binds(cells), data)
+    perfect = score_binding(data, shares_of(cells))
     assert perfect["fg_ari"] == perfect["coverage"] == 1
     ground = (cells == 0).double().mean().item()
     assert perfect["largest_slot"] == pytest.approx(ground, abs=1e-3)
-    lumped = score_binding(Binds(torch.zeros_like(cells)), data)
+    lumped = score_binding(data, shares_of(torch.zeros_like(cells)))
     assert lumped["fg_ari"] == 0 and lumped["largest_slot"] == lumped["coverage"] == 1
-    thirds = Binds((cells > 0) * (torch.arange(64).view(8, 8).remainder(3) + 1))
-    assert 1 / 3 <= score_binding(thirds, data)["coverage"] < 0.6
+    thirds = shares_of((cells > 0) * (torch.arange(64).view(8, 8).remainder(3) + 1))
+    assert 1 / 3 <= score_binding(data, thirds)["coverage"] < 0.6
 
 
 def test_binding_is_scored_where_there_are_masks():
