@@ -72,8 +72,8 @@ def score_binding(data: SceneImages, responsibilities: Tensor) -> dict[str, floa
 
     A network can predict well without binding, and can bind without predicting well.
     """
+    responsibilities, masks = responsibilities.cpu(), data.masks.cpu().long()  # (M, H, W)
     side = round(responsibilities.shape[1] ** 0.5)
-    masks = data.masks.cpu().long()  # (M, H, W)
     owners = responsibilities.argmax(dim=2).unflatten(1, (side, side))[:, None].float()
     owners = nn.functional.interpolate(owners, size=data.size)[:, 0].long()
     counts = count_table(masks, owners)[:, 1:]  # (M, objects, K) pixels
