@@ -135,9 +135,9 @@ show(
 # The model saw pictures only. It saw no masks and no names of objects. It works in three steps:
 #
 # 1. An encoder divides the picture into small cells. It turns each cell into a short vector, the *features* of the cell.
-# 2. The Slot Mixture Module groups these vectors into seven clusters. A *slot* describes one cluster by a Gaussian: a mean,
-#    a variance, and a weight that says how large the cluster is. Several weighted Gaussians together are called a
-#    *mixture*.
+# 2. The Slot Mixture Module groups these vectors into seven clusters. A *slot* describes one cluster by a Gaussian: a mean
+#    and a variance for each feature, and a weight that says how large the cluster is. Several weighted Gaussians together are
+#    called a *mixture*.
 # 3. A decoder looks at one slot at a time. For each slot the decoder paints one picture and one mask. The mask says how much
 #    of each pixel belongs to this slot. The seven masks sum to 1 at every pixel.
 
@@ -203,8 +203,9 @@ for name, size in zip(titles, sizes, strict=True):
 #    exact step.
 #
 # The next figure shows the result of step 1 in each iteration. Each small square is one cell, two pixels wide, in the colour
-# of its slot. The slots have the same colours as in the figure above. If a cell belongs to several slots, their colours are
-# mixed. The assignment of cells and the owners of pixels are two different results. The decoder comes between them.
+# of its slot. The slots have the same colours as in the figure above. If a cell belongs to several slots, the figure mixes
+# the colours of these slots. The assignment of cells and the owners of pixels are two different results. The decoder comes
+# between them.
 
 # %%
 history = output.slot_output.history
@@ -236,12 +237,12 @@ print("cells that change their slot in the last iteration, by scene:", changed)
 # - **FG-ARI** (*adjusted Rand index* of the *foreground*) looks at pairs of pixels that show objects. Two pixels of one object
 #   should have the same owner. Two pixels of different objects should have different owners. The score is near 0 for random
 #   owners, and it can be a little below 0.
-# - **mBO** (*mean best overlap*): how well does the best slot cover each object, and nothing else? A slot that also owns
-#   ground fits badly.
+# - **mBO** (*mean best overlap*): for each object, find the slot whose pixels overlap best with the object. The score is the
+#   mean of these overlaps. Other pixels of the slot lower its overlap.
 #
 # The next cell scores the model now, on as many test scenes as the profile says. Then it prints three stored results from
-# `data/results`. The stored results use all test scenes. The first row of the table is clustering without learning. For
-# each picture, seven Gaussians are fitted to the colours and positions of its pixels.
+# `data/results`. The stored results use all test scenes. The first row of the table is a clustering that learns nothing from
+# other pictures. For each picture, seven Gaussians are fitted to the colours and positions of its pixels.
 #
 # The papers on SMM and Slot Attention (see Further reading) define the owner by the mask alone. So do not compare our scores
 # with numbers from these papers.
@@ -326,7 +327,7 @@ for count in range(2, 7):
     print(f"shown in {shown_objects[count]} pictures")
 
 # %% [markdown]
-# No scene contains only two objects, but some pictures show only two. The other objects of these scenes lie outside the
+# No scene contains only two objects, but some pictures show only two. Each of these scenes has one more object, outside the
 # picture.
 #
 # ## Where to go from here

@@ -607,7 +607,7 @@ with np.errstate(invalid="ignore"):
 
 for kind in (np.float64, np.float32):
     smallest = float(np.finfo(kind).smallest_subnormal)
-    far = f"{np.sqrt(-2 * np.log(smallest)):.0f} standard deviations"
+    far = f"{np.sqrt(-2 * np.log(smallest)):.1f} standard deviations"
     print(f"{kind.__name__}: a density is zero beyond {far}")
 
 # %% [markdown]
@@ -896,7 +896,7 @@ for name, labels in found.items():
 #
 # ## Four kinds of covariance
 #
-# A covariance can be a circle, a free ellipse, or something between. The library has four kinds:
+# The ellipse of a covariance can be a circle, a free ellipse, or something between. The library has four kinds:
 #
 # - *full*: each component has its own matrix, so its ellipse can be tilted.
 # - *tied*: all components share one matrix, so all ellipses are equal.
@@ -1055,9 +1055,10 @@ for name, values in ends.items():
     print(f"{name:23} {reached:2d} of 30 reach the best; {worst}")
 
 # %% [markdown]
-# k-means does not reach the best result most often here. The next figure has one dot for each fit, and one row for each way to
-# start. In each row, every dot is a little lower than the dot to its left. So the height of a dot within its row has no meaning.
-# Dots with nearly equal values overlap. At the right end they form a bar: the cell above prints the number of its dots.
+# k-means does not reach the best result most often here. The next figure has one dot for each fit, and one row for each way
+# to start. The dots of a row are sorted by their values. Each next dot is drawn a little lower, only to keep the dots apart.
+# The height has no other meaning. Dots with nearly equal values overlap. At the right end they form a bar: the cell above
+# prints the number of its dots.
 
 # %%
 from smm_tutorial.figures import seeds_figure
@@ -1150,7 +1151,7 @@ def fit_few(count, floor, seed, max_iter=300):
 
 
 def find_collapses(count, **options):
-    """The library's messages about the runs, of 20, in which a component collapses."""
+    """Runs 20 seeds. Returns the library's message about each run that collapses."""
     messages = []
     for seed in range(20):
         try:
@@ -1203,10 +1204,10 @@ for floor in (1e-6, 0.1):
     print(f"    {value} on fresh points, for the seed that is best on the 60 points")
 
 # %% [markdown]
-# (The number after ± is the standard deviation over the seeds.) The small floor gives the higher log-likelihood on the 60 points.
-# On fresh points, its log-likelihood is far lower. With the small floor there is no error message, but some components become
-# thin. Most of the thin components own two points, and the others own one point. A thin component has a very high density at the
-# points that it owns. A thin component does not help at fresh points.
+# (The number after ± is the standard deviation over the seeds.) The small floor gives the higher log-likelihood on the 60
+# points. On fresh points, its log-likelihood is far lower. With the small floor there is no error message, but some
+# components become thin. Most of the thin components own two points, and the others own one point. A thin component has a
+# very high density at the points that it owns. But a thin component does not help at fresh points.
 #
 # Now use the rule "keep the highest log-likelihood". With the small floor, the chosen seed is far worse on fresh points than the
 # average seed. With the floor 0.1, the chosen seed is also below the average, but the loss is small: 0.06 nats. So the rule needs
@@ -1389,7 +1390,7 @@ for label in np.unique(mask[mask > 0]):
 # the yellow cube (0.71). These two objects have the most pixels. Three things go wrong:
 #
 # - Component 5 holds both purple objects. These objects have nearly the same colours.
-# - The small dark green object has no component of its own. Component 1 holds most of this object and the yellow cube.
+# - The small dark green object has no component of its own. Component 1 holds the yellow cube and most of this object.
 # - The ground has many greys, and several components divide it. Beside the lower purple object, its dark shadow belongs to the
 #   component of the object.
 #
@@ -1477,8 +1478,9 @@ show(
 )
 
 # %% [markdown]
-# The panel *true* shows the true masks. In the panel *mixture*, the orange segment holds both blue objects. So FG-ARI is low:
-# pixels of two objects are in one segment. But the mBO of this scene is above the average. So the two scores can disagree.
+# The panel *true* shows the true masks. In the panel *mixture*, the light orange segment holds both blue objects. So FG-ARI is
+# low: pixels of two objects are in one segment. But the mBO of this scene is above the average. So the two scores can
+# disagree.
 #
 # Which features and which covariances are good? We compare five combinations. In the row "colour and place, start", EM
 # makes no iteration: we score the start, which comes from k-means. In the row "one segment", the whole picture is one segment.

@@ -264,9 +264,10 @@ for name, owners in {"cut in two": cut, "a quarter lost": lost}.items():
     print(f"{name:15} mBO {mbo:.2f}, FG-ARI {foreground_ari(true, owners).item():.2f}")
 
 # %% [markdown]
-# mBO is the same for both maps. mBO looks only at the best segment of each object. So mBO does not see where the other
-# pixels went, and a small piece that is cut off hardly lowers mBO. FG-ARI is different for the two maps. FG-ARI is lower for
-# the second map. In the second map the two quarters lie in one segment, the ground. But they belong to different objects.
+# mBO is the same for both maps. mBO looks only at the best segment of each object. So mBO does not see where the other pixels
+# went, and a piece that is cut off lowers mBO only by its share of the object. A piece of 2 % lowers the overlap of this
+# object by 0.02. FG-ARI is different for the two maps. FG-ARI is lower for the second map. In the second map the two quarters
+# lie in one segment, the ground. But they belong to different objects.
 
 # %% [markdown]
 # So this course reports both metrics. It also reports two other metrics and three kinds of errors:
@@ -678,7 +679,7 @@ assert means[0] < means[-1]
 # | --- | --- |
 # | `complete` | nothing (only in the table, not in the figure) |
 # | `quiet-colours` | the large *contrast*: the encoder multiplies the colours by 0.04 instead of 4 before it adds the positions |
-# | `random-start` | the start as clustering. Instead, the network that updates the slots begins with random weights |
+# | `random-start` | the update as clustering: usually the untrained update network does plain clustering, but in this run its first weights are random |
 # | `bare` | four choices of notebook 05: the likelihood as the loss, the slots' weights in the masks, the price of a slot, and training with six slots instead of seven |
 # | `bare-one-pixel` | the four choices of `bare`, and the decoder's convolutions. The decoder paints each pixel without its neighbours |
 #
@@ -744,9 +745,9 @@ for name in FAILURES[-2:]:
 #
 # - **Few slots take all** (`random-start`). One slot takes the ground, and most objects share one or two other slots. 77 % of
 #   the objects are merged, and on average only 2.9 slots own a pixel. *Likely cause:* a density over many features is a
-#   product of many factors. So a slot that fits slightly better in each feature takes nearly all inputs. The other slots
-#   get almost no gradient, and they do not learn. *Remedy:* start as clustering. Look at the slots' weights before the first
-#   step.
+#   product of many factors. So a slot that fits slightly better in each feature takes nearly all inputs. The other slots get
+#   almost no gradient, and they do not learn. *Remedy:* an update network that does plain clustering before training. Then
+#   print the mixture weight of each slot before the first training step. No slot should have nearly all the weight.
 # - **Ragged masks** (`bare`). The segments do not have the shapes of the objects. They contain pieces of objects and pieces
 #   of ground. In row 4 the ground is also cut. *Likely cause:* nothing in the loss asks for one slot for the ground. A spare
 #   slot has no object of its own, so it takes pieces. *Remedies:* multiply the masks by the slots' weights. Train with one
@@ -1011,8 +1012,8 @@ Markdown(results.markdown_table(rows))
 # - **SMM against Slot Attention.** On `clevr6`, SMM is ahead in FG-ARI and in mBO. The difference in FG-ARI is about 6 times
 #   its spread. The difference in mBO is about 13 times its spread.
 # - **Is it only the width of the slots?** With wide slots, Slot Attention has as many numbers per slot as SMM. SMM is still
-#   ahead in both metrics, beyond the spread. So the answer to the prediction is yes. The width alone does not explain SMM's lead
-#   from one start.
+#   ahead in both metrics, beyond the spread. So the answer to the prediction is yes. If each model starts its slots once, the
+#   width alone does not explain SMM's lead.
 # - **Wide slots against usual slots.** In FG-ARI the gain is hardly beyond the spread. In mBO it is within the spread.
 # - **SMM with reduced slots.** SMM with reduced slots has 48 numbers per slot, like Slot Attention. In FG-ARI and mBO they differ by
 #   less than the spread. The seeds of SMM with reduced slots differ much, so this spread is large. The full SMM is ahead of
@@ -1079,8 +1080,9 @@ for other in ("Slot Attention", wide):
 #   higher mBO: 0.332 against 0.287. One seed shows nothing.
 
 # %% [markdown]
-# Two metrics can disagree about which model is better. For example, score two SMMs on `clevr-tex`. The SMM that was trained on
-# `clevr6` has FG-ARI 0.618 and mBO 0.231. The SMM that was trained on `clevr-tex` has FG-ARI 0.492 and mBO 0.287.
+# Two metrics can disagree about which model is better. For example, score SMMs on `clevr-tex`. The three SMMs that were
+# trained on `clevr6` have a mean FG-ARI of 0.618 and a mean mBO of 0.231. The one SMM that was trained on `clevr-tex` has
+# FG-ARI 0.492 and mBO 0.287.
 #
 # What the tables do not show:
 #
