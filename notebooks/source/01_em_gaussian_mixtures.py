@@ -829,7 +829,7 @@ print("one full Gaussian by hand = the library's log_gaussians")
 # **Predict first.** Will EM cut the sticks across, too?
 
 # %%
-wide = np.linalg.inv(np.cov(points.T))
+wide = np.linalg.inv(np.cov(points.T, bias=True))
 full_start = dict(
     weights_init=np.full(3, 1 / 3),
     means_init=start,

@@ -68,7 +68,7 @@ install_missing()  # leaves torch and numpy as they are
 # | $m$, $s$ | mean and scale of the Gaussian from which slots start | `m`, `s`; in the library `start.mean` and `exp(start.log_scale)` |
 # | $S$, $\lambda$ | covariance matrix of the points of a set, and its largest eigenvalue | `variances[-1]` |
 # | $U_i$, $V_i$; $u_i$, $v_i$ | matrices and added vectors of the step of a slot | `w_in`, `w_state`; `b_in`, `b_state` |
-# | $\varepsilon_k$, $\delta$ | random noise of slot $k$; a small difference of two slots | `noise`; twice `offset` |
+# | $\varepsilon_k$, $\delta$ | random noise of slot $k$; a small difference of two slots | `noise`; `2 * offset` |
 # | $c$, $\Sigma$, $A$ | mean and covariance of a Gaussian in the plane; a matrix with $A^\top A = \Sigma^{-1}$ | `means`, `covariances`, `factors` |
 # | $x^\top$ | the transposed vector: $x^\top \mu$ is the dot product of $x$ and $\mu$ | `x.T` |
 # | $\lVert x \rVert$ | the length of a vector: the root of the sum of its squares | `x.norm()` |
@@ -337,12 +337,13 @@ print(f"2 features: {len(points)} points become {len(left)}:", *map(tuple, left)
 # variance 1. So the dot product has variance $D$ and standard deviation $\sqrt D$. After the division, logits have the
 # standard deviation 1 in any dimension.
 #
-# (After LayerNorm the entries sum to 0, so they are not quite independent. Two normalised vectors have the length $\sqrt D$ and lie in a
-# space of $D - 1$ dimensions. Take two random *unit* vectors of this space, and let the first vector be the first axis. Then their dot
-# product is the first coordinate of the second vector. The squares of its $D - 1$ coordinates sum to 1, and no axis is special. So the
-# mean square of each coordinate is $1 / (D - 1)$. The mean of each coordinate is 0, so this is the variance of the dot product. Multiply
-# both vectors by $\sqrt D$: this multiplies their dot product by $D$. So its standard deviation is $D / \sqrt{D - 1}$. This is 2.3 for
-# $D = 4$ and nearly $\sqrt D$ for large $D$.)
+# (After LayerNorm the entries sum to 0, so they are not quite independent. Two normalised vectors have the length $\sqrt D$
+# and lie in a space of $D - 1$ dimensions. Take two random *unit* vectors of this space, and turn the coordinate system until
+# the first axis points along the first vector. Then their dot product is the first coordinate of the second vector. The
+# squares of its $D - 1$ coordinates sum to 1, and no axis is special. So the mean square of each coordinate is $1 / (D - 1)$.
+# The mean of each coordinate is 0, so this is the variance of the dot product. Multiply both vectors by $\sqrt D$: this
+# multiplies their dot product by $D$. So its standard deviation is $D / \sqrt{D - 1}$. This is 2.3 for $D = 4$ and nearly
+# $\sqrt D$ for large $D$.)
 
 
 # %%
@@ -486,10 +487,10 @@ show(
 # slot lie in the same place. The orange cross hides the blue cross. Olive points are shared by these two slots. The green slot ends on a
 # small local peak of a few points.
 #
-# Suppose that two competing slots lie at nearly the same place. Then the two slots get nearly equal shares of each input. If the
-# temperature is low enough, the small difference between the two slots grows. (The section *Start: why noise?* measures this growth and
-# says how low.) One of the two slots moves to points that the other slots hold only weakly. But competition does not guarantee one slot
-# per stick. Competition has local optima, as k-means has.
+# Suppose that two competing slots lie at nearly the same place. Then the two slots get nearly equal shares of each input. If
+# the temperature is low enough, the small difference between the two slots grows. (The section *Start: why noise?* measures
+# this growth and says how low.) One of the two slots moves to points that the other slots hold only weakly. But competition
+# does not guarantee one slot per stick. Clustering with competition has local optima, as k-means has.
 #
 # ## Gather: a weighted mean
 #
@@ -669,9 +670,10 @@ show(
 # \mu &\leftarrow z \odot \mu + (1 - z) \odot \text{new} .
 # \end{aligned}$$
 #
-# The array `w_in` (3 D, D) holds the three matrices: first the rows of $U_1$, then $U_2$, then $U_3$. In the same way, `w_state` holds
-# $V_1$, $V_2$, $V_3$. The vectors $u_1$, $u_2$, $u_3$ stand in `b_in`, and $v_1$, $v_2$, $v_3$ stand in `b_state`. Such added vectors
-# are also called biases. Here $z$ is a vector: one number per feature. A $z$ near 1 keeps the old slot.
+# The array `w_in` (3 D, D) holds the three matrices: first the rows of $U_1$, then $U_2$, then $U_3$. In the same way,
+# `w_state` holds $V_1$, $V_2$, $V_3$. The vectors $u_1$, $u_2$, $u_3$ stand in `b_in`, and $v_1$, $v_2$, $v_3$ stand in
+# `b_state`. Such added vectors are also called biases. Here $z$ is a vector: one number per feature. A $z$ near 1 keeps the
+# old slot. The *reset* decides how much of the old slot enters the new place: none of it if reset is 0.
 
 
 # %%
@@ -993,9 +995,9 @@ show(
 # Answer: the proof did not use the values of the weights. So both statements hold after training, too. They are properties of the
 # program.
 #
-# Two things follow. First, suppose that two slots start equal. Exchange the two starts. This changes nothing, because the starts are
-# equal. So the first result is the same as before. But by equivariance, the first result is now the old second result. So the two
-# results are equal. Second, the *index* of a slot means nothing. Only its start counts.
+# Two things follow. First, suppose that two slots start equal. Exchange the two starts. This changes nothing, because the
+# starts are equal. So slot 1 ends where it ended before. But by equivariance, slot 1 now ends where slot 2 ended before. So
+# the two results are equal. Second, the *index* of a slot means nothing. Only its start counts.
 #
 # ## Train it
 #
@@ -1089,9 +1091,10 @@ def train(model, choose_starts, seed, steps=400, batch=16):
 # We train three models, with the seeds 0, 1 and 2. Each seed has its own weights, batches and starts. **Training takes about half a
 # minute.**
 #
-# (From here on, your printed agreements may differ from those of the stored notebook. In our trials the agreement of one seed changed by
-# up to about 0.15. The mean of three seeds changed by up to about 0.1. Another machine can cause this, and so can your own solution of
-# an exercise. Two programs may differ in the last digit of a sum, and training amplifies this difference.)
+# (From here on, your printed agreements may differ from those of the stored notebook. In our trials the agreement of one seed
+# changed by up to about 0.15. The mean of three seeds changed by up to about 0.1. On one single set, the agreement can change
+# much more, and it can even lie below that of k-means. Another machine can cause this, and so can your own solution of an
+# exercise. Two programs may differ in the last digit of a sum, and training amplifies this difference.)
 #
 # **Predict first.** On the test sets, k-means with the plain distance reaches an agreement of about 0.6 with the true sticks. What will
 # Slot Attention reach before training, and after training? Will it reach k-means with the hand-made metric?
@@ -1229,8 +1232,9 @@ show(
 # After training, the mean of Slot Attention is far above k-means from the same starts. The models have never seen these sets. In the
 # stored notebook, Slot Attention is above the best of ten runs of k-means for all three seeds.
 #
-# Does Slot Attention reach k-means with the hand-made metric? Yes, about: in the stored notebook, the two means differ by only 0.02. In
-# all our trials they differed by less than 0.1. The hand-made metric was *told* the shape of the sticks. Slot Attention was not told.
+# Does Slot Attention reach k-means with the hand-made metric? Yes, nearly: in the stored notebook, the two means differ by
+# only 0.02. In all our trials they differed by less than 0.1. The hand-made metric was *told* the shape of the sticks. Slot
+# Attention was not told.
 #
 # Before training, Slot Attention is far below k-means. Its random matrices and its random GRU make a poor clustering. So the
 # architecture alone is not enough. What did the model learn?
@@ -1292,8 +1296,9 @@ print(f"agreement on this set: k-means {theirs:.2f}, Slot Attention {ours:.2f}")
 # (The colour shows the index of a slot. The same colour in both panels means the same start. A learned step can move a slot far from
 # its start.)
 #
-# Next, we look at the iterations one by one. We use the set and the start for which soft k-means cut the sticks above. Each ellipse
-# shows the Gaussian that the decoder makes of a slot. The ellipse lies two standard deviations from the mean.
+# Next, we look at the iterations one by one. We use the set and the start of the first experiment with sticks, where soft
+# k-means cut them. Each ellipse shows the Gaussian that the decoder makes of a slot. The ellipse lies two standard deviations
+# from the mean.
 #
 # An iteration first computes the shares. Then it moves the slots. So the colours and the table show the shares *before* the move. The
 # crosses and ellipses show the slots *after* the move. Numbers stand above the true sticks.
@@ -1441,9 +1446,9 @@ assert more_pure > 0 and more_whole < 0
 assert measured[6][0] > 4.5
 
 # %% [markdown]
-# The two additional slots do not stay empty. With six slots, the slots are purer: they mix the sticks less. But the sticks are less
-# whole: their points are spread over more slots. One kind of error replaces the other. This can explain why the agreement changes
-# little.
+# Most of the additional slots do not stay empty. With six slots, the slots are purer: they mix the sticks less. But the
+# sticks are less whole: their points are spread over more slots. One kind of error replaces the other. This can explain why
+# the agreement changes little.
 #
 # ## Why one object per slot?
 #

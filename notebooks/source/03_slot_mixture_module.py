@@ -248,9 +248,10 @@ def matched_error(said, true):
 
 
 # %% [markdown]
-# Both modules use the same sets, seeds, head, optimiser and number of iterations (three). Both have slots of width 8, and each slot learns
-# its own start. Both modules start as a plain clustering, by the option `initialisation="clustering"`. With this
-# option, keys and values are the same rotation of the inputs, and queries are the means. The neural update nearly returns the weighted mean.
+# Both modules use the same sets, seeds, head, optimiser and number of iterations (three). Both have slots of width 8, and
+# each slot learns its own start. Both modules start as a plain clustering, by the option `initialisation="clustering"`. With
+# this option, keys and values are equal: a linear map turns the 2 numbers of an input into 8 numbers and keeps all distances.
+# Queries are the means. The neural update moves a mean most of the way to the weighted mean.
 #
 # A slot of the SMM has 16 numbers: means and variances. A small network reduces these 16 numbers to 8, by the option `content="reduced"`.
 # Then both modules have slots of width 8. The paper does the same for a fair comparison. With the small network, the SMM has more parameters:
@@ -407,9 +408,9 @@ assert with_help.mean() < means["how wide"]["Slot Attention"] - 0.05
 # %% [markdown]
 # ## The module on one page
 #
-# An encoder gives $N$ inputs $x_n$. Slot $k$ has a mean $\mu_k$, variances $s_k$ (a diagonal covariance) and a weight $w_k$. A LayerNorm is
-# applied to the inputs. Another LayerNorm is applied to the means before $\operatorname{query}$: it keeps the size of the queries the
-# same, however long the means become. One iteration of the paper's section 3 is:
+# An encoder gives $N$ inputs $x_n$. Slot $k$ has a mean $\mu_k$, variances $s_k$ (a diagonal covariance) and a weight $w_k$.
+# A LayerNorm is applied to the inputs. Another LayerNorm is applied to the means before $\operatorname{query}$: so a query
+# does not grow if its mean becomes longer. One iteration of the paper's section 3 is:
 #
 # | step | formula | known from |
 # | --- | --- | --- |
@@ -792,7 +793,7 @@ for iteration, words in seen.items():
     Beside it the curves of weights and of standard deviations."""
     show(mixture_slots_figure(steps, iteration), alt=alt)
     weights = " and ".join(f"{weight:.2f}" for weight in steps[iteration].weights)
-    print(f"after {iteration} iterations: weights {weights}")
+    print(f"after {iteration} iterations: weights {weights}", flush=True)
 
 # %% [markdown]
 # In JupyterLab and on Colab the next cell shows a control for the iteration.
@@ -996,8 +997,9 @@ for name in ("start.mean", "start_log_variance"):
 # With the plain detach, nothing of the start learns: the mean, the scale of the noise and the variance get gradient zero. Straight-through
 # gives them a gradient. (Keys and GRU have the same gradient in both ways.)
 #
-# Compare the gradients of `start_log_variance`. The true gradient (all steps) is less than a tenth of the straight-through gradient. So the
-# variance at the start has little effect on this loss, and straight-through gives it too much.
+# Compare the gradients of `start_log_variance`. The true gradient (all steps) is less than a tenth of the straight-through
+# gradient. So the variance at the start has little effect on this loss, and straight-through gives it a gradient that is too
+# large.
 #
 # What does the last-step gradient cost, and what does it save? We compare its direction with the direction of the full gradient, for five random
 # modules. And we count the memory that is kept for the backward pass.
@@ -1219,9 +1221,11 @@ else:
 # $D \cdot \text{offset}^2$. So the error of a log density is about $\varepsilon \cdot D \cdot \text{offset}^2 / s$, with
 # $\varepsilon \approx 10^{-7}$, the relative rounding error of float32.
 #
-# How large is the error of a responsibility? Take one key: its log density has one error per slot. Let $\delta$ be
-# the largest difference between two of these errors. The slope of the softmax is at most 1/4, so the error of a responsibility is at most
-# $\delta / 4$. The size of $\delta$ is about the size of one error. So we *expect* a quarter of the error of a log density.
+# How large is the error of a responsibility? Take one key. It has one log density per slot, and each has an error. Let
+# $\delta$ be the largest difference between two of these errors. Small errors $e_j$ change the responsibility $p_k$ by $p_k
+# (e_k - \sum_j p_j e_j)$. The bracket is at most $(1 - p_k)\,\delta$, and $p_k (1 - p_k)$ is at most 1/4. So the error of a
+# responsibility is at most $\delta / 4$. Suppose that $\delta$ is about as large as one error. Then we *expect* about a
+# quarter of the error of a log density.
 #
 # **Predict first.** Data of standard deviation 1 lie around 300 in each of 8 features, and $s = 1$. How large is the error of a log density? And of
 # a responsibility? What if you subtract the mean of the inputs first?
@@ -1324,8 +1328,9 @@ print(f"responsibility {0.25 * 8 * epsilon * 300**2:.2f}")
 #
 # ### 1. The weights are always 1/K
 #
-# The release contains trained parameters, and two classes for the module. The parameters were trained with the first class. The first class
-# normalises the responsibilities over the inputs. *Then* it sums them over the inputs, to make weights.
+# The release contains trained parameters, and two Python classes for the module. The parameters were trained with the first
+# class. The first class normalises the responsibilities over the inputs. *Then* it sums them over the inputs, to make
+# weights.
 #
 # **Predict first.** What is the sum for each slot?
 
@@ -1449,10 +1454,11 @@ for shared in (True, False):
     print(f"{shared}: the mean's query moves by {moved:.0%}")
 
 # %% [markdown]
-# ### 4. One step more, and a start that does not learn
+# ### 4. One step more, and no gradient through the start
 #
-# The release runs one iteration more than its setting says. It detaches the slots before this iteration. This is the plain detach: you saw above that no
-# gradient then reaches the start. How much does one iteration more change? We use `steps`, the core and the halo of "A look inside":
+# The release runs one iteration more than its setting says. It detaches the slots before this iteration. This is the plain
+# detach: you saw above that no gradient then flows through the iterations to the start. (Part 5 shows the only other way to
+# the start.) How much does one iteration more change? We use `steps`, the core and the halo of "A look inside":
 
 # %%
 for count in (3, 7, 15):
@@ -1469,10 +1475,11 @@ for count in (3, 7, 15):
 #
 # ### 5. The start looks at the picture
 #
-# The paper's start is learned and the same for every picture. In the release, two learned vectors go through a small transformer *together with the
-# inputs*. They come out as the mean and the $\log \sigma$ of the start. The transformer also changes the inputs, and keys and values are made from its
-# output. Each forward pass draws one noise tensor of shape `(B, K, 2 D)`, for means and $\log \sigma$
-# together.
+# The paper's start is learned and the same for every picture. In the release, two learned vectors go through a small
+# transformer *together with the inputs*. They come out as the mean and the $\log \sigma$ of the start. The transformer also
+# changes the inputs, and keys and values are made from its output. So vectors and transformer get no gradient through the
+# start, but they do learn through keys and values. Each forward pass draws one noise tensor of shape `(B, K, 2 D)`, for means
+# and $\log \sigma$ together.
 
 # %%
 torch.manual_seed(0)
@@ -1583,9 +1590,9 @@ for pictures in (192, 15_000):
 # %% [markdown]
 # ## Summary
 #
-# - If groups have the same mean, means cannot tell them apart. A mean of the coordinates says nothing about a spread. At random
-#   places Slot Attention is about as good as the SMM. At nearly known places it is better on average, and its seeds differ less. With squares as
-#   features, it is about as good for spreads, too.
+# - If groups have the same mean, means cannot tell them apart. A mean of the coordinates says nothing about a spread. At
+#   random places Slot Attention is about as good as the SMM. At nearly known places it is better on average, and its seeds
+#   differ less. With squares as features, it is about as good in the experiment *how wide*, too.
 # - One iteration of an SMM: responsibilities by weight times density, weights, weighted means, the neural update, variances about the *updated* means. A
 #   slot is mean and variance.
 # - Without its neural parts it is EM with diagonal Gaussians, to ten decimals.

@@ -226,8 +226,8 @@ for count in (3, 6, 10):
 # it deletes the objects and begins the scene again. At the end it rejects a scene in which an object is hardly visible. Because
 # of these rules, the places are *not* independent: objects keep apart from each other.
 #
-# `random_scene` follows all these rules. It takes a random generator, which a seed makes repeatable. The next cell checks that
-# its scenes obey.
+# `random_scene` follows all these rules. It takes a random generator, which a seed makes repeatable. The next cell checks two
+# of them: the gap and the margin.
 
 
 # %%
@@ -378,8 +378,8 @@ assert error < 1e-3
 # CLEVR's camera. From three objects, the library finds the camera far better: three depths give three precise equations for
 # three unknowns.
 #
-# Three equations for three unknowns can still have two solutions. This is so here. To see this, write $\rho = \lVert C\rVert$
-# and $a = C/\lVert C\rVert$. Then the formula above says
+# Three equations for three unknowns can still have two solutions. This is so here: the second camera would stand below the
+# floor. To see this, write $\rho = \lVert C\rVert$ and $a = C/\lVert C\rVert$. Then the formula above says
 #
 # $$\text{depth} = \rho - p\cdot a .$$
 #
@@ -702,8 +702,9 @@ show(figure, alt=alt)
 
 # %% [markdown]
 # The numbers in the left panel are the labels. Take a block at a rim, half ground (label 0) and half object 4 (yellow). The
-# mean of its labels is 2. But object 2 (light blue) is somewhere else. Other blocks at rims are right only by chance: the mean
-# of 0 and 1 can only be rounded to 0 or 1. Nearest neighbour never makes a false label.
+# mean of its labels is 2. But object 2 (light blue) is somewhere else. The blocks at the rim of object 1 have no cross on the
+# side of the ground. The mean of zeros and ones lies between 0 and 1, so it is rounded to 0 or to 1. This is luck: object 1
+# has the number next to the ground's 0. Nearest neighbour never makes a false label.
 #
 # ## The paper's crop
 #
@@ -908,8 +909,8 @@ for name, look in datasets.RENDERED_VARIANTS.items():
 # %% [markdown]
 # ## Your turn: a lamp
 #
-# A lamp of this scene is a small flat square that faces the world's origin. At a point of a surface it gives the light (the
-# *irradiance*)
+# Three of the four lamps of this scene are small flat squares that face the world's origin. At a point of a surface it gives
+# the light (the *irradiance*)
 #
 # $$E = I \cdot \frac{\max(0, \cos\theta_s) \cdot \max(0, \cos\theta_l)}{d^2} .$$
 #
@@ -1035,10 +1036,10 @@ for what, place in (("ground", ball_mask == 0), ("balls", ball_mask > 0)):
     )
 
 # %% [markdown]
-# The ground agrees, the balls do not. CLEVR's rubber is not quite matt. Two thin clear layers cover the colour, and each layer
-# reflects a part of the light. A layer reflects more when you look at it at a flat angle. Let $\theta_v$ be the angle between
-# the normal and the line of sight, and $n$ the layer's refractive index. Schlick's formula is an approximation. It gives the
-# share $F$ of the light that the layer reflects:
+# The ground agrees, the balls do not. CLEVR's rubber is not quite matt. Two thin clear layers cover the colour, and each
+# layer reflects a part of the light. A layer reflects more when you look along its surface. Let $\theta_v$ be the angle
+# between the normal and the line of sight, and $n$ the layer's refractive index. Schlick's formula is an approximation. It
+# gives the share $F$ of the light that the layer reflects:
 #
 # $$F = F_0 + (1 - F_0)(1 - \cos\theta_v)^5, \qquad F_0 = \left(\frac{n - 1}{n + 1}\right)^2 .$$
 #
@@ -1078,10 +1079,10 @@ alt = (
 show(figure, alt=alt)
 
 # %% [markdown]
-# Without the layers, the two pictures differ most at the rims of the balls. There you look at the surface at a flat angle.
-# With the layers the rims are black, because the layers let nearly no light through there. The layers would reflect other
-# light instead, but reflections are switched off. (In the third panel, white means 30 levels of 255 or more.) With the layers,
-# the two pictures agree to less than half a level.
+# Without the layers, the two pictures differ most at the rims of the balls. There you look along the surface. With the layers
+# the rims are black, because the layers let nearly no light through there. The layers would reflect other light instead, but
+# reflections are switched off. (In the third panel, white means 30 levels of 255 or more.) With the layers, the two pictures
+# agree to less than half a level.
 #
 # So a few cells are enough for a ray tracer. But the picture looks wrong, because nothing throws a shadow. The balls do not
 # look as if they stand on the floor.
@@ -1165,8 +1166,9 @@ for before, after in zip(names[:-1], names[1:], strict=True):
 # The lamps change the picture most: without lamps, no surface has a bright and a dark side. Of the eight later steps, ambient
 # light changes the picture most. Ambient light throws no sharp shadow, but it makes every dark side brighter. With shadows,
 # you see that the objects stand on the floor. Mirrors change metal more than they change other surfaces. They also change
-# rubber, because its clear layers now reflect the lamps. Rough mirrors change metal only. You would hardly notice the step
-# from hard to soft shadows: it changes least.
+# rubber, because its clear layers now reflect the lamps. Rough mirrors change metal only. On average over the pixels, the
+# step from hard to soft shadows changes least. But an eye may notice this step more than others, because it changes a few
+# pixels much.
 #
 # Two warnings. This is one scene and one order of the effects. What a step changes depends on the effects that are there already.
 # And we compare our pictures with our own pictures. Is the last picture *right*? For this we need another judge.
@@ -1229,8 +1231,10 @@ print(f"made by: {judged['command']}")
 # %% [markdown]
 # Without ambient light our pictures are farthest from Blender's. Then follow reflections, shadows, lamps at their usual
 # places, and a flat backdrop. Soft edges of shadows matter little in the mean, but more on the ground: compare the column
-# *ground*. (The "error" in the output above is a root mean squared error. It belongs to the mean of the dB values. The costs
-# come from PSNRs that are not rounded. So a cost may differ in its last digit from the difference of two PSNRs in the table.)
+# *ground*. Blender uses the Blackman-Harris filter, but with this filter our pictures agree less with Blender's. We do not
+# know why. (The "error" in the output above is a root mean squared error. We computed this error from the mean PSNR. It is
+# not the mean of the scenes' errors. The costs come from PSNRs that are not rounded. So a cost may differ in its last digit
+# from the difference of two PSNRs in the table.)
 #
 # Read these numbers with care:
 #

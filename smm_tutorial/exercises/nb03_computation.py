@@ -66,9 +66,9 @@ register(
         name="smm.refine",
         title="A gradient for the start",
         text="""`step` is a function of a tensor. Apply `step` `iterations` times. The first input
-        is `start`, a tensor that requires a gradient. Record only the last step. Differentiate the
-        sum of the result in the last step, at the last step's own input, and pass this gradient to
-        `start`. Return two tensors: the result, detached, and this gradient.""",
+        is `start`, a tensor that requires a gradient. Record only the last step. Call its input
+        `x`, and compute the gradient of `step(x).sum()` with respect to `x`. Straight-through gives
+        `start` this gradient. Return two tensors: the result, detached, and this gradient.""",
         minutes=10,
         difficulty=3,
         hints=(

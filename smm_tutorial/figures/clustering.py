@@ -75,10 +75,13 @@ def draw_points(axis: Axes, points: np.ndarray, responsibilities: np.ndarray | N
     axis.yaxis.set_major_locator(MaxNLocator(MOST_TICKS, integer=True))
 
 
-def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) -> None:
+def draw_step(
+    axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep, mark_area: float = 60
+) -> None:
     """One entry of a `history_`: coloured points (N, 2), means as crosses, covariances as ellipses.
 
-    The panel has the range of the points; an ellipse of an early step may be wider.
+    The panel has the range of the points; an ellipse of an early step may be wider. mark_area: of a
+    cross, in points squared.
     """
     draw_points(axis, points, step.responsibilities)
     xlim, ylim = point_limits(points)
@@ -89,9 +92,9 @@ def draw_step(axis: Axes, points: np.ndarray, step: KMeansStep | MixtureStep) ->
         for mean, matrix, color in zip(step.means, matrices, colors, strict=True):
             for radius in RADII:
                 draw_ellipse(axis, mean, matrix, color, radius, linewidth=1.6 / radius)
-    axis.scatter(*step.means.T, s=110, c="white", marker="X", linewidths=0, zorder=3)
+    axis.scatter(*step.means.T, s=1.8 * mark_area, c="white", marker="X", linewidths=0, zorder=3)
     look = {"marker": "X", "edgecolors": "black", "linewidths": 0.7, "zorder": 4}
-    axis.scatter(*step.means.T, s=60, c=colors, **look)
+    axis.scatter(*step.means.T, s=mark_area, c=colors, **look)
 
 
 def name_features(axis: Axes) -> None:

@@ -31,9 +31,10 @@ def clusterings_figure(
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, (name, (points, groups, steps)) in zip(axes, rows.items(), strict=True):
         draw_points(row[0], points, np.eye(groups.max() + 1)[groups])
-        row[0].set_ylabel(name, fontsize=11)
+        row[0].set(xlabel="feature 0", ylabel=f"{name}\nfeature 1")
         for axis, step in zip(row[1:], steps.values(), strict=True):
-            draw_step(axis, points, reorder_to_groups(step, groups))
+            draw_step(axis, points, reorder_to_groups(step, groups), mark_area=25)
+            axis.set_xlabel("feature 0")
         row[0].set(xlim=row[1].get_xlim(), ylim=row[1].get_ylim())
     for axis, title in zip(axes[0], ["true groups", *next(iter(rows.values()))[2]], strict=True):
         axis.set_title(title, fontsize=11)
@@ -173,6 +174,7 @@ def two_variances_figure(values: np.ndarray, shares: np.ndarray, updated_mean: f
         left.plot(line, density, style, color=color, label=f"variance about the {name}")
         right.plot(place, variance, "o", color=color, markersize=8, label=f"{name}: {variance:.2f}")
     left.axvline(updated_mean, color=EMPHASIS, linestyle=":", label="updated mean")
+    left.axvline(places["weighted mean"], color=NEUTRAL, linestyle="-.", label="weighted mean")
     left.set(xlabel="value", ylabel="density of the Gaussians")
     left.set_title("two Gaussians at the updated mean", fontsize=11)
     left.set_ylim(0, 1.6 * left.get_ylim()[1])  # room for the legend
