@@ -485,9 +485,10 @@ print(
 # dimension. Then the density of the first cluster is $1.1^{48} \approx 97$ times the density of the second cluster. So
 # a small advantage becomes a large one. If the same cluster has the advantage at most inputs, it takes most inputs.
 #
-# Torch's random parameters make this worse. The module computes two linear maps of each input: the *key* and the
-# *value*. The mean and the variance of a slot are those of the values. A third linear map turns the mean into the
-# *query*. The density of an input uses the key and the query. In each dimension it contains the number
+# Torch's random parameters make this worse. The module computes two linear maps of each input: the *key* and the *value*. A
+# slot's mean is the weighted mean of the values of the inputs. Its variance is the weighted variance of the same values. A
+# third linear map turns the mean into the *query*. The density of an input uses the key and the query. In each dimension it
+# contains the number
 #
 # $$\frac{(\text{key} - \text{query})^2}{\text{variance of the values}}.$$
 #
@@ -815,10 +816,10 @@ Markdown(discovery.ablation_table())
 # last seven columns shows what one slot paints, on white, where its decoder's mask is large. The frame has the colour
 # of the slot. A faint painting means that the decoder's mask of the slot is small there.
 #
-# The cell also counts slots. It takes the mean of each mask after the E-step over the picture. We say that a slot *has
-# the size of an object* if this mean lies between 0.5 % and 20 %. The slot with the largest mean does not count. The
-# library's `find_object_slots` decides this without labels. Finally the cell prints the number of pixels of the
-# smallest object in row 1.
+# The cell also counts slots. It takes each mask after the E-step, and averages the mask over all pixels of the picture. We
+# say that a slot *has the size of an object* if this mean lies between 0.5 % and 20 %. The slot with the largest mean does
+# not count. The library's `find_object_slots` decides this without labels. Finally the cell prints the number of pixels of
+# the smallest object in row 1.
 #
 # **Look first.** Which slots hold two objects? Which objects are split, so that each of two slots owns a large part?
 
@@ -993,11 +994,11 @@ for operation, title in operations.items():
     )
 
 # %% [markdown]
-# - **Drop.** We leave out the vector of the slot: `slots[:, kept]`, where `kept` lists the other slots. The softmax
-#   then divides each pixel among the other slots. The object is gone. The decoder guesses the ground behind the object,
-#   because no input showed this ground. The input of the second scene shows a shadow to the left of the purple cube. No
-#   slot paints this shadow: the reconstruction does not show it either. The reconstruction also shows the cube as a
-#   ball.
+# - **Drop.** We leave out the vector of the slot: `slots[:, kept]`, where `kept` lists the other slots. The softmax then
+#   divides each pixel among the other slots. The object is gone. The decoder guesses the ground behind the object, because no
+#   input showed this ground. The input of the second scene shows a shadow to the left of the purple cube. The slot of the
+#   cube paints only the edge of this shadow, next to the cube. No slot paints the rest: the reconstruction does not show it
+#   either. The reconstruction also shows the cube as a ball.
 # - **Exchange.** Each of the two slots moves to the other scene: its vector and its responsibilities. The weight is the
 #   mean of the responsibilities, so the weight moves, too. The library's `discovery.swap_slots` does this. Each object
 #   keeps its place in the picture. If one of the two slots is empty, one scene just loses its object.
@@ -1025,11 +1026,11 @@ def attention_map(responsibilities, size):
 
 
 # %% [markdown]
-# The next figure shows the responsibilities of the slots for each cell. The cell after the figure uses your map. The
-# colours of the slots are those of the figure in "What each slot paints". Slot 0 is orange, slot 1 is light blue,
-# slot 2 is green, and slot 3 is yellow. Slot 4 is dark blue, slot 5 is red-orange, and slot 6 is pink. A clear colour
-# means that one slot holds the cell. A mixed colour means that several slots share the cell. For example, slots 1
-# and 6 share the green object of row 5 in iteration 4.
+# The next figure shows the responsibilities of the slots for each cell. The code after the figure uses your map. The colours
+# of the slots are those of the figure in "What each slot paints". Slot 0 is orange, slot 1 is light blue, slot 2 is green,
+# and slot 3 is yellow. Slot 4 is dark blue, slot 5 is red-orange, and slot 6 is pink. A clear colour means that one slot
+# holds the cell. A mixed colour means that several slots share the cell. For example, slots 1 and 6 share the green object of
+# row 5 in iteration 4.
 
 # %%
 figure = figures.iterations_figure(images, output.slot_output.history)
@@ -1063,11 +1064,10 @@ owners = output.responsibilities(images).argmax(dim=1)
 print(f"masks after the E-step: {describe_scores(owners)}")
 
 # %% [markdown]
-# Every iteration improves the mBO of the cells. Yet the decoder's masks are better. There are two reasons. First, a
-# cell is two pixels wide, so it cannot show exactly where an object ends. To measure this, we made the decoder's masks
-# as coarse as the cells. This lowers their mBO only a little. So the coarse cells explain the smaller part of the
-# difference. Second, some cells of an object belong to the ground's slot. The next cell measures this for all three
-# kinds of masks.
+# Every iteration improves the mBO of the cells. Yet the decoder's masks are better. There are two reasons. First, a cell is
+# two pixels wide, so it cannot show exactly where an object ends. To measure this, we made the decoder's masks as coarse as
+# the cells. This lowers their mBO only a little. So the coarse cells explain the smaller part of the difference. Second, some
+# cells of an object belong to the ground's slot. The next code measures this for all three kinds of masks.
 
 
 # %%

@@ -154,9 +154,9 @@ print(f"error of the average object in each of {real} rows: {by_row_of_average:.
 # %% [markdown]
 # The right rows in another order have the larger error. The average object in every row has a smaller error.
 #
-# All errors here are at most 1, so they are squared errors. A network that cannot know the order sees each object equally often in each row. The constant
-# answer with the smallest mean squared error is the mean. So the network would learn to answer with the average object. We need an error that first asks:
-# *which row is which object?*
+# All errors here are at most 1, so each Huber error is half a square. A network that cannot know the order sees each object
+# equally often in each row. The constant answer with the smallest mean squared error is the mean. So the network would learn
+# to answer with the average object. We need an error that first asks: *which row is which object?*
 #
 # ## What a pair costs
 #
@@ -650,8 +650,10 @@ print(
 # Perhaps we can begin with something better. The encoder and the slots of [notebook 05](05_object_discovery.ipynb) already divide pictures into objects. They learned this from pixels
 # alone. We begin with their parameters, and only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
 #
-# **Predict first.** Two networks train the same number of steps on the same scenes. The first begins with random parameters, the second with those of notebook 05. Which properties will each network
-# know? (A property counts as right if the nearest prediction with a probability of at least one half has it.) Compare with a guess: always say the most frequent size, material, shape or colour.
+# **Predict first.** Two networks train the same number of steps on the same scenes. The first begins with random parameters,
+# the second with those of notebook 05. Which properties will each network know? (Take an object, and among the predictions
+# with a probability of at least one half take the one nearest to it. A property of the object counts as right if this
+# prediction has the same property.) Compare with a guess: always say the most frequent size, material, shape or colour.
 
 # %%
 DISCOVERED = "discovery-mixture-clevr6-laptop-48px-seed0"
@@ -778,8 +780,10 @@ show(draw_two(answers_of_begun[-1], steps_seen[-1]), alt=alt)
 # %% [markdown]
 # ## The trained model
 #
-# The course comes with a trained network. It was trained like our second run, but longer and on more scenes. Its record tells how long, and by which command. In the first figure, each
-# panel has its own scale. The second figure shows six test scenes. Boxes are dashed for the same three reasons as in the film.
+# The course comes with a trained network. It was trained like our second run, but longer and on more scenes. Its record tells
+# how long, and by which command. In the first figure, each panel has its own scale. (AP, the average precision, grows with
+# the number of objects that are described right; "at 0.5" means that the place must be nearer than 0.5 world units. A later
+# section explains AP.) The second figure shows six test scenes. Boxes are dashed for the same three reasons as in the film.
 
 # %%
 from smm_tutorial import results
@@ -806,10 +810,8 @@ right = right_predictions(predictions, targets, 1)  # (M, K)
 six = range(6)
 figure = figures.sets_figure(test.subset(six), predictions[six], right[six])
 alt = "Six test scenes; each prediction is a box with its properties and probability, "
-alt += (
-    "dashed and crossed where a property is wrong or the place is more than one world "
-)
-show(figure, alt=alt + "unit off.")
+alt += "dashed and crossed where a property is wrong, the place is more than one world unit "
+show(figure, alt=alt + "off, or the object is already taken.")
 sure = (predictions[..., 18] >= 0.5).numpy()
 print(
     f"predictions with a probability of at least one half: {sure.sum()}; "
@@ -1024,8 +1026,9 @@ print(
 )
 
 # %% [markdown]
-# Nonsense at the end of the list costs nothing, because recall does not rise there. At the top of the list, nonsense costs much. With equal probabilities, right and wrong predictions are mixed, and AP
-# falls, too. So AP also judges whether a network *knows* when it is right.
+# Nonsense at the end of the list costs nothing. Wrong predictions behind the last right one change nothing. (By chance, a
+# nonsense prediction can be right.) At the top of the list, nonsense costs much. With equal probabilities, right and wrong
+# predictions are mixed, and AP falls, too. So AP also judges whether a network *knows* when it is right.
 #
 # The list holds the predictions of all images. So AP is not the mean of the APs of single scenes. Here this mean is larger. In a short list, fewer wrong predictions can stand above a right
 # prediction.
@@ -1427,8 +1430,9 @@ from IPython.display import Markdown
 Markdown(set_prediction.showcase_table())
 
 # %% [markdown]
-# On the 70 images from Blender, the weight 8 also lowers AP without a threshold and at 1. But there the weight 8 raises AP at 0.5 and at 0.25. So the effect at these thresholds depends on the images.
-# (Four images of "CLEVR as released" say almost nothing. We keep these lines only as a check.)
+# On the 70 images from Blender, the weight 8 also lowers two APs: AP without a threshold, and AP at 1. But there the weight 8
+# raises AP at 0.5 and at 0.25. So the effect at these thresholds may depend on the images, or on chance: there is one run for
+# each weight. (Four images of "CLEVR as released" say almost nothing. We keep these lines only as a check.)
 #
 # Now comes the comparison. Each module has three seeds. Scenes, steps and learning rate are the same for all modules. Each run began with the parameters that the same module and seed learned from pixels. In that task, each
 # module had its own learning rate, and SMM had the better masks ([notebook 06](06_judging_slots.ipynb)). So the modules begin with different parameters. The modules also give the heads different numbers of values for each slot. Slot Attention gives a mean. SMM gives a mean and a variance, so twice
@@ -1450,7 +1454,7 @@ for group in groups:
 # %% [markdown]
 # How to read the tables below:
 #
-# - APs lie between 0 and 1. "AP" and "AP without a limit" have no threshold.
+# - APs lie between 0 and 1. "AP" alone means AP without a threshold.
 # - "±" is the standard deviation over seeds.
 # - For a difference of two modules with the deviations $s_1$ and $s_2$, "±" is $\sqrt{s_1^2 + s_2^2}$.
 # - A difference that is larger than this number is called *beyond the spread*. This is only a rough rule, and not a statistical test.
@@ -1477,9 +1481,11 @@ for title, seeds in on_test.items():
     print(f"{title:36} {distance:.2f} off (median); right: {list_shares(shares)}")
 
 # %% [markdown]
-# In these short runs, SMM is not ahead. Slot Attention is ahead of SMM, beyond the spread, without a threshold and at 0.5. At 0.25 the difference is within the spread. Against the *wide* Slot Attention, SMM is behind beyond the spread at
-# all three. So the width of the slots does not explain the result. At the strictest thresholds all APs are nearly 0. So these runs say nothing about the paper's main claim. SMM is worse in everything that we
-# count: each property is right less often, and places are less precise.
+# In these short runs, SMM is not ahead. Slot Attention is ahead of SMM, beyond the spread, without a threshold and at 0.5. At
+# 0.25 the difference is within the spread. The *wide* Slot Attention is ahead of SMM, beyond the spread, at all three:
+# without a threshold, at 0.5 and at 0.25. So the width of the slots does not explain the result. At the strictest thresholds
+# all APs are nearly 0. So these runs say nothing about the paper's main claim. SMM is worse in everything that we count: each
+# property is right less often, and places are less precise.
 #
 # Yet SMM began with the better masks. So there are two tasks: to divide a picture into objects, and to describe the objects. A module that is ahead in one task need not be ahead in the other.
 #
@@ -1516,10 +1522,12 @@ Markdown(set_prediction.search_table())
 # - The recipe of training comes from trials with SMM, in notebook 05.
 # - All pictures have 64 pixels and at most six objects.
 #
-# You can repeat a row of the table with `smm-tutorial train set-prediction --kind set-comparison --slots attention --profile laptop --steps 8000 --seed 0 --begin-with
-# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as
-# many numbers. It is not in the tables. With `--learning-rate`, the run counts as a search for a learning rate. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from
-# random parameters.
+# You can repeat a row of the table with `smm-tutorial train set-prediction --kind set-comparison --slots attention --profile
+# laptop --steps 8000 --seed 0 --begin-with comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules
+# are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as
+# many numbers. It is not in the tables. With `--learning-rate`, the name and the record of the run say that it searches for a
+# learning rate. Such a run does not enter the comparison. On a GPU, take `--profile gpu`, and leave out `--steps` and
+# `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from random parameters.
 
 # %% [markdown]
 # ## Summary

@@ -45,7 +45,7 @@ CRITERIA = {
     "discovery": Criteria({("fg_ari",): "FG-ARI", ("mbo",): "mBO"}, "fg_ari"),
     "set-prediction": Criteria(
         {
-            ("ap", "inf"): "AP without a limit",
+            ("ap", "inf"): "AP without a threshold",
             ("ap", "0.5"): "AP at 0.5",
             ("ap", "0.25"): "AP at 0.25",
         },
