@@ -522,8 +522,8 @@ for dim in (1, 2, 8, 32):
 #
 # Three things are special in the module's E-step:
 #
-# - It compares *keys* with *queries*. A key is a learned linear map of an input. Training can find a map that makes each group nearly
-#   Gaussian.
+# - It compares *keys* with *queries*. A key is a learned linear map of an input. So training may find a map that suits
+#   Gaussian groups. (No cell shows this.)
 # - The variances are those of *values*, but the E-step uses them for keys. No rule makes keys and values alike. Only training can make
 #   them agree.
 # - It computes with logarithms until the end, as in notebook 01.
@@ -933,9 +933,10 @@ def gradient_norms(module, loss):
 
 
 # %% [markdown]
-# With a plain detach, no gradient reaches the start. The remedy is called *straight-through*. Before the last step, replace `value` by
-# `value.detach() + (start - start.detach())`. The bracket is zero, so the number is still `value`. One part of the sum is not
-# detached: the first `start`. So the gradient with respect to the sum goes to `start`.
+# With a plain detach, no gradient reaches the start. The remedy is called *straight-through*. Let `x` be the result of the
+# steps so far. Before the last step, replace `x` by `x.detach() + (start - start.detach())`. The bracket is zero, so the
+# number is still `x`. One part of the sum is not detached: the first `start`. So the gradient with respect to the sum goes to
+# `start`.
 #
 # This is *not* the true gradient of the start. The true gradient also has one factor $J$ for each earlier step. Straight-through replaces each of
 # these factors by the identity, as if the earlier steps copied their input.
@@ -1221,10 +1222,11 @@ else:
 # $D \cdot \text{offset}^2$. So the error of a log density is about $\varepsilon \cdot D \cdot \text{offset}^2 / s$, with
 # $\varepsilon \approx 10^{-7}$, the relative rounding error of float32.
 #
-# How large is the error of a responsibility? Take one key. It has one log density per slot, and each has an error. Let
-# $\delta$ be the largest difference between two of these errors. Small errors $e_j$ change the responsibility $p_k$ by $p_k
-# (e_k - \sum_j p_j e_j)$. The bracket is at most $(1 - p_k)\,\delta$, and $p_k (1 - p_k)$ is at most 1/4. So the error of a
-# responsibility is at most $\delta / 4$. Suppose that $\delta$ is about as large as one error. Then we *expect* about a
+# How large is the error of a responsibility? Take one key. It has one log density per slot, and each has an error. Call the
+# error of slot $j$ $e_j$, and the responsibility of slot $k$ for this key $\gamma_k$. Let $\delta$ be the largest difference
+# between two of these errors. The derivative of the softmax says: small errors change $\gamma_k$ by $\gamma_k (e_k - \sum_j
+# \gamma_j e_j)$. The bracket is at most $(1 - \gamma_k)\,\delta$, and $\gamma_k (1 - \gamma_k)$ is at most 1/4. So the error
+# of a responsibility is at most $\delta / 4$. Suppose that $\delta$ is about as large as one error. Then we *expect* about a
 # quarter of the error of a log density.
 #
 # **Predict first.** Data of standard deviation 1 lie around 300 in each of 8 features, and $s = 1$. How large is the error of a log density? And of
@@ -1358,7 +1360,8 @@ print("whatever the data")
 # ### 2. Another density
 #
 # The release has no log-determinant and no factor 1/2. It has a scale $D^{-1/2}$, as in Slot Attention. And it computes
-# $e^{-\text{distance}} + 10^{-8}$ instead of logarithms. This has two effects. The next cells show them for a core and a halo with the same mean.
+# $e^{-\text{distance}} + 10^{-8}$ instead of logarithms. The missing log-determinant and the constant each have an effect.
+# The next cells show both for a core and a halo with the same mean.
 
 
 # %%

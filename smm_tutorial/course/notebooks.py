@@ -84,7 +84,6 @@ def make(source: Path) -> Path:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         record_timing=False,
-        coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
@@ -123,9 +122,24 @@ def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
-            outputs = cell.outputs
-            cell.outputs = [out for out in outputs if WIDGET_VIEW not in out.get("data", {})]
+            outputs = [out for out in cell.outputs if WIDGET_VIEW not in out.get("data", {})]
+            cell.outputs = _join_neighbouring_texts(outputs)
     return tidy
+
+
+def _join_neighbouring_texts(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Joins printed texts that follow each other. A text stays on its side of a figure.
+
+    nbclient can join texts, too (`coalesce_streams`). But it puts all texts of a cell in one place.
+    """
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last["text"] += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def choose_sources(folder: Path, names: list[str]) -> list[Path]:

@@ -107,7 +107,7 @@ def attend(queries: Tensor, keys: Tensor) -> Tensor:
     return logits.softmax(dim=-1)
 
 
-@mistake("Your columns sum to one: inputs compete for slots. Normalise along the slots.")
+@mistake("Your columns sum to one, so the slots do not compete. Normalise along the slots.")
 def _attend_over_inputs(queries, keys):
     return (keys @ queries.mT / math.sqrt(queries.shape[-1])).softmax(dim=-2)
 
