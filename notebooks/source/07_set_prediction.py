@@ -809,9 +809,10 @@ predictions = predict_sets(trained, test)  # (M, K, 19)
 right = right_predictions(predictions, targets, 1)  # (M, K)
 six = range(6)
 figure = figures.sets_figure(test.subset(six), predictions[six], right[six])
-alt = "Six test scenes; each prediction is a box with its properties and probability, "
-alt += "dashed and crossed where a property is wrong, the place is more than one world unit "
-show(figure, alt=alt + "off, or the object is already taken.")
+alt = """Six test scenes; each prediction is a box with its properties and probability,
+dashed and crossed where a property is wrong, the place is more than one world unit
+off, or the object is already taken."""
+show(figure, alt=alt)
 sure = (predictions[..., 18] >= 0.5).numpy()
 print(
     f"predictions with a probability of at least one half: {sure.sum()}; "

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any, get_args
 
 from smm_tutorial import discovery, set_prediction
+from smm_tutorial.cli.missing import fetch_missing
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS
 from smm_tutorial.datasets.named_sets import TRAINING_DATA
 from smm_tutorial.discovery.ablations import ABLATIONS
@@ -40,6 +41,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task.add_argument("--limit", type=int, help="images of such data, those held out included")
     task.add_argument(
         "--max-objects", type=int, help="of an image of such data, by its record (CLEVR6: 6)"
+    )
+    task.add_argument(
+        "--yes", action="store_true", help="download images that are missing without asking"
     )
     task.add_argument(
         "--begin-with", help="weights of a trained model to go on with, by name or file"
@@ -106,7 +110,9 @@ def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
 
 
 def train_discovery(options: argparse.Namespace, command: str) -> None:
-    record = _train(discovery, choose_discovery(options), options, command)
+    run = choose_discovery(options)
+    fetch_missing(options.data, options.root, options.limit, agreed=options.yes)
+    record = _train(discovery, run, options, command)
     if record:
         last = record["validation"][-1]
         titles = SCORE_TITLES if "fg_ari" in last else LIKELIHOOD_TITLES
