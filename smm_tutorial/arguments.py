@@ -4,7 +4,7 @@ import math
 import reprlib
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 SHOWN_LENGTH = 100  # characters of a value in a message
 NAMES_SHOWN = 5  # of a list of names in a message
@@ -70,3 +70,15 @@ def name_some(names: Sequence[object]) -> str:
     """The first few names of a list, and how many more there are, for a message."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(map(str, names[:NAMES_SHOWN])) + more
+
+
+def check_choice(name: str, value: Any, choices: Any) -> str:
+    """Returns `value`. Raises `ValueError` unless it is one of the choices.
+
+    name: the argument's name, for the message. choices: a `Literal` or a collection of names.
+    """
+    known = list(get_args(choices) or choices)
+    if not isinstance(value, str) or value not in known:
+        names = ", ".join(map(repr, known))
+        raise ValueError(f"{name} must be one of {names}, got {show_value(value)}")
+    return value

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_choice
 from smm_tutorial.discovery.model import DiscoveryOutput
-from smm_tutorial.slots.base import check_choice
 
 Objective = Literal["mixture", "squared_error"]
 

@@ -8,10 +8,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from smm_tutorial.arguments import check_above_zero
+from smm_tutorial.arguments import check_above_zero, check_choice
 from smm_tutorial.networks.decoders import BroadcastDecoder, PaperDecoder, PixelDecoder
 from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
-from smm_tutorial.slots.base import SlotOutput, check_choice, widen
+from smm_tutorial.slots.base import SlotOutput, widen
 from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
 LEAST_SHARE = 1e-8  # of the inputs; it keeps the logarithm of an empty slot finite

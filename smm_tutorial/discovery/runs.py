@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smm_tutorial import checkpoints
+from smm_tutorial.arguments import check_choice
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, ForeignSet
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
@@ -34,7 +35,6 @@ from smm_tutorial.experiments.run import (
 )
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
-from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig

@@ -12,12 +12,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from smm_tutorial.arguments import check_whole
+from smm_tutorial.arguments import check_choice, check_whole
 from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.slot_selection import select_all_slots, select_slots_by_bic
-from smm_tutorial.slots.base import check_choice
 
 #: Which masks decide the owner of a pixel. `responsibilities`: the responsibilities of the slots
 #: for the pixel itself. `decoder`: the decoder's masks. `slots`: the slot module's responsibilities

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from smm_tutorial.arguments import check_whole, show_value
-from smm_tutorial.scenes.fields import check_choice, check_fields, check_number, check_numbers
+from smm_tutorial.arguments import check_choice, check_whole, show_value
+from smm_tutorial.scenes.fields import check_fields, check_number, check_numbers
 
 TEXTURE_KINDS = ("checker", "stripes", "dots", "bricks", "noise", "marble", "wood")
 SEED_LIMIT = 2**31
@@ -115,7 +115,7 @@ class Texture:
                 f"{where}.colors must be numbers from 0 to 255, got {record['colors']!r}"
             )
         return cls(
-            kind=check_choice(record["kind"], TEXTURE_KINDS, f"{where}.kind"),
+            kind=check_choice(f"{where}.kind", record["kind"], TEXTURE_KINDS),
             colors=colors,
             scale=check_number(record["scale"], f"{where}.scale", above=FINEST),
             seed=check_whole(f"{where}.seed", record["seed"], 0, SEED_LIMIT - 1),

@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from smm_tutorial.arguments import check_whole
-from smm_tutorial.scenes.fields import check_choice, check_number
+from smm_tutorial.arguments import check_choice, check_whole
+from smm_tutorial.scenes.fields import check_number
 from smm_tutorial.scenes.lighting import LAMP_POSITIONS
 from smm_tutorial.scenes.records import SIZES, Scene, check_scene
 
@@ -54,7 +54,7 @@ def edit_object(scene: Scene, number: int, **changes: Any) -> Scene:
     if "turn" in changes:
         # CLEVR's field `rotation` is in radians, see `SceneObject.yaw`
         changes["rotation"] = math.radians(check_number(changes.pop("turn"), "turn"))
-    check_choice(changes.get("size", before.size), SIZES, "size")
+    check_choice("size", changes.get("size", before.size), SIZES)
     after = replace(before, **changes)
     lift = before.position[2] - before.radius  # height of what the object stands on
     objects[number - 1] = replace(after, position=(x, y, after.radius + lift))

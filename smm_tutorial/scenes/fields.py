@@ -6,7 +6,7 @@ Each check raises a `ValueError` that names the field, the given value and what 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,13 +97,6 @@ def check_number(value: Any, name: str, above: float = -LARGEST, at_most: float 
             f"{name} must be a finite number above {above:g} and at most {at_most:g}, "
             f"got {show_value(value)}"
         )
-    return value
-
-
-def check_choice(value: Any, choices: Iterable[str], name: str) -> str:
-    """The value, if it is one of some strings."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {show_value(value)}")
     return value
 
 

@@ -13,11 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from smm_tutorial.arguments import check_whole, show_value
+from smm_tutorial.arguments import check_choice, check_whole, show_value
 from smm_tutorial.files import JsonError, read_json
 from smm_tutorial.scenes.additions import Mirror, Texture
 from smm_tutorial.scenes.fields import (
-    check_choice,
     check_number,
     check_place,
     check_text,
@@ -114,7 +113,7 @@ class SceneObject:
             raise ValueError(f"{where} must be a mapping of CLEVR's object fields, got {found}")
 
         def read_choice(key: str, choices: Iterable[str]) -> str:
-            return check_choice(get_field(record, key, where), choices, f"{where}.{key}")
+            return check_choice(f"{where}.{key}", get_field(record, key, where), choices)
 
         return cls(
             shape=read_choice("shape", SHAPES),

@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from smm_tutorial.arguments import check_choice
 from smm_tutorial.networks.encoders import ConvEncoder, Convolutions
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
-from smm_tutorial.slots.base import SlotOutput, check_choice, widen
+from smm_tutorial.slots.base import SlotOutput, widen
 from smm_tutorial.slots.slot_model import SlotModel, settle_config
 
 NUM_COORDINATES = 3

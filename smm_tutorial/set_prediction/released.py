@@ -22,8 +22,9 @@ from smm_tutorial.checkpoints import CheckpointError
 from smm_tutorial.networks.encoders import ConvEncoder, check_images
 from smm_tutorial.networks.image_range import check_unit_range
 from smm_tutorial.set_prediction.model import SetHeads, SetPrediction
-from smm_tutorial.slots.base import SlotOutput, check_noise, in_full_precision
+from smm_tutorial.slots.base import SlotOutput, in_full_precision
 from smm_tutorial.slots.mixture import Projected, SlotMixture, log_joint
+from smm_tutorial.slots.starts import check_noise
 
 IMAGE_SIZE = 128
 STRIDE = 4

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smm_tutorial.arguments import check_whole
+from smm_tutorial.arguments import check_choice, check_whole
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
 from smm_tutorial.experiments.run import (
@@ -32,7 +32,6 @@ from smm_tutorial.set_prediction.recipe import (
 )
 from smm_tutorial.set_prediction.scores import evaluate
 from smm_tutorial.set_prediction.targets import set_targets
-from smm_tutorial.slots.base import check_choice
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig

@@ -41,10 +41,10 @@ class SlotAttention(SlotModule):
             ValueError: inputs or noise of a wrong type or shape, or a number below 1.
         """
         iterations, num_slots = self.check_call(inputs, num_iterations, num_slots)
-        slots = start = self.start(len(inputs), num_slots, noise)  # (B, K, D), line 1
         inputs = self.norm_inputs(inputs)  # line 3
         keys = self.to_keys(inputs)  # (B, N, D)
         values = self.to_values(inputs)  # (B, N, D)
+        slots = start = self.start(len(inputs), num_slots, noise, values)  # (B, K, D), line 1
         history = []
         for iteration in range(1, iterations + 1):  # line 4
             first, last = iteration == 1, iteration == iterations

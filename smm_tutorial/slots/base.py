@@ -1,27 +1,21 @@
 """The parts that both slot modules share: output, start, neural update, options and checks."""
 
 import functools
-import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from smm_tutorial.arguments import check_sizes, check_whole
+from smm_tutorial.arguments import check_choice, check_sizes, check_whole
+from smm_tutorial.slots.starts import SlotStart, Start
 from smm_tutorial.tensors import check_floats, without_autocast
 
-Start = Literal["shared", "per_slot", "background"]
 Projections = Literal["learned", "identity"]
 Normalisation = Literal["layer", "inputs", "none"]
 Update = Literal["neural", "none"]
 Gradient = Literal["all", "last", "each"]
 Initialisation = Literal["random", "clustering"]
-
-START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
-#: Scale of the noise around a start mean before training. Slots that share a start mean differ only
-#: by their noise, so they need more noise.
-START_NOISE = {"shared": 0.5, "background": 0.5, "per_slot": 0.08}
 
 
 @dataclass
@@ -48,60 +42,6 @@ class SlotOutput:
     variances: Tensor | None = None  # (B, K, D)
     weights: Tensor | None = None  # (B, K)
     history: list[SlotState] = field(default_factory=list)  # on request, one state per iteration
-
-
-class SlotStart(nn.Module):
-    """The start of the slots: mean + scale * noise. Each image and slot draws noise from N(0, 1).
-
-    kind: which slots share a learned mean and scale.
-
-    - `shared`: all slots share them. The slots are exchangeable, as in Slot Attention.
-    - `per_slot`: each slot has its own mean and scale. The slots specialise.
-    - `background`: the first slot has its own mean and scale. The other slots share theirs, so
-      these other slots are exchangeable.
-    """
-
-    def __init__(self, num_slots: int, slot_dim: int, kind: Start):
-        super().__init__()
-        self.num_slots = num_slots
-        self.slot_dim = slot_dim
-        self.kind = kind
-        starts = {"shared": 1, "background": 2, "per_slot": num_slots}[kind]
-        self.mean = nn.Parameter(torch.randn(starts, slot_dim) * START_MEAN_SPREAD)
-        self.log_scale = nn.Parameter(torch.full((starts, slot_dim), math.log(START_NOISE[kind])))
-
-    def forward(self, batch: int, num_slots: int, noise: Tensor | None = None) -> Tensor:
-        """Computes the start `(B, K, D)` of K slots for B images.
-
-        noise: `(B, K, D)`, by default random. The same noise gives the same start.
-
-        Raises `ValueError` for noise of a wrong type or shape, and for too many slots where each
-        slot has its own start.
-        """
-        shape = (batch, num_slots, self.slot_dim)
-        mean = self.expand_to_slots(self.mean, num_slots)  # (K, D)
-        log_scale = self.expand_to_slots(self.log_scale, num_slots)  # (K, D)
-        if noise is None:
-            noise = torch.randn(shape, dtype=mean.dtype, device=mean.device)
-        check_noise(noise, shape, "slot_dim")
-        return mean + log_scale.exp() * noise.to(mean)  # (B, K, D)
-
-    def expand_to_slots(self, parameter: Tensor, num_slots: int) -> Tensor:
-        """Repeats a parameter `(starts, D)`, so that each slot has a row -> `(K, D)`.
-
-        Raises `ValueError` if `per_slot` has learned fewer starts than `num_slots`.
-        """
-        if self.kind == "shared":
-            return parameter.expand(num_slots, -1)
-        if self.kind == "background":
-            return torch.cat([parameter[:1], parameter[1:].expand(num_slots - 1, -1)])
-        if num_slots > self.num_slots:
-            raise ValueError(
-                f"num_slots is {num_slots}, but start='per_slot' has learned {self.num_slots} "
-                f"starts: ask for at most {self.num_slots} slots, or train with start='shared' or "
-                "'background', which take any number"
-            )
-        return parameter[:num_slots]
 
 
 class NeuralUpdate(nn.Module):
@@ -145,7 +85,7 @@ class SlotModule(nn.Module):
         slot_dim: D, the width of a mean.
         num_iterations: number of iterations of clustering in one call.
         mlp_dim: hidden width of the MLPs, by default 2 D.
-        start: `shared`, `per_slot` or `background`; see `SlotStart`.
+        start: `shared`, `per_slot`, `background` or `farthest_points`; see `SlotStart`.
         projections: `learned` makes keys, values and queries by learned linear maps. `identity`
             uses inputs and means as they are; it needs input_dim = slot_dim.
         normalisation: `layer` applies a LayerNorm to the inputs, and to the means before the query.
@@ -305,28 +245,3 @@ def in_full_precision(step):
 def widen(tensor: Tensor) -> Tensor:
     """Converts a tensor to float32. A tensor of float64 stays as it is."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def check_choice(name: str, value: str, choices: Any) -> str:
-    """Returns `value`. Raises `ValueError` unless it is one of the choices.
-
-    name: the argument's name, for the message. choices: a `Literal` or a collection of names.
-    """
-    known = list(get_args(choices) or choices)
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    return value
-
-
-def check_noise(noise: Any, shape: tuple[int, int, int], width: str) -> None:
-    """Raises `ValueError` unless `noise` is a tensor of floats with this shape.
-
-    The floats may have any precision. width: the name of the last dimension, for the message.
-    """
-    if not isinstance(noise, Tensor) or not noise.is_floating_point():
-        given = noise.dtype if isinstance(noise, Tensor) else type(noise).__name__
-        raise ValueError(f"noise must be a tensor of floats, got {given}: torch.randn makes one")
-    if noise.shape != shape:
-        raise ValueError(
-            f"noise must be (batch, slots, {width}) = {shape}, got {tuple(noise.shape)}"
-        )

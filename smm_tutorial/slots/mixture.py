@@ -6,15 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from smm_tutorial.arguments import check_above_zero
-from smm_tutorial.slots.base import (
-    SlotModule,
-    SlotOutput,
-    SlotState,
-    check_choice,
-    in_full_precision,
-    widen,
-)
+from smm_tutorial.arguments import check_above_zero, check_choice
+from smm_tutorial.slots.base import SlotModule, SlotOutput, SlotState, in_full_precision, widen
 from smm_tutorial.tensors import check_floats
 
 Content = Literal["mean", "mean_and_variance", "mean_and_log_variance", "reduced"]
@@ -80,7 +73,9 @@ class SlotMixture(SlotModule):
         self.variances = check_choice("variances", variances, Estimation)
         self.weights = check_choice("weights", weights, Estimation)
         self.variance_floor = check_above_zero("variance_floor", variance_floor)
-        self.start_log_variance = nn.Parameter(torch.zeros_like(self.start.mean))  # (starts, D)
+        self.start_log_variance = nn.Parameter(
+            torch.zeros_like(self.start.log_scale)
+        )  # (starts, D)
         if content == "reduced":
             self.reduce = nn.Sequential(
                 nn.Linear(2 * slot_dim, self.mlp_dim), nn.ReLU(), nn.Linear(self.mlp_dim, slot_dim)
@@ -126,7 +121,7 @@ class SlotMixture(SlotModule):
         keys = self.with_squares(self.to_keys(centred), self.to_keys(centre))
         values = self.with_squares(self.to_values(centred), self.to_values(centre))
 
-        start_means, start_variances = self.begin(len(inputs), num_slots, noise, start)
+        start_means, start_variances = self.begin(values, num_slots, noise, start)
         means, variances = start_means, start_variances  # (B, K, D) each
         equal = torch.full_like(means[..., 0], -math.log(num_slots))  # (B, K)
         log_weights = equal  # (B, K)
@@ -161,7 +156,11 @@ class SlotMixture(SlotModule):
         return Projected(centred, centred.square(), centre)
 
     def begin(
-        self, batch: int, num_slots: int, noise: Tensor | None, start: tuple[Tensor, Tensor] | None
+        self,
+        values: Projected,
+        num_slots: int,
+        noise: Tensor | None,
+        start: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, Tensor]:
         """Returns the means and variances of the start, `(B, K, D)` each.
 
@@ -169,8 +168,11 @@ class SlotMixture(SlotModule):
 
         Raises `ValueError` for a start of a wrong type or shape, or for both a start and noise.
         """
+        batch = len(values.centred)
         if start is None:
-            means = self.start(batch, num_slots, noise)  # (B, K, D)
+            of_inputs = self.start.kind == "farthest_points"
+            points = values.centred + values.centre if of_inputs else None  # (B, N, D)
+            means = self.start(batch, num_slots, noise, points)  # (B, K, D)
             log_variances = self.start.expand_to_slots(self.start_log_variance, num_slots)  # (K, D)
             return means, log_variances.exp().expand_as(means).clamp_min(self.variance_floor)
         shape = (batch, num_slots, self.slot_dim)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smm_tutorial.arguments import check_whole
+from smm_tutorial.arguments import check_choice, check_whole
 from smm_tutorial.networks.encoders import ConvEncoder
 from smm_tutorial.networks.image_range import check_unit_range
 from smm_tutorial.slots.attention import SlotAttention
-from smm_tutorial.slots.base import SlotModule, SlotOutput, check_choice
+from smm_tutorial.slots.base import SlotModule, SlotOutput
 from smm_tutorial.slots.mixture import SlotMixture
 
 SLOT_MODULES: dict[str, type[SlotModule]] = {"attention": SlotAttention, "mixture": SlotMixture}

@@ -106,7 +106,7 @@ def test_scenes_that_do_not_fit_are_refused():
     record = SCENES[0].to_record()
     record["objects"][1] = {**record["objects"][1], "color": "pink"}
     with pytest.raises(
-        ValueError, match=r"scene 0: objects\[1\].color must be one of gray.*got 'pink'"
+        ValueError, match=r"scene 0: objects\[1\].color must be one of 'gray'.*got 'pink'"
     ):
         set_targets([record], 6)
 

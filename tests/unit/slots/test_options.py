@@ -194,7 +194,7 @@ def test_clustering_stays_in_float32_under_autocast(module_class):
         ),
         (
             lambda c: c(3, 5, 8, start="learned"),
-            "start must be one of 'shared', 'per_slot', 'background', got 'learned'",
+            "start must be one of 'shared', 'per_slot', 'background', 'farthest_points', got 'lea",
         ),
         (lambda c: c(3, 5, 8, projections="identity"), "needs input_dim = slot_dim, got 5 and 8"),
         (lambda c: c(3, 5, 8)(torch.zeros(2, 5, 8, 8)), r"features.flatten\(2\).transpose\(1, 2\)"),
