@@ -34,5 +34,6 @@ SET_TITLES = {
         "clevr-whole": "clevr-whole, test",
         "clevr-renders": "CLEVR in Blender, at most 6 objects",
         "clevr-official": "CLEVR as released ({images} images, at most 6 objects)",
+        "clevr": "CLEVR as released, held out of training ({images} images)",
     },
 }
