@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 07 · Set prediction
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/07_set_prediction.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/07_set_prediction.py)
+# [The source of this notebook](source/07_set_prediction.py)
 #
 # **What you will do.** Build a loss for sets, which have no order. Match slots with objects by hand. Write and train a network that says
 # what is where. Judge the network by average precision (AP), and build AP from its parts. Find out what AP rewards.
@@ -24,7 +23,7 @@
 # **Minutes.** About 152: 95 to read, 49 for the exercises, 8 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess
