@@ -155,9 +155,8 @@ class SetPredictionRun:
     def training(self) -> TrainingConfig:
         chosen = {"learning_rate": self.rate, "precision": self.precision}
         chosen = {name: value for name, value in chosen.items() if value is not None}
-        return training_config(
-            SIZES[self.profile], self.seed, self.steps, compile=self.compile, **chosen
-        )
+        chosen |= {"begun": self.begin_with is not None, "compile": self.compile}
+        return training_config(SIZES[self.profile], self.seed, self.steps, **chosen)
 
     @property
     def choices(self) -> dict:
