@@ -713,7 +713,7 @@ curves = {
 }
 share_of_objects = (train.masks > 0).float().mean()
 figure = figures.log_figure(record["validation"], curves)
-figure.set_size_inches(9, 2.6)
+figure.set_size_inches(9, 2.9)
 for axis in figure.axes:
     axis.set(ylim=(0.6, 1), xticks=[0, record["step"] // 2, record["step"]])
     axis.set_ylabel("mean score")
@@ -723,7 +723,7 @@ for axis in figure.axes:
 objects = figure.axes[0].axhline(share_of_objects, color="0.2", linestyle="--")
 figure.axes[0].set(ylim=(0.1, 0.3), ylabel="share of the picture")
 names = ["price begins / is complete", "true objects"]
-figure.axes[0].legend([price, objects], names, fontsize=8, loc="upper right")
+figure.legend([price, objects], names, fontsize=9, ncols=2, loc="outside lower center")
 show(
     figure,
     alt="Four curves over training: the share of the picture outside the largest mask, "
