@@ -412,10 +412,10 @@ print(f"the E-step changes the owner of {changed:.1%} of the pixels")
 # 4. computes the gradient, and shortens it to the length `plan.clip_norm` if it is longer;
 # 5. changes the parameters with the optimiser AdamW. Without weight decay, AdamW equals Adam.
 #
-# Here is the price. In each image, one slot has the decoder's mask with the largest mean over the image. We call this
-# mask the *largest mask*. Its mean is a share of the picture: `largest` in the code. The rest of the picture has the
-# share `1 - largest`. The price is 0.001 times this rest. `discovery.price_of_step` makes the factor smaller early in
-# the run. The section "Who paints the ground?" gives the reason for the price.
+# Here is the price. Average each slot's mask over the pixels of the image. The slot with the largest average has the *largest
+# mask*. Its mean is a share of the picture: `largest` in the code. The rest of the picture has the share `1 - largest`. The
+# price is 0.001 times this rest. `discovery.price_of_step` makes the factor smaller early in the run. The section "Who paints
+# the ground?" gives the reason for the price.
 #
 # `step_generator` makes the random numbers of a step from the seed and the number of the step. The learning rate first
 # grows along a straight line, for `plan.warmup_steps` steps. Then it falls to 0 along half a period of a cosine. The
@@ -1088,9 +1088,9 @@ for kind, of_kind in kinds.items():
 # %% [markdown]
 # ## Your own pictures
 #
-# The model can learn from any folder of pictures, without labels and without masks. In this section we draw the pictures, so
-# that it runs everywhere. For your own pictures, set `own_folder` in the third cell below to the path of your folder. Then
-# run all cells of this section.
+# The model can be trained on any folder of pictures, without labels and without masks. (At the end of this section we name
+# pictures for which this does not work well.) In this section we draw the pictures, so that it runs everywhere. For your own
+# pictures, set `own_folder` in the third cell below to the path of your folder. Then run all cells of this section.
 
 
 # %%
@@ -1142,8 +1142,8 @@ print(str(survey).removeprefix(str(folder)).removeprefix(": "))
 #
 # The library reads all pictures of the folder, and of the folders in it. It cuts each picture to the square in its middle. It
 # tests on the pictures in a folder `test`. Without such a folder, it keeps every tenth picture for testing. Fewer than ten
-# pictures are too few for that: then it tests on the pictures of the training. The output above also names files that are left
-# out.
+# pictures are too few for that: then it tests on the pictures of the training. The output above also names the files that are
+# left out, if there are any.
 #
 # **Predict first.** The trained model knows only CLEVR's scenes. Which FG-ARI will it have on these drawings? We also train
 # it for 60 more steps on the twelve drawings. And we train a new model on them, with random parameters, for 400 steps. Which
@@ -1194,16 +1194,18 @@ if drawn and profile.name != "ci":
 # twelve pictures. In rows 1, 2, 3 and 5 of the stored figure, it gives one slot to several shapes of one colour: it has not
 # learned that place matters, too. So begin with a trained model if you have few pictures.
 #
-# The command line does the same for a folder `pictures`. It prints where it saves the model, and
-# `checkpoints.load("...")` loads the model by the name that is printed first:
+# The command line does the same for a folder `pictures`. Its first line of output begins with the name of the run.
+# `checkpoints.load("NAME")` loads the trained model by this name:
 #
 # ```
 # smm-tutorial train discovery --data folder --root pictures --profile laptop --size 48 \
 #     --steps 60 --begin-with discovery-mixture-clevr6-laptop-48px-seed0
 # ```
 #
-# When will it not work? We name four cases. Notebook 06 measures the first one on textures.
+# When will it not work well? We name five cases. Notebook 06 measures the second one on textures.
 #
+# - The ground looks very different from CLEVR's grey ground. Then 60 steps are too few, and the ground is cut into patches.
+#   Raise `tuned_steps`, for example to 300.
 # - An object has several colours or a texture. The model tends to make a slot of each colour.
 # - A picture shows more objects than the model has slots. One slot is needed for the ground, so seven slots are enough for
 #   six objects.
@@ -1259,7 +1261,7 @@ for name, model in {
 #   masks.
 # - The slots of this model encode places along straight lines. So objects can be moved. They can also be taken out and
 #   exchanged, because each slot paints alone.
-# - With few pictures of your own, begin with a trained model. A minute of training was enough for drawings.
+# - With few pictures of your own, begin with a trained model. A minute of training was enough for our drawings.
 #
 # [Notebook 06](06_judging_slots.ipynb) asks how good these masks are, where they fail, and whether SMM beats Slot Attention.
 #
