@@ -1158,8 +1158,10 @@ for version, vectors in versions.items():
     print(f"{version:16}" + "".join(row))
 
 # %% [markdown]
-# Read the columns. Without a threshold, true properties raise AP, and true places hardly change it. With true places, AP at 1 is lower than AP without a threshold: without a threshold, a prediction may also be right about a distant object. At the strictest thresholds, true properties raise AP little, and true places raise it much. So "AP at
-# 0.125" mainly measures coordinates.
+# Read the columns. Without a threshold, true properties raise AP, and true places hardly change it. With true places, AP at 1
+# is lower than AP without a threshold: without a threshold, a prediction of wrong properties may by chance be right about
+# another object, far away. At the strictest thresholds, true properties raise AP little, and true places raise it much. So
+# "AP at 0.125" mainly measures coordinates.
 #
 # ## Eight times the coordinates
 #
@@ -1180,8 +1182,10 @@ print(
 )
 
 # %% [markdown]
-# The wrong colour costs 288 times as much. To the loss, a small error of place is nearly nothing. There are two reasons: coordinates are divided by three world units, and the Huber error squares small
-# errors. One number can change this: the weight of the coordinates. How much of the gradient at the slots comes from coordinates?
+# The wrong colour costs 288 times as much. To the loss, a small error of place is nearly nothing. There are two reasons:
+# coordinates are divided by three world units, and the Huber error squares small errors. One number can change this: the
+# weight of the coordinates. The papers use the weight 1. The weight 8 is our choice. How much of the gradient at the slots
+# comes from coordinates?
 
 # %%
 from torch.autograd import grad
@@ -1417,7 +1421,8 @@ for kind, key in kinds_of_pictures.items():
     print(f"{kind}:\n    AP {', '.join(precisions)}")
 
 # %% [markdown]
-# Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what strict APs measure: the precision of coordinates.
+# Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what strict APs
+# measure: how exact the coordinates are.
 #
 # ## SMM against Slot Attention
 #
@@ -1522,12 +1527,13 @@ Markdown(set_prediction.search_table())
 # - The recipe of training comes from trials with SMM, in notebook 05.
 # - All pictures have 64 pixels and at most six objects.
 #
-# You can repeat a row of the table with `smm-tutorial train set-prediction --kind set-comparison --slots attention --profile
-# laptop --steps 8000 --seed 0 --begin-with comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules
-# are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as
-# many numbers. It is not in the tables. With `--learning-rate`, the name and the record of the run say that it searches for a
-# learning rate. Such a run does not enter the comparison. On a GPU, take `--profile gpu`, and leave out `--steps` and
-# `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from random parameters.
+# You can repeat one run of the comparison of modules (one of three seeds) with `smm-tutorial train set-prediction --kind
+# set-comparison --slots attention --profile laptop --steps 8000 --seed 0 --begin-with
+# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` and
+# `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as many numbers. It is not in the
+# tables. With `--learning-rate`, the name and the record of the run say that it searches for a learning rate. Such a run does
+# not enter the comparison. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128
+# pixels and up to ten objects, and training starts from random parameters.
 
 # %% [markdown]
 # ## Summary
