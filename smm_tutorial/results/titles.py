@@ -19,6 +19,7 @@ SET_TITLES = {
         "clevr-tex": "clevr-tex, test",
         "clevr-mirror": "clevr-mirror, test",
         "cogent-a": "cogent-a, test",
+        "clevr6-whole": "clevr6-whole, test",
         "stacks": "stacks",
         "out-of-distribution-crowd": "out-of-distribution-crowd",
         "out-of-distribution-pairs": "out-of-distribution-pairs",
