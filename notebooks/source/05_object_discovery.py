@@ -1197,7 +1197,8 @@ if drawn and profile.name != "ci":
 # smm-tutorial train discovery --data folder --root pictures --profile laptop --size 48 \
 #     --steps 60 --begin-with discovery-mixture-clevr6-laptop-48px-seed0
 # ```
-#
+
+# %% [markdown]
 # When will it not work well? We name five cases. Notebook 06 measures the second one on textures.
 #
 # - The ground looks very different from CLEVR's grey ground. Then 60 steps are too few, and the ground is cut into patches.
@@ -1208,7 +1209,8 @@ if drawn and profile.name != "ci":
 # - An object is smaller than a few pixels after the picture was reduced to 48 x 48 pixels.
 # - A photograph: its ground is not of one colour. Other models learn on photographs: their slots describe features of a large
 #   trained network, instead of colours.
-#
+
+# %% [markdown]
 # ### Real pictures of CLEVR
 #
 # All scenes above were rendered by this course. The authors' own pictures can be fetched from their server, too. They come
@@ -1247,7 +1249,8 @@ for name, model in {
 # On rendered scenes the few steps do not help: the model was trained on such scenes for much longer. On the command line, add
 # `--data clevr --limit 2000 --max-objects 6` in place of `--data folder --root pictures` above. The command asks before it
 # downloads. It knows more data sets: `--data` can also be `clevr-with-masks`, `clevrtex`, `shapestacks` or `coco`.
-#
+
+# %% [markdown]
 # ## Summary
 #
 # - An autoencoder with a small set of slots in its middle finds most objects from pixels alone.

@@ -18,7 +18,8 @@
 # may be compared.
 #
 # **What you need.** Convolutions and a training loop in torch. [Notebook 03](03_slot_mixture_module.ipynb) derives the slot
-# module. [Notebook 04](04_clevr_scenes.ipynb) explains scenes and their records.
+# module. [Notebook 04](04_clevr_scenes.ipynb) explains scenes and their records. [Notebook 05](05_object_discovery.ipynb)
+# builds the encoder, the training loop and the model that we begin with.
 #
 # **Minutes.** About 152: 95 to read, 49 for the exercises, 8 to run on a laptop.
 
@@ -235,8 +236,8 @@ alt += "costs; the smallest, a with 2, b with 3 and c with 1, is framed."
 show(figures.permutations_figure(costs), alt=alt)
 
 # %% [markdown]
-# It is not. Without object 1, slot c loses more than slot a: at least 0.049 for c, and 0.035 for a. So slot c should get object 1. A method that always takes the
-# cheapest pair first is called *greedy*.
+# It is not. Suppose that a slot does not get object 1. Then its cost rises: by at least 0.049 for slot c, and by at least
+# 0.035 for slot a. So slot c should get object 1. A method that always takes the cheapest pair first is called *greedy*.
 
 
 # %%
@@ -642,9 +643,10 @@ print(
 )
 
 # %% [markdown]
-# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average row. A likely reason, which we do not
-# test here: at first all slots give nearly the same answer. Then chance decides which slot is matched with which object. One step teaches a slot something, and the next step may undo it. The papers train
-# very long.
+# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average
+# row. Why is it so hard to learn from random parameters? Here is a likely reason, which we do not test: at first all slots
+# give nearly the same answer. Then chance decides which slot is matched with which object. One step teaches a slot something,
+# and the next step may undo it. The papers train very long.
 #
 # Perhaps we can begin with something better. The encoder and the slots of [notebook 05](05_object_discovery.ipynb) already divide pictures into objects. They learned this from pixels
 # alone. We begin with their parameters, and only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
@@ -1030,8 +1032,8 @@ print(
 # nonsense prediction can be right.) At the top of the list, nonsense costs much. With equal probabilities, right and wrong
 # predictions are mixed, and AP falls, too. So AP also judges whether a network *knows* when it is right.
 #
-# The list holds the predictions of all images. So AP is not the mean of the APs of single scenes. Here this mean is larger. In a short list, fewer wrong predictions can stand above a right
-# prediction.
+# The list holds the predictions of all images. So AP is not the mean of the APs of single scenes. Here this mean is larger. A
+# likely reason: the list of one scene is short, so fewer wrong predictions stand above its right predictions.
 
 # %%
 alone = [
@@ -1046,8 +1048,10 @@ print(
 # %% [markdown]
 # ### Explore it
 #
-# In JupyterLab and on Colab you can choose scene and threshold here. On other pages, look at the figures below. On the left they show one scene, and on the right precision over recall of all scenes
-# of this cell. Each title counts only predictions with a probability of at least one half. The first figure has no threshold: places do not count. Code and some tables call this threshold `inf`, and the library's metric takes -1 for it.
+# In JupyterLab and on Colab you can choose scene and threshold here. On other pages, look at the figures below. On the left
+# they show one scene, and on the right precision over recall of all scenes of this cell. Each title counts only predictions
+# with a probability of at least one half. The first figure has no threshold: places do not count. The code calls this
+# threshold `inf`, and the library's metric takes -1 for it.
 
 # %%
 from smm_tutorial.set_prediction import THRESHOLDS
