@@ -74,10 +74,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
     else:
         add_scores(record, scores)
     if "nats_per_pixel" in scores:
-        print(
-            f"{scores['images']} images, which have no masks: {scores['nats_per_pixel']:.3f} nats "
-            f"per pixel, squared error {scores['squared_error']:.4f}"
-        )
+        print(discovery.describe_images_without_masks(scores))
     else:
         print(table([record]))
 
