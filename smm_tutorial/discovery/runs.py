@@ -154,7 +154,9 @@ class DiscoveryRun:
     def config(self) -> DiscoveryConfig:
         """The config of the network."""
         config = network_config(self.module, SIZES[self.profile], self.size)
-        return replace(config, **ABLATIONS[self.ablation or "complete"].network)
+        changes = ABLATIONS[self.ablation or "complete"]
+        config = replace(config, slot_options=config.slot_options | changes.slots)
+        return replace(config, **changes.network)
 
     @property
     def loss(self) -> LossChoices:
@@ -170,6 +172,7 @@ class DiscoveryRun:
         }
         if self.precision is not None:
             chosen["precision"] = self.precision
+        chosen |= ABLATIONS[self.ablation or "complete"].training
         return training_config(sizes, self.seed, self.steps, **chosen)
 
     @property

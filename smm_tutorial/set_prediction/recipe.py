@@ -10,6 +10,7 @@ from smm_tutorial.set_prediction.loss import SetObjective, matched_likelihood_lo
 from smm_tutorial.set_prediction.model import Reading, SetPredictionConfig, SetPredictor
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.slots.mixture import Content
+from smm_tutorial.slots.starts import Start
 from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
@@ -45,6 +46,7 @@ class SetPredictionSizes:
     content: Content = "mean_and_variance"  # of a slot of `mixture`
     reading: Reading = "plain"  # how the heads read the slots
     ema_decay: float | None = None
+    start: Start = "farthest_points"  # of the slots, as in object discovery
 
 
 def _paper_sizes(**options: Any) -> SetPredictionSizes:
@@ -80,7 +82,9 @@ SIZES = {
         reading="standardised",
         ema_decay=0.999,
     ),
-    "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
+    "paper": _paper_sizes(
+        scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000, start="shared"
+    ),
 }
 #: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's.
 #: The names of these runs leave the steps out, see `SetPredictionRun.name`.
@@ -98,6 +102,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
         "initialisation": "clustering",
         "normalisation": "inputs",
         "gradient": sizes.supervised,
+        "start": sizes.start,
     }
     if contestant.module == "mixture" and sizes.content != "mean_and_variance":
         options["content"] = sizes.content

@@ -88,7 +88,11 @@ def test_ablations_differ_from_the_complete_run_in_what_they_name():
     assert (plain.config, plain.loss) == (complete.config, complete.loss)
     for name, run in runs.items():
         differ = [run.config != complete.config, run.loss != complete.loss]
-        assert all(differ) if name.startswith("bare") else sum(differ) == 1
+        differ.append(run.training != complete.training)
+        assert sum(differ) == (2 if name.startswith("bare") else 1)
+    assert complete.config.slot_options["start"] == "farthest_points"
+    assert runs["shared-start"].config.slot_options["start"] == "shared"
+    assert complete.training.ema_decay and not runs["no-average"].training.ema_decay
     assert "initialisation" not in runs["random-start"].config.slot_options
     assert runs["bare"].config.decoder == "broadcast"
     assert runs["bare-one-pixel"].config.decoder == "pixel"
