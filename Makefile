@@ -13,6 +13,10 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; d
 # What computes on a GPU: these tests run once more on one of Apple, pretended (tests/pretended_device.py).
 ON_A_GPU := $(addprefix tests/unit/,slots networks metrics discovery set_prediction training)
 
+# Two processes share the tests, file by file. Each may take 2 GB of memory: make test WORKERS=1 needs less.
+WORKERS ?= 2
+TOGETHER := -n $(WORKERS) --dist loadfile
+
 .PHONY: course test check notebooks bench clean
 
 course: $(INSTALLED)  ## open JupyterLab on the first notebook
@@ -22,11 +26,11 @@ course: $(INSTALLED)  ## open JupyterLab on the first notebook
 test check: export SMM_PROFILE ?= ci
 test check notebooks: export OMP_NUM_THREADS ?= 1
 test: $(INSTALLED)  ## everything: lint, gates, unit tests, every notebook, the browser
-	@SMM_PRETENDED_DEVICE=mps $(RUN) -m pytest -q -r fE $(ON_A_GPU)
-	@$(RUN) -m pytest
+	@SMM_PRETENDED_DEVICE=mps $(RUN) -m pytest -q -r fE $(TOGETHER) $(ON_A_GPU)
+	@$(RUN) -m pytest $(TOGETHER)
 
 check: $(INSTALLED)  ## what a developer runs often: no notebooks, no browser
-	@$(RUN) -m pytest tests/gates tests/unit
+	@$(RUN) -m pytest $(TOGETHER) tests/gates tests/unit
 
 notebooks: $(INSTALLED)  ## make and execute every .ipynb from its source
 	$(RUN) -m smm_tutorial.course.notebooks

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 00 · Welcome
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/00_welcome.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/00_welcome.py)
+# [The source of this notebook](source/00_welcome.py)
 #
 # **What you will do.** Check your machine. Then see how a trained model splits pictures into objects. Nobody told the model
 # what an object is. The model's core is the Slot Mixture Module (SMM). This course builds the module step by step.
@@ -23,7 +22,7 @@
 # **Minutes.** About 23: 20 to read, 2 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 01 · EM for Gaussian mixtures
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/01_em_gaussian_mixtures.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/01_em_gaussian_mixtures.py)
+# [The source of this notebook](source/01_em_gaussian_mixtures.py)
 #
 # **What you will do.** Group points with k-means. Make k-means soft, and arrive at expectation-maximisation (EM) for mixtures
 # of Gaussians. Follow the derivation of EM, and write its parts. A short loop joins your parts into the whole algorithm. See that
@@ -24,7 +23,7 @@
 # **Minutes.** About 146: 100 to read, 45 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 03 · The Slot Mixture Module
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/03_slot_mixture_module.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/03_slot_mixture_module.py)
+# [The source of this notebook](source/03_slot_mixture_module.py)
 #
 # **What you will do.** See where a mean is not enough to describe a group. Build the Slot Mixture Module (SMM) line by line: its
 # steps, its gradients, its fast form. In an appendix, rebuild the differences between the paper and its released code.
@@ -25,7 +24,7 @@
 # **Minutes.** About 151: 90 to read, 59 for the exercises, 2 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 04 · CLEVR scenes
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/04_clevr_scenes.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/04_clevr_scenes.py)
+# [The source of this notebook](source/04_clevr_scenes.py)
 #
 # **What you will do.** Start from the *record* of a CLEVR scene, a few lines of text, and end with a mask of each object. On the
 # way you place objects by CLEVR's rules, project them into a picture, and send rays from the camera. Then you load data sets and
@@ -26,7 +25,7 @@
 # **Minutes.** About 138: 90 to read, 47 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 06 · Judging slots
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/06_judging_slots.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/06_judging_slots.py)
+# [The source of this notebook](source/06_judging_slots.py)
 #
 # **What you will do.** Score the masks of a trained model. Write two of the metrics yourself. Find out what each metric
 # cannot see. Improve the masks without training. Look at failures and at new kinds of scenes. Compare SMM (the Slot Mixture
@@ -25,7 +24,7 @@
 # **Minutes.** About 96: 70 to read, 25 for the exercises, 1 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 07 · Set prediction
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/07_set_prediction.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/07_set_prediction.py)
+# [The source of this notebook](source/07_set_prediction.py)
 #
 # **What you will do.** Build a loss for sets, which have no order. Match slots with objects by hand. Write and train a network that says
 # what is where. Judge the network by average precision (AP), and build AP from its parts. Find out what AP rewards.
@@ -19,12 +18,13 @@
 # may be compared.
 #
 # **What you need.** Convolutions and a training loop in torch. [Notebook 03](03_slot_mixture_module.ipynb) derives the slot
-# module. [Notebook 04](04_clevr_scenes.ipynb) explains scenes and their records.
+# module. [Notebook 04](04_clevr_scenes.ipynb) explains scenes and their records. [Notebook 05](05_object_discovery.ipynb)
+# builds the encoder, the training loop and the model that we begin with.
 #
 # **Minutes.** About 152: 95 to read, 49 for the exercises, 8 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess
@@ -236,8 +236,8 @@ alt += "costs; the smallest, a with 2, b with 3 and c with 1, is framed."
 show(figures.permutations_figure(costs), alt=alt)
 
 # %% [markdown]
-# It is not. Without object 1, slot c loses more than slot a: at least 0.049 for c, and 0.035 for a. So slot c should get object 1. A method that always takes the
-# cheapest pair first is called *greedy*.
+# It is not. Suppose that a slot does not get object 1. Then its cost rises: by at least 0.049 for slot c, and by at least
+# 0.035 for slot a. So slot c should get object 1. A method that always takes the cheapest pair first is called *greedy*.
 
 
 # %%
@@ -643,9 +643,10 @@ print(
 )
 
 # %% [markdown]
-# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average row. A likely reason, which we do not
-# test here: at first all slots give nearly the same answer. Then chance decides which slot is matched with which object. One step teaches a slot something, and the next step may undo it. The papers train
-# very long.
+# The trained network has less than half the loss of the average row. An untrained network begins near the loss of the average
+# row. Why is it so hard to learn from random parameters? Here is a likely reason, which we do not test: at first all slots
+# give nearly the same answer. Then chance decides which slot is matched with which object. One step teaches a slot something,
+# and the next step may undo it. The papers train very long.
 #
 # Perhaps we can begin with something better. The encoder and the slots of [notebook 05](05_object_discovery.ipynb) already divide pictures into objects. They learned this from pixels
 # alone. We begin with their parameters, and only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
@@ -1031,8 +1032,8 @@ print(
 # nonsense prediction can be right.) At the top of the list, nonsense costs much. With equal probabilities, right and wrong
 # predictions are mixed, and AP falls, too. So AP also judges whether a network *knows* when it is right.
 #
-# The list holds the predictions of all images. So AP is not the mean of the APs of single scenes. Here this mean is larger. In a short list, fewer wrong predictions can stand above a right
-# prediction.
+# The list holds the predictions of all images. So AP is not the mean of the APs of single scenes. Here this mean is larger. A
+# likely reason: the list of one scene is short, so fewer wrong predictions stand above its right predictions.
 
 # %%
 alone = [
@@ -1047,8 +1048,10 @@ print(
 # %% [markdown]
 # ### Explore it
 #
-# In JupyterLab and on Colab you can choose scene and threshold here. On other pages, look at the figures below. On the left they show one scene, and on the right precision over recall of all scenes
-# of this cell. Each title counts only predictions with a probability of at least one half. The first figure has no threshold: places do not count. Code and some tables call this threshold `inf`, and the library's metric takes -1 for it.
+# In JupyterLab and on Colab you can choose scene and threshold here. On other pages, look at the figures below. On the left
+# they show one scene, and on the right precision over recall of all scenes of this cell. Each title counts only predictions
+# with a probability of at least one half. The first figure has no threshold: places do not count. The code calls this
+# threshold `inf`, and the library's metric takes -1 for it.
 
 # %%
 from smm_tutorial.set_prediction import THRESHOLDS
@@ -1159,8 +1162,10 @@ for version, vectors in versions.items():
     print(f"{version:16}" + "".join(row))
 
 # %% [markdown]
-# Read the columns. Without a threshold, true properties raise AP, and true places hardly change it. With true places, AP at 1 is lower than AP without a threshold: without a threshold, a prediction may also be right about a distant object. At the strictest thresholds, true properties raise AP little, and true places raise it much. So "AP at
-# 0.125" mainly measures coordinates.
+# Read the columns. Without a threshold, true properties raise AP, and true places hardly change it. With true places, AP at 1
+# is lower than AP without a threshold: without a threshold, a prediction of wrong properties may by chance be right about
+# another object, far away. At the strictest thresholds, true properties raise AP little, and true places raise it much. So
+# "AP at 0.125" mainly measures coordinates.
 #
 # ## Eight times the coordinates
 #
@@ -1181,8 +1186,10 @@ print(
 )
 
 # %% [markdown]
-# The wrong colour costs 288 times as much. To the loss, a small error of place is nearly nothing. There are two reasons: coordinates are divided by three world units, and the Huber error squares small
-# errors. One number can change this: the weight of the coordinates. How much of the gradient at the slots comes from coordinates?
+# The wrong colour costs 288 times as much. To the loss, a small error of place is nearly nothing. There are two reasons:
+# coordinates are divided by three world units, and the Huber error squares small errors. One number can change this: the
+# weight of the coordinates. The papers use the weight 1. The weight 8 is our choice. How much of the gradient at the slots
+# comes from coordinates?
 
 # %%
 from torch.autograd import grad
@@ -1418,7 +1425,8 @@ for kind, key in kinds_of_pictures.items():
     print(f"{kind}:\n    AP {', '.join(precisions)}")
 
 # %% [markdown]
-# Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what strict APs measure: the precision of coordinates.
+# Without a threshold, nearly every object is right. At the strictest thresholds AP still falls. You know now what strict APs
+# measure: how exact the coordinates are.
 #
 # ## SMM against Slot Attention
 #
@@ -1523,12 +1531,13 @@ Markdown(set_prediction.search_table())
 # - The recipe of training comes from trials with SMM, in notebook 05.
 # - All pictures have 64 pixels and at most six objects.
 #
-# You can repeat a row of the table with `smm-tutorial train set-prediction --kind set-comparison --slots attention --profile
-# laptop --steps 8000 --seed 0 --begin-with comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules
-# are `attention-wide`, `mixture` and `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as
-# many numbers. It is not in the tables. With `--learning-rate`, the name and the record of the run say that it searches for a
-# learning rate. Such a run does not enter the comparison. On a GPU, take `--profile gpu`, and leave out `--steps` and
-# `--begin-with`. Then pictures have 128 pixels and up to ten objects, and training starts from random parameters.
+# You can repeat one run of the comparison of modules (one of three seeds) with `smm-tutorial train set-prediction --kind
+# set-comparison --slots attention --profile laptop --steps 8000 --seed 0 --begin-with
+# comparison-attention-clevr6-laptop-48px-seed0 --keep checkpoint`. Other modules are `attention-wide`, `mixture` and
+# `mixture-reduced`. `mixture` is SMM. `mixture-reduced` is SMM whose slots have half as many numbers. It is not in the
+# tables. With `--learning-rate`, the name and the record of the run say that it searches for a learning rate. Such a run does
+# not enter the comparison. On a GPU, take `--profile gpu`, and leave out `--steps` and `--begin-with`. Then pictures have 128
+# pixels and up to ten objects, and training starts from random parameters.
 
 # %% [markdown]
 # ## Summary

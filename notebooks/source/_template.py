@@ -9,8 +9,7 @@
 # %% [markdown]
 # # NN · Title of the notebook
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/smm-tutorial/smm-tutorial/blob/v0.1.0/notebooks/_template.ipynb)
-# [![Source](https://img.shields.io/badge/source-reviewed-009e73)](source/_template.py)
+# [The source of this notebook](source/_template.py)
 #
 # **What you will do.** Normalise the rows of a table, and see why the axis matters.
 #
@@ -21,7 +20,7 @@
 # **Minutes.** About 5: 5 to read, 1 to run on a laptop.
 
 # %% tags=["setup"]
-# This cell is the same in every notebook. It finds the course's library, or fetches it.
+# The same cell in every notebook: it finds the course's library, or clones it by git.
 import importlib.util
 import os
 import subprocess

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from smm_tutorial import discovery, set_prediction
 from smm_tutorial.cli.missing import fetch_missing
-from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS
-from smm_tutorial.datasets.named_sets import TRAINING_DATA
+from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, SETS_WITH_RECORDS
+from smm_tutorial.datasets.named_sets import SET_DATA, TRAINING_DATA
 from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.discovery.tables import SCORE_TITLES
 from smm_tutorial.experiments.run import Run, check_kept, save_run
@@ -37,14 +37,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task.set_defaults(run=train_discovery)
     _add_choices(task, kinds=("discovery", "comparison"))
     task.add_argument("--data", choices=[*TRAINING_DATA, *FOREIGN_SETS], default="clevr6")
-    task.add_argument("--root", help="the folder of data that does not come with the course")
-    task.add_argument("--limit", type=int, help="images of such data, those held out included")
-    task.add_argument(
-        "--max-objects", type=int, help="of an image of such data, by its record (CLEVR6: 6)"
-    )
-    task.add_argument(
-        "--yes", action="store_true", help="download images that are missing without asking"
-    )
+    _add_foreign(task)
     task.add_argument(
         "--begin-with", help="weights of a trained model to go on with, by name or file"
     )
@@ -54,7 +47,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task = tasks.add_parser("set-prediction", help="what is where, learned from scene records")
     task.set_defaults(run=train_set_prediction)
     _add_choices(task, kinds=("set-prediction", "set-comparison"))
-    task.add_argument("--scenes", type=int, help="to train on, instead of the profile's number")
+    task.add_argument(
+        "--data", choices=[*SET_DATA, *SETS_WITH_RECORDS], help="default: the profile's"
+    )
+    _add_foreign(task)
+    task.add_argument("--scenes", type=int, help="to render, instead of the profile's number")
     task.add_argument(
         "--coordinate-weight",
         type=float,
@@ -64,6 +61,18 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task.add_argument(
         "--begin-with",
         help="encoder and slots of a trained model of object discovery, by name or file",
+    )
+
+
+def _add_foreign(task: argparse.ArgumentParser) -> None:
+    """Adds the options of data that does not come with the course."""
+    task.add_argument("--root", help="the folder of data that does not come with the course")
+    task.add_argument("--limit", type=int, help="images of such data, those held out included")
+    task.add_argument(
+        "--max-objects", type=int, help="of an image of such data, by its record (CLEVR6: 6)"
+    )
+    task.add_argument(
+        "--yes", action="store_true", help="download images that are missing without asking"
     )
 
 
@@ -145,7 +154,9 @@ def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
 
 
 def train_set_prediction(options: argparse.Namespace, command: str) -> None:
-    record = _train(set_prediction, choose_set_prediction(options), options, command)
+    run = choose_set_prediction(options)
+    fetch_missing(run.data, options.root, options.limit, agreed=options.yes)
+    record = _train(set_prediction, run, options, command)
     if record:
         precision = record["validation"][-1]["ap_inf"]
         print(f"validation split, which is for choosing: AP {precision:.1%}")
@@ -158,6 +169,10 @@ def choose_set_prediction(options: argparse.Namespace) -> set_prediction.SetPred
         scenes=options.scenes,
         coordinate_weight=options.coordinate_weight,
         begin_with=options.begin_with,
+        data=options.data,
+        root=options.root,
+        limit=options.limit,
+        max_objects=options.max_objects,
         **_choices(options),
     )
 

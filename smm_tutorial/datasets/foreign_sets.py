@@ -23,6 +23,8 @@ FOREIGN_SETS: dict[str, dict[str, Any]] = {
     "folder": {"crop": "centre"},
 }
 FOLDER = "folder"
+#: The sets whose records have CLEVR's form. So set prediction can be trained on them.
+SETS_WITH_RECORDS = ("clevr",)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class ForeignSet:
                 "it out"
             )
 
-    def load(self, split: str, size: int) -> SceneImages:
+    def load(self, split: str, size: int, *, whole_frame: bool = False) -> SceneImages:
         """The images of `train`, `val` or `test`, square, with masks where the data set has some.
+
+        whole_frame: the whole image is squeezed into the square, without masks, as for set
+        prediction. By default the papers' crop is cut out.
 
         Raises `DatasetError` where files are missing or damaged, with the command that fetches
         them, and `ValueError` where no image is left.
@@ -63,6 +68,8 @@ class ForeignSet:
         check_split(self.name, split, SPLITS)
         options = {"split": "train"} | FOREIGN_SETS[self.name]
         options |= {"size": size, "root": self.root}
+        if whole_frame:
+            options |= {"crop": None, "masks": False}
         if self.name == FOLDER:
             return datasets.load(FOLDER, **options | {"split": split, "limit": self.limit})
         if self.max_objects is not None:

@@ -18,8 +18,8 @@ from smm_tutorial.datasets.scene_images import check_split, join_scenes
 from smm_tutorial.scenes.camera import OFFICIAL_WINDOW
 
 #: Data sets for training object discovery: the embedded packs, and variants of
-#: `datasets.rendered`.
-TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a")
+#: `datasets.rendered`. `clevr6-whole` shows CLEVR's whole frame, as set prediction sees it.
+TRAINING_DATA = ("clevr6", "clevr-tex", "clevr-mirror", "cogent-a", "clevr6-whole")
 #: Data sets for training set prediction: variants of `datasets.rendered` that show CLEVR's whole
 #: frame.
 SET_DATA = ("clevr6-whole", "clevr-whole")

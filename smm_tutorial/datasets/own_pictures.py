@@ -61,7 +61,18 @@ class FolderSurvey:
                 "about pictures that training saw"
             )
         lines += [f"left out, {why}: {name_some(paths)}" for why, paths in self.left_out.items()]
+        if like_masks := self.named_like_masks:
+            lines.append(
+                f"taken as pictures, although named like masks: {name_some(like_masks)}. The mask "
+                f"of a.jpg is a{MASK_ENDING}.png"
+            )
         return "\n".join(lines)
+
+    @property
+    def named_like_masks(self) -> list[Path]:
+        """The pictures with "mask" in their names. Perhaps their owner means them as masks."""
+        found = {path for paths in self.pictures.values() for path in paths}
+        return sorted(path for path in found if "mask" in path.stem.lower())
 
 
 def split_indices(count: int, split: str) -> list[int]:
@@ -227,7 +238,8 @@ def _decide_masks(survey: FolderSurvey, chosen: Sequence[Path], masks: bool | No
     if without:
         raise DatasetError(
             f"{len(without)} of {len(chosen)} pictures in {survey.root} have no mask: "
-            f"{name_some(without)}. Add {_mask_names(without[0])[0]} and so on, or pass masks=False"
+            f"{name_some(without)}. Add {_mask_names(without[0])[0]} and so on; or take the masks "
+            "away, since training needs none; or pass masks=False to datasets.load"
         )
     return True
 

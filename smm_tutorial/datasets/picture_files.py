@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from smm_tutorial.datasets.scene_images import DatasetError
 
-AGAIN = "unpack the data set's archive again"
+AGAIN = "unpack the data set's archive again, or copy your own file again"
 ANEW = "save it anew as PNG of 8 bits a channel, an image as RGB, a mask as grey with its labels"
 GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes for grey of 16 bits
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that can change a pixel's value

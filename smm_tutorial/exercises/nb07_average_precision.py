@@ -186,8 +186,8 @@ def _precision_over_ranks(right, num_targets):
 
 
 @mistake(
-    "Recall that was never reached must add no area. Put 0 behind the precision, and take the "
-    "precision at the *right* end of each rise of recall."
+    "Recall that was never reached must add no area. Sum only over the rises of recall, and take "
+    "the precision at the *right* end of each rise."
 )
 def _precision_to_the_end(right, num_targets):
     never_reached = 1 - right.sum().item() / num_targets
@@ -206,16 +206,15 @@ register(
         title="The area under the curve",
         text="""`right` (R,) says which of R predictions are right, the highest probability first.
         There are `num_targets` objects. After each rank, precision is the share of right
-        predictions so far, and recall is the share of objects found so far. Put 0 before recall and
-        1 behind it. Put 0 before precision and 0 behind it. Replace each precision by the largest
-        precision at this place *or at a later place*. Every rise of recall is the width of a
-        rectangle. Its height is the precision at its right end. Return the sum of all areas, a
-        number.""",
+        predictions so far, and recall is the share of objects found so far. Replace each precision
+        by the largest precision at this place *or at a later place*. Every rise of recall is the
+        width of a rectangle. The first rise begins at 0. The height of a rectangle is the precision
+        at its right end. Return the sum of all areas, a number.""",
         minutes=10,
         difficulty=2,
         hints=(
             """`found = right.cumsum(0)` counts right predictions. Precision divides it by 1, 2, 3,
-            ..., and recall divides it by `num_targets`. `torch.cat` adds the zeros and the 1.""",
+            ..., and recall divides it by `num_targets`. `torch.cat` puts a 0 before the recall.""",
             """`cummax` gives the largest value so far. It looks at earlier places, so turn the
             precision around before and after, with `flip`. `diff` gives the rises of recall.""",
         ),

@@ -144,11 +144,15 @@ def search_table(records: Iterable[dict], scores: Mapping[str, str]) -> str:
 
 
 def training_cell(record: dict) -> str:
-    """Formats the steps, the time and the hardware of a run's training."""
+    """Formats the steps, the time and the hardware of a run's training. On GPUs, also its speed."""
     if record["purpose"] == "baseline":
         return "none"
     took = count_minutes(record["minutes"])
-    return f"{record['step']:,} steps, {took}, {describe_hardware(record)}"
+    cell = f"{record['step']:,} steps, {took}, {describe_hardware(record)}"
+    if not record["provenance"]["hardware"]["gpu"]:
+        return cell
+    memory = record["peak_memory_mib"]
+    return f"{cell}, {record['images_per_s']:,.0f} images/s, {memory:,.0f} MiB of GPU memory"
 
 
 def mean_training_cell(group: Group) -> str:

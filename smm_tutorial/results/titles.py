@@ -19,6 +19,7 @@ SET_TITLES = {
         "clevr-tex": "clevr-tex, test",
         "clevr-mirror": "clevr-mirror, test",
         "cogent-a": "cogent-a, test",
+        "clevr6-whole": "clevr6-whole, test",
         "stacks": "stacks",
         "out-of-distribution-crowd": "out-of-distribution-crowd",
         "out-of-distribution-pairs": "out-of-distribution-pairs",
@@ -34,5 +35,6 @@ SET_TITLES = {
         "clevr-whole": "clevr-whole, test",
         "clevr-renders": "CLEVR in Blender, at most 6 objects",
         "clevr-official": "CLEVR as released ({images} images, at most 6 objects)",
+        "clevr": "CLEVR as released, held out of training ({images} images)",
     },
 }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
+from smm_tutorial.datasets.foreign_sets import SETS_WITH_RECORDS, ForeignSet
 from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS
 from smm_tutorial.results.records import read_kept_record
 from smm_tutorial.set_prediction.model import SetPredictor
@@ -17,7 +18,8 @@ def score_by_name(
 
     Args:
         what: name or file of the checkpoint.
-        data: a key of `SET_EVALUATION_SETS`; None for the data that the model was trained on.
+        data: a name in `SET_EVALUATION_SETS` or `SETS_WITH_RECORDS`; None for the data that the
+            model was trained on.
         root: the folder of the data, where the data set needs one.
         seed: of the slots' starts.
         command: the command that repeats this evaluation.
@@ -38,9 +40,13 @@ def score_by_name(
         )
     record = read_kept_record(record)
     data = data or record["data"]
-    if data not in SET_EVALUATION_SETS:
-        raise ValueError(
-            f"no sets are scored on {data!r}: known are {', '.join(SET_EVALUATION_SETS)}"
-        )
-    test = SET_EVALUATION_SETS[data].load(model.config.image_size, root)
+    size, folder = model.config.image_size, None if root is None else str(root)
+    if data in SETS_WITH_RECORDS:
+        held_out = ForeignSet(data, folder, max_objects=model.config.num_slots)
+        test = held_out.load("test", size, whole_frame=True)
+    elif data in SET_EVALUATION_SETS:
+        test = SET_EVALUATION_SETS[data].load(size, root)
+    else:
+        known = ", ".join([*SET_EVALUATION_SETS, *SETS_WITH_RECORDS])
+        raise ValueError(f"no sets are scored on {data!r}: known are {known}")
     return record, {"set": data} | evaluate(model, test, seed) | {"command": command}

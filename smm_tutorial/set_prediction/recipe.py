@@ -46,6 +46,10 @@ class SetPredictionSizes:
     content: Content = "mean_and_variance"  # of a slot of `mixture`
     reading: Reading = "plain"  # how the heads read the slots
     ema_decay: float | None = None
+    # Of a run that begins with a trained model: the share of the steps in which only the heads
+    # train, and the factor on the learning rate of encoder and slots after that.
+    frozen_share: float = 0.0
+    shared_rate: float = 1.0
     start: Start = "farthest_points"  # of the slots, as in object discovery
 
 
@@ -121,14 +125,22 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
 
 
 def training_config(
-    sizes: SetPredictionSizes, seed: int, steps: int | None = None, **options: Any
+    sizes: SetPredictionSizes,
+    seed: int,
+    steps: int | None = None,
+    *,
+    begun: bool = False,
+    **options: Any,
 ) -> TrainingConfig:
     """The training configuration of a profile.
 
-    steps: number of steps; None takes the profile's. options: fields of `TrainingConfig` to
-    replace.
+    steps: number of steps; None takes the profile's. begun: whether the run begins with a trained
+    model. options: fields of `TrainingConfig` to replace.
     """
     steps = sizes.steps if steps is None else steps
+    if begun:
+        staged = {"frozen_steps": round(sizes.frozen_share * steps)}
+        options = staged | {"shared_rate": sizes.shared_rate} | options
     chosen = {
         "learning_rate": sizes.learning_rate,
         "warmup_steps": max(2, round(WARMUP * steps)),

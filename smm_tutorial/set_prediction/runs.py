@@ -7,7 +7,8 @@ from typing import Any
 
 from smm_tutorial.arguments import check_choice, check_whole
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.datasets.named_sets import SET_EVALUATION_SETS, set_split
+from smm_tutorial.datasets.foreign_sets import SETS_WITH_RECORDS, ForeignSet
+from smm_tutorial.datasets.named_sets import SET_DATA, SET_EVALUATION_SETS, set_split
 from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
@@ -48,7 +49,10 @@ class SetPredictionRun:
     module: a key of `slots.CONTESTANTS`. scenes: how many scenes the run trains on. rate: the
     learning rate. purpose: runs of a `comparison` use the recipe's rate; a `search` tries another
     rate. coordinate_weight: of the loss. begin_with: name or file of a trained model of object
-    discovery, from which the run takes encoder and slots.
+    discovery, from which the run takes encoder and slots. data: a name in `named_sets.SET_DATA` or
+    `foreign_sets.SETS_WITH_RECORDS`, by default the profile's. root, limit, max_objects: which
+    images of a set of others; see `ForeignSet`. A set of K slots can hold K objects, so max_objects
+    is K by default.
 
     Raises `ValueError` for unknown names, and for choices that contradict each other.
     """
@@ -64,10 +68,29 @@ class SetPredictionRun:
     begin_with: str | None = None
     precision: Precision | None = None
     compile: Compile = "none"
+    data: str | None = None
+    root: str | None = None
+    limit: int | None = None
+    max_objects: int | None = None
 
     def __post_init__(self):
         check_choice("module", self.module, CONTESTANTS)
         check_choice("profile", self.profile, SIZES)
+        if self.data is None:
+            object.__setattr__(self, "data", SIZES[self.profile].data)
+        check_choice("data", self.data, (*SET_DATA, *SETS_WITH_RECORDS))
+        if self.foreign is None and any((self.root, self.limit, self.max_objects)):
+            raise ValueError(
+                f"root, limit and max_objects are of data sets of others, and {self.data} comes "
+                "with the course: leave them out, and choose the number of scenes by --scenes"
+            )
+        if self.foreign is not None and self.scenes is not None:
+            raise ValueError(f"scenes are rendered, and {self.data} is not: take --limit instead")
+        if self.max_objects is not None and self.max_objects > self.config.num_slots:
+            raise ValueError(
+                f"max_objects is {self.max_objects}, and a set of this profile holds at most "
+                f"{self.config.num_slots}"
+            )
         check_choice("purpose", self.purpose, PREFIXES)
         if not 0 < self.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
@@ -81,9 +104,24 @@ class SetPredictionRun:
         _ = self.training  # building the configuration checks the other choices
 
     @property
-    def data(self) -> str:
-        """Name of the data set that the profile trains on."""
-        return SIZES[self.profile].data
+    def foreign(self) -> ForeignSet | None:
+        """The set of images from others; None for scenes that the course renders."""
+        if self.data not in SETS_WITH_RECORDS:
+            return None
+        most = self.config.num_slots if self.max_objects is None else self.max_objects
+        return ForeignSet(self.data, self.root, self.limit, most)
+
+    def load(self, split: str, count: int | None = None) -> SceneImages:
+        """Loads scenes of a split: `train`, `val` or `test`.
+
+        count: how many scenes are rendered. Of images from others, the split is complete.
+        """
+        size = self.config.image_size
+        if self.foreign is not None:
+            return self.foreign.load(split, size, whole_frame=True)
+        if split == "test":
+            return SET_EVALUATION_SETS[self.data].load(size)
+        return set_split(self.data, split, size, count)
 
     @property
     def name(self) -> str:
@@ -91,6 +129,10 @@ class SetPredictionRun:
         parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
+        if self.limit is not None:
+            parts.append(f"{self.limit}images")
+        if self.max_objects is not None:
+            parts.append(f"most{self.max_objects}")
         if self.coordinate_weight != 1:
             parts.append(f"weight{short_number(self.coordinate_weight)}")
         usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
@@ -113,9 +155,8 @@ class SetPredictionRun:
     def training(self) -> TrainingConfig:
         chosen = {"learning_rate": self.rate, "precision": self.precision}
         chosen = {name: value for name, value in chosen.items() if value is not None}
-        return training_config(
-            SIZES[self.profile], self.seed, self.steps, compile=self.compile, **chosen
-        )
+        chosen |= {"begun": self.begin_with is not None, "compile": self.compile}
+        return training_config(SIZES[self.profile], self.seed, self.steps, **chosen)
 
     @property
     def choices(self) -> dict:
@@ -125,11 +166,17 @@ class SetPredictionRun:
             loss["objective"] = objective
         begun_with = None if self.begin_with is None else Path(self.begin_with).name
         described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
-        return described | {"scenes": self.num_scenes, "begun_with": begun_with}
+        described |= {"scenes": self.num_scenes, "begun_with": begun_with}
+        if self.foreign is not None:
+            folder = None if self.root is None else Path(self.root).resolve().name
+            described |= {"root": folder, "limit": self.limit, "max_objects": self.max_objects}
+        return described
 
     @property
-    def num_scenes(self) -> int:
-        """How many scenes the run trains on."""
+    def num_scenes(self) -> int | None:
+        """How many rendered scenes the run trains on. None for images from others."""
+        if self.foreign is not None:
+            return None
         return SIZES[self.profile].scenes if self.scenes is None else self.scenes
 
 
@@ -161,8 +208,8 @@ def train(
     if run.begin_with is not None:
         begin_with_discovery(model, run.begin_with)
     if data is None:
-        data = set_split(run.data, "train", run.config.image_size, run.num_scenes)
-    elif len(data) != run.num_scenes:
+        data = run.load("train", run.num_scenes)
+    elif run.foreign is None and len(data) != run.num_scenes:
         raise ValueError(f"the run trains on {run.num_scenes} scenes, got {len(data)}")
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
@@ -184,8 +231,7 @@ def train_and_record(
     `training.fit`.
     """
     made_by = provenance()  # of the code that is loaded now
-    size = run.config.image_size
-    validation = set_split(run.data, "val", size, VALIDATION_SCENES)
+    validation = run.load("val", VALIDATION_SCENES)
 
     def validate(model: SetPredictor) -> dict[str, float]:
         scores = evaluate(model, validation)
@@ -195,7 +241,7 @@ def train_and_record(
     model, result = train(run, run.folder, data, evaluate=validate, **engine)
     if not is_first_process():
         return model, None
-    scores = evaluate(model, SET_EVALUATION_SETS[run.data].load(size))
+    scores = evaluate(model, run.load("test"))
     record = describe_run(
         run,
         model,

@@ -46,7 +46,11 @@ class SlotModel(nn.Module):
 
     config: the subclass's config. These fields decide the slot module: `slots` (a name in
     `SLOT_MODULES`), `num_slots`, `encoder_channels`, `slot_dim`, `num_iterations`, `slot_options`.
+
+    shared_parts: the parts that a model of one task can take over from a model of another task.
     """
+
+    shared_parts = ("encoder", "slots")
 
     def __init__(self, config, encoder: ConvEncoder):
         super().__init__()

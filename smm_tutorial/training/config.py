@@ -49,6 +49,9 @@ class TrainingConfig:
         weight_decay: the weight decay of AdamW.
         ema_decay: decay of an average of the weights (see `WeightAverage`). The average is
             evaluated, and the trained model gets its weights. None: no average.
+        shared_rate: a factor on the learning rate of the parts that a model shares with other tasks
+            (`SlotModel.shared_parts`). A factor below 1 protects what these parts learned before.
+        frozen_steps: number of steps, from the first, in which the shared parts do not change.
         compile: `default` lets torch.compile fuse the many small operations of the network. This
             helps long runs on a GPU. The first step then takes a minute or more, and a CPU gains
             little. If torch.compile fails, the training warns and continues without it.
@@ -70,17 +73,20 @@ class TrainingConfig:
     weight_decay: float = 0.0
     ema_decay: float | None = None
     compile: Compile = "none"
+    shared_rate: float = 1.0
+    frozen_steps: int = 0
 
     def __post_init__(self):
-        for name, least in {"steps": 1, "batch_size": 1, "warmup_steps": 0, "seed": 0}.items():
+        least_of = {"steps": 1, "batch_size": 1, "warmup_steps": 0, "seed": 0, "frozen_steps": 0}
+        for name, least in least_of.items():
             self._make_plain(name, operator.index, "a whole number")
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.seed > LARGEST_SEED:
             raise ValueError(f"seed must be at most {LARGEST_SEED}, got {self.seed}")
-        for name in ("learning_rate", "clip_norm", "weight_decay"):
+        for name in ("learning_rate", "clip_norm", "weight_decay", "shared_rate"):
             self._make_plain(name, float, "a number")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "shared_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
         if not 0 <= self.weight_decay < math.inf:

@@ -25,9 +25,10 @@ from tqdm.auto import tqdm
 
 from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.batches import Share
-from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
+from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.interrupts import hold_interrupts, save_before_the_end
 from smm_tutorial.training.logs import Meter, TensorBoard
+from smm_tutorial.training.parameters import group_parameters, set_learning_rates, unfreeze_all
 from smm_tutorial.training.processes import start_fabric
 from smm_tutorial.training.state import (
     CannotWriteError,
@@ -131,7 +132,7 @@ def fit(
             f"batch_size must be a multiple of the {fabric.world_size} processes, "
             f"got {config.batch_size}"
         )
-    writes = fabric.is_global_zero
+    writes, alone = fabric.is_global_zero, fabric.world_size == 1
     if not writes:  # the first process saves after an interrupt; torchrun ends the other processes
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     board = TensorBoard(tensorboard) if tensorboard is not None and writes else None
@@ -162,7 +163,7 @@ def fit(
             try:
                 run.take_up_log()
                 for step in bar:
-                    _set_learning_rate(trained.optimizer, step, config)
+                    set_learning_rates(trained.optimizer, step, config, alone)
                     scalars = loss(wrapped, batches.draw(step_generator(config.seed, step)), step)
                     trained.optimizer.zero_grad(set_to_none=True)
                     fabric.backward(scalars["loss"])
@@ -184,6 +185,7 @@ def fit(
                     run.save_and_say("Interrupted")
                 raise
             finally:
+                unfreeze_all(trained.optimizer)
                 if trained.average:
                     model.load_state_dict(trained.average.model.state_dict())
     measured = run.measure()
@@ -296,18 +298,13 @@ class _Run:
 def _set_up(fabric: Fabric, model: nn.Module, config: TrainingConfig) -> tuple[nn.Module, Trained]:
     """Prepares the model for the loss, on its device, and collects all that training changes."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        group_parameters(model, config), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     called = _compiled(model, fabric.device) if config.compile == "default" else model
     wrapped, optimizer = fabric.setup(called, optimizer)
     average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
     scaled = fabric.strategy.precision if _scaler(fabric) else None
     return wrapped, Trained(model, optimizer, average, scaled)
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainingConfig) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * learning_rate_factor(step, config)
 
 
 def _compiled(model: nn.Module, device: torch.device) -> nn.Module:

@@ -8,10 +8,12 @@ import jupytext
 import nbformat
 import pytest
 
+from smm_tutorial.course.address import read_stamp, stamped_files
 from smm_tutorial.course.notebooks import differences, notebook_path
 from smm_tutorial.exercises.core import all_tasks
-from tests.gates.project import REPOSITORY, TEMPLATE, VERSION, notebooks, sources
+from tests.gates.project import NOTEBOOK_FOLDER, REPOSITORY, TEMPLATE, VERSION, notebooks, sources
 from tests.gates.rules import EXERCISE, RULES, SOURCE_RULES, code_cells
+from tests.shared import ROOT
 
 LARGEST_NOTEBOOK = 3_000_000  # bytes
 
@@ -68,13 +70,20 @@ def test_the_first_code_cell_is_the_one_of_the_template(path):
 
 
 @every_notebook
-def test_the_badges_open_this_notebook_at_this_version_and_its_source(path):
-    owner_and_name = REPOSITORY.removeprefix("https://github.com/")
-    file = f"{owner_and_name}/blob/v{VERSION}/notebooks/{path.name}"
-
+def test_the_links_below_the_title_lead_somewhere(path):
     header = nbformat.read(path, as_version=4).cells[0].source
-    assert f"](https://colab.research.google.com/github/{file})" in header
     assert f"](source/{path.stem}.py)" in header
+    assert (NOTEBOOK_FOLDER / "source" / f"{path.stem}.py").is_file()
+    assert ("colab-badge" in header) == read_stamp(ROOT).published
+
+
+def test_every_file_that_names_the_repository_names_this_address_and_version():
+    stamp = read_stamp(ROOT)
+    assert (stamp.address, stamp.version) == (REPOSITORY, VERSION)
+    for path, text in stamped_files(ROOT, stamp).items():
+        assert text == path.read_text(encoding="utf-8"), (
+            f"{path.name}: run python -m smm_tutorial.course.address"
+        )
 
 
 @every_source

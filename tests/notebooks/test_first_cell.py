@@ -127,6 +127,82 @@ def test_a_notebook_alone_fetches_the_course_and_leaves_torch_and_numpy_alone(
     assert again.stdout.splitlines() == [course, numpy_and_torch]
 
 
+def give_package(python, name, version, code=""):
+    """Installs an empty package, which hides this machine's package of the same name."""
+    folder = Path(said_by(python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    information = folder / f"{name}-{version}.dist-info"
+    information.mkdir()
+    information.joinpath("METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    )
+    package = folder / name.replace(".", "/")
+    package.mkdir(parents=True)
+    package.joinpath("__init__.py").write_text(code)
+
+
+COLAB_VERSIONS = {"torch": "2.11.0+cu126", "numpy": "2.0.2"}  # what Colab chose for its driver
+
+
+def test_on_colab_its_own_torch_and_numpy_stay(machine, repository, package_index, tmp_path):
+    content = tmp_path / "content"
+    content.mkdir()
+    for name, version in COLAB_VERSIONS.items():
+        give_package(machine, name, version, f"__version__ = {version!r}")
+    give_package(machine, "google.colab", "1.0.0")
+    code = """
+import google.colab, numpy, torch
+from importlib.metadata import version
+print([(name, module.__version__, version(name)) for name, module in
+       (("torch", torch), ("numpy", numpy))])
+import smm_tutorial_toy
+"""
+    done = run(machine, first_cell() + code, content, repository, package_index)
+
+    assert done.returncode == 0, done.stderr
+    said, versions = done.stdout.splitlines()
+    assert said == f"Installing {LACKING}>=1.0; held as they are: {COLAB_VERSIONS}"
+    assert versions == str([(name, version, version) for name, version in COLAB_VERSIONS.items()])
+    assert (content / "smm-tutorial" / "smm_tutorial").is_dir()
+
+
+def test_without_git_the_missing_program_is_named(machine, repository, package_index, tmp_path):
+    alone, programs = tmp_path / "alone", tmp_path / "programs"
+    alone.mkdir()
+    programs.mkdir()
+    (programs / "python").symlink_to(machine)
+    code = f"import os\nos.environ['PATH'] = {str(programs)!r}\n{first_cell()}"
+    done = run(machine, code, alone, repository, package_index)
+
+    assert done.returncode != 0
+    assert "No such file or directory: 'git'" in done.stderr
+    assert not any(alone.iterdir())
+
+
+def test_a_course_installed_with_pip_needs_no_repository(machine, package_index, tmp_path):
+    pytest.importorskip("hatchling", reason="builds the wheel")
+    wheels, alone = tmp_path / "wheels", tmp_path / "alone"
+    alone.mkdir()
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, ROOT]
+    subprocess.run(build, check=True)
+    (wheel,) = wheels.glob("smm_tutorial-*.whl")
+    subprocess.run([*pip, "--python", machine, "install", "--no-deps", wheel], check=True)
+    code = """
+import smm_tutorial
+from smm_tutorial import checkpoints, datasets
+print(smm_tutorial.__file__)
+print(len(datasets.load("clevr6", split="test", size=48)))
+print(checkpoints.load("discovery-mixture-clevr6-laptop-48px-seed0").record["model"])
+"""
+    done = run(machine, first_cell() + code, alone, tmp_path / "nowhere", package_index)
+
+    assert done.returncode == 0, done.stderr
+    place, count, model = done.stdout.splitlines()
+    assert Path(place).is_relative_to(machine.parent.parent)
+    assert (count, model) == ("320", "ObjectDiscovery")
+    assert not any(alone.iterdir())
+
+
 def test_inside_a_checkout_that_is_not_installed_it_is_found_and_nothing_is_fetched(
     machine, package_index, tmp_path
 ):

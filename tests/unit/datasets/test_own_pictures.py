@@ -118,7 +118,11 @@ def test_what_is_no_picture_is_left_out_and_named(tmp_path):
 
 def test_a_picture_whose_name_ends_like_a_masks_is_a_picture_where_it_stands_alone(tmp_path):
     paint(tmp_path / "venetian_mask.png")
-    assert load(tmp_path).filenames == ["venetian_mask.png"]
+    paint(tmp_path / "a.png")
+    paint(tmp_path / "a-mask.png")
+    assert load(tmp_path).filenames == ["a-mask.png", "a.png", "venetian_mask.png"]
+    said = str(survey_folder(tmp_path))
+    assert "although named like masks: a-mask.png, venetian_mask.png. The mask of a.jpg is" in said
 
 
 def test_an_empty_folder_and_none_are_refused(tmp_path):

@@ -42,7 +42,9 @@ def test_clusterings_have_a_row_a_set_and_a_panel_a_method(steps):
     axes = np.array(clusterings_figure(rows).axes).reshape(2, 3)
 
     assert [axis.get_title() for axis in axes[0]] == ["true groups", "early", "late"]
-    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["one", "two"]
+    labels = [axis.get_ylabel() for axis in axes[:, 0]]
+    assert labels == ["one\nfeature 1", "two\nfeature 1"]
+    assert {axis.get_xlabel() for axis in axes.flat} == {"feature 0"}
     np.testing.assert_allclose(
         axes[1, 0].collections[0].get_facecolors()[:2, :3], component_colors(2)
     )

@@ -10,7 +10,7 @@ from smm_tutorial.discovery.tables import NO_COMPARISON
 from smm_tutorial.files import LOCK_NAME
 from smm_tutorial.results import records
 from smm_tutorial.results.comparisons import Spread
-from smm_tutorial.results.tables import shift_table
+from smm_tutorial.results.tables import shift_table, training_cell
 
 TEST, CROWD = "clevr6", "out-of-distribution-crowd"
 
@@ -305,3 +305,13 @@ def test_committed_records_of_comparisons_are_alike(task):
 )
 def test_hardware_is_what_a_run_used_and_cores_where_a_record_tells_no_more(hardware, text):
     assert results.describe_hardware({"provenance": {"hardware": hardware}}) == text
+
+
+def test_a_run_on_a_gpu_says_its_speed_and_its_memory():
+    hardware = {"cpus": 8, "threads": 4, "gpu": "H100"}
+    record = {"purpose": "showcase", "minutes": 1.2, "step": 1500, "images_per_s": 1733.2}
+    record |= {"peak_memory_mib": 689.6, "provenance": {"hardware": hardware}}
+    said = training_cell(record)
+    assert said == "1,500 steps, 1 minute, H100, 1,733 images/s, 690 MiB of GPU memory"
+    hardware["gpu"] = None
+    assert training_cell(record) == "1,500 steps, 1 minute, 4 CPU threads"
