@@ -13,6 +13,7 @@ from smm_tutorial.results.records import add_scores, keep_scores
 
 #: Defaults of the options that have a value, in the order of the command in a record.
 DEFAULTS = {"data": None, "root": None, "seed": 0, "starts": 1, "selection": "all"}
+DEFAULTS |= {"iterations": None}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -41,6 +42,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         choices=list(SELECTIONS),
         help="all slots own pixels, or those that are worth their price",
     )
+    parser.add_argument(
+        "--iterations", type=int, help="of the slot module, instead of those of the training"
+    )
     parser.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
 
@@ -54,7 +58,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
                 "and a SetPredictor does not: leave them out"
             )
         record, scores = set_prediction.score_by_name(
-            options.what, options.data, options.root, options.seed, command
+            options.what, options.data, options.root, options.seed, command, options.iterations
         )
         table = set_prediction.score_table
     else:
@@ -66,6 +70,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
             command,
             options.starts,
             options.selection,
+            options.iterations,
         )
         table = discovery.score_table
     if options.keep:
@@ -74,10 +79,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
     else:
         add_scores(record, scores)
     if "nats_per_pixel" in scores:
-        print(
-            f"{scores['images']} images, which have no masks: {scores['nats_per_pixel']:.3f} nats "
-            f"per pixel, squared error {scores['squared_error']:.4f}"
-        )
+        print(discovery.describe_images_without_masks(scores))
     else:
         print(table([record]))
 

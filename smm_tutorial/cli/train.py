@@ -13,15 +13,12 @@ from smm_tutorial.cli.missing import fetch_missing
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, SETS_WITH_RECORDS
 from smm_tutorial.datasets.named_sets import SET_DATA, TRAINING_DATA
 from smm_tutorial.discovery.ablations import ABLATIONS
-from smm_tutorial.discovery.tables import SCORE_TITLES
 from smm_tutorial.experiments.run import Run, check_kept, save_run
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.training.config import Compile, Precision
 from smm_tutorial.training.processes import is_first_process
 from smm_tutorial.training.state import own_folder
-
-LIKELIHOOD_TITLES = {"nats_per_pixel": "nats per pixel", "squared_error": "squared error"}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -124,15 +121,11 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
     record = _train(discovery, run, options, command)
     if record:
         last = record["validation"][-1]
-        titles = SCORE_TITLES if "fg_ari" in last else LIKELIHOOD_TITLES
-        scores = ", ".join(f"{title} {last[name]:.4g}" for name, title in titles.items())
-        print(f"validation split, which is for choosing: {scores}")
+        print(f"validation split, which is for choosing: {discovery.list_scores(last)}")
         if "fg_ari" in last:
             print(discovery.score_table([record]))
         else:
-            found = record["scores"][0]
-            scores = ", ".join(f"{title} {found[name]:.4g}" for name, title in titles.items())
-            print(f"{found['images']} test images, which have no masks: {scores}")
+            print(discovery.describe_images_without_masks(record["scores"][0]))
 
 
 def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:

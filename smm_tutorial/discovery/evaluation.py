@@ -44,6 +44,7 @@ def score_by_name(
     command: str,
     starts: int = 1,
     selection: Selection = "all",
+    num_iterations: int | None = None,
 ) -> tuple[dict, dict]:
     """Scores a checkpoint or a baseline on a set of scenes.
 
@@ -55,7 +56,7 @@ def score_by_name(
         root: the folder of the data, for sets that need a folder.
         seed: seed of the slots' starts, of the untrained weights and of the mixtures.
         command: the command that makes these scores, for the record.
-        starts, selection: see `segment_by_all_masks`.
+        starts, selection, num_iterations: see `segment_by_all_masks`.
 
     Returns:
         The record with the scores that `data/results` already holds, and the new entry of scores.
@@ -69,10 +70,11 @@ def score_by_name(
     Also raises the errors of loading the data (`ValueError`, `DatasetError`) and those of
     `read_kept_record`.
     """
-    if what == "pixels" and (starts != 1 or selection != "all"):
+    is_usual = starts == 1 and selection == "all" and num_iterations is None
+    if what == "pixels" and not is_usual:
         raise ValueError(
-            "starts and selection need slots, but the mixture on pixels has no slots: leave both "
-            "options out"
+            "starts, selection and iterations need slots, but the mixture on pixels has no slots: "
+            "leave them out"
         )
     if what in BASELINES:
         config = network_config(UNTRAINED_SLOTS, SIZES[BASELINE_PROFILE], BASELINE_SIZE)
@@ -97,11 +99,13 @@ def score_by_name(
         scores = score_in_detail(test, segment_pixels(test, clusters, seed))
         scores |= {"starts": 1, "selection": "all"}
     elif test.masks is None:
-        if starts != 1 or selection != "all":
-            raise ValueError(f"starts and selection change masks, and {data} has none here")
+        if not is_usual:
+            raise ValueError(
+                f"starts, selection and iterations change masks, and {data} has none here"
+            )
         scores = score_likelihood(model, test, seed) | {"starts": 1, "selection": "all"}
     else:
-        scores = evaluate(model, test, seed, num_slots, starts, selection)
+        scores = evaluate(model, test, seed, num_slots, starts, selection, num_iterations)
     return record, {"set": data} | scores | {"command": command}
 
 

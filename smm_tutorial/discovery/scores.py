@@ -43,6 +43,7 @@ def evaluate(
     num_slots: int | None = None,
     starts: int = 1,
     selection: Selection = "all",
+    num_iterations: int | None = None,
 ) -> dict:
     """Computes every score of a model on a data set, in a form that JSON can hold.
 
@@ -51,12 +52,13 @@ def evaluate(
         data: scenes with masks, at the model's image size.
         seed: seed of the slots' starts.
         num_slots: K; by default the model's. Scenes with more objects need more slots.
-        starts, selection: see `segment_by_all_masks`.
+        starts, selection, num_iterations: see `segment_by_all_masks`.
 
     Returns:
         The scores of `score_in_detail` with the responsibilities for pixels as masks. The entries
         `decoder_masks` and `slot_masks` hold `score_with_errors` of the other two kinds of masks.
-        `num_slots`, `starts` and `selection` are the arguments. `short_of_slots` counts the images
+        `num_slots`, `starts`, `selection` and `iterations` are the arguments. `iterations` is
+        missing if the argument is None. `short_of_slots` counts the images
         with too few slots: one slot holds the background, and each visible object needs another.
         If there are such images, the function also warns.
 
@@ -65,7 +67,8 @@ def evaluate(
     """
     given = model.config.num_slots if num_slots is None else check_whole("num_slots", num_slots)
     with without_autocast(next(model.parameters()).device):
-        owners = segment_by_all_masks(model, data, seed, num_slots, starts, selection)
+        options = (num_slots, starts, selection, num_iterations)
+        owners = segment_by_all_masks(model, data, seed, *options)
     scores = score_in_detail(data, owners["responsibilities"])
     counts = {int(objects): entry["images"] for objects, entry in scores["by_objects"].items()}
     short = sum(images for objects, images in counts.items() if objects + 1 > given)
@@ -76,6 +79,8 @@ def evaluate(
             f"num_slots={max(counts) + 1} is enough for all",
             stacklevel=2,
         )
+    if num_iterations is not None:
+        scores["iterations"] = check_whole("num_iterations", num_iterations)
     return scores | {
         "num_slots": given,
         "starts": starts,

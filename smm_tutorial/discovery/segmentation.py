@@ -37,13 +37,15 @@ def segment(
     masks: Masks = "responsibilities",
     starts: int = 1,
     selection: Selection = "all",
+    num_iterations: int | None = None,
 ) -> Tensor:
     """Finds the slot that owns each pixel, by one kind of masks -> integers `(M, H, W)`.
 
     The result lies on the CPU. masks: the kind of masks; see `Masks`. The other arguments and the
     errors are those of `segment_by_all_masks`.
     """
-    return segment_by_all_masks(model, data, seed, num_slots, starts, selection)[masks]
+    options = (starts, selection, num_iterations)
+    return segment_by_all_masks(model, data, seed, num_slots, *options)[masks]
 
 
 @torch.no_grad()
@@ -54,6 +56,7 @@ def segment_by_all_masks(
     num_slots: int | None = None,
     starts: int = 1,
     selection: Selection = "all",
+    num_iterations: int | None = None,
 ) -> dict[Masks, Tensor]:
     """Finds the slot that owns each pixel, by every kind of masks.
 
@@ -66,13 +69,14 @@ def segment_by_all_masks(
             the image best, as a mixture model keeps the best of `n_init` starts.
         selection: which slots may own pixels; see `Selection`. With `bic` the best start has the
             highest penalised likelihood.
+        num_iterations: number of iterations of the slot module; by default the model's.
 
     Returns:
         Integers `(M, H, W)` on the CPU for each kind of masks.
 
     Raises:
-        ValueError: a number of starts or slots that is not a whole number of at least 1, or an
-            unknown selection.
+        ValueError: a number of starts, slots or iterations that is not a whole number of at least
+            1, or an unknown selection.
     """
     starts = check_whole("starts", starts)
     check_choice("selection", selection, SELECTIONS)
@@ -85,7 +89,7 @@ def segment_by_all_masks(
         kept: dict[Masks, Tensor] = {}
         for _ in range(starts):
             noise = model.start_noise(len(images), generator, num_slots)
-            output = model(images, num_slots=num_slots, noise=noise)
+            output = model(images, num_iterations, num_slots, noise)
             selected = SELECTIONS[selection](output, images)
             shares = output.slot_output.responsibilities  # (B, N, K)
             shares = shares.masked_fill(~selected.kept[:, None], -1)

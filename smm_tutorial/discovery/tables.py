@@ -9,6 +9,7 @@ from smm_tutorial.results.records import find_scores, read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES
 
 SCORE_TITLES = {"fg_ari": "FG-ARI", "mbo": "mBO", "miou": "mIoU", "ari": "ARI with background"}
+LIKELIHOOD_TITLES = {"nats_per_pixel": "nats per pixel", "squared_error": "squared error"}
 FAULT_TITLES = {"split": "split objects", "merged": "merged objects", "missed": "missed objects"}
 BASELINE_TITLES = {
     "discovery-pixels": "Gaussian mixture on raw pixels",
@@ -18,6 +19,17 @@ NO_COMPARISON = (
     "No comparison has been trained yet: `smm-tutorial train discovery --kind comparison "
     "--slots attention --seed 0 --keep`, and so on for every slot module and seed."
 )
+
+
+def list_scores(scores: dict) -> str:
+    """Formats the means of `scores`: those of masks, or the likelihood of images without masks."""
+    titles = SCORE_TITLES if "fg_ari" in scores else LIKELIHOOD_TITLES
+    return ", ".join(f"{title} {scores[name]:.4g}" for name, title in titles.items())
+
+
+def describe_images_without_masks(scores: dict) -> str:
+    """Formats the scores of `score_likelihood`, with the number of images."""
+    return f"{scores['images']:,} test images, which have no masks: {list_scores(scores)}"
 
 
 def score_table(records: Iterable[dict]) -> str:

@@ -29,6 +29,7 @@ After `purpose`, a baseline has only the fields `config`, `scores` and `provenan
     images       the number of images
     starts       object discovery: the number of starts of the slots per image
     selection    object discovery: which slots may own pixels, "all" | "bic"
+    iterations   the number of iterations of the slot module, if it differs from the training's
     command      the command that made this entry, if the run did not make it
     ...          the scores that `evaluate` in the task's room returns
 
@@ -87,6 +88,7 @@ class Protocol(NamedTuple):
     images: int | None = None  # None: any number
     starts: int = 1
     selection: str = "all"
+    iterations: int | None = None  # None: as many as in training
 
     @classmethod
     def of(cls, scores: dict) -> Protocol:
@@ -97,20 +99,26 @@ class Protocol(NamedTuple):
         """Makes the title of the protocol in tables."""
         title = SET_TITLES[task].get(self.set, self.set).format(images=self.images)
         title += f", best of {self.starts} starts" if self.starts > 1 else ""
+        title += f", {self.iterations} iterations" if self.iterations else ""
         return title + (", slots by BIC" if self.selection == "bic" else "")
 
 
 def find_scores(
-    record: dict, set_name: str, images: int | None = None, starts: int = 1, selection: str = "all"
+    record: dict,
+    set_name: str,
+    images: int | None = None,
+    starts: int = 1,
+    selection: str = "all",
+    iterations: int | None = None,
 ) -> dict | None:
     """Finds the entry of a record's `scores` with this `Protocol`; None if there is no such entry.
 
     set_name: a key of `SET_TITLES[task]`. images: the number of images; None for any number.
-    starts, selection: see `Protocol`.
+    starts, selection, iterations: see `Protocol`.
     """
     for scores in record["scores"]:
         found = Protocol.of(scores)
-        if found == Protocol(set_name, images or found.images, starts, selection):
+        if found == Protocol(set_name, images or found.images, starts, selection, iterations):
             return scores
     return None
 

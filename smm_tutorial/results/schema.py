@@ -90,6 +90,7 @@ PROTOCOL = {
     "images": whole(1),
     "starts?": whole(1),
     "selection?": one_of(("all", "bic")),
+    "iterations?": whole(1),
     "command?": TEXT,
 }
 DISCOVERY_SCORES = PROTOCOL | {

@@ -12,7 +12,12 @@ from smm_tutorial.set_prediction.scores import evaluate
 
 
 def score_by_name(
-    what: str, data: str | None, root: str | Path | None, seed: int, command: str
+    what: str,
+    data: str | None,
+    root: str | Path | None,
+    seed: int,
+    command: str,
+    num_iterations: int | None = None,
 ) -> tuple[dict, dict]:
     """Scores a checkpoint on a data set.
 
@@ -23,6 +28,7 @@ def score_by_name(
         root: the folder of the data, where the data set needs one.
         seed: of the slots' starts.
         command: the command that repeats this evaluation.
+        num_iterations: of the slot module; None for the model's own.
 
     Returns:
         The checkpoint's record, with the scores that `data/results` already holds, and the new
@@ -49,4 +55,5 @@ def score_by_name(
     else:
         known = ", ".join([*SET_EVALUATION_SETS, *SETS_WITH_RECORDS])
         raise ValueError(f"no sets are scored on {data!r}: known are {known}")
-    return record, {"set": data} | evaluate(model, test, seed) | {"command": command}
+    scores = evaluate(model, test, seed, num_iterations)
+    return record, {"set": data} | scores | {"command": command}

@@ -25,29 +25,38 @@ EVALUATION_BATCH = 64
 DECIMALS = 4
 
 
-def evaluate(model: SetPredictor, data: SceneImages, seed: int = 0) -> dict:
+def evaluate(
+    model: SetPredictor, data: SceneImages, seed: int = 0, num_iterations: int | None = None
+) -> dict:
     """All scores of a model on a data set, ready for JSON.
 
     The scores are those of `score` and, for data with masks, those of `score_binding`.
+    `iterations` is the argument `num_iterations`, unless it is None.
 
-    Raises `ValueError` if the data have no records.
+    Raises `ValueError` if the data have no records, or for a number of iterations below 1.
     """
-    predictions, shares = _answer(model, data, seed)
+    predictions, shares = _answer(model, data, seed, num_iterations)
     scores = score(data, predictions)
+    if num_iterations is not None:
+        scores["iterations"] = num_iterations
     return scores if data.masks is None else scores | {"binding": score_binding(data, shares)}
 
 
-def predict_sets(model: SetPredictor, data: SceneImages, seed: int = 0) -> Tensor:
+def predict_sets(
+    model: SetPredictor, data: SceneImages, seed: int = 0, num_iterations: int | None = None
+) -> Tensor:
     """Predictions of a model for all M images: `(M, K, 19)`, on the CPU. seed: of the slots'
-    starts.
+    starts. num_iterations: of the slot module; by default the model's.
 
     Autocast is switched off during the computation.
     """
-    return _answer(model, data, seed)[0]
+    return _answer(model, data, seed, num_iterations)[0]
 
 
 @torch.no_grad()
-def _answer(model: SetPredictor, data: SceneImages, seed: int) -> tuple[Tensor, Tensor]:
+def _answer(
+    model: SetPredictor, data: SceneImages, seed: int, num_iterations: int | None
+) -> tuple[Tensor, Tensor]:
     """Predictions `(M, K, 19)` for all images, and the last responsibilities `(M, N, K)`."""
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
@@ -55,7 +64,8 @@ def _answer(model: SetPredictor, data: SceneImages, seed: int) -> tuple[Tensor, 
     with without_autocast(device):
         for first in range(0, len(data), EVALUATION_BATCH):
             images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
-            output = model(images, noise=model.start_noise(len(images), generator))
+            noise = model.start_noise(len(images), generator)
+            output = model(images, num_iterations, noise=noise)
             predictions.append(output.predictions.cpu())
             shares.append(output.slot_output.responsibilities.cpu())
     return torch.cat(predictions), torch.cat(shares)

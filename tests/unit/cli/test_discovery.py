@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from smm_tutorial import checkpoints, cli, discovery, files, paths, results
+from smm_tutorial.datasets.named_sets import EVALUATION_SETS
 from smm_tutorial.discovery import runs
 from smm_tutorial.files import FolderBusyError
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
@@ -120,7 +121,7 @@ def test_a_run_here_is_found_by_its_name_or_its_file(toy_data, capsys):
 def test_a_record_names_the_command_and_no_folder_of_this_machine(
     toy_data, monkeypatch, options, recorded
 ):
-    def watched(what, data, root, seed, command, starts, selection):
+    def watched(what, data, root, seed, command, starts, selection, iterations):
         raise ValueError(command)
 
     monkeypatch.setattr(discovery, "score_by_name", watched)
@@ -302,3 +303,24 @@ def test_engine_options_reach_the_training(toy_data, monkeypatch):
 def test_expected_errors_are_one_line_and_status_1(toy_data, capsys, arguments, message):
     assert cli.main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_model_is_scored_after_another_number_of_iterations(toy_data, capsys):
+    assert cli.main([*TRAIN, "--steps", "2", "--keep"]) == 0
+    for iterations in ("1", "6"):
+        assert cli.main(["evaluate", NAME, "--iterations", iterations, "--keep"]) == 0
+    record = results.read_record(NAME)
+    usual, once, longer = record["scores"]
+    assert (once["iterations"], longer["iterations"]) == (1, 6) and "iterations" not in usual
+    assert once["command"] == f"smm-tutorial evaluate {NAME} --iterations 1 --keep"
+    assert results.find_scores(record, "clevr6") == usual
+    assert results.find_scores(record, "clevr6", iterations=6) == longer
+    assert "clevr6, test, 6 iterations" in capsys.readouterr().out
+    model = checkpoints.load(NAME).model
+    test = EVALUATION_SETS["clevr6"].load(model.config.image_size)
+    owners = discovery.segment(model, test, num_iterations=6)
+    assert longer["mbo"] == discovery.score(test, owners)["mbo"]
+    again = discovery.segment(model, test, num_iterations=model.config.num_iterations)
+    assert usual["mbo"] == discovery.score(test, again)["mbo"]
+    assert cli.main(["evaluate", NAME, "--iterations", "0"]) == 1
+    assert "num_iterations must be a whole number of at least 1" in capsys.readouterr().err

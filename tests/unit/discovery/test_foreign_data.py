@@ -48,7 +48,7 @@ def test_pictures_without_masks_train_and_are_scored_by_their_likelihood(
     assert str(pictures) not in json.dumps(record | {"command": ""})
     options = ["evaluate", name, "--data", "folder", "--root", str(pictures)]
     assert cli.main(options) == 0
-    assert "1 images, which have no masks" in capsys.readouterr().out
+    assert "1 test images, which have no masks: nats per pixel" in capsys.readouterr().out
     assert cli.main([*options, "--starts", "2"]) == 1
     assert "change masks, and folder has none here" in capsys.readouterr().err
 
