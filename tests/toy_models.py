@@ -27,3 +27,17 @@ def toy_discovery() -> tuple[ObjectDiscovery, Tensor, DiscoveryOutput]:
     with torch.no_grad():
         output = model(images, noise=model.start_noise(2, torch.Generator().manual_seed(0)))
     return model, images, output
+
+
+def watch_iterations(model: torch.nn.Module) -> list[int]:
+    """A list that grows by the number of iterations of the slot module in every call of a model."""
+    seen: list[int] = []
+    update = model.slots.update.forward
+
+    def forward(*arguments):
+        seen[-1] += 1
+        return update(*arguments)
+
+    model.slots.register_forward_pre_hook(lambda *_: seen.append(0))
+    model.slots.update.forward = forward
+    return seen

@@ -1185,10 +1185,10 @@ if drawn and profile.name != "ci":
 
 # %% [markdown]
 # On our drawings, the model from CLEVR has a low FG-ARI, far below its score on CLEVR's scenes. The model with 60 more steps
-# is clearly the best. The new model is the worst, although it had 400 steps. The model from CLEVR already divides a picture by
-# colour and place. It has to learn only how the new ground and the new shapes look. The new model must learn everything from
-# twelve pictures. In rows 1, 2, 3 and 5 of the stored figure, it gives one slot to several shapes of one colour: it has not
-# learned that place matters, too. So begin with a trained model if you have few pictures.
+# is clearly the best. In the stored notebook, the new model is the worst, although it had 400 steps. The model from CLEVR
+# already divides a picture by colour and place. It has to learn only how the new ground and the new shapes look. The new
+# model must learn everything from twelve pictures. In rows 1, 2, 3 and 5 of the stored figure, it gives one slot to several
+# shapes of one colour: it has not learned that place matters, too. So begin with a trained model if you have few pictures.
 #
 # The command line does the same for a folder `pictures`. Its first line of output begins with the name of the run.
 # `checkpoints.load("NAME")` loads the trained model by this name:

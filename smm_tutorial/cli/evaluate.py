@@ -12,8 +12,14 @@ from smm_tutorial.discovery.segmentation import SELECTIONS
 from smm_tutorial.results.records import add_scores, keep_scores
 
 #: Defaults of the options that have a value, in the order of the command in a record.
-DEFAULTS = {"data": None, "root": None, "seed": 0, "starts": 1, "selection": "all"}
-DEFAULTS |= {"iterations": None}
+DEFAULTS = {
+    "data": None,
+    "root": None,
+    "seed": 0,
+    "starts": 1,
+    "selection": "all",
+    "iterations": None,
+}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

@@ -11,12 +11,13 @@ a badge must not lead nowhere.
 """
 
 import argparse
-import json
 import re
 import sys
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
+
+import nbformat
 
 import smm_tutorial
 from smm_tutorial.files import write_atomically
@@ -94,13 +95,10 @@ def stamped_files(root: Path, stamp: Stamp) -> dict[Path, str]:
 
 def _write_on_notebook(path: Path, stamp: Stamp) -> str:
     """Makes the new text of a notebook. Only texts of cells change; outputs stay as they are."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        is_list = isinstance(cell["source"], list)
-        text = "".join(cell["source"]) if is_list else cell["source"]
-        text = stamp.write_on_text(text, path.stem)
-        cell["source"] = text.splitlines(keepends=True) if is_list else text
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.source = stamp.write_on_text(cell.source, path.stem)
+    return nbformat.writes(notebook) + "\n"
 
 
 def main(arguments: list[str]) -> int:

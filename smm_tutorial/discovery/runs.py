@@ -27,10 +27,13 @@ from smm_tutorial.discovery.segmentation import segment
 from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
+    check_own_images,
     choices_of_state,
     describe_choices,
+    describe_images,
     describe_run,
     name_engine,
+    name_images,
     run_folder,
 )
 from smm_tutorial.profiles import current_profile
@@ -87,11 +90,7 @@ class DiscoveryRun:
     def __post_init__(self):
         check_choice("module", self.module, CONTESTANTS)
         check_choice("data", self.data, (*TRAINING_DATA, *FOREIGN_SETS))
-        if self.foreign is None and any((self.root, self.limit, self.max_objects)):
-            raise ValueError(
-                f"root, limit and max_objects are of data sets of others, and {self.data} comes "
-                "with the course: leave them out"
-            )
+        check_own_images(self)
         check_choice("profile", self.profile, SIZES)
         check_choice("purpose", self.purpose, Purpose)
         if (self.ablation is not None) != (self.purpose == "ablation"):
@@ -119,10 +118,7 @@ class DiscoveryRun:
         parts = [prefixes.get(self.purpose, self.purpose), self.module, self.data, self.profile]
         if self.size is not None:
             parts.append(f"{self.size}px")
-        if self.limit is not None:
-            parts.append(f"{self.limit}images")
-        if self.max_objects is not None:
-            parts.append(f"most{self.max_objects}")
+        parts += name_images(self)
         usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
         parts += name_engine(self, *usual)
         if self.begin_with is not None:
@@ -179,9 +175,7 @@ class DiscoveryRun:
     def choices(self) -> dict:
         """The choices in the form of a record."""
         described = describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
-        if self.foreign is not None:
-            folder = None if self.root is None else Path(self.root).resolve().name
-            described |= {"root": folder, "limit": self.limit, "max_objects": self.max_objects}
+        described |= describe_images(self)
         if self.begin_with is not None:
             described["begun_with"] = Path(self.begin_with).name
         return described

@@ -67,8 +67,9 @@ def evaluate(
     """
     given = model.config.num_slots if num_slots is None else check_whole("num_slots", num_slots)
     with without_autocast(next(model.parameters()).device):
-        options = (num_slots, starts, selection, num_iterations)
-        owners = segment_by_all_masks(model, data, seed, *options)
+        owners = segment_by_all_masks(
+            model, data, seed, num_slots, starts, selection, num_iterations
+        )
     scores = score_in_detail(data, owners["responsibilities"])
     counts = {int(objects): entry["images"] for objects, entry in scores["by_objects"].items()}
     short = sum(images for objects, images in counts.items() if objects + 1 > given)

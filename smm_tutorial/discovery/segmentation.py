@@ -44,8 +44,8 @@ def segment(
     The result lies on the CPU. masks: the kind of masks; see `Masks`. The other arguments and the
     errors are those of `segment_by_all_masks`.
     """
-    options = (starts, selection, num_iterations)
-    return segment_by_all_masks(model, data, seed, num_slots, *options)[masks]
+    by_masks = segment_by_all_masks(model, data, seed, num_slots, starts, selection, num_iterations)
+    return by_masks[masks]
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from smm_tutorial import checkpoints, files, paths
+from smm_tutorial.datasets.foreign_sets import ForeignSet
 from smm_tutorial.results.records import VERSION, keep_record, read_record, write_record
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.logs import read_log
@@ -81,6 +82,18 @@ class Run(Protocol):
         """The choices in the form of a record."""
 
 
+class TrainsOnImages(Protocol):
+    """The choice of the images of a run. See `ForeignSet` for the last four fields."""
+
+    data: str
+    root: str | None
+    limit: int | None
+    max_objects: int | None
+
+    @property
+    def foreign(self) -> ForeignSet | None: ...
+
+
 def build_seeded(make: Callable[[], Model], seed: int) -> Model:
     """Calls `make` with torch's random numbers seeded. The global random state does not change."""
     with torch.random.fork_rng(devices=[]):
@@ -108,6 +121,36 @@ def name_engine(run: Run, *usual_steps: int | None) -> list[str]:
     if run.compile != "none":
         parts.append("compiled")
     return parts
+
+
+def check_own_images(run: TrainsOnImages, remedy: str = "leave them out") -> None:
+    """Raises `ValueError` if the course's own images shall be chosen as images from others are.
+
+    remedy: the way out, for the message.
+    """
+    if run.foreign is None and any((run.root, run.limit, run.max_objects)):
+        raise ValueError(
+            f"root, limit and max_objects are of data sets of others, and {run.data} comes with "
+            f"the course: {remedy}"
+        )
+
+
+def name_images(run: TrainsOnImages) -> list[str]:
+    """Makes the parts of a run's name about its choice of images. None has no part."""
+    parts = []
+    if run.limit is not None:
+        parts.append(f"{run.limit}images")
+    if run.max_objects is not None:
+        parts.append(f"most{run.max_objects}")
+    return parts
+
+
+def describe_images(run: TrainsOnImages) -> dict:
+    """Makes the fields of a record for the choice of images; none for the course's own images."""
+    if run.foreign is None:
+        return {}
+    folder = None if run.root is None else Path(run.root).resolve().name
+    return {"root": folder, "limit": run.limit, "max_objects": run.max_objects}
 
 
 def short_number(value: float) -> str:

@@ -12,10 +12,13 @@ from smm_tutorial.datasets.named_sets import SET_DATA, SET_EVALUATION_SETS, set_
 from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
+    check_own_images,
     choices_of_state,
     describe_choices,
+    describe_images,
     describe_run,
     name_engine,
+    name_images,
     run_folder,
     short_number,
 )
@@ -79,11 +82,7 @@ class SetPredictionRun:
         if self.data is None:
             object.__setattr__(self, "data", SIZES[self.profile].data)
         check_choice("data", self.data, (*SET_DATA, *SETS_WITH_RECORDS))
-        if self.foreign is None and any((self.root, self.limit, self.max_objects)):
-            raise ValueError(
-                f"root, limit and max_objects are of data sets of others, and {self.data} comes "
-                "with the course: leave them out, and choose the number of scenes by --scenes"
-            )
+        check_own_images(self, "leave them out, and choose the number of scenes by --scenes")
         if self.foreign is not None and self.scenes is not None:
             raise ValueError(f"scenes are rendered, and {self.data} is not: take --limit instead")
         if self.max_objects is not None and self.max_objects > self.config.num_slots:
@@ -129,10 +128,7 @@ class SetPredictionRun:
         parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
-        if self.limit is not None:
-            parts.append(f"{self.limit}images")
-        if self.max_objects is not None:
-            parts.append(f"most{self.max_objects}")
+        parts += name_images(self)
         if self.coordinate_weight != 1:
             parts.append(f"weight{short_number(self.coordinate_weight)}")
         usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
@@ -167,10 +163,7 @@ class SetPredictionRun:
         begun_with = None if self.begin_with is None else Path(self.begin_with).name
         described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
         described |= {"scenes": self.num_scenes, "begun_with": begun_with}
-        if self.foreign is not None:
-            folder = None if self.root is None else Path(self.root).resolve().name
-            described |= {"root": folder, "limit": self.limit, "max_objects": self.max_objects}
-        return described
+        return described | describe_images(self)
 
     @property
     def num_scenes(self) -> int | None:

@@ -8,6 +8,7 @@ import torch
 
 from smm_tutorial import discovery, metrics
 from smm_tutorial.datasets import SceneImages
+from tests.toy_models import toy_discovery, watch_iterations
 from tests.toys import toy_scenes
 
 
@@ -188,3 +189,13 @@ def test_masks_are_needed_to_score():
     for score in (discovery.score, discovery.score_with_errors, discovery.score_in_detail):
         with pytest.raises(ValueError, match=r"bare \(test\) has no masks to score against"):
             score(data, torch.zeros(1, 8, 8, dtype=torch.long))
+
+
+def test_slots_may_iterate_longer_than_in_training():
+    model, _, _ = toy_discovery()
+    seen = watch_iterations(model)
+    scores = discovery.evaluate(model, toy_scenes(2), num_iterations=9)
+    assert scores["iterations"] == 9 and set(seen) == {9}
+    seen.clear()
+    assert "iterations" not in discovery.evaluate(model, toy_scenes(2))
+    assert set(seen) == {model.config.num_iterations}

@@ -17,6 +17,7 @@ from smm_tutorial.set_prediction.scores import (
     score_binding,
 )
 from smm_tutorial.set_prediction.targets import COORDINATES, PROPERTY_SLICES, REAL, set_targets
+from tests.toy_models import watch_iterations
 from tests.toys import toy_scenes, toy_sets
 
 
@@ -123,3 +124,11 @@ def test_binding_is_scored_where_there_are_masks():
     masks[:, 32:] = 2
     binding = evaluate(model, replace(data, masks=masks))["binding"]
     assert set(binding) == {"fg_ari", "largest_slot", "coverage"}
+
+
+def test_slots_may_iterate_longer_than_in_training():
+    model, data = build_model(SetPredictionRun(profile="ci").config, 0), toy_sets(4)
+    seen = watch_iterations(model)
+    assert evaluate(model, data, num_iterations=9)["iterations"] == 9
+    assert "iterations" not in evaluate(model, data)
+    assert seen == [9, model.config.num_iterations]
