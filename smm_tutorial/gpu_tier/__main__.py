@@ -20,7 +20,7 @@ from smm_tutorial.gpu_tier.scenes import render_scenes
 from smm_tutorial.set_prediction.recipe import VALIDATION_SCENES
 
 CHECKS_SHARE = 0.5  # share of the time for tests and notebooks, at most; runs train meanwhile
-SCENES_SHARE = 0.12  # share of the time for rendering
+SCENES_SHARE = 0.2  # share of the time for rendering
 ENDING = 12.0  # seconds that runs get to save their state
 POLL = 1.0  # seconds
 

@@ -1,6 +1,6 @@
 """How set prediction is built and trained: sizes per profile, network, loss and schedule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smm_tutorial import checkpoints
@@ -28,74 +28,73 @@ class SetPredictionSizes:
     """
 
     data: str = "clevr6-whole"  # of `named_sets.SET_DATA`
-    scenes: int = 4_608  # of the training split
+    scenes: int = 16_000  # of the training split
     image_size: int = 64  # pixels
     num_slots: int = 7  # at least as many as a scene has objects
     channels: int = 32  # of the encoder
     stride: int = 2  # of the encoder, pixels
     slot_dim: int = 48
-    num_iterations: int = 4
-    batch_size: int = 16
+    num_iterations: int = 8
+    head_dim: int = 128  # hidden width of the heads
+    batch_size: int = 32
     learning_rate: float = 1e-3
-    steps: int = 20_000  # of a full run
+    steps: int = 40_000  # of a full run
     live_steps: int = 1_000  # of the run that a learner watches in the notebook
+    live_scenes: int = 2_048  # of that run
     parts: Convolutions = "light"  # of the encoder: "light" for a CPU or a small GPU | "paper"
-    clip_norm: float = 0.3
-    objective: SetObjective = "huber"  # "huber": the papers' loss | "likelihood": of the objects
+    clip_norm: float = 1.0
+    start: Start = "farthest_points"  # of the slots
+    objective: SetObjective = "likelihood"  # "likelihood": of the objects | "huber": the papers'
     supervised: Literal["last", "each"] = "last"  # iterations that the loss sees
-    content: Content = "mean_and_variance"  # of a slot of `mixture`
-    reading: Reading = "plain"  # how the heads read the slots
-    ema_decay: float | None = None
+    content: Content = "mean_and_log_variance"  # of a slot of `mixture`
+    reading: Reading = "standardised"  # how the heads read the slots
+    ema_decay: float | None = 0.999  # of the average of the weights
     # Of a run that begins with a trained model: the share of the steps in which only the heads
     # train, and the factor on the learning rate of encoder and slots after that.
-    frozen_share: float = 0.0
+    frozen_share: float = 0.1
     shared_rate: float = 1.0
-    start: Start = "farthest_points"  # of the slots, as in object discovery
 
 
-def _paper_sizes(**options: Any) -> SetPredictionSizes:
-    """SMM's set prediction (arXiv 2311.04640): 128 pixels, ten slots, seven iterations."""
-    sizes = {
-        "data": "clevr-whole",
-        "image_size": 128,
-        "num_slots": 10,
-        "channels": 64,
-        "stride": 4,
-        "slot_dim": 64,
-        "num_iterations": 7,
-        "live_steps": 3_000,
-        "parts": "paper",
-        "clip_norm": 1.0,
-    }
-    return SetPredictionSizes(**sizes | options)
-
-
-#: Sizes by profile. `paper` trains as SMM does: batch 512, 150,000 steps.
+_GPU = SetPredictionSizes(
+    data="clevr-whole",
+    scenes=20_000,
+    image_size=128,
+    num_slots=10,
+    channels=64,
+    stride=4,
+    slot_dim=64,
+    batch_size=128,
+    live_steps=3_000,
+    live_scenes=20_000,
+)
+#: Sizes by profile. `paper` is the set prediction of SMM (arXiv 2311.04640): 128 pixels, ten slots,
+#: seven iterations, batch 512, 150,000 steps.
 SIZES = {
-    "ci": SetPredictionSizes(scenes=64, batch_size=8, steps=20, live_steps=20),
+    "ci": SetPredictionSizes(scenes=64, live_scenes=64, batch_size=8, steps=20, live_steps=20),
     "laptop": SetPredictionSizes(),
-    "gpu": _paper_sizes(
-        scenes=20_000,
-        batch_size=256,
-        learning_rate=4e-4,
-        steps=20_000,
-        parts="light",
-        num_iterations=8,
-        objective="likelihood",
-        content="mean_and_log_variance",
-        reading="standardised",
-        ema_decay=0.999,
-    ),
-    "paper": _paper_sizes(
-        scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000, start="shared"
+    "gpu": _GPU,
+    "paper": replace(
+        _GPU,
+        scenes=70_000,
+        num_iterations=7,
+        head_dim=64,
+        batch_size=512,
+        learning_rate=3.5e-4,
+        steps=150_000,
+        parts="paper",
+        start="shared",
+        objective="huber",
+        content="mean_and_variance",
+        reading="plain",
+        ema_decay=None,
+        frozen_share=0.0,
     ),
 }
 #: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's.
 #: The names of these runs leave the steps out, see `SetPredictionRun.name`.
 KEPT_STEPS = {
-    ("laptop", "showcase"): 12_000,
     ("laptop", "comparison"): 8_000,
-    ("laptop", "search"): 8_000,
+    ("laptop", "search"): 2_000,
 }
 
 
@@ -119,6 +118,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
         convolutions=sizes.parts,
         encoder_channels=sizes.channels,
         encoder_stride=sizes.stride,
+        head_dim=sizes.head_dim,
         reading=sizes.reading,
         slot_options=options | contestant.options,
     )
@@ -152,7 +152,7 @@ def training_config(
     return TrainingConfig(steps, sizes.batch_size, seed=seed, **chosen | options)
 
 
-def make_loss(coordinate_weight: float, objective: SetObjective = "huber") -> Loss:
+def make_loss(coordinate_weight: float, objective: SetObjective = "likelihood") -> Loss:
     """The loss of a run: `matched_set_loss` for `huber`, `matched_likelihood_loss` for
     `likelihood`.
     """
