@@ -15,11 +15,12 @@ from smm_tutorial.training.loop import Loss
 
 #: In a comparison, a contestant's learning rate is the profile's rate times this factor. A short
 #: search on the validation scenes found each factor (`search-*` in `data/results`). The wide Slot
-#: Attention takes the factor of Slot Attention.
+#: Attention takes the factor of Slot Attention, and SMM with equal weights that of SMM.
 LEARNING_RATE_FACTORS = {
     "attention": 2.0,
     "attention-wide": 2.0,
     "mixture-reduced": 2.0,
+    "mixture-fixed": 1.0,
     "mixture": 1.0,
 }
 #: The network has 7 slots, but training uses 6. So training has no spare slot that could cut an

@@ -20,7 +20,8 @@ from smm_tutorial.results.titles import CONTESTANT_TITLES
 HELD_AGAINST = {
     "attention-wide": ("attention",),
     "mixture-reduced": ("attention",),
-    "mixture": ("attention", "attention-wide"),
+    "mixture-fixed": ("attention",),
+    "mixture": ("attention", "attention-wide", "mixture-fixed"),
 }
 OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # fields of a network's config per contestant
 LEAST_SEEDS = 3  # of each contestant: two values say almost nothing about their spread

@@ -124,7 +124,7 @@ def test_a_match_is_one_to_one_and_a_cost_that_is_no_number_stops_nothing():
 @pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their_images():
     model, data = network(), scenes()
-    loss, drawn = make_loss(2.0), batches(model, data)
+    loss, drawn = make_loss(2.0, "huber"), batches(model, data)
     with torch.no_grad():
         got, same, other = (
             loss(model, drawn.draw(step_generator(0, step)), step)["loss"] for step in (3, 3, 4)
