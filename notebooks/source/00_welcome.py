@@ -184,8 +184,8 @@ for name, size in zip(titles, sizes, strict=True):
 # %% [markdown]
 # Most objects have their own slot. What do the other slots paint? There are three answers:
 #
-# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because the starts
-#   of the slots are partly random.
+# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because no slot is
+#   made for the ground.
 # - Some slots paint almost nothing. The list above calls these slots nearly empty: five slots in six scenes.
 # - Some objects are divided between two slots, and each slot paints a part. For example, slots 3 and 4 share the green
 #   cylinder in scene 4. Slots 1 and 2 share the yellow cube in scene 5.
@@ -196,8 +196,8 @@ for name, size in zip(titles, sizes, strict=True):
 # ## How the slots find their objects
 #
 # At the start, the module chooses seven cells whose features differ much from each other. The Gaussian of each slot begins
-# near the features of one of these cells, and a random number is added to each of its means. Then the module repeats two
-# steps. One repetition is called an *iteration*.
+# near the features of one of these cells: small random numbers are added to its means. Then the module repeats two steps. One
+# repetition is called an *iteration*.
 #
 # 1. Assign each cell to the slots whose Gaussians fit its features best. A cell can belong to several slots in part.
 # 2. Move the Gaussian of each slot towards the features of its cells. [Notebook 03](03_slot_mixture_module.ipynb) gives the
