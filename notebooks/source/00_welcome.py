@@ -184,18 +184,20 @@ for name, size in zip(titles, sizes, strict=True):
 # %% [markdown]
 # Most objects have their own slot. What do the other slots paint? There are three answers:
 #
-# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because slots start
-#   at random.
-# - Some slots paint almost nothing. The list above calls these slots nearly empty: three slots in six scenes.
-# - Some objects are divided between two slots, and each slot paints a part. For example, slots 1 and 6 share the green
-#   cylinder in scene 4. Slots 0 and 1 share the grey cube in scene 2.
+# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because no slot is
+#   made for the ground.
+# - Some slots paint almost nothing. The list above calls these slots nearly empty: five slots in six scenes.
+# - Some objects are divided between two slots, and each slot paints a part. For example, slots 3 and 4 share the green
+#   cylinder in scene 4. Slots 1 and 2 share the yellow cube in scene 5.
 #
-# The model also makes another mistake: one slot paints two objects. Examples are slot 6 of scene 2, slot 0 of scene 3 and
-# slot 6 of scene 5.
+# The model also makes another mistake: one slot paints two objects. Examples are slot 1 of scene 3, which paints a golden
+# ball and a green object, and slot 6 of scene 5, which paints both purple objects.
 #
 # ## How the slots find their objects
 #
-# Slots start at random. Then the module repeats two steps. One repetition is called an *iteration*.
+# At the start, the module chooses seven cells whose features differ much from each other. The Gaussian of each slot begins
+# near the features of one of these cells: small random numbers are added to its means. Then the module repeats two steps. One
+# repetition is called an *iteration*.
 #
 # 1. Assign each cell to the slots whose Gaussians fit its features best. A cell can belong to several slots in part.
 # 2. Move the Gaussian of each slot towards the features of its cells. [Notebook 03](03_slot_mixture_module.ipynb) gives the
@@ -223,9 +225,10 @@ changed = (before != last).sum(dim=1).tolist()
 print("cells that change their slot in the last iteration, by scene:", changed)
 
 # %% [markdown]
-# In iteration 1 all slots are still at their random start. For many cells, no slot fits much better than the others. So most
-# cells belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
-# iteration. For example, the cyan cylinder of scene 1 gets another slot. [Notebook 05](05_object_discovery.ipynb) explains why a slot learns to hold one object.
+# In iteration 1 all slots are still at their start. For many cells, no slot fits much better than the others. So most cells
+# belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
+# iteration. For example, the green cylinder of scene 4 gets another slot. [Notebook 05](05_object_discovery.ipynb) explains
+# why a slot learns to hold one object.
 
 # %% [markdown]
 # ## How good is it?

@@ -6,6 +6,7 @@ import sys
 from smm_tutorial import datasets, paths
 from smm_tutorial.cli.data import FOLDERS
 from smm_tutorial.datasets.transfer.manifests import read_manifest
+from smm_tutorial.training.processes import read_processes
 
 #: The names of the images that training reads, below the folders of a download.
 IMAGES = {
@@ -25,7 +26,8 @@ def fetch_missing(name: str, root: str | None, limit: int | None, agreed: bool) 
     agreed: whether the user has agreed already (`--yes`). Else the user is asked in the terminal.
 
     Raises:
-        DatasetError: nobody can be asked, the user says no, or the download fails.
+        DatasetError: nobody can be asked, the user says no, the download fails, or `torchrun`
+            started several processes. Each of them would ask and download.
     """
     if name not in IMAGES or root is not None or limit is None:
         return
@@ -34,6 +36,11 @@ def fetch_missing(name: str, root: str | None, limit: int | None, agreed: bool) 
         return
     source = datasets.SOURCES[name]
     command = f"`smm-tutorial data download {name} --count {limit}`"
+    if read_processes() is not None:
+        raise datasets.DatasetError(
+            f"{here:,} of {limit:,} images of {name} are here, and processes of torchrun cannot "
+            f"share a download: run {command} first"
+        )
     print(
         f"{source.title}: {here:,} of {limit:,} images are here. A download brings "
         f"{source.fetches}. Licence: {source.licence}."

@@ -5,6 +5,7 @@ import pytest
 from smm_tutorial import cli, datasets, paths
 from smm_tutorial.cli import missing
 from smm_tutorial.datasets.others import clevr_download
+from smm_tutorial.training.processes import Processes
 from tests.official import CLEVR_COUNT, CLEVR_IMAGES, clevr_archive
 from tests.servers import FileServer
 
@@ -54,6 +55,15 @@ def test_a_no_downloads_nothing_and_names_the_ways_out(downloads, monkeypatch, c
     said = capsys.readouterr().err
     assert "nothing was downloaded" in said
     assert f"smm-tutorial data download clevr --count {CLEVR_COUNT}" in said
+    assert not downloads.exists()
+
+
+def test_processes_of_torchrun_do_not_download(downloads, monkeypatch, capsys):
+    monkeypatch.setattr(missing, "read_processes", lambda: Processes(1, 2, 2, "localhost:29500"))
+    assert cli.main([*TRAIN, "--yes"]) == 1
+    said = capsys.readouterr().err
+    assert "processes of torchrun cannot share a download" in said
+    assert f"run `smm-tutorial data download clevr --count {CLEVR_COUNT}` first" in said
     assert not downloads.exists()
 
 
