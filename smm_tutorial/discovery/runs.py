@@ -28,6 +28,7 @@ from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
     check_own_images,
+    check_purpose,
     choices_of_state,
     describe_choices,
     describe_images,
@@ -92,21 +93,7 @@ class DiscoveryRun:
         check_choice("data", self.data, (*TRAINING_DATA, *FOREIGN_SETS))
         check_own_images(self)
         check_choice("profile", self.profile, SIZES)
-        check_choice("purpose", self.purpose, Purpose)
-        if (self.ablation is not None) != (self.purpose == "ablation"):
-            raise ValueError(
-                f"ablation and purpose='ablation' go together, got {self.ablation!r} and "
-                f"{self.purpose!r}"
-            )
-        if self.ablation is not None:
-            check_choice("ablation", self.ablation, ABLATIONS)
-        if self.purpose in ("comparison", "search") and (self.rate is None) == (
-            self.purpose == "search"
-        ):
-            raise ValueError(
-                "a comparison takes the learning rate of its search, and a search needs one: "
-                f"got rate={self.rate} for purpose={self.purpose!r}"
-            )
+        check_purpose(self, ABLATIONS)
         if self.size is not None and self.size < LEAST_SIZE:
             raise ValueError(f"size must be at least {LEAST_SIZE} pixels, got {self.size}")
         _ = self.training  # checks the other fields

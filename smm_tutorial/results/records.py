@@ -12,7 +12,7 @@ A record of version 2 has these fields:
     command      the command that repeats the run
     model        the class of the network; `config`: the options of the network
     training     steps, learning rate, seed and so on; its field `loss`: the options of the loss
-    ablation     object discovery: the name of the ablation, or null
+    ablation     the name of the ablation; null or missing for other purposes
     scenes       set prediction: the number of scenes in the training split
     begun_with   set prediction: the trained model that gave encoder and slots, or null
     profile      the profile that decides the sizes
@@ -65,6 +65,7 @@ KINDS = {
     "set-prediction": ("set-prediction", "showcase"),
     "set-comparison": ("set-prediction", "comparison"),
     "set-search": ("set-prediction", "search"),
+    "set-variant": ("set-prediction", "ablation"),
 }
 #: The name of an entry of scores in version 1: the title of the data, then the number of starts and
 #: the selection of slots, unless these are one start and all slots.

@@ -160,7 +160,12 @@ RUNS = {
         "ablation": DISCOVERY_RUN | {"ablation": TEXT},
         "baseline": {"scores": ListOf(DISCOVERY_ENTRY), "provenance": PROVENANCE},
     },
-    "set-prediction": {"showcase": SET_RUN, "comparison": SET_RUN, "search": SET_RUN},
+    "set-prediction": {
+        "showcase": SET_RUN,
+        "comparison": SET_RUN,
+        "search": SET_RUN,
+        "ablation": SET_RUN | {"ablation": TEXT},
+    },
 }
 
 PIXELS = dict.fromkeys(("image", "ground", "rubber", "metal"), NUMBER)  # in dB

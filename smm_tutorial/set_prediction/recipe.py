@@ -93,7 +93,8 @@ SIZES = {
 #: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's.
 #: The names of these runs leave the steps out, see `SetPredictionRun.name`.
 KEPT_STEPS = {
-    ("laptop", "comparison"): 8_000,
+    ("laptop", "comparison"): 6_000,
+    ("laptop", "ablation"): 2_000,
     ("laptop", "search"): 2_000,
 }
 

@@ -1,7 +1,7 @@
 """Runs of set prediction: the choices that define a run, its training and its record."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
     check_own_images,
+    check_purpose,
     choices_of_state,
     describe_choices,
     describe_images,
@@ -24,11 +25,13 @@ from smm_tutorial.experiments.run import (
 )
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
+from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 from smm_tutorial.set_prediction.recipe import (
     KEPT_STEPS,
     SIZES,
     VALIDATION_SCENES,
+    SetPredictionSizes,
     begin_with_discovery,
     make_loss,
     network_config,
@@ -42,7 +45,12 @@ from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
 
-PREFIXES = {"showcase": "set-prediction", "comparison": "set-comparison", "search": "set-search"}
+PREFIXES = {
+    "showcase": "set-prediction",
+    "comparison": "set-comparison",
+    "search": "set-search",
+    "ablation": "set-variant",
+}
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,11 @@ class SetPredictionRun:
 
     module: a key of `slots.CONTESTANTS`. scenes: how many scenes the run trains on. rate: the
     learning rate. purpose: runs of a `comparison` use the recipe's rate; a `search` tries another
-    rate. coordinate_weight: of the loss. begin_with: name or file of a trained model of object
-    discovery, from which the run takes encoder and slots. data: a name in `named_sets.SET_DATA` or
-    `foreign_sets.SETS_WITH_RECORDS`, by default the profile's. root, limit, max_objects: which
-    images of a set of others; see `ForeignSet`. A set of K slots can hold K objects, so max_objects
-    is K by default.
+    rate; an `ablation` changes the recipe by its name in `ABLATIONS`. coordinate_weight: of the
+    loss. begin_with: name or file of a trained model of object discovery, from which the run takes
+    encoder and slots. data: a name in `named_sets.SET_DATA` or `foreign_sets.SETS_WITH_RECORDS`, by
+    default the profile's. root, limit, max_objects: which images of a set of others; see
+    `ForeignSet`. A set of K slots can hold K objects, so max_objects is K by default.
 
     Raises `ValueError` for unknown names, and for choices that contradict each other.
     """
@@ -67,6 +75,7 @@ class SetPredictionRun:
     scenes: int | None = None
     rate: float | None = None
     purpose: Purpose = "showcase"
+    ablation: str | None = None
     coordinate_weight: float = 1.0
     begin_with: str | None = None
     precision: Precision | None = None
@@ -90,16 +99,11 @@ class SetPredictionRun:
                 f"max_objects is {self.max_objects}, and a set of this profile holds at most "
                 f"{self.config.num_slots}"
             )
-        check_choice("purpose", self.purpose, PREFIXES)
+        check_purpose(self, ABLATIONS)
         if not 0 < self.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
         if self.scenes is not None:
             check_whole("scenes", self.scenes)
-        if self.purpose != "showcase" and (self.rate is None) == (self.purpose == "search"):
-            raise ValueError(
-                "a comparison uses the recipe's learning rate, and a search needs a rate: "
-                f"got rate={self.rate} for purpose={self.purpose!r}"
-            )
         _ = self.training  # building the configuration checks the other choices
 
     @property
@@ -125,13 +129,14 @@ class SetPredictionRun:
     @property
     def name(self) -> str:
         """Name of the run, its files and its record."""
-        parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
+        prefix = "-".join(filter(None, [PREFIXES[self.purpose], self.ablation]))
+        parts = [prefix, self.module, self.data, self.profile]
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
         parts += name_images(self)
         if self.coordinate_weight != 1:
             parts.append(f"weight{short_number(self.coordinate_weight)}")
-        usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
+        usual = self.sizes.steps, KEPT_STEPS.get((self.profile, self.purpose))
         parts += name_engine(self, *usual)
         if self.begin_with is not None:
             parts.append("pretrained")
@@ -143,26 +148,33 @@ class SetPredictionRun:
         return run_folder(self.name)
 
     @property
+    def sizes(self) -> SetPredictionSizes:
+        """The sizes of the profile, with the changes of the ablation."""
+        return replace(SIZES[self.profile], **ABLATIONS[self.ablation or "complete"])
+
+    @property
     def config(self) -> SetPredictionConfig:
         """Configuration of the network."""
-        return network_config(self.module, SIZES[self.profile])
+        return network_config(self.module, self.sizes)
 
     @property
     def training(self) -> TrainingConfig:
         chosen = {"learning_rate": self.rate, "precision": self.precision}
         chosen = {name: value for name, value in chosen.items() if value is not None}
         chosen |= {"begun": self.begin_with is not None, "compile": self.compile}
-        return training_config(SIZES[self.profile], self.seed, self.steps, **chosen)
+        return training_config(self.sizes, self.seed, self.steps, **chosen)
 
     @property
     def choices(self) -> dict:
         """The run's choices in the form of its record."""
         loss = {"coordinate_weight": self.coordinate_weight}
-        if (objective := SIZES[self.profile].objective) != "huber":
-            loss["objective"] = objective
+        if self.sizes.objective != "huber":
+            loss["objective"] = self.sizes.objective
         begun_with = None if self.begin_with is None else Path(self.begin_with).name
         described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
         described |= {"scenes": self.num_scenes, "begun_with": begun_with}
+        if self.ablation is not None:
+            described["ablation"] = self.ablation
         return described | describe_images(self)
 
     @property
@@ -170,7 +182,7 @@ class SetPredictionRun:
         """How many rendered scenes the run trains on. None for images from others."""
         if self.foreign is not None:
             return None
-        return SIZES[self.profile].scenes if self.scenes is None else self.scenes
+        return self.sizes.scenes if self.scenes is None else self.scenes
 
 
 def build_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
@@ -206,7 +218,7 @@ def train(
         raise ValueError(f"the run trains on {run.num_scenes} scenes, got {len(data)}")
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
-    loss = make_loss(run.coordinate_weight, SIZES[run.profile].objective)
+    loss = make_loss(run.coordinate_weight, run.sizes.objective)
     told = choices_of_state(run)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result

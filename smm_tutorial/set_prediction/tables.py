@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from smm_tutorial.results import tables
-from smm_tutorial.results.comparisons import read_groups
+from smm_tutorial.results.comparisons import Spread, find_number, read_groups
 from smm_tutorial.results.records import read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES
+from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.scores import THRESHOLDS
 
 NO_RUNS = "No run has been trained yet: `smm-tutorial train set-prediction --keep`."
@@ -35,6 +36,27 @@ def comparison_table() -> str:
     """
     groups = read_groups("set-prediction")
     return tables.comparison_table(groups, COLUMNS) if groups else NO_COMPARISON
+
+
+def ablation_table() -> str:
+    """Scores of the ablations after training, on the validation scenes: one line per ablation.
+
+    AP is from 0 to 1, and `FG-ARI` is that of the responsibilities: means ± standard deviations
+    over seeds.
+    """
+    columns = {"ap_inf": "AP", "ap_0.5": "AP at 0.5", "ap_0.25": "AP at 0.25", "fg_ari": "FG-ARI"}
+    runs: dict[str, list[dict]] = {name: [] for name in ABLATIONS}
+    for record in read_records(task="set-prediction", purpose="ablation"):
+        name = record["ablation"] + (", begun with slots" if record["begun_with"] else "")
+        runs.setdefault(name, []).append(record)
+    rows = [["ablation", *columns.values(), "seeds", "training of each"]]
+    for name, records in runs.items():
+        if records:
+            last = [record["validation"][-1] for record in records]
+            found = [[find_number(entry, (key,)) for entry in last] for key in columns]
+            cells = ["–" if None in values else str(Spread.of(values)) for values in found]
+            rows.append([name, *cells, str(len(records)), tables.training_cell(records[0])])
+    return tables.markdown_table(rows)
 
 
 def search_table() -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smm_tutorial import checkpoints, cli, datasets, discovery, set_prediction
+from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.recipe import SIZES, begin_with_discovery, network_config
 from smm_tutorial.set_prediction.runs import SetPredictionRun
@@ -60,14 +61,42 @@ def test_compared_runs_share_their_training_and_names_say_what_is_special():
     assert fewer.name == "set-prediction-mixture-clevr6-whole-ci-32scenes-seed0"
 
 
+def test_ablations_replace_what_they_name():
+    runs = {
+        name: SetPredictionRun(profile="ci", purpose="ablation", ablation=name)
+        for name in ABLATIONS
+    }
+    complete, plain = runs.pop("complete"), SetPredictionRun(profile="ci")
+    assert complete.name == "set-variant-complete-mixture-clevr6-whole-ci-seed0"
+    assert (plain.config, plain.training) == (complete.config, complete.training)
+    assert "ablation" not in plain.choices and complete.choices["ablation"] == "complete"
+    for name, run in runs.items():
+        changed = [
+            run.config != complete.config,
+            run.training != complete.training,
+            run.choices["training"]["loss"] != complete.choices["training"]["loss"],
+            run.num_scenes != complete.num_scenes,
+        ]
+        assert sum(changed) == (3 if name == "papers" else 1), name
+    assert runs["four-iterations"].config.num_iterations == 4
+    assert runs["shared-start"].config.slot_options["start"] == "shared"
+    assert "content" not in runs["raw-variance"].config.slot_options
+    assert runs["no-average"].training.ema_decay is None
+    assert runs["huber"].choices["training"]["loss"] == {"coordinate_weight": 1.0}
+    papers = runs["papers"].config
+    assert (papers.reading, papers.head_dim, papers.num_iterations) == ("plain", 64, 4)
+
+
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
         ({"module": "lstm"}, "module must be one of 'attention', .*, got 'lstm'"),
         ({"profile": "huge"}, "profile must be one of 'ci', .*, got 'huge'"),
-        ({"purpose": "ablation"}, "purpose must be one of 'showcase', .*, got 'ablation'"),
-        ({"purpose": "comparison", "rate": 1.0}, "a comparison uses the recipe's learning rate"),
-        ({"purpose": "search"}, "a search needs a rate: got rate=None"),
+        ({"purpose": "fun"}, "purpose must be one of 'showcase', .*, got 'fun'"),
+        ({"purpose": "ablation"}, "ablation and purpose='ablation' go together, got None"),
+        ({"purpose": "ablation", "ablation": "all"}, "ablation must be one of 'complete', .*"),
+        ({"purpose": "comparison", "rate": 1.0}, "a comparison takes the recipe's learning rate"),
+        ({"purpose": "search"}, "a search needs one: got rate=None"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"steps": -3}, "steps must be at least 1, got -3"),
         ({"scenes": 0}, "scenes must be a whole number of at least 1, got 0"),

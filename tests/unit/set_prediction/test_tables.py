@@ -12,9 +12,9 @@ from smm_tutorial.set_prediction.runs import SetPredictionRun
 from smm_tutorial.set_prediction.scores import THRESHOLDS
 
 
-def record_of(module, seed, ap, purpose="comparison", rate=None):
+def record_of(module, seed, ap, purpose="comparison", **choices):
     """The record of a compared run with that AP at every threshold."""
-    run = SetPredictionRun(module, profile="ci", seed=seed, purpose=purpose, rate=rate)
+    run = SetPredictionRun(module, profile="ci", seed=seed, purpose=purpose, **choices)
     scores = {"set": "clevr6-whole", "images": 320, "ap": dict.fromkeys(THRESHOLDS, ap)}
     return {
         "version": 2,
@@ -57,6 +57,19 @@ def test_a_comparison_of_sets_in_words_and_numbers(toy_sets, capsys):
     assert len([line for line in out.splitlines() if line.startswith("- ")]) == 3 * len(
         CRITERIA["set-prediction"].decisive
     )
+
+
+def test_the_table_of_ablations_has_means_over_seeds_in_the_order_of_the_recipe(toy_sets):
+    for name, seed, ap in (("huber", 0, 0.2), ("complete", 0, 0.5), ("complete", 1, 0.7)):
+        record = record_of("mixture", seed, ap, "ablation", ablation=name) | {"ablation": name}
+        last = {"ap_inf": ap, "ap_0.5": ap / 2, "ap_0.25": 0.1, "fg_ari": 0.3}
+        results.write_record(record | {"validation": [{"ap_inf": 0.0, "ap_0.5": 0.0}, last]})
+    head, _, *lines = set_prediction.ablation_table().splitlines()
+    assert head.startswith("| ablation | AP | AP at 0.5 | AP at 0.25 | FG-ARI | seeds |")
+    assert [line.split(" | ")[:6] for line in lines] == [
+        ["| complete", "0.600 ± 0.141", "0.300 ± 0.071", "0.100 ± 0.000", "0.300 ± 0.000", "2"],
+        ["| huber", "0.200", "0.100", "0.100", "0.300", "1"],
+    ]
 
 
 def test_a_search_stands_beside_the_compared_run_that_it_would_better(toy_sets):

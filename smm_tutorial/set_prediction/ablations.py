@@ -1,0 +1,33 @@
+"""The ablations of set prediction: runs that change a part of the recipe."""
+
+from typing import Any
+
+#: Fields of `SetPredictionSizes` that an ablation replaces, by its name. `complete` replaces
+#: nothing; the others are compared with it.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "complete": {},
+    # The papers' loss: Huber distances to one-hot vectors, and to zeros for padding.
+    "huber": {"objective": "huber"},
+    # All slots start at one learned place, plus noise, as in Slot Attention.
+    "shared-start": {"start": "shared"},
+    "four-iterations": {"num_iterations": 4},
+    # The heads read variances instead of their logarithms.
+    "raw-variance": {"content": "mean_and_variance"},
+    # The heads read the slots as they are.
+    "unscaled": {"reading": "plain"},
+    # The loss sees the heads after every iteration.
+    "every-iteration": {"supervised": "each"},
+    # The weights of the last step are used, not their average over the last steps.
+    "no-average": {"ema_decay": None},
+    "few-scenes": {"scenes": 2_048},
+    # What the course trained before: all changes together, but for the number of scenes.
+    "papers": {
+        "objective": "huber",
+        "start": "shared",
+        "num_iterations": 4,
+        "content": "mean_and_variance",
+        "reading": "plain",
+        "ema_decay": None,
+        "head_dim": 64,
+    },
+}
