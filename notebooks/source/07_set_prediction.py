@@ -473,9 +473,131 @@ for weight in (1.0, 8.0):
 # With the weight 1, slot a gets object 3, and slot b gets object 2. With the weight 8, slot a does not get object 3, although it stands exactly there. Slot b is also near object 3,
 # and the sum is smaller if b gets 3 and a gets 2. A matching is never about one pair alone. Remember this weight: it will matter again.
 #
+# ## Three weaknesses of this loss
+#
+# The Huber error treats all 19 numbers alike. But they mean different things: a place, the probabilities of properties, and the
+# probability of an object. This causes three weaknesses.
+#
+# **First: padding cannot be reached.** The target of a slot without an object is a row of zeros. Our network makes the numbers
+# of each group of properties by a softmax, so they sum to 1.
+#
+# **Predict first.** Which numbers have the smallest cost against a row of zeros, if each group sums to 1? Is this cost 0?
+
+# %%
+best_padding = torch.zeros(19)
+for group in PROPERTY_SLICES.values():
+    best_padding[group] = 1 / (group.stop - group.start)  # equal probabilities
+floor = smooth_l1_loss(best_padding, torch.zeros(19))
+print(f"the smallest cost of an empty slot: {floor:.4f}")
+tried = torch.rand(1000, 8, generator=torch.Generator().manual_seed(0)) + 1e-3
+tried = tried / tried.sum(dim=1, keepdim=True)  # a thousand other answers for colours
+assert (tried.square().sum(dim=1) >= 1 / 8 - 1e-6).all()  # none is better
+
+# %% [markdown]
+# The cost is smallest if all values of a group are equally probable, and it is not 0. So each empty slot costs at least 0.038,
+# and the loss pulls its properties towards equal probabilities. This says nothing about the picture.
+#
+# **Second: who is sure and wrong learns little.** A network thinks that a red object is blue. Before the softmax, blue is ahead
+# of red by $d$. How strongly does the loss push? We compare the gradient of the Huber error with the gradient of the
+# *cross-entropy*, the negative logarithm of the probability of the true value.
+#
+# **Predict first.** The network becomes more sure: $d$ grows from 0 to 8. Which gradient grows, and which falls?
+
+# %%
+from torch.nn.functional import cross_entropy
+
+red = torch.tensor(4)
+for ahead in (0.0, 2.0, 4.0, 8.0):
+    before_softmax = torch.zeros(8)
+    before_softmax[1] = ahead  # blue
+    sizes = []
+    for measure in ("Huber", "cross-entropy"):
+        u = before_softmax.clone().requires_grad_()
+        one_hot = torch.nn.functional.one_hot(red, 8).float()
+        of_huber = smooth_l1_loss(u.softmax(dim=0), one_hot, reduction="sum") / 19
+        error = of_huber if measure == "Huber" else cross_entropy(u, red)
+        error.backward()
+        sizes.append(f"{measure} {u.grad.norm():.4f}")
+    print(f"blue is ahead by {ahead:g}: length of the gradient: {', '.join(sizes)}")
+
+# %% [markdown]
+# The gradient of the Huber error falls nearly to 0: the softmax hardly changes any more. The gradient of the cross-entropy
+# does not fall.
+#
+# **Third: small errors of place hardly count.** An error of 0.25 world units is 0.083 in the units of the row. Its Huber error
+# is half the square, and then it is divided by 19:
+
+# %%
+for world_units in (2.0, 1.0, 0.5, 0.25):
+    error = torch.tensor(world_units / 3)
+    huber = smooth_l1_loss(error, torch.tensor(0.0)) / 19
+    print(
+        f"{world_units:4.2f} world units off: Huber {huber:.5f}, absolute {error:.3f}"
+    )
+
+# %% [markdown]
+# The absolute error falls with the distance. The Huber error falls with its square.
+#
+# ### A likelihood instead
+#
+# We take another loss, in the form of DETR (see Further reading). It describes each object by the slot that is matched with it.
+#
+# - Properties: the cross-entropy of each of the four groups.
+# - Places: the absolute error of each coordinate, times `weight`. (Below 0.1 we round off the corner at 0 by a square.)
+# - Each slot, with or without an object: the cross-entropy of "this object is real".
+#
+# We sum over all objects and slots, and divide by the number of objects. Padding has no properties and no place, so it costs
+# nothing there. The matching takes the smallest sum again. The loss works with the numbers *before* the softmax and the
+# sigmoid. They are called *logits*.
+
+
+# %%
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def object_costs(logits, objects, weight):
+    """logits (K, 19) and real objects (T, 19) -> costs of all pairs (K, T)."""
+    places = torch.tanh(logits[:, :3] / 2)[:, None]  # (K, 1, 3), from -1 to 1
+    pair = torch.broadcast_tensors(places, objects[:, :3])
+    costs = weight * smooth_l1_loss(*pair, reduction="none", beta=0.1).sum(dim=2)
+    for group in PROPERTY_SLICES.values():
+        costs = costs - logits[:, group].log_softmax(dim=1) @ objects[:, group].T
+    return costs
+
+
+def set_likelihood(logits, targets, weight=1.0):
+    """logits (B, K, 19), targets (B, T, 19) -> the loss for each object."""
+    loss = 0
+    for given, true in zip(logits, targets, strict=True):
+        costs = object_costs(given, true[true[:, 18] == 1], weight)  # (K, T)
+        to_match = costs - given[:, 18:]  # the more "real", the cheaper
+        slots, objects = linear_sum_assignment(to_match.detach().numpy())
+        holds = torch.zeros(len(given))
+        holds[slots] = 1
+        loss = loss + costs[slots, objects].sum()
+        doubt = binary_cross_entropy_with_logits(given[:, 18], holds, reduction="sum")
+        loss = loss + doubt
+    return loss / targets[..., 18].sum()
+
+
+# %% [markdown]
+# (Why does the matching look at "real"? If a slot gets an object, it has to say "real". This costs less for a slot that says it
+# already. The difference of the two costs is the logit itself.) The library has the same loss:
+
+# %%
+noise = trained.start_noise(2, torch.Generator().manual_seed(0))
+with torch.no_grad():
+    logits = trained(test.batch(range(2)).images, noise=noise).logits  # (1, B, K, 19)
+by_library = set_prediction.matched_likelihood_loss(logits, true)["loss"]
+torch.testing.assert_close(set_likelihood(logits[0], true), by_library)
+print(f"loss of the trained network for two scenes: {by_library:.3f} for each object")
+
+# %% [markdown]
+# Which loss is better? That is a question for experiments. The table "What makes it learn" further below answers it.
+#
 # ## The network
 #
-# The encoder and the slots are those of notebook 05. Two small networks, the *heads*, read each slot. One head gives the coordinates. The other head gives the 16 other numbers. First
+# The encoder and the slots are those of notebook 05. Two small networks, the *heads*, read each slot. One head gives the three numbers of the place. The other head gives the 16 other numbers. First
 # two helpers:
 
 # %%
@@ -487,18 +609,48 @@ def make_head(width_in, hidden, width_out):
     return nn.Sequential(*layers)
 
 
-def to_predictions(places, rest):
-    """What the heads give, (B, K, 3) and (B, K, 16) -> predictions (B, K, 19)."""
-    groups = rest[..., :15].split((2, 2, 3, 8), dim=2)  # size, material, shape, colour
+def to_predictions(logits):
+    """What the heads give, (B, K, 19) -> predictions (B, K, 19)."""
+    groups = logits[..., 3:18].split(
+        (2, 2, 3, 8), dim=2
+    )  # size, material, shape, colour
     groups = [group.softmax(dim=2) for group in groups]
-    real = rest[..., 15:].sigmoid()
-    return torch.cat([torch.tanh(places / 2), *groups, real], dim=2)
+    return torch.cat(
+        [torch.tanh(logits[..., :3] / 2), *groups, logits[..., 18:].sigmoid()], dim=2
+    )
 
 
 # %% [markdown]
 # `to_predictions` makes numbers of the right kind. Let $u$ be a number that a head gives. $\tanh(u / 2)$ lies between -1 and 1, as coordinates do. (It equals $2\sigma(u) - 1$: the sigmoid $\sigma$,
 # stretched from the range 0 to 1 to the range -1 to 1.) A softmax in each group makes probabilities. The last number is a probability, too: "this object is real". Below,
-# *probability* of a prediction always means this last number. Here is the whole model:
+# *probability* of a prediction always means this last number.
+#
+# ### What a head reads
+#
+# A slot of SMM has a mean and a variance in each of $D = 48$ dimensions. How large are these numbers? The next cell looks at the
+# slots of 32 scenes.
+
+# %%
+images = test.batch(range(32)).images
+noise = trained.start_noise(32, torch.Generator().manual_seed(0))
+with torch.no_grad():
+    found = trained.find_slots(images, noise=noise)
+shares = torch.tensor([0.01, 0.5, 0.99])
+for name, numbers in {"means": found.means, "variances": found.variances}.items():
+    low, middle, high = numbers.flatten().quantile(shares)
+    print(
+        f"{name}: 1 % below {low:.3f}, half below {middle:.3f}, 99 % below {high:.3f}"
+    )
+spreads = found.variances.log().std(dim=(0, 1))
+print(
+    f"standard deviations of the log variances: {spreads.min():.2f} to {spreads.max():.2f}"
+)
+
+# %% [markdown]
+# The variances differ by a large factor. So the heads read the *logarithms* of the variances, as in the authors' code
+# (`content="mean_and_log_variance"`). The spread is not the same in every dimension, either. So each number is *standardised*: the
+# network subtracts its mean, and divides by its standard deviation. Both are taken over the batch in training, and averaged for
+# later use. Torch's `BatchNorm1d` does this. Here is the whole model:
 
 # %%
 from smm_tutorial.networks import ConvEncoder
@@ -506,7 +658,7 @@ from smm_tutorial.slots import SlotMixture
 
 
 class SetNetwork(nn.Module):
-    """Encoder, slots, heads: images (B, 3, S, S) -> predictions (B, K, 19)."""
+    """Encoder, slots, heads: images (B, 3, S, S) -> logits (B, K, 19)."""
 
     def __init__(self, config):  # the sizes, a SetPredictionConfig
         super().__init__()
@@ -514,26 +666,27 @@ class SetNetwork(nn.Module):
         sizes = config.slot_dim, config.num_iterations
         self.encoder = ConvEncoder(config.image_size, channels, config.encoder_stride)
         self.slots = SlotMixture(config.num_slots, channels, *sizes, **options)
+        width = self.slots.output_dim  # 2 D: means and log variances
+        self.standardise = nn.BatchNorm1d(width, affine=False)
         self.heads = nn.ModuleDict()
-        for name, width in (("coordinates", 3), ("properties", 16)):
-            self.heads[name] = make_head(self.slots.output_dim, config.head_dim, width)
+        for name, numbers in (("coordinates", 3), ("properties", 16)):
+            self.heads[name] = make_head(width, config.head_dim, numbers)
 
     def forward(self, images, noise):
-        slots = self.slots(self.encoder(images), noise=noise).slots  # (B, K, D)
-        places = self.heads["coordinates"](slots)  # (B, K, 3)
-        rest = self.heads["properties"](slots)  # (B, K, 16)
-        return to_predictions(places, rest)
+        slots = self.slots(self.encoder(images), noise=noise).slots  # (B, K, 2 D)
+        slots = self.standardise(slots.flatten(0, 1)).view_as(slots)
+        return torch.cat([head(slots) for head in self.heads.values()], dim=2)
 
 
 # %% [markdown]
 # With the trained parameters, our network must give the same predictions as the library's `SetPredictor`:
 
 # %%
-ours = SetNetwork(trained.config)
+ours = SetNetwork(trained.config).eval()
 ours.load_state_dict(trained.state_dict())
 noise = trained.start_noise(4, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    predicted = ours(test.batch(range(4)).images, noise)
+    predicted = to_predictions(ours(test.batch(range(4)).images, noise))
     by_library = trained(test.batch(range(4)).images, noise=noise).predictions
 torch.testing.assert_close(predicted, by_library)
 print("the network by hand = the library's SetPredictor")
@@ -560,36 +713,48 @@ print(
 )
 
 # %% [markdown]
-# All slots start from one learned distribution. So no slot is "the first". With a loss in the order of the record, these slots could learn only the average row. So slots need a set
-# loss.
+# The slots start at different places of the picture, as in notebook 05. They do not know the order of the record. With a loss in the order of the record, they could learn only the average
+# row. So slots need a loss for sets.
 #
 # The model has seven slots, and a scene has at most six objects. One slot can take the ground.
 #
 # ## The training loop
 #
 # The loop is that of notebook 05, with another loss. (Here we do not mirror pictures: coordinates would be wrong in a mirror.) The learning rate first rises and then falls to nearly
-# zero. `learning_rate_factor` computes this schedule. A gradient longer than `clip_norm` is shortened to this length.
+# zero. `learning_rate_factor` computes this schedule. A gradient longer than `clip_norm` is shortened to this length. As in notebook 05, the result is an average of the parameters.
 
 # %%
+import copy
+
 from smm_tutorial import training
 
 
+def update_average(average, model, step, decay):
+    """Moves the averaged parameters towards the parameters of the model."""
+    keep = min(decay, (1 + step) / (10 + step))
+    for mean, now in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(now.detach(), 1 - keep)
+
+
+# %%
 def train_by_hand(model, images, targets, plan):
+    average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     for step in range(plan.steps):
         generator = training.step_generator(plan.seed, step)
         chosen = torch.randint(len(images), (plan.batch_size,), generator=generator)
         shape = (plan.batch_size, model.slots.num_slots, model.slots.slot_dim)
         noise = torch.randn(shape, generator=generator).to(images.device)
-        predicted = model(images[chosen], noise)  # (B, K, 19)
-        loss = set_loss(predicted.cpu(), targets[chosen])  # matched on the CPU
+        logits = model(images[chosen], noise)  # (B, K, 19)
+        loss = set_likelihood(logits.cpu(), targets[chosen])  # matched on the CPU
         rate = plan.learning_rate * training.learning_rate_factor(step, plan)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
         optimizer.step()
-    return loss.item()
+        update_average(average, model, step, plan.ema_decay)
+    return average, loss.item()
 
 
 # %% [markdown]
@@ -611,9 +776,9 @@ scenes = datasets.load(
 )
 true = set_targets(scenes.records, small.config.num_slots)
 ours_images = scenes.to(device).batch(slice(None)).images
-last = train_by_hand(ours, ours_images, true, small.training)
-after = ours.state_dict()
-for name, value in of_library.state_dict().items():
+averaged, last = train_by_hand(ours, ours_images, true, small.training)
+after = dict(averaged.named_parameters())
+for name, value in of_library.named_parameters():
     torch.testing.assert_close(after[name], value, atol=1e-5, rtol=1e-3)
 print(f"{len(after)} tensors agree after {small.steps} steps; last loss {last:.3f}")
 

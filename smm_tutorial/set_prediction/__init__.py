@@ -10,7 +10,7 @@ prints the records. `released` reads the authors' weights.
 from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr, right_predictions
 from smm_tutorial.set_prediction.evaluation import score_by_name
-from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.loss import matched_likelihood_loss, matched_set_loss
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
 from smm_tutorial.set_prediction.model import (
     SetHeads,
@@ -82,6 +82,7 @@ __all__ = [
     "load_released",
     "make_loss",
     "match_slots",
+    "matched_likelihood_loss",
     "matched_set_loss",
     "move_vector",
     "object_vector",
