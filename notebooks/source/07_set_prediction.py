@@ -717,6 +717,89 @@ print(
 # row. So slots need a loss for sets.
 #
 # The model has seven slots, and a scene has at most six objects. One slot can take the ground.
+
+# %% [markdown]
+# ## What the variance knows
+#
+# A slot of Slot Attention is a mean alone. SMM gives the heads a variance, too. What does the variance say about an object?
+#
+# We ask slots that have never seen a label: the encoder and the slots of [notebook 05](05_object_discovery.ipynb). They learned
+# from pixels alone. For each object we take the slot that overlaps it best. (We leave out an object if the IoU is at most 0.2.)
+# Then we fit *linear* heads by least squares. This needs no training.
+
+# %%
+from smm_tutorial.metrics import count_table
+
+DISCOVERED = "discovery-mixture-clevr6-laptop-48px-seed0"
+from_pixels = set_prediction.build_model(trained.config, seed=0).eval()
+set_prediction.begin_with_discovery(from_pixels, DISCOVERED)
+
+
+def slots_of_objects(scenes):
+    """Means and variances (M, D) of slots that hold an object, and its targets (M, 19)."""
+    noise = from_pixels.start_noise(len(scenes), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = from_pixels.find_slots(scenes.batch(slice(None)).images, noise=noise)
+    stride = from_pixels.config.encoder_stride
+    shows = scenes.masks[:, ::stride, ::stride].long()  # (B, cells, cells)
+    owners = found.responsibilities.argmax(dim=2).view_as(shows)
+    both = count_table(shows, owners).float()  # (B, objects, K) cells
+    union = both.sum(dim=2, keepdim=True) + both.sum(dim=1, keepdim=True) - both
+    overlap, holder = (both / union)[:, 1:].max(dim=2)  # without the ground
+    scene, number = (overlap > 0.2).nonzero(as_tuple=True)
+    slot = holder[scene, number]
+    true = set_targets(scenes.records, num_slots)[scene, number]
+    return found.means[scene, slot], found.variances[scene, slot], true
+
+
+# %%
+def fit_linear(known, wanted):
+    """Least squares -> a function from (M, F) to (M, 19)."""
+    centre, spread = known.mean(dim=0), known.std(dim=0)
+    design = torch.cat([(known - centre) / spread, torch.ones(len(known), 1)], dim=1)
+    weights = torch.linalg.lstsq(design, wanted).solution
+    return lambda numbers: (numbers - centre) / spread @ weights[:-1] + weights[-1]
+
+
+readings = {
+    "mean": lambda mean, variance: mean,
+    "mean and variance": lambda mean, variance: torch.cat([mean, variance], dim=1),
+    "mean and log variance": lambda mean, var: torch.cat([mean, var.log()], dim=1),
+    "variance alone": lambda mean, variance: variance,
+}
+
+# %% [markdown]
+# **Predict first.** Which properties will profit from the variance: size, material, shape or colour? What can the variance alone
+# tell?
+
+# %%
+options = {"split": "train", "size": size, "variant": "clevr6-whole"}
+fitted = datasets.load("rendered", **options, count=64 if profile.name == "ci" else 512)
+*of_train, train_true = slots_of_objects(fitted)
+*of_test, test_true = slots_of_objects(test)
+print(f"{len(train_true)} slots to fit the heads, {len(test_true)} slots to test them")
+for name, read in readings.items():
+    answer = fit_linear(read(*of_train), train_true)(read(*of_test))
+    groups = PROPERTY_SLICES.items()
+    agreed = {
+        part: answer[:, g].argmax(1) == test_true[:, g].argmax(1) for part, g in groups
+    }
+    off = 3 * (answer[:, :3] - test_true[:, :3]).norm(dim=1).median()
+    shares = ", ".join(f"{part} {ok.float().mean():.0%}" for part, ok in agreed.items())
+    together = torch.stack(list(agreed.values())).all(dim=0).float().mean()
+    print(f"{name:21} {off:.2f} off; {shares}; all four {together:.0%}")
+
+# %% [markdown]
+# The mean alone knows the size and the place. The variance adds to the other three properties: material rises from 86 % to 91 %, shape
+# from 53 % to 63 %, and colour from 77 % to 83 %. All four are right for 35 % of the objects without the variance, and for 49 %
+# with it.
+#
+# The variance *alone* tells the material of nine objects in ten. A likely reason, which we do not test: metal reflects its
+# surroundings, so the cells of a metal object differ more from each other than those of rubber. The variance alone knows the
+# place less well, as one would expect.
+#
+# For these linear heads, the logarithm makes little difference. And a head that reads mean and variance also reads twice as many
+# numbers. The comparison at the end has a Slot Attention with slots twice as wide for this reason.
 #
 # ## The training loop
 #
@@ -822,7 +905,6 @@ print(
 # prediction has the same property.) Compare with a guess: always say the most frequent size, material, shape or colour.
 
 # %%
-DISCOVERED = "discovery-mixture-clevr6-laptop-48px-seed0"
 LIVE_SCENES = 1_024
 live_sizes = set_prediction.SIZES[profile.name]
 
