@@ -20,6 +20,8 @@ A record of version 2 has these fields:
     step         steps done; `minutes`, `images_per_s`, `peak_memory_mib`: time, speed and memory
     scores       a list: one entry per evaluation
     validation   a list: scores on the validation split during the training, oldest first
+    by_iterations  set prediction: a list of scores on the validation split after the training, one
+                 entry per number of `iterations`
     provenance   revision of the code, hardware, versions
 
 After `purpose`, a baseline has only the fields `config`, `scores` and `provenance`. An entry of

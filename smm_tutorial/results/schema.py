@@ -150,6 +150,7 @@ SET_RUN = RUN | {
     "data": one_of(SET_TITLES["set-prediction"]),
     "scores": ListOf(SET_SCORES),
     "validation": ListOf({"ap_inf": SHARE, "ap_0.5": SHARE}, least=1),
+    "by_iterations?": ListOf({"iterations": whole(1), "ap_inf": SHARE, "ap_0.5": SHARE}),
 }
 #: The schemas of runs by task and purpose.
 RUNS = {

@@ -45,6 +45,9 @@ from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
 
+#: Numbers of iterations that are tried on the validation split after training, as multiples of the
+#: number in training.
+TRIED_ITERATIONS = (0.5, 1.0, 1.5, 2.0)
 PREFIXES = {
     "showcase": "set-prediction",
     "comparison": "set-comparison",
@@ -229,6 +232,9 @@ def train_and_record(
 ) -> tuple[SetPredictor, dict | None]:
     """Trains a run in its folder and scores it on the test split. Returns the model and its record.
 
+    The record also holds scores on the validation split with fewer and with more iterations than
+    in training. By these scores one can choose the iterations for a test.
+
     Under `torchrun` only the first process computes scores; the other processes return None as
     record.
 
@@ -238,15 +244,15 @@ def train_and_record(
     made_by = provenance()  # of the code that is loaded now
     validation = run.load("val", VALIDATION_SCENES)
 
-    def validate(model: SetPredictor) -> dict[str, float]:
-        scores = evaluate(model, validation)
+    def validate(model: SetPredictor, num_iterations: int | None = None) -> dict[str, float]:
+        scores = evaluate(model, validation, num_iterations=num_iterations)
         precisions = {f"ap_{name}": precision for name, precision in scores["ap"].items()}
         return precisions | scores.get("binding", {})
 
     model, result = train(run, run.folder, data, evaluate=validate, **engine)
     if not is_first_process():
         return model, None
-    scores = evaluate(model, run.load("test"))
+    scores, trained_with = evaluate(model, run.load("test")), run.config.num_iterations
     record = describe_run(
         run,
         model,
@@ -257,4 +263,8 @@ def train_and_record(
         made_by=made_by,
     )
     record["scores"] = [{"set": run.data} | scores]
+    record["by_iterations"] = [
+        {"iterations": number} | validate(model, number)
+        for number in sorted({max(1, round(part * trained_with)) for part in TRIED_ITERATIONS})
+    ]
     return model, record

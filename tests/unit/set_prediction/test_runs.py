@@ -24,6 +24,9 @@ def test_notebook_and_command_line_train_by_one_recipe(toy_sets):
     for name, weight in in_notebook.state_dict().items():
         assert torch.equal(weight, on_command_line.state_dict()[name])
     assert result.log[-1]["loss"] == record["validation"][-1]["loss"]
+    tried = {entry["iterations"]: entry["ap_inf"] for entry in record["by_iterations"]}
+    assert list(tried) == [4, 8, 12, 16] and run.config.num_iterations == 8
+    assert tried[8] == record["validation"][-1]["ap_inf"]
 
 
 @pytest.mark.parametrize("profile", SIZES)
