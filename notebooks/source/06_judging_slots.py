@@ -706,7 +706,7 @@ show(
         figures.comparison_figure(gallery_images, maps, notes, gallery.masks), ROWS
     ),
     alt="Five scenes, one per row: the picture, the true map, and the owners of pixels "
-    "in four runs. First the best of the four runs. Then three failed runs: "
+    "in four runs. First the complete recipe. Then three failed runs: "
     "few slots take all, ragged masks, and masks that cut the ground into regions.",
     dpi=130,
 )
@@ -743,7 +743,7 @@ for name in RUNS[-2:]:
 # %% [markdown]
 # The causes in this list are our explanations. The runs show the failures, but they do not prove the causes.
 #
-# - **Few slots take all** (`random-start`). One slot takes the ground, and most objects share one or two other slots. NUMBERS
+# - **Few slots take all** (`random-start`). One slot takes the ground, and most objects share one or two other slots. 69 %
 #   of the objects are merged, and on average only 3.3 slots own a pixel. *Likely cause:* a density over many features is
 #   a product of many factors. So a slot that fits slightly better in each feature takes nearly all inputs. The other slots
 #   get almost no gradient, and they do not learn. *Remedy:* an update network that does plain clustering before training.
