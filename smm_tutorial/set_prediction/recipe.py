@@ -38,7 +38,7 @@ class SetPredictionSizes:
     head_dim: int = 128  # hidden width of the heads
     batch_size: int = 32
     learning_rate: float = 1e-3
-    steps: int = 40_000  # of a full run
+    steps: int = 32_000  # of a full run: about 95 minutes on two cores
     live_steps: int = 1_000  # of the run that a learner watches in the notebook
     live_scenes: int = 2_048  # of that run
     parts: Convolutions = "light"  # of the encoder: "light" for a CPU or a small GPU | "paper"
