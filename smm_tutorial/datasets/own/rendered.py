@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
@@ -127,19 +128,17 @@ def load_rendered(
     workers = check_whole("workers", workers, most=MOST_WORKERS)
     check_bounds(None, min_objects, max_objects)
     chunks = [Chunk(variant, split, seed, start, start + CHUNK) for start in range(0, count, CHUNK)]
-    work = partial(render_chunk, RENDERED_VARIANTS[variant])
     place = renders_folder(folder, variant)
-    with lock_folder(place, "rendering into"):
-        parts = {chunk: _read_chunk(place, chunk) for chunk in chunks}
-        missing = [chunk for chunk, part in parts.items() if part is None]
-        title, total = f"rendering {variant}", len(missing) * CHUNK
-        with (
-            tqdm(desc=title, total=total, unit="scene", delay=PROGRESS_AFTER) as bar,
-            closing(map_in_processes(work, missing, workers)) as results,
-        ):
-            for chunk, scenes in zip(missing, results, strict=True):
-                parts[chunk] = _keep_chunk(place, chunk, scenes)
-                bar.update(CHUNK)
+    parts = _read_chunks(place, chunks)
+    if len(parts) < len(chunks):  # only who renders needs the folder alone
+        with lock_folder(place, "rendering into"):
+            missing = [chunk for chunk in chunks if chunk not in parts]
+            parts |= _read_chunks(place, missing)  # of a process that rendered in the meantime
+            missing = [chunk for chunk in missing if chunk not in parts]
+            work = partial(_render_and_pack, RENDERED_VARIANTS[variant])
+            for chunk, data, content in _rendered(work, missing, workers):
+                _keep_chunk(place, chunk, content)
+                parts[chunk] = data
     data = join_scenes([parts[chunk] for chunk in chunks]).subset(slice(0, count))
     object_counts = [len(record["objects"]) for record in data.records]
     chosen = choose_scenes(object_counts, count, None, min_objects, max_objects)
@@ -168,18 +167,16 @@ def find_damaged_renders(folder: Path) -> list[str]:
     return [name for name, path in chunks if not _is_whole(path)]
 
 
-def _chunk_name(chunk: Chunk, checksum: str) -> str:
-    return f"{chunk.split}-seed{chunk.seed}-{chunk.start:06d}-{checksum}.zip"
-
-
-def _read_chunk(place: Path, chunk: Chunk) -> SceneImages | None:
-    """The chunk from disk; None if it is absent. A damaged chunk is deleted and gives None too."""
-    for path in sorted(place.glob(_chunk_name(chunk, "*"))):
-        if _is_whole(path):
-            return read_pack(path, remedy=f"delete {path}, it is rendered again")
-        warnings.warn(f"{path} is damaged: its scenes are rendered again", stacklevel=4)
-        delete_file(place, path.name)
-    return None
+def _read_chunks(place: Path, chunks: list[Chunk]) -> dict[Chunk, SceneImages]:
+    """The chunks that are whole on disk. Chunks that are absent or damaged are left out."""
+    names = sorted(path.name for path in place.glob("*.zip")) if place.is_dir() else []
+    by_chunk = {name.rpartition("-")[0]: place / name for name in names}
+    stored = {chunk: by_chunk.get(_chunk_name(chunk)) for chunk in chunks}
+    return {
+        chunk: read_pack(path, remedy=f"delete {path}, it is rendered again")
+        for chunk, path in stored.items()
+        if path is not None and _is_whole(path)
+    }
 
 
 def _is_whole(path: Path) -> bool:
@@ -191,8 +188,34 @@ def _is_whole(path: Path) -> bool:
         ) from error
 
 
-def _keep_chunk(place: Path, chunk: Chunk, scenes: RenderedScenes) -> SceneImages:
-    """Writes the scenes of a chunk as a pack and returns its content."""
+def _rendered(
+    work: Callable[[Chunk], tuple[SceneImages, bytes]], chunks: list[Chunk], workers: int
+) -> Iterator[tuple[Chunk, SceneImages, bytes]]:
+    """Renders chunks, with a progress bar: each chunk, its scenes and the content of its file."""
+    title = f"rendering {chunks[0].variant}" if chunks else ""
+    with (
+        tqdm(desc=title, total=len(chunks) * CHUNK, unit="scene", delay=PROGRESS_AFTER) as bar,
+        closing(map_in_processes(work, chunks, workers)) as results,
+    ):
+        for chunk, (data, content) in zip(chunks, results, strict=True):
+            yield chunk, data, content
+            bar.update(CHUNK)
+
+
+def _keep_chunk(place: Path, chunk: Chunk, content: bytes) -> None:
+    """Writes the file of a chunk, in place of damaged ones."""
+    for path in place.glob(f"{_chunk_name(chunk)}-*.zip"):
+        warnings.warn(f"{path} is damaged: its scenes are rendered again", stacklevel=4)
+        delete_file(place, path.name)
+    write_file(place, f"{_chunk_name(chunk)}-{_short_checksum(content)}.zip", content)
+
+
+def _render_and_pack(look: Look, chunk: Chunk) -> tuple[SceneImages, bytes]:
+    """Renders a chunk. Returns its scenes, and the content of its file.
+
+    The processes that render also pack: packing takes about as long as rendering.
+    """
+    scenes = render_chunk(look, chunk)
     data = SceneImages(
         images=scenes.images,
         filenames=[record["image_filename"] for record in scenes.records],
@@ -202,15 +225,18 @@ def _keep_chunk(place: Path, chunk: Chunk, scenes: RenderedScenes) -> SceneImage
         provenance={
             "variant": chunk.variant,
             "seed": chunk.seed,
-            "look": round_floats(asdict(RENDERED_VARIANTS[chunk.variant])),
+            "look": round_floats(asdict(look)),
             "renderer_version": RENDERER_VERSION,
         },
         masks=scenes.masks,
         records=scenes.records,
     )
-    content = pack_bytes(data)
-    write_file(place, _chunk_name(chunk, _short_checksum(content)), content)
-    return data
+    return data, pack_bytes(data)
+
+
+def _chunk_name(chunk: Chunk) -> str:
+    """The name of a chunk's file up to its checksum."""
+    return f"{chunk.split}-seed{chunk.seed}-{chunk.start:06d}"
 
 
 def _short_checksum(content: bytes) -> str:

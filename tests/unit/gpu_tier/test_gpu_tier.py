@@ -67,7 +67,7 @@ def test_the_page_and_the_archive_tell_of_finished_and_unfinished_runs(tmp_path)
     done, late = runs / "discovery-done", runs / "discovery-late"
     for folder in (out, done, late, plans):
         folder.mkdir(parents=True)
-    record = read_record("discovery-mixture-clevr6-gpu-steps1450-seed0") | {
+    record = read_record("discovery-mixture-clevr6-gpu-steps2400-seed0") | {
         "name": "discovery-done"
     }
     (done / "discovery-done.json").write_text(json.dumps(record))

@@ -251,3 +251,32 @@ def test_two_processes_that_ask_at_once_render_each_chunk_once(tmp_path):
     sums = [process.communicate(timeout=120)[0].split()[-1] for process in both]
     assert [process.returncode for process in both] == [0, 0] and sums[0] == sums[1]
     assert Counter((tmp_path / "work.txt").read_text().split()) == {"0": 1, "2": 1}
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from smm_tutorial.files import lock_folder
+with lock_folder(Path(sys.argv[1]), "rendering into"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_scenes_that_are_there_are_read_while_another_process_renders(tmp_path, monkeypatch):
+    first = load(tmp_path)
+    folder = rendered.renders_folder(tmp_path, "clevr")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        monkeypatch.setattr(rendered, "lock_folder", None)  # with a lock, this would wait
+        assert torch.equal(load(tmp_path).images, first.images)
+        other.stdin.close()
+
+
+def test_the_processes_that_render_also_pack(tmp_path, monkeypatch):
+    """Packing by the first process alone would limit 16 processes to 28 scenes a second."""
+    with monkeypatch.context() as patch:
+        patch.setattr(rendered, "pack_bytes", None)
+        several = load(tmp_path / "several", 4, workers=2)
+    assert torch.equal(load(tmp_path / "one", 4).images, several.images)

@@ -65,7 +65,7 @@ def test_an_error_in_a_process_arrives_with_its_message():
 def test_a_killed_process_is_an_error_and_what_was_rendered_before_is_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(rendered.RENDERED_VARIANTS, "clevr", LOOK)
     monkeypatch.setattr(rendered, "CHUNK", 1)
-    real = rendered.render_chunk
+    real = rendered._render_and_pack
 
     def dying(look, chunk):
         if chunk.start == 2:
@@ -75,7 +75,7 @@ def test_a_killed_process_is_an_error_and_what_was_rendered_before_is_kept(tmp_p
 
     options = {"folder": tmp_path, "count": 3}
     with monkeypatch.context() as patch:
-        patch.setattr(rendered, "render_chunk", dying)
+        patch.setattr(rendered, "_render_and_pack", dying)
         with pytest.raises(DatasetError, match="one of 2 processes .* memory: ask again with few"):
             datasets.load("rendered", workers=2, **options)
     kept = next(tmp_path.rglob("train-*-000000-*"))
