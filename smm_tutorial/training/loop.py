@@ -141,10 +141,11 @@ def fit(
     with _own_together(fabric, run_dir):
         state = RunState(Path(run_dir), config, choices) if run_dir is not None else None
         begun = state.restore(trained) if state else Progress()
+        memory = begun.readings.get("peak_memory_mib", 0.0)
         run = _Run(
             trained,
             begun,
-            Meter(fabric.device, config.batch_size, begun.step, begun.seconds),
+            Meter(fabric.device, config.batch_size, begun.step, begun.seconds, memory),
             last=config.steps if stop_at is None else min(stop_at, config.steps),
             state=state if writes else None,
             board=board,

@@ -440,6 +440,7 @@ def test_peak_memory_is_read_where_there_is_a_gpu(monkeypatch):
     meter = Meter(device, 4, 0, 0.0)
     assert calls == [device] and meter.peak_memory_mib == 3.0
     assert meter.readings(2)["peak_memory_mib"] == 3.0
+    assert Meter(device, 4, 0, 0.0, memory_before=5.5).peak_memory_mib == 5.5  # of an earlier call
 
 
 def test_throughput_leaves_out_what_was_done_while_paused(monkeypatch):
