@@ -65,6 +65,8 @@ class WeightAverage:
 
     After step t the average becomes d x average + (1 - d) x weights, where d = min(`decay`, (1 + t)
     / (10 + t)). The small d of the first steps makes the average forget the random start soon.
+    Buffers are averaged in the same way: running means and variances of the weights of the last
+    steps would not fit averaged weights. Buffers of whole numbers are copied.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -73,10 +75,14 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
-        for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(value)
+        averages, now = (
+            [*network.parameters(), *network.buffers()] for network in (self.model, model)
+        )
+        for average, value in zip(averages, now, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
 
 
 @dataclass
