@@ -54,12 +54,12 @@ def test_scenes_are_rendered_until_the_time_is_over_and_read_back(tmp_path, monk
     monkeypatch.setattr(scenes, "available_processes", lambda: 1)
     with pytest.raises(DatasetError, match="no rendered scenes"):
         scenes.read_scenes(tmp_path)
-    assert scenes.render_scenes(tmp_path, "clevr6-whole", 16, 64, 0.0, "cpu") == scenes.CHUNK
+    assert scenes.render_scenes(tmp_path, "clevr6-whole", 16, 64, 0.0, "cpu", 1) == scenes.CHUNK
     data = scenes.read_scenes(tmp_path)
     again = scenes.render_resized(scenes.Chunk("clevr6-whole", "train", 0, 0, 16), 16, "cpu")
     assert torch.equal(data.images, again.images)
     assert torch.equal(*(set_targets(part.records, 6) for part in (data, again)))
-    assert scenes.render_scenes(tmp_path, "clevr6-whole", 16, 64, 99.0, "cpu") == scenes.CHUNK
+    assert scenes.render_scenes(tmp_path, "clevr6-whole", 16, 64, 99.0, "cpu", 1) == scenes.CHUNK
 
 
 def test_the_page_and_the_archive_tell_of_finished_and_unfinished_runs(tmp_path):
