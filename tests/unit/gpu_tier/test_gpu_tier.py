@@ -50,8 +50,7 @@ def test_the_command_makes_the_run_again():
     )
 
 
-def test_scenes_are_rendered_until_the_time_is_over_and_read_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "available_processes", lambda: 1)
+def test_scenes_are_rendered_until_the_time_is_over_and_read_back(tmp_path):
     with pytest.raises(DatasetError, match="no rendered scenes"):
         scenes.read_scenes(tmp_path)
     assert scenes.render_scenes(tmp_path, "clevr6-whole", 16, 64, 0.0, "cpu", 1) == scenes.CHUNK
