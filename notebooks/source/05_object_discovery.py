@@ -22,7 +22,7 @@
 # **What you need.** Convolutions and a training loop in torch. [Notebook 03](03_slot_mixture_module.ipynb) derives the
 # slot module. You can also use the slot module here without the derivation.
 #
-# **Minutes.** About 111: 85 to read, 21 for the exercises, 5 to run on a laptop.
+# **Minutes.** About 116: 90 to read, 21 for the exercises, 5 to run on a laptop.
 
 # %% tags=["setup"]
 # The same cell in every notebook: it finds the course's library, or clones it by git.

@@ -21,7 +21,7 @@
 # module. [Notebook 04](04_clevr_scenes.ipynb) explains scenes and their records. [Notebook 05](05_object_discovery.ipynb)
 # builds the encoder, the training loop and the model that we begin with.
 #
-# **Minutes.** About 152: 95 to read, 49 for the exercises, 8 to run on a laptop.
+# **Minutes.** About 162: 105 to read, 49 for the exercises, 8 to run on a laptop.
 
 # %% tags=["setup"]
 # The same cell in every notebook: it finds the course's library, or clones it by git.
