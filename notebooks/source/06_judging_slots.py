@@ -70,7 +70,7 @@ install_missing()  # leaves torch and numpy as they are
 # | $n_\text{both}, n_\text{true}, n_\text{pred}, n_\text{all}, n_\text{chance}$ | numbers of pairs of pixels, explained below |
 # | IoU | intersection over union of two sets of pixels: pixels in both, divided by pixels in at least one |
 # | $S$ | number of starts of the slots |
-# | $\ell_k$ | the logarithm of slot $k$'s mask at a pixel times slot $k$'s density of the pixel's colour (notebook 05) |
+# | $\ell_k$ | $\log(m_k p_k)$ at a pixel: $m_k$ is slot $k$'s mask there, and $p_k$ is slot $k$'s density of the pixel's colour (notebook 05) |
 # | nat | unit of a log-likelihood with the natural logarithm |
 
 # %%
@@ -385,8 +385,8 @@ Markdown(results.markdown_table(rows))
 # Slots start at chosen cells, and random noise moves each start. So the same remedy works for slots. The model gives the
 # likelihood of a picture, and this needs no labels.
 #
-# **Predict first.** For a single picture, is the most likely start also the best start by the true masks? And on average over
-# many pictures?
+# **Predict first.** For a single picture, does the most likely start have the best masks of all starts? On average over many
+# pictures, is it better than the first start?
 #
 # The next cell defines `start_once`. This function starts the slots once, and returns the log-likelihoods and the owners.
 # `log_joint` holds $\ell_k$ for each slot and pixel. Its `logsumexp` over the slots is the log-likelihood of the pixel. You
@@ -676,7 +676,7 @@ assert means[0] < means[-1]
 # | --- | --- |
 # | `complete` | nothing |
 # | `quiet-colours` (only in the table, not in the figure) | the large *contrast*: the encoder multiplies the colours by 0.04 instead of 4 before it adds the positions |
-# | `random-start` | the update as clustering: usually the untrained update network does plain clustering, but in this run its first weights are random |
+# | `random-start` | the special first weights of the update network: with them, the untrained network does plain clustering. Here its first weights are random |
 # | `bare` | four choices of notebook 05: the likelihood as the loss, the slots' weights in the masks, the price of a slot, and training with six slots instead of seven |
 # | `bare-one-pixel` | the four choices of `bare`, and the decoder's convolutions. The decoder paints each pixel without its neighbours |
 #
@@ -745,9 +745,9 @@ for name in RUNS[-2:]:
 #   a product of many factors. So a slot that fits slightly better in each feature takes nearly all inputs. The other slots
 #   get almost no gradient, and they do not learn. *Remedy:* an update network that does plain clustering before training.
 #   Then print the mixture weight of each slot before the first training step. No slot should have nearly all the weight.
-# - **Masks with ground** (`bare`). Most objects have a slot of their own. But the ground is cut into pieces, and each slot
-#   owns a large piece of it. *Likely cause:* nothing in the loss asks for one slot for the ground. *Remedies:* multiply the
-#   masks by the slots' weights. Train with one slot fewer. Add the price to the loss. The price is a small term for each
+# - **Masks with ground** (`bare`). Most objects have a slot of their own. But the ground is cut into pieces, and about four
+#   slots own large pieces of it. *Likely cause:* nothing in the loss asks for one slot for the ground. *Remedies:* multiply
+#   the masks by the slots' weights. Train with one slot fewer. Add the price to the loss. The price is a small term for each
 #   pixel outside the largest slot. FG-ARI does not see this failure: `bare` has a higher FG-ARI than `complete`. But its mBO
 #   is far lower, and its ARI with background is near 0.1.
 # - **Collapse** (`bare-one-pixel`). The masks cut the picture into many ragged regions. On average, all slots but slot 6
@@ -1012,16 +1012,16 @@ Markdown(results.markdown_table(rows))
 #   0.676 in mBO. But both differences are within the spread. The reason is Slot Attention: its seeds differ much. The three
 #   seeds of SMM are nearly equal.
 # - **Is it only the width of the slots?** With wide slots, Slot Attention has as many numbers per slot as SMM. SMM is ahead
-#   of it in both metrics, beyond the spread. So the answer to the prediction is yes. The width alone does not explain that
-#   SMM is better.
+#   of it in both metrics, beyond the spread. So the answer to the prediction is yes, and the width alone does not explain the
+#   higher means of SMM.
 # - **Wide slots against usual slots.** In both metrics the gain is within the spread.
 # - **SMM with reduced slots.** SMM with reduced slots has 48 numbers per slot, like Slot Attention. In FG-ARI and mBO they
 #   differ by less than the spread. The seeds of SMM with reduced slots differ much, so this spread is large. The full SMM is
-#   ahead of SMM with reduced slots by 1.1 spreads in FG-ARI, and within the spread in mBO. But these two modules also have
-#   different learning rates.
+#   ahead of SMM with reduced slots by a little more than the spread in FG-ARI, and by less than the spread in mBO. But these
+#   two modules also have different learning rates.
 #
-# So SMM with 96 numbers has the best means, and its seeds are the most alike. It is shown to be ahead of the wide Slot
-# Attention. Three seeds do not show that it is ahead of the usual Slot Attention.
+# So SMM with 96 numbers has the best means in FG-ARI and mBO, and in these scores its seeds are the most alike. It is shown
+# to be ahead of the wide Slot Attention. Three seeds do not show that it is ahead of the usual Slot Attention.
 #
 # ### Errors, and both remedies
 #
@@ -1048,8 +1048,8 @@ Markdown(results.markdown_table(rows))
 # - **From one start.** SMM merges 10 % of the objects, and Slot Attention merges 15 %. SMM misses 4 % of the objects, and
 #   Slot Attention misses 13 %. The difference in missed objects is beyond the spread, and the difference in merged objects is
 #   not. The fraction of split objects is the same.
-# - **With both remedies.** Split objects become much rarer, for each module. SMM's lead over Slot Attention falls from 0.034
-#   to 0.006 in FG-ARI, and from 0.061 to 0.033 in mBO. Nothing is left of its lead over the wide Slot Attention. In ARI with
+# - **With both remedies.** Split objects become rarer, for each module. SMM's lead over Slot Attention falls from 0.034 to
+#   0.006 in FG-ARI, and from 0.061 to 0.033 in mBO. Nothing is left of its lead over the wide Slot Attention. In ARI with
 #   background, SMM is now slightly *behind* the wide one, beyond the spread. So if you can afford eight starts, the choice of
 #   the module matters less for these scores. The errors tell more: SMM still misses about half as many objects as the wide
 #   Slot Attention (4.1 % against 8.2 %).
@@ -1104,9 +1104,9 @@ for other in ("Slot Attention", wide):
 # - Several starts and BIC are remedies from mixture models. Neither needs labels, and both improve the masks on average.
 # - Look at pictures, too. The usual failures are: few slots take all, masks with ground, collapse, cut objects, merged objects,
 #   position slicing.
-# - On `clevr6`, from a single start, SMM has the best means, and its seeds are the most alike. It is ahead of the wide Slot
-#   Attention by more than the spread over seeds, but not of the usual one. With both remedies, nothing of this lead is left
-#   in FG-ARI and mBO. SMM still misses fewer objects.
+# - On `clevr6`, from a single start, SMM has the best FG-ARI and mBO, and in these scores its seeds are the most alike. Its
+#   lead over the wide Slot Attention is larger than the spread over seeds. Its lead over the usual Slot Attention is not.
+#   With both remedies, nothing of this lead is left in FG-ARI and mBO. SMM still misses fewer objects.
 # - The model does not work on textures.
 #
 # ## Further reading
