@@ -857,7 +857,7 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 # | `squared-error` | the likelihood | minimises the squared error of the reconstruction |
 # | `no-fewer-slots` | training with six slots | trains with seven slots, as many as at the test |
 # | `quiet-colours` | the contrast of 4 in the encoder | takes the small contrast that the cell below prints |
-# | `random-start` | the start as clustering | takes `"random"` and `"layer"` |
+# | `random-start` | the start as clustering | takes `"random"`, `"layer"` and `"shared"` |
 # | `shared-start` | the start at far points | starts all slots at one learned vector, plus noise |
 # | `no-average` | the average of the parameters | takes the parameters of the last step |
 # | `bare` | the first four choices of this table | keeps the contrast and the start as clustering |

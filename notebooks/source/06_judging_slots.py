@@ -676,7 +676,7 @@ assert means[0] < means[-1]
 # | --- | --- |
 # | `complete` | nothing |
 # | `quiet-colours` (only in the table, not in the figure) | the large *contrast*: the encoder multiplies the colours by 0.04 instead of 4 before it adds the positions |
-# | `random-start` | the special first weights of the update network: with them, the untrained network does plain clustering. Here its first weights are random |
+# | `random-start` | three options that make untrained slots do plain clustering: the special first weights of the update network, normalised inputs, and starts at far points |
 # | `bare` | four choices of notebook 05: the likelihood as the loss, the slots' weights in the masks, the price of a slot, and training with six slots instead of seven |
 # | `bare-one-pixel` | the four choices of `bare`, and the decoder's convolutions. The decoder paints each pixel without its neighbours |
 #

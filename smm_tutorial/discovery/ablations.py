@@ -28,8 +28,11 @@ ABLATIONS = {
     "no-fewer-slots": Ablation(loss={"num_slots": None}),
     # The encoder's features depend on position, and hardly on colour.
     "quiet-colours": Ablation({"contrast": 0.04}),
-    # The slot module starts with torch's random weights.
-    "random-start": Ablation({"slot_options": {"gradient": "last"}}),
+    # The slot module as its class makes it: random first weights, a shared start, and inputs that
+    # are not normalised over a picture.
+    "random-start": Ablation(
+        slots={"initialisation": "random", "normalisation": "layer", "start": "shared"}
+    ),
     # All slots start at one learned place, plus noise, as in Slot Attention.
     "shared-start": Ablation(slots={"start": "shared"}),
     # The weights of the last step are used, not their average over the last steps.

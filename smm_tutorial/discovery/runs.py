@@ -35,6 +35,7 @@ from smm_tutorial.experiments.run import (
     describe_run,
     name_engine,
     name_images,
+    name_of_model,
     run_folder,
 )
 from smm_tutorial.profiles import current_profile
@@ -164,7 +165,7 @@ class DiscoveryRun:
         described = describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
         described |= describe_images(self)
         if self.begin_with is not None:
-            described["begun_with"] = Path(self.begin_with).name
+            described["begun_with"] = name_of_model(self.begin_with)
         return described
 
 

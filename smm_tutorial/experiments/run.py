@@ -102,7 +102,7 @@ def check_purpose(run: Run, ablations: Container[str]) -> None:
     ablations: the names of the task's ablations.
 
     Raises `ValueError` if the purpose or the ablation is unknown, if one of them lacks the other,
-    if a comparison has a learning rate of its own, or if a search has none.
+    if a comparison or an ablation has a learning rate of its own, or if a search has none.
     """
     check_choice("purpose", run.purpose, Purpose)
     if (run.ablation is not None) != (run.purpose == "ablation"):
@@ -115,6 +115,10 @@ def check_purpose(run: Run, ablations: Container[str]) -> None:
         raise ValueError(
             "a comparison takes the recipe's learning rate, and a search needs one: "
             f"got rate={run.rate} for purpose={run.purpose!r}"
+        )
+    if run.purpose == "ablation" and run.rate is not None:
+        raise ValueError(
+            f"an ablation takes the recipe's learning rate, got rate={run.rate}: leave it out"
         )
 
 
@@ -175,6 +179,11 @@ def describe_images(run: TrainsOnImages) -> dict:
         return {}
     folder = None if run.root is None else Path(run.root).resolve().name
     return {"root": folder, "limit": run.limit, "max_objects": run.max_objects}
+
+
+def name_of_model(what: str) -> str:
+    """The name of a trained model that is given by its name or its file."""
+    return Path(what).name.removesuffix(".safetensors")
 
 
 def short_number(value: float) -> str:

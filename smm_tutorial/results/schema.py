@@ -150,6 +150,7 @@ SET_RUN = RUN | {
     "data": one_of(SET_TITLES["set-prediction"]),
     "scores": ListOf(SET_SCORES),
     "validation": ListOf({"ap_inf": SHARE, "ap_0.5": SHARE}, least=1),
+    "begun_with?": OrNull(TEXT),
     "by_iterations?": ListOf({"iterations": whole(1), "ap_inf": SHARE, "ap_0.5": SHARE}),
 }
 #: The schemas of runs by task and purpose.
@@ -165,7 +166,13 @@ RUNS = {
         "showcase": SET_RUN,
         "comparison": SET_RUN,
         "search": SET_RUN,
-        "ablation": SET_RUN | {"ablation": TEXT},
+        "ablation": SET_RUN
+        | {
+            "ablation": TEXT,
+            "validation": ListOf(
+                {"ap_inf": SHARE, "ap_0.5": SHARE, "ap_0.25?": SHARE, "fg_ari?": INDEX}, least=1
+            ),
+        },
     },
 }
 

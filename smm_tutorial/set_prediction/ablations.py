@@ -20,7 +20,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     # The weights of the last step are used, not their average over the last steps.
     "no-average": {"ema_decay": None},
     "few-scenes": {"scenes": 2_048},
-    # What the course trained before: all changes together, but for the number of scenes.
+    # Of a run that begins with trained slots: encoder and slots change ten times more slowly.
+    "slow-slots": {"shared_rate": 0.1},
+    # The papers' choices, as far as they fit into a small network.
     "papers": {
         "objective": "huber",
         "start": "shared",

@@ -17,6 +17,9 @@ from smm_tutorial.training.loop import Loss
 
 WARMUP = 0.05  # share of the steps, in the papers' one-cycle schedule
 VALIDATION_SCENES = 320
+#: Options of slots that may change when a run begins with a trained model. Clusters that learned
+#: their weights can go on with equal weights.
+FREE_OPTIONS = {"content", "gradient", "weights"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SetPredictionSizes:
     head_dim: int = 128  # hidden width of the heads
     batch_size: int = 32
     learning_rate: float = 1e-3
-    steps: int = 32_000  # of a full run: about 95 minutes on two cores
+    steps: int = 32_000  # of a full run
     live_steps: int = 1_000  # of the run that a learner watches in the notebook
     live_scenes: int = 2_048  # of that run
     parts: Convolutions = "light"  # of the encoder: "light" for a CPU or a small GPU | "paper"
@@ -175,7 +178,7 @@ def begin_with_discovery(model: SetPredictor, what: str) -> None:
 
     The heads of `model` stay untrained. what: name or file of the trained model.
 
-    Raises `CheckpointError` if there is no such model, or if its parts have other sizes.
+    Raises `CheckpointError` if there is no such model, or if its parts are built otherwise.
     """
     discovered, record = checkpoints.load(what)
     if record["model"] != "ObjectDiscovery":
@@ -191,9 +194,16 @@ def begin_with_discovery(model: SetPredictor, what: str) -> None:
         for network in (discovered, model)
     )
     shapes = [{name: tensor.shape for name, tensor in part.items()} for part in (given, wanted)]
-    if shapes[0] != shapes[1]:
+    there, here = (network.config.slot_options for network in (discovered, model))
+    differ = [
+        f"{name} {there.get(name)!r} and not {here.get(name)!r}"
+        for name in sorted((there.keys() | here.keys()) - FREE_OPTIONS)
+        if there.get(name) != here.get(name)
+    ]
+    if shapes[0] != shapes[1] or differ:
+        differ = f"; its slots have {', '.join(differ)}" if differ else ""
         raise CheckpointError(
-            f"{what} has an encoder or slots of other sizes than this model: begin with one of the "
-            "same slot module, channels, stride and slot_dim"
+            f"{what} has another encoder or other slots than this model{differ}: begin with one of "
+            "the same slot module, channels, stride, slot_dim and start"
         )
     model.load_state_dict(given, strict=False)

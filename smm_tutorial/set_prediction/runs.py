@@ -20,6 +20,7 @@ from smm_tutorial.experiments.run import (
     describe_run,
     name_engine,
     name_images,
+    name_of_model,
     run_folder,
     short_number,
 )
@@ -91,6 +92,7 @@ class SetPredictionRun:
     def __post_init__(self):
         check_choice("module", self.module, CONTESTANTS)
         check_choice("profile", self.profile, SIZES)
+        check_purpose(self, ABLATIONS)
         if self.data is None:
             object.__setattr__(self, "data", SIZES[self.profile].data)
         check_choice("data", self.data, (*SET_DATA, *SETS_WITH_RECORDS))
@@ -102,12 +104,32 @@ class SetPredictionRun:
                 f"max_objects is {self.max_objects}, and a set of this profile holds at most "
                 f"{self.config.num_slots}"
             )
-        check_purpose(self, ABLATIONS)
         if not 0 < self.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
         if self.scenes is not None:
             check_whole("scenes", self.scenes)
         _ = self.training  # building the configuration checks the other choices
+        self._check_ablation()
+
+    def _check_ablation(self) -> None:
+        """Raises `ValueError` for an ablation that changes nothing in this run."""
+        if self.ablation in (None, "complete"):
+            return
+        complete = replace(self, ablation="complete")
+        parts = ("config", "training", "num_scenes", "loss")
+        if all(getattr(self, part) == getattr(complete, part) for part in parts):
+            raise ValueError(
+                f"ablation={self.ablation!r} changes nothing in this run of {self.module}: take "
+                "another one, or 'complete'"
+            )
+
+    @property
+    def loss(self) -> dict[str, Any]:
+        """The choices of the loss, as in a record."""
+        loss: dict[str, Any] = {"coordinate_weight": self.coordinate_weight}
+        if self.sizes.objective != "huber":
+            loss["objective"] = self.sizes.objective
+        return loss
 
     @property
     def foreign(self) -> ForeignSet | None:
@@ -170,11 +192,8 @@ class SetPredictionRun:
     @property
     def choices(self) -> dict:
         """The run's choices in the form of its record."""
-        loss = {"coordinate_weight": self.coordinate_weight}
-        if self.sizes.objective != "huber":
-            loss["objective"] = self.sizes.objective
-        begun_with = None if self.begin_with is None else Path(self.begin_with).name
-        described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
+        begun_with = None if self.begin_with is None else name_of_model(self.begin_with)
+        described = describe_choices(self, loss=self.loss, pretrained=begun_with is not None)
         described |= {"scenes": self.num_scenes, "begun_with": begun_with}
         if self.ablation is not None:
             described["ablation"] = self.ablation

@@ -48,7 +48,7 @@ def predict_sets(
     """Predictions of a model for all M images: `(M, K, 19)`, on the CPU. seed: of the slots'
     starts. num_iterations: of the slot module; by default the model's.
 
-    Autocast is switched off during the computation.
+    The model computes in eval mode and without autocast. Afterwards it is in its mode from before.
     """
     return _answer(model, data, seed, num_iterations)[0]
 
@@ -61,6 +61,8 @@ def _answer(
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     predictions, shares = [], []
+    was_training = model.training
+    model.eval()  # else the statistics of each batch would count, and change the model's
     with without_autocast(device):
         for first in range(0, len(data), EVALUATION_BATCH):
             images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
@@ -68,6 +70,7 @@ def _answer(
             output = model(images, num_iterations, noise=noise)
             predictions.append(output.predictions.cpu())
             shares.append(output.slot_output.responsibilities.cpu())
+    model.train(was_training)
     return torch.cat(predictions), torch.cat(shares)
 
 

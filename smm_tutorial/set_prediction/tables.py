@@ -7,12 +7,16 @@ from smm_tutorial.results.comparisons import Spread, find_number, read_groups
 from smm_tutorial.results.records import read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES
 from smm_tutorial.set_prediction.ablations import ABLATIONS
+from smm_tutorial.set_prediction.recipe import SIZES
 from smm_tutorial.set_prediction.scores import THRESHOLDS
 
 NO_RUNS = "No run has been trained yet: `smm-tutorial train set-prediction --keep`."
 NO_COMPARISON = (
     "No comparison has been trained yet: `smm-tutorial train set-prediction --kind set-comparison "
     "--slots attention --seed 0 --keep`, and so on for every slot module and seed."
+)
+NO_ABLATIONS = (
+    "No ablation has been trained yet: `smm-tutorial train set-prediction --variant huber --keep`."
 )
 COLUMNS = {("ap", name): "AP" if name == "inf" else f"AP at {name}" for name in THRESHOLDS}
 
@@ -45,18 +49,42 @@ def ablation_table() -> str:
     over seeds.
     """
     columns = {"ap_inf": "AP", "ap_0.5": "AP at 0.5", "ap_0.25": "AP at 0.25", "fg_ari": "FG-ARI"}
-    runs: dict[str, list[dict]] = {name: [] for name in ABLATIONS}
+    alike: dict[tuple, list[dict]] = {}
     for record in read_records(task="set-prediction", purpose="ablation"):
-        name = record["ablation"] + (", begun with slots" if record["begun_with"] else "")
-        runs.setdefault(name, []).append(record)
+        alike.setdefault(_ablation_key(record), []).append(record)
+    if not alike:
+        return NO_ABLATIONS
     rows = [["ablation", *columns.values(), "seeds", "training of each"]]
-    for name, records in runs.items():
-        if records:
-            last = [record["validation"][-1] for record in records]
-            found = [[find_number(entry, (key,)) for entry in last] for key in columns]
-            cells = ["–" if None in values else str(Spread.of(values)) for values in found]
-            rows.append([name, *cells, str(len(records)), tables.training_cell(records[0])])
+    for key in sorted(alike, key=_ablation_place):
+        last = [record["validation"][-1] for record in alike[key]]
+        found = [[find_number(entry, (name,)) for entry in last] for name in columns]
+        cells = ["–" if None in values else str(Spread.of(values)) for values in found]
+        training = tables.training_cell(alike[key][0])
+        rows.append([_ablation_title(key), *cells, str(len(last)), training])
     return tables.markdown_table(rows)
+
+
+def _ablation_key(record: dict) -> tuple:
+    """The choices in which runs of one ablation agree: all but the seed."""
+    begun = record.get("begun_with") is not None
+    others = record["contestant"], record["data"], record["profile"], record["step"]
+    return begun, record["ablation"], *others
+
+
+def _ablation_place(key: tuple) -> tuple:
+    """Sorts by beginning, then in the order of `ABLATIONS`, then by the other choices."""
+    begun, name, *others = key
+    known = list(ABLATIONS)
+    return begun, known.index(name) if name in known else len(known), name, *others
+
+
+def _ablation_title(key: tuple) -> str:
+    begun, name, contestant, data, profile, _ = key
+    title = f"{name}, begun with slots" if begun else name
+    if contestant != "mixture":
+        title += f", {CONTESTANT_TITLES[contestant]}"
+    usual = data == SIZES[profile].data if profile in SIZES else False
+    return title if usual and profile == "laptop" else f"{title}, {data}, {profile}"
 
 
 def search_table() -> str:

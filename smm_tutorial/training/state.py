@@ -85,6 +85,30 @@ class WeightAverage:
                 average.copy_(value)
 
 
+class RunningStatistics:
+    """The running means and variances of a model, which a forward pass changes before a step ends.
+
+    A step may not end: an interrupt comes, or its loss is not finite. `rewind` then gives the model
+    the statistics of the last finished step again.
+    """
+
+    def __init__(self, model: nn.Module):
+        normalisations = (
+            m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)
+        )
+        self.buffers = [buffer for layer in normalisations for buffer in layer.buffers()]
+        self.remember()
+
+    def remember(self) -> None:
+        """Keeps a copy of the present statistics, those of a finished step."""
+        self.kept = [buffer.clone() for buffer in self.buffers]
+
+    @torch.no_grad()
+    def rewind(self) -> None:
+        for buffer, kept in zip(self.buffers, self.kept, strict=True):
+            buffer.copy_(kept)
+
+
 @dataclass
 class Trained:
     """All objects that a training step changes. A state on disk holds their tensors."""

@@ -130,13 +130,13 @@ def load_rendered(
     chunks = [Chunk(variant, split, seed, start, start + CHUNK) for start in range(0, count, CHUNK)]
     place = renders_folder(folder, variant)
     parts = _read_chunks(place, chunks)
-    if len(parts) < len(chunks):  # only who renders needs the folder alone
+    if len(parts) < len(chunks):  # rendering needs the folder for itself, reading does not
         with lock_folder(place, "rendering into"):
             missing = [chunk for chunk in chunks if chunk not in parts]
             parts |= _read_chunks(place, missing)  # of a process that rendered in the meantime
             missing = [chunk for chunk in missing if chunk not in parts]
             work = partial(_render_and_pack, RENDERED_VARIANTS[variant])
-            for chunk, data, content in _rendered(work, missing, workers):
+            for chunk, data, content in _render_chunks(work, missing, workers):
                 _keep_chunk(place, chunk, content)
                 parts[chunk] = data
     data = join_scenes([parts[chunk] for chunk in chunks]).subset(slice(0, count))
@@ -169,26 +169,30 @@ def find_damaged_renders(folder: Path) -> list[str]:
 
 def _read_chunks(place: Path, chunks: list[Chunk]) -> dict[Chunk, SceneImages]:
     """The chunks that are whole on disk. Chunks that are absent or damaged are left out."""
-    names = sorted(path.name for path in place.glob("*.zip")) if place.is_dir() else []
-    by_chunk = {name.rpartition("-")[0]: place / name for name in names}
-    stored = {chunk: by_chunk.get(_chunk_name(chunk)) for chunk in chunks}
-    return {
-        chunk: read_pack(path, remedy=f"delete {path}, it is rendered again")
-        for chunk, path in stored.items()
-        if path is not None and _is_whole(path)
-    }
+    stored: dict[str, list[Path]] = {}
+    for path in sorted(place.glob("*.zip")):
+        stored.setdefault(path.name.rpartition("-")[0], []).append(path)
+    parts = {}
+    for chunk in chunks:
+        whole = next(filter(_is_whole, stored.get(_chunk_name(chunk), [])), None)
+        if whole is not None:
+            parts[chunk] = read_pack(whole, remedy=f"delete {whole}, it is rendered again")
+    return parts
 
 
 def _is_whole(path: Path) -> bool:
+    """Whether a file's content fits the checksum in its name. A file that is gone is not whole."""
     try:
         return _short_checksum(path.read_bytes()) == path.stem.rsplit("-", 1)[1]
+    except FileNotFoundError:  # another process has just replaced it
+        return False
     except OSError as error:
         raise DatasetError(
             f"cannot read {path} ({error.strerror}): delete it, it is rendered again"
         ) from error
 
 
-def _rendered(
+def _render_chunks(
     work: Callable[[Chunk], tuple[SceneImages, bytes]], chunks: list[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, SceneImages, bytes]]:
     """Renders chunks, with a progress bar: each chunk, its scenes and the content of its file."""

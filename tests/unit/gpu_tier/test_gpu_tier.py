@@ -46,7 +46,7 @@ def test_the_command_makes_the_run_again():
     )
     assert jobs.command_of(run) == (
         "smm-tutorial train set-prediction --slots mixture --profile gpu --scenes 50 "
-        "--begin-with start.safetensors --steps 900 --seed 0"
+        "--begin-with start --steps 900 --seed 0"
     )
 
 

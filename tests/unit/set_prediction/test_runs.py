@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smm_tutorial import checkpoints, cli, datasets, discovery, set_prediction
+from smm_tutorial.set_prediction import runs
 from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.recipe import SIZES, begin_with_discovery, network_config
@@ -24,9 +25,39 @@ def test_notebook_and_command_line_train_by_one_recipe(toy_sets):
     for name, weight in in_notebook.state_dict().items():
         assert torch.equal(weight, on_command_line.state_dict()[name])
     assert result.log[-1]["loss"] == record["validation"][-1]["loss"]
+
+
+def test_scores_by_iterations_are_of_these_numbers_of_iterations(toy_sets, monkeypatch):
+    usual = runs.evaluate
+
+    def marked(model, data, num_iterations=None):
+        scores = usual(model, data, num_iterations=num_iterations)
+        precision = 0.5 if num_iterations is None else num_iterations / 100
+        return scores | {"ap": dict.fromkeys(scores["ap"], precision)}
+
+    monkeypatch.setattr(runs, "evaluate", marked)
+    run = SetPredictionRun(profile="ci", steps=1)
+    _, record = set_prediction.train_and_record(run, progress=False)
     tried = {entry["iterations"]: entry["ap_inf"] for entry in record["by_iterations"]}
-    assert list(tried) == [4, 8, 12, 16] and run.config.num_iterations == 8
-    assert tried[8] == record["validation"][-1]["ap_inf"]
+    assert tried == {4: 0.04, 8: 0.08, 12: 0.12, 16: 0.16} and run.config.num_iterations == 8
+
+
+def test_an_ablation_that_changes_nothing_is_refused():
+    ablation = {"profile": "ci", "purpose": "ablation"}
+    for choices in (
+        {"ablation": "raw-variance", "module": "attention"},
+        {"ablation": "raw-variance", "module": "mixture-reduced"},
+        {"ablation": "few-scenes", "scenes": 64},
+        {"ablation": "slow-slots"},  # of a run that begins with random weights
+    ):
+        with pytest.raises(ValueError, match="changes nothing in this run"):
+            SetPredictionRun(**ablation | choices)
+    begun = SetPredictionRun(**ablation, ablation="slow-slots", begin_with="some-model")
+    assert begun.training.shared_rate == 0.1
+    with pytest.raises(ValueError, match="ablation must be"):
+        SetPredictionRun(**ablation, ablation="nonsense", data="clevr")
+    with pytest.raises(ValueError, match="an ablation takes the recipe's learning rate"):
+        SetPredictionRun(**ablation, ablation="huber", rate=1e-3)
 
 
 @pytest.mark.parametrize("profile", SIZES)
@@ -51,10 +82,12 @@ def test_compared_networks_differ_in_the_slot_module_alone(profile):
 
 
 def test_compared_runs_share_their_training_and_names_say_what_is_special():
-    runs = [SetPredictionRun(module, profile="ci", purpose="comparison") for module in CONTESTANTS]
-    assert all(run.training == runs[0].training for run in runs)
-    assert runs[0].training.schedule == "one_cycle"
-    assert runs[0].name == "set-comparison-attention-clevr6-whole-ci-seed0"
+    compared = [
+        SetPredictionRun(module, profile="ci", purpose="comparison") for module in CONTESTANTS
+    ]
+    assert all(run.training == compared[0].training for run in compared)
+    assert compared[0].training.schedule == "one_cycle"
+    assert compared[0].name == "set-comparison-attention-clevr6-whole-ci-seed0"
     weighted = SetPredictionRun(profile="ci", seed=2, coordinate_weight=8.0)
     assert weighted.name == "set-prediction-mixture-clevr6-whole-ci-weight8-seed2"
     searched = SetPredictionRun(profile="ci", purpose="search", rate=1e-4)
@@ -65,15 +98,17 @@ def test_compared_runs_share_their_training_and_names_say_what_is_special():
 
 
 def test_ablations_replace_what_they_name():
-    runs = {
-        name: SetPredictionRun(profile="ci", purpose="ablation", ablation=name)
+    choices = {"profile": "ci", "purpose": "ablation"}
+    tried = {
+        name: SetPredictionRun(**choices, ablation=name)
         for name in ABLATIONS
+        if name != "slow-slots"
     }
-    complete, plain = runs.pop("complete"), SetPredictionRun(profile="ci")
+    complete, plain = tried.pop("complete"), SetPredictionRun(profile="ci")
     assert complete.name == "set-variant-complete-mixture-clevr6-whole-ci-seed0"
     assert (plain.config, plain.training) == (complete.config, complete.training)
     assert "ablation" not in plain.choices and complete.choices["ablation"] == "complete"
-    for name, run in runs.items():
+    for name, run in tried.items():
         changed = [
             run.config != complete.config,
             run.training != complete.training,
@@ -81,12 +116,16 @@ def test_ablations_replace_what_they_name():
             run.num_scenes != complete.num_scenes,
         ]
         assert sum(changed) == (3 if name == "papers" else 1), name
-    assert runs["four-iterations"].config.num_iterations == 4
-    assert runs["shared-start"].config.slot_options["start"] == "shared"
-    assert "content" not in runs["raw-variance"].config.slot_options
-    assert runs["no-average"].training.ema_decay is None
-    assert runs["huber"].choices["training"]["loss"] == {"coordinate_weight": 1.0}
-    papers = runs["papers"].config
+    assert tried["four-iterations"].config.num_iterations == 4
+    assert tried["shared-start"].config.slot_options["start"] == "shared"
+    assert "content" not in tried["raw-variance"].config.slot_options
+    assert tried["no-average"].training.ema_decay is None
+    assert tried["huber"].choices["training"]["loss"] == {"coordinate_weight": 1.0}
+    assert tried["unscaled"].config.reading == "plain"
+    assert tried["every-iteration"].config.slot_options["gradient"] == "each"
+    assert set_prediction.SIZES["laptop"].scenes == 16_000
+    assert SetPredictionRun(purpose="ablation", ablation="few-scenes").num_scenes == 2_048
+    papers = tried["papers"].config
     assert (papers.reading, papers.head_dim, papers.num_iterations) == ("plain", 64, 4)
 
 
@@ -129,9 +168,17 @@ def test_a_run_may_begin_with_what_object_discovery_has_learned(data_folder):
     other = set_prediction.build_model(SetPredictionRun("attention", profile="ci").config, 0)
     with pytest.raises(
         checkpoints.CheckpointError,
-        match="pixels has an encoder or slots of other sizes than this model",
+        match="pixels has another encoder or other slots than this model",
     ):
         begin_with_discovery(other, "pixels")
+    shared = {**run.config.slot_options, "start": "shared"}
+    other = set_prediction.build_model(replace(run.config, slot_options=shared), 0)
+    with pytest.raises(
+        checkpoints.CheckpointError, match="start 'farthest_points' and not 'shared'"
+    ):
+        begin_with_discovery(other, "pixels")
+    equal = set_prediction.build_model(SetPredictionRun("mixture-fixed", profile="ci").config, 0)
+    begin_with_discovery(equal, "pixels")  # may go on with equal weights
     with pytest.raises(checkpoints.CheckpointError, match="there is no checkpoint 'nothing'"):
         begin_with_discovery(model, "nothing")
 
