@@ -642,9 +642,8 @@ for name, numbers in {"means": found.means, "variances": found.variances}.items(
         f"{name}: 1 % below {low:.3f}, half below {middle:.3f}, 99 % below {high:.3f}"
     )
 spreads = found.variances.log().std(dim=(0, 1))
-print(
-    f"standard deviations of the log variances: {spreads.min():.2f} to {spreads.max():.2f}"
-)
+spread = f"{spreads.min():.2f} to {spreads.max():.2f}"
+print(f"standard deviations of the log variances: {spread}")
 
 # %% [markdown]
 # The variances differ by a large factor. So the heads read the *logarithms* of the variances, as in the authors' code
@@ -736,7 +735,7 @@ set_prediction.begin_with_discovery(from_pixels, DISCOVERED)
 
 
 def slots_of_objects(scenes):
-    """Means and variances (M, D) of slots that hold an object, and its targets (M, 19)."""
+    """Means, variances (M, D) of slots that hold an object, and its targets (M, 19)."""
     noise = from_pixels.start_noise(len(scenes), torch.Generator().manual_seed(0))
     with torch.no_grad():
         found = from_pixels.find_slots(scenes.batch(slice(None)).images, noise=noise)
@@ -881,6 +880,7 @@ print(f"{len(after)} tensors agree after {small.steps} steps; last loss {last:.3
 # **Predict first.** Let all slots give the same answer: the mean place of all objects, and the frequencies of all properties. How large
 # is the loss of this answer, compared with the loss of the trained network? And with the loss of an untrained network?
 
+
 # %%
 def logits_of(model, scenes):
     """What the heads of a network give, (M, K, 19)."""
@@ -1013,7 +1013,7 @@ for axis, part in zip(figure.axes, curves, strict=True):
     axis.set_ylabel("FG-ARI" if part == "binding" else "share that is right")
 figure.axes[0].legend(fontsize=10)
 figure.axes[-1].get_legend().remove()
-alt = "Shares of shapes and colours that are right, and the FG-ARI of responsibilities, "
+alt = "Shares of shapes and colours that are right, and FG-ARI of responsibilities, "
 alt += "over the training steps of two runs, from random parameters and from those of "
 show(figure, alt=alt + "notebook 05; a dashed line is a guess.")
 
@@ -1480,7 +1480,7 @@ for name, measure in {
 
 # %%
 def gradient_shares(logits, weight):
-    """The shares of coordinates, properties and "real" in the gradient at the logits."""
+    """Shares of coordinates, properties and "real" in the gradient at the logits."""
     logits = logits.clone().requires_grad_()
     set_likelihood(logits, few_targets, weight).backward()
     parts = (slice(0, 3), slice(3, 18), slice(18, 19))
@@ -1604,7 +1604,6 @@ print(
 # file, the library loads only its numbers, and runs no code from it. Then we can see what the network predicts for *our* pictures. It has never seen them.
 
 # %%
-from smm_tutorial.datasets import SceneImages
 from smm_tutorial.scenes import OFFICIAL_WINDOW, random_scenes, render
 
 RELEASED = set_prediction.released_path()
@@ -1615,7 +1614,7 @@ def with_records(images, scenes):
     pixels = (255 * images).round().byte()
     names = [scene.filename for scene in scenes]
     records = [scene.to_record() for scene in scenes]
-    return SceneImages(pixels, names, "new", "new", "CC BY 4.0", records=records)
+    return datasets.SceneImages(pixels, names, "new", "new", "CC BY 4.0", records=records)
 
 
 # %% [markdown]
