@@ -1614,7 +1614,9 @@ def with_records(images, scenes):
     pixels = (255 * images).round().byte()
     names = [scene.filename for scene in scenes]
     records = [scene.to_record() for scene in scenes]
-    return datasets.SceneImages(pixels, names, "new", "new", "CC BY 4.0", records=records)
+    return datasets.SceneImages(
+        pixels, names, "new", "new", "CC BY 4.0", records=records
+    )
 
 
 # %% [markdown]
