@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from smm_tutorial import datasets
+from smm_tutorial import datasets, files
 from smm_tutorial.datasets.own import rendered
 from smm_tutorial.datasets.own.rendering import Look, draw_and_render
 from smm_tutorial.datasets.scene_images import DatasetError
@@ -254,7 +254,7 @@ def test_two_processes_that_ask_at_once_render_each_chunk_once(tmp_path):
 
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from smm_tutorial.files import lock_folder
 with lock_folder(Path(sys.argv[1]), "rendering into"):
@@ -266,12 +266,40 @@ with lock_folder(Path(sys.argv[1]), "rendering into"):
 def test_scenes_that_are_there_are_read_while_another_process_renders(tmp_path, monkeypatch):
     first = load(tmp_path)
     folder = rendered.renders_folder(tmp_path, "clevr")
+    monkeypatch.setattr(rendered, "lock_folder", files.lock_folder)  # does not wait for others
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], **pipes) as other:
         assert other.stdout.readline() == "held\n"
-        monkeypatch.setattr(rendered, "lock_folder", None)  # with a lock, this would wait
         assert torch.equal(load(tmp_path).images, first.images)
+        with pytest.raises(files.FolderBusyError):
+            load(tmp_path, 5)  # the fifth scene is not there
         other.stdin.close()
+
+
+def test_a_whole_file_beside_a_damaged_one_of_its_chunk_is_read(tmp_path, work, recwarn):
+    first = load(tmp_path)
+    whole = sorted(tmp_path.rglob("*.zip"))[0]
+    for digit in "0f":  # a name before and a name after the whole file's
+        damaged = f"{whole.name.rpartition('-')[0]}-{digit * 16}.zip"
+        whole.with_name(damaged).write_bytes(b"damaged")
+    assert torch.equal(load(tmp_path).images, first.images)
+    assert work == [0, 2] and not recwarn
+
+
+def test_a_file_that_another_process_takes_away_is_rendered_again(tmp_path, work, monkeypatch):
+    first = load(tmp_path, 2)
+    gone = next(tmp_path.rglob("*.zip"))
+    is_whole = rendered._is_whole
+    taken = []
+
+    def take_away(path):
+        if not taken:
+            taken.append(path.unlink())
+        return is_whole(path)
+
+    monkeypatch.setattr(rendered, "_is_whole", take_away)
+    assert torch.equal(load(tmp_path, 2).images, first.images)
+    assert work == [0, 0] and gone.is_file()
 
 
 def test_the_processes_that_render_also_pack(tmp_path, monkeypatch):
