@@ -52,8 +52,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task.add_argument(
         "--coordinate-weight",
         type=float,
-        default=1.0,
-        help="how often each coordinate counts in the loss",
+        help="how often each coordinate counts in the loss, instead of the profile's number",
     )
     task.add_argument(
         "--begin-with",

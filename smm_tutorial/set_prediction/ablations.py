@@ -6,8 +6,10 @@ from typing import Any
 #: nothing; the others are compared with it.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "complete": {},
-    # The papers' loss: Huber distances to one-hot vectors, and to zeros for padding.
-    "huber": {"objective": "huber"},
+    # The papers' loss: Huber distances to one-hot vectors, and to zeros for padding. Coordinates
+    # count once, as in the next ablation.
+    "huber": {"objective": "huber", "coordinate_weight": 1.0},
+    "equal-coordinates": {"coordinate_weight": 1.0},
     # All slots start at one learned place, plus noise, as in Slot Attention.
     "shared-start": {"start": "shared"},
     "four-iterations": {"num_iterations": 4},
@@ -25,6 +27,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     # The papers' choices, as far as they fit into a small network.
     "papers": {
         "objective": "huber",
+        "coordinate_weight": 1.0,
         "start": "shared",
         "num_iterations": 4,
         "content": "mean_and_variance",

@@ -48,6 +48,7 @@ class SetPredictionSizes:
     clip_norm: float = 1.0
     start: Start = "farthest_points"  # of the slots
     objective: SetObjective = "likelihood"  # "likelihood": of the objects | "huber": the papers'
+    coordinate_weight: float = 3.0  # how often each coordinate counts in the loss
     supervised: Literal["last", "each"] = "last"  # iterations that the loss sees
     content: Content = "mean_and_log_variance"  # of a slot of `mixture`
     reading: Reading = "standardised"  # how the heads read the slots
@@ -87,6 +88,7 @@ SIZES = {
         parts="paper",
         start="shared",
         objective="huber",
+        coordinate_weight=1.0,
         content="mean_and_variance",
         reading="plain",
         ema_decay=None,
@@ -96,7 +98,7 @@ SIZES = {
 #: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's.
 #: The names of these runs leave the steps out, see `SetPredictionRun.name`.
 KEPT_STEPS = {
-    ("laptop", "comparison"): 6_000,
+    ("laptop", "comparison"): 2_000,
     ("laptop", "ablation"): 2_000,
     ("laptop", "search"): 2_000,
 }

@@ -80,7 +80,7 @@ class SetPredictionRun:
     rate: float | None = None
     purpose: Purpose = "showcase"
     ablation: str | None = None
-    coordinate_weight: float = 1.0
+    coordinate_weight: float | None = None
     begin_with: str | None = None
     precision: Precision | None = None
     compile: Compile = "none"
@@ -104,7 +104,7 @@ class SetPredictionRun:
                 f"max_objects is {self.max_objects}, and a set of this profile holds at most "
                 f"{self.config.num_slots}"
             )
-        if not 0 < self.coordinate_weight < math.inf:
+        if not 0 < self.sizes.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
         if self.scenes is not None:
             check_whole("scenes", self.scenes)
@@ -126,7 +126,7 @@ class SetPredictionRun:
     @property
     def loss(self) -> dict[str, Any]:
         """The choices of the loss, as in a record."""
-        loss: dict[str, Any] = {"coordinate_weight": self.coordinate_weight}
+        loss: dict[str, Any] = {"coordinate_weight": self.sizes.coordinate_weight}
         if self.sizes.objective != "huber":
             loss["objective"] = self.sizes.objective
         return loss
@@ -159,7 +159,7 @@ class SetPredictionRun:
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
         parts += name_images(self)
-        if self.coordinate_weight != 1:
+        if self.coordinate_weight is not None:
             parts.append(f"weight{short_number(self.coordinate_weight)}")
         usual = self.sizes.steps, KEPT_STEPS.get((self.profile, self.purpose))
         parts += name_engine(self, *usual)
@@ -174,8 +174,11 @@ class SetPredictionRun:
 
     @property
     def sizes(self) -> SetPredictionSizes:
-        """The sizes of the profile, with the changes of the ablation."""
-        return replace(SIZES[self.profile], **ABLATIONS[self.ablation or "complete"])
+        """The sizes of the profile, with the changes of the ablation and the chosen weight."""
+        changes = ABLATIONS[self.ablation or "complete"]
+        if self.coordinate_weight is not None:
+            changes = changes | {"coordinate_weight": self.coordinate_weight}
+        return replace(SIZES[self.profile], **changes)
 
     @property
     def config(self) -> SetPredictionConfig:
@@ -240,7 +243,7 @@ def train(
         raise ValueError(f"the run trains on {run.num_scenes} scenes, got {len(data)}")
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
-    loss = make_loss(run.coordinate_weight, run.sizes.objective)
+    loss = make_loss(run.sizes.coordinate_weight, run.sizes.objective)
     told = choices_of_state(run)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result

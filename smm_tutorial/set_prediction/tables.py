@@ -113,6 +113,7 @@ def comparison_report() -> str:
 
 def _name_model(record: dict) -> str:
     title = f"{CONTESTANT_TITLES[record['contestant']]}, {record['config']['image_size']} px"
-    if (weight := record["training"]["loss"]["coordinate_weight"]) != 1:
+    weight, sizes = record["training"]["loss"]["coordinate_weight"], SIZES.get(record["profile"])
+    if sizes is None or weight != sizes.coordinate_weight:
         title += f", coordinates x{weight:g}"
     return f"{title}, seed {record['training']['seed']}"

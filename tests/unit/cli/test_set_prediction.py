@@ -17,7 +17,7 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     model, record = checkpoints.load(NAME)
     assert record["command"] == "smm-tutorial train set-prediction --profile ci --steps 3 --keep"
     assert record["config"] == asdict(model.config) and record["step"] == 3
-    assert record["training"]["loss"] == {"coordinate_weight": 1.0, "objective": "likelihood"}
+    assert record["training"]["loss"] == {"coordinate_weight": 3.0, "objective": "likelihood"}
     assert record["scenes"] == SIZES["ci"].scenes
     assert "ap_inf" in record["validation"][-1] and "revision" in record["provenance"]
     (scores,) = record["scores"]

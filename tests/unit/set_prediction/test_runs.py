@@ -36,7 +36,7 @@ def test_scores_by_iterations_are_of_these_numbers_of_iterations(toy_sets, monke
         return scores | {"ap": dict.fromkeys(scores["ap"], precision)}
 
     monkeypatch.setattr(runs, "evaluate", marked)
-    run = SetPredictionRun(profile="ci", steps=1)
+    run = SetPredictionRun(profile="ci", steps=2)
     _, record = set_prediction.train_and_record(run, progress=False)
     tried = {entry["iterations"]: entry["ap_inf"] for entry in record["by_iterations"]}
     assert tried == {4: 0.04, 8: 0.08, 12: 0.12, 16: 0.16} and run.config.num_iterations == 8
@@ -93,6 +93,7 @@ def test_compared_runs_share_their_training_and_names_say_what_is_special():
     searched = SetPredictionRun(profile="ci", purpose="search", rate=1e-4)
     assert searched.name == "set-search-mixture-clevr6-whole-ci-rate0.0001-seed0"
     assert searched.training.learning_rate == 1e-4
+    assert (weighted.loss["coordinate_weight"], searched.loss["coordinate_weight"]) == (8.0, 3.0)
     fewer = SetPredictionRun(profile="ci", scenes=32)
     assert fewer.name == "set-prediction-mixture-clevr6-whole-ci-32scenes-seed0"
 
