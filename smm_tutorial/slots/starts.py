@@ -97,8 +97,8 @@ def choose_farthest_points(points: Tensor, number: int) -> Tensor:
             f"num_slots is {number}, but start='farthest_points' needs an input per slot, and "
             f"there are {points.shape[1]}: ask for fewer slots, or use start='shared'"
         )
-    # |x - y|^2 = |x|^2 - 2 xy + |y|^2 needs no tensor of differences. The points are centred, so the
-    # expanded square keeps its digits.
+    # The expanded square |x|^2 - 2 x y + |y|^2 needs no tensor of differences. It keeps its digits,
+    # because the points are centred.
     rows = torch.arange(len(points), device=points.device)
     centred = points - points.mean(dim=1, keepdim=True)  # (B, N, D)
     squares = centred.square().sum(dim=2)  # (B, N)

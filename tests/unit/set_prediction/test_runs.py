@@ -36,7 +36,7 @@ def test_scores_by_iterations_are_of_these_numbers_of_iterations(toy_sets, monke
         return scores | {"ap": dict.fromkeys(scores["ap"], precision)}
 
     monkeypatch.setattr(runs, "evaluate", marked)
-    run = SetPredictionRun(profile="ci", steps=2)
+    run = SetPredictionRun(profile="ci", steps=3)
     _, record = set_prediction.train_and_record(run, progress=False)
     tried = {entry["iterations"]: entry["ap_inf"] for entry in record["by_iterations"]}
     assert tried == {4: 0.04, 8: 0.08, 12: 0.12, 16: 0.16} and run.config.num_iterations == 8
