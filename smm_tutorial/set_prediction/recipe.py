@@ -42,7 +42,7 @@ class SetPredictionSizes:
     batch_size: int = 32
     learning_rate: float = 1e-3
     steps: int = 32_000  # of a full run
-    live_steps: int = 1_000  # of the run that a learner watches in the notebook
+    live_steps: int = 600  # of the run that a learner watches in the notebook
     live_scenes: int = 2_048  # of that run
     parts: Convolutions = "light"  # of the encoder: "light" for a CPU or a small GPU | "paper"
     clip_norm: float = 1.0
