@@ -92,6 +92,7 @@ class Protocol(NamedTuple):
     starts: int = 1
     selection: str = "all"
     iterations: int | None = None  # None: as many as in training
+    slots: int | None = None  # None: as many as the model has
 
     @classmethod
     def of(cls, scores: dict) -> Protocol:
@@ -103,6 +104,7 @@ class Protocol(NamedTuple):
         title = SET_TITLES[task].get(self.set, self.set).format(images=self.images)
         title += f", best of {self.starts} starts" if self.starts > 1 else ""
         title += f", {self.iterations} iterations" if self.iterations else ""
+        title += f", {self.slots} slots" if self.slots else ""
         return title + (", slots by BIC" if self.selection == "bic" else "")
 
 
@@ -113,15 +115,17 @@ def find_scores(
     starts: int = 1,
     selection: str = "all",
     iterations: int | None = None,
+    slots: int | None = None,
 ) -> dict | None:
     """Finds the entry of a record's `scores` with this `Protocol`; None if there is no such entry.
 
     set_name: a key of `SET_TITLES[task]`. images: the number of images; None for any number.
-    starts, selection, iterations: see `Protocol`.
+    starts, selection, iterations, slots: see `Protocol`.
     """
     for scores in record["scores"]:
         found = Protocol.of(scores)
-        if found == Protocol(set_name, images or found.images, starts, selection, iterations):
+        wanted = set_name, images or found.images, starts, selection, iterations, slots
+        if found == Protocol(*wanted):
             return scores
     return None
 

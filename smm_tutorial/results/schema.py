@@ -91,6 +91,7 @@ PROTOCOL = {
     "starts?": whole(1),
     "selection?": one_of(("all", "bic")),
     "iterations?": whole(1),
+    "slots?": whole(1),
     "command?": TEXT,
 }
 DISCOVERY_SCORES = PROTOCOL | {
