@@ -30,6 +30,7 @@ from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 from smm_tutorial.set_prediction.recipe import (
     KEPT_STEPS,
+    LEARNING_RATE_FACTORS,
     SIZES,
     VALIDATION_SCENES,
     SetPredictionSizes,
@@ -62,12 +63,13 @@ class SetPredictionRun:
     """The choices that define a run of set prediction. None takes the recipe's choice.
 
     module: a key of `slots.CONTESTANTS`. scenes: how many scenes the run trains on. rate: the
-    learning rate. purpose: runs of a `comparison` use the recipe's rate; a `search` tries another
-    rate; an `ablation` changes the recipe by its name in `ABLATIONS`. coordinate_weight: of the
-    loss. begin_with: name or file of a trained model of object discovery, from which the run takes
-    encoder and slots. data: a name in `named_sets.SET_DATA` or `foreign_sets.SETS_WITH_RECORDS`, by
-    default the profile's. root, limit, max_objects: which images of a set of others; see
-    `ForeignSet`. A set of K slots can hold K objects, so max_objects is K by default.
+    learning rate. purpose: runs of a `comparison` use the module's rate in `LEARNING_RATE_FACTORS`;
+    a `search` tries another rate; an `ablation` changes the recipe by its name in `ABLATIONS`.
+    coordinate_weight: of the loss. begin_with: name or file of a trained model of object discovery,
+    from which the run takes encoder and slots. data: a name in `named_sets.SET_DATA` or
+    `foreign_sets.SETS_WITH_RECORDS`, by default the profile's. root, limit, max_objects: which
+    images of a set of others; see `ForeignSet`. A set of K slots can hold K objects, so max_objects
+    is K by default.
 
     Raises `ValueError` for unknown names, and for choices that contradict each other.
     """
@@ -187,10 +189,16 @@ class SetPredictionRun:
 
     @property
     def training(self) -> TrainingConfig:
-        chosen = {"learning_rate": self.rate, "precision": self.precision}
-        chosen = {name: value for name, value in chosen.items() if value is not None}
-        chosen |= {"begun": self.begin_with is not None, "compile": self.compile}
-        return training_config(self.sizes, self.seed, self.steps, **chosen)
+        sizes = self.sizes
+        factor = LEARNING_RATE_FACTORS[self.module] if self.purpose == "comparison" else 1.0
+        chosen = {
+            "learning_rate": factor * sizes.learning_rate if self.rate is None else self.rate,
+            "begun": self.begin_with is not None,
+            "compile": self.compile,
+        }
+        if self.precision is not None:
+            chosen["precision"] = self.precision
+        return training_config(sizes, self.seed, self.steps, **chosen)
 
     @property
     def choices(self) -> dict:

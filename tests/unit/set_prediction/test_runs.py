@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from smm_tutorial import checkpoints, cli, datasets, discovery, set_prediction
-from smm_tutorial.set_prediction import runs
+from smm_tutorial.set_prediction import recipe, runs
 from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.recipe import SIZES, begin_with_discovery, network_config
@@ -81,11 +81,17 @@ def test_compared_networks_differ_in_the_slot_module_alone(profile):
     assert widths.items() >= known.items()
 
 
-def test_compared_runs_share_their_training_and_names_say_what_is_special():
-    compared = [
-        SetPredictionRun(module, profile="ci", purpose="comparison") for module in CONTESTANTS
-    ]
-    assert all(run.training == compared[0].training for run in compared)
+def test_compared_runs_share_training_but_for_the_rate_and_names_say_what_is_special(monkeypatch):
+    factors = dict(zip(CONTESTANTS, (0.5, 0.5, 1.0, 2.0, 2.0), strict=True))
+    for module, factor in factors.items():
+        monkeypatch.setitem(recipe.LEARNING_RATE_FACTORS, module, factor)
+    compared = [SetPredictionRun(module, profile="ci", purpose="comparison") for module in factors]
+    for run in compared:
+        assert run.training.learning_rate == factors[run.module] * 1e-3
+        assert replace(run.training, learning_rate=1.0) == replace(
+            compared[0].training, learning_rate=1.0
+        )
+    assert SetPredictionRun("attention", profile="ci").training.learning_rate == 1e-3
     assert compared[0].training.schedule == "one_cycle"
     assert compared[0].name == "set-comparison-attention-clevr6-whole-ci-seed0"
     weighted = SetPredictionRun(profile="ci", seed=2, coordinate_weight=8.0)
