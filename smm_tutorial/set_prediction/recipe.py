@@ -19,8 +19,8 @@ from smm_tutorial.training.loop import Loss
 #: search on the validation scenes found each factor (`set-search-*` in `data/results`). The wide
 #: Slot Attention takes the factor of Slot Attention, and the other forms of SMM that of SMM.
 LEARNING_RATE_FACTORS = {
-    "attention": 2.0,
-    "attention-wide": 2.0,
+    "attention": 4.0,
+    "attention-wide": 4.0,
     "mixture-reduced": 2.0,
     "mixture-fixed": 2.0,
     "mixture": 2.0,
