@@ -19,10 +19,14 @@ NO_ABLATIONS = (
     "No ablation has been trained yet: `smm-tutorial train set-prediction --variant huber --keep`."
 )
 COLUMNS = {("ap", name): "AP" if name == "inf" else f"AP at {name}" for name in THRESHOLDS}
+COLUMNS |= {("binding", "fg_ari"): "FG-ARI"}  # of the responsibilities
 
 
 def score_table(records: Iterable[dict]) -> str:
-    """One line per model and data set with scores; AP in percent."""
+    """One line per model and data set with scores, in percent.
+
+    Images without masks have no FG-ARI.
+    """
     return tables.score_table(records, COLUMNS, _name_model, ".1%")
 
 
@@ -35,8 +39,8 @@ def showcase_table() -> str:
 def comparison_table() -> str:
     """Scores of compared runs: one line per slot module and training data.
 
-    AP is from 0 to 1: means ± standard deviations over seeds. If there are no compared runs,
-    returns a sentence that says so.
+    AP and FG-ARI are from 0 to 1: means ± standard deviations over seeds. If there are no compared
+    runs, returns a sentence that says so.
     """
     groups = read_groups("set-prediction")
     return tables.comparison_table(groups, COLUMNS) if groups else NO_COMPARISON
