@@ -21,9 +21,9 @@ from smm_tutorial.training.loop import Loss
 LEARNING_RATE_FACTORS = {
     "attention": 4.0,
     "attention-wide": 4.0,
-    "mixture-reduced": 2.0,
-    "mixture-fixed": 2.0,
-    "mixture": 2.0,
+    "mixture-reduced": 1.0,
+    "mixture-fixed": 1.0,
+    "mixture": 1.0,
 }
 WARMUP = 0.05  # share of the steps, in the papers' one-cycle schedule
 VALIDATION_SCENES = 320
