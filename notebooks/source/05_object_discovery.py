@@ -431,7 +431,7 @@ def update_average(average, model, step, decay):
 
 # %% [markdown]
 # Here is the price. Average each slot's mask over the pixels of the image. The slot with the largest average has the *largest
-# mask*. Its mean is a share of the picture: `largest` in the code. The rest of the picture has the share `1 - largest`. The
+# mask*. Its average is a share of the picture; the code calls it `largest`. The rest of the picture has the share `1 - largest`. The
 # price is 0.001 times this rest. `discovery.price_of_step` makes the factor smaller early in the run. The section "Who paints
 # the ground?" gives the reason for the price.
 #
@@ -1080,8 +1080,7 @@ for operation, title in operations.items():
 # %% [markdown]
 # - **Drop.** We leave out the vector of the slot: `slots[:, kept]`, where `kept` lists the other slots. The softmax then
 #   divides each pixel among the other slots. The object is gone. The decoder guesses the ground behind the object, because no
-#   input showed this ground. The inputs also show shadows, for example to the left of the purple cube of the second scene.
-#   The reconstruction does not show them: no slot paints them. The reconstruction also shows this cube as a ball.
+#   input showed this ground. The shadow of the object is gone, too: no slot paints shadows, so no reconstruction shows them.
 # - **Exchange.** Each of the two slots moves to the other scene: its vector and its responsibilities. The weight is the
 #   mean of the responsibilities, so the weight moves, too. The library's `discovery.swap_slots` does this. Each object
 #   keeps its place in the picture. If one of the two slots is empty, one scene just loses its object.
