@@ -507,8 +507,8 @@ print(
 #
 # Torch's random parameters make this worse. The module computes two linear maps of each input: the *key* and the *value*. A
 # slot's mean is the weighted mean of the values of the inputs. Its variance is the weighted variance of the same values. A
-# third linear map turns the mean into the *query*. The density of an input uses the key and the query. In each dimension it
-# contains the number
+# third linear map turns the mean into the *query*. The density of an input under this slot is a product of Gaussians, one for
+# each dimension. Each Gaussian is the exponential of minus one half of this number, times a factor:
 #
 # $$\frac{(\text{key} - \text{query})^2}{\text{variance of the values}}.$$
 #
@@ -846,7 +846,7 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 # ### What does each choice contribute?
 #
 # We have made eight choices. Short runs on small pictures test them. The run `complete` makes all eight choices. Each of the
-# next eight rows leaves out one choice. The last two rows leave out several. All these runs have smaller pictures than the
+# next eight rows leaves out one choice; only `random-start` leaves out two, both choices of the start. The last two rows leave out several. All these runs have smaller pictures than the
 # trained model, and their learning rate falls to 0 within a thousand steps. So do not compare this table with step 1,000
 # above.
 #
@@ -860,7 +860,7 @@ print(f"share of true objects in the training scenes: {share_of_objects:.2f}")
 # | `random-start` | the start as clustering | takes `"random"`, `"layer"` and `"shared"` |
 # | `shared-start` | the start at far points | starts all slots at one learned vector, plus noise |
 # | `no-average` | the average of the parameters | takes the parameters of the last step |
-# | `bare` | the first four choices of this table | keeps the contrast and the start as clustering |
+# | `bare` | the first four choices of this table | keeps the contrast, both choices of the start, and the average |
 # | `bare-one-pixel` | the first four choices of this table; its decoder also has no convolutions | computes each pixel from the slot and the pixel's position, with an MLP |
 #
 # The scores are those of the masks after the E-step. One column is different: it shows the mBO of the decoder's masks.
@@ -876,11 +876,12 @@ Markdown(discovery.ablation_table())
 
 # %% [markdown]
 # `bare-one-pixel` has the lowest FG-ARI: it finds hardly any objects. `random-start`, `squared-error`, `shared-start` and
-# `quiet-colours` are far behind `complete` in every score. So this table agrees with our reasons for these four choices.
+# `quiet-colours` are behind `complete` in every score, and far behind in FG-ARI and mBO. `random-start` is also far behind
+# `shared-start`, which differs from it only in the start as clustering. So this table agrees with our reasons for these four choices.
 # `no-fewer-slots` and `no-average` are not behind. So this table does not show that training with six slots helps, or that
 # the average helps.
 #
-# Now we can come back to the price. Without the price, FG-ARI and mBO are lower by about 0.01, and ARI with background is the
+# Now we can come back to the price. Without the price, FG-ARI and mBO are lower by 0.01 to 0.02, and ARI with background is the
 # same. Such small differences can be chance. So this table shows no effect of the price. `no-share` is behind by more, above
 # all in the decoder's masks.
 #
