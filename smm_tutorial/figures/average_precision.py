@@ -129,7 +129,8 @@ def thresholds_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Fi
         places = np.arange(len(names)) + 0.09 * (number - (len(scores) - 1) / 2)  # side by side
         color, style, mark = CONTESTANT_LOOKS[number % len(CONTESTANT_LOOKS)]
         label = f"{contestant} ({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
-        axis.plot(places, values.mean(axis=0), style, color=color, lw=1.8, label=label)
+        line = {"linestyle": style, "color": color, "lw": 1.8, "label": label}
+        axis.plot(places, values.mean(axis=0), **line)
         axis.plot(places, values.T, mark, color=color, ms=5, alpha=0.8)
     axis.set(xlabel="threshold in world units", ylabel="AP", ylim=(-0.02, None))
     labels = ["no threshold" if name == "inf" else name for name in names]
