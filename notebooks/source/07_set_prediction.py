@@ -1012,8 +1012,8 @@ for axis, part in zip(figure.axes, curves, strict=True):
     if part in most_frequent:
         axis.axhline(most_frequent[part], ls="--", color="0.5", label="guess")
     axis.set_ylabel("FG-ARI" if part == "binding" else "share that is right")
-figure.axes[0].legend(fontsize=10)
-figure.axes[-1].get_legend().remove()
+handles, names = figure.axes[0].get_legend_handles_labels()
+figure.axes[-1].legend(handles, names, fontsize=9, loc="upper right")
 alt = "Shares of shapes and colours that are right, and FG-ARI of responsibilities, "
 alt += "over the training steps of two runs, from random parameters and from those of "
 show(figure, alt=alt + "notebook 05; a dashed line is a guess.")
@@ -1114,11 +1114,13 @@ alt = "Who holds each input of the same four scenes after each iteration, "
 show(figure, alt=alt + "in the slots' colours.")
 
 # %% [markdown]
-# At the end most objects have a slot of their own. The ground is often divided between two slots. The slots of the ground answer
+# At the end most objects have a slot of their own. The ground is divided between two slots. Most slots of the ground answer
 # "not real", so they have no box.
 #
-# The second scene shows a fault. It has six objects, and the ground takes two of the seven slots. So five slots are left for six
-# objects. One slot (dark blue) holds the gray sphere and the green cube, but it can describe only one of them.
+# The second scene shows a fault. It has six objects. The light blue slot holds the brown sphere and the red cylinder. The
+# dark blue slot holds the gray sphere and the green cube. But a slot can describe only one object, and its box lies between
+# the two. Two other slots hold almost nothing. The third scene shows another fault: no slot holds the small cyan cylinder
+# alone. It belongs to the slots of the ground, and both describe it.
 #
 # How well do the slots divide pictures? Each input goes to the slot that is most responsible for it. Three numbers tell how well this divides the
 # pictures: FG-ARI; the share of the inputs in the largest slot, usually the one of the ground; and the *coverage*, the
@@ -1178,7 +1180,7 @@ for name, sets in {"7 slots": predictions, f"{SPARE} slots": with_spare}.items()
 # parts of the ground, and not parts of objects. Now the second scene has five of its six objects. Only the blue object behind
 # the red cube is missing. On the test scenes, the gain is as large.
 #
-# So the network knew how to describe these objects. It had no slot free for them.
+# So the network knew how to describe these objects. With seven slots, they had to share a slot.
 #
 # Below we keep the seven slots of the training.
 #
