@@ -540,11 +540,12 @@ for world_units in (2.0, 1.0, 0.5, 0.25):
 #
 # ### A likelihood instead
 #
-# We take another loss, in the form of DETR (see Further reading). It describes each object by the slot that is matched with it.
+# We take another loss, in the form of DETR (see Further reading). The matched slot gives probabilities for the properties of its object. The loss is small if the true values are probable:
+# if they have a high *likelihood*.
 #
 # - Properties: the cross-entropy of each of the four groups.
-# - Places: the absolute error of each coordinate, times `weight`. (Below 0.1 we round off the corner at 0 by a square.) Our
-#   weight is 3. The section "Three times the coordinates" shows why.
+# - Places: the absolute error of each coordinate, times `weight`. (The graph of the absolute error has a corner
+#   at 0. For errors below 0.1 we use a square instead.) Our weight is 3. The section "Three times the coordinates" shows why.
 # - Each slot, with or without an object: the cross-entropy of "this object is real".
 #
 # We sum over all objects and slots, and divide by the number of objects. Padding has no properties and no place, so it costs
@@ -1012,8 +1013,8 @@ for axis, part in zip(figure.axes, curves, strict=True):
     if part in most_frequent:
         axis.axhline(most_frequent[part], ls="--", color="0.5", label="guess")
     axis.set_ylabel("FG-ARI" if part == "binding" else "share that is right")
-handles, names = figure.axes[0].get_legend_handles_labels()
-figure.axes[-1].legend(handles, names, fontsize=9, loc="upper right")
+figure.axes[0].legend(fontsize=10)
+figure.axes[-1].get_legend().remove()
 alt = "Shares of shapes and colours that are right, and FG-ARI of responsibilities, "
 alt += "over the training steps of two runs, from random parameters and from those of "
 show(figure, alt=alt + "notebook 05; a dashed line is a guess.")
@@ -1114,7 +1115,7 @@ alt = "Who holds each input of the same four scenes after each iteration, "
 show(figure, alt=alt + "in the slots' colours.")
 
 # %% [markdown]
-# At the end most objects have a slot of their own. The ground is divided between two slots. Most slots of the ground answer
+# At the end most objects have a slot of their own. The ground is divided between two slots. Often the slots of the ground answer
 # "not real", so they have no box.
 #
 # The second scene shows a fault. It has six objects. The light blue slot holds the brown sphere and the red cylinder. The
@@ -1176,9 +1177,9 @@ for name, sets in {"7 slots": predictions, f"{SPARE} slots": with_spare}.items()
     print(f"test scenes, {name}: AP {found['inf']:.3f}, at 0.5 {found['0.5']:.3f}")
 
 # %% [markdown]
-# AP rises from 0.86 to 0.90 with twelve slots. With sixteen slots it is hardly higher, so we choose twelve. FG-ARI does not fall: the spare slots take
-# parts of the ground, and not parts of objects. Now the second scene has five of its six objects. Only the blue object behind
-# the red cube is missing. On the test scenes, the gain is as large.
+# AP rises from 0.86 to 0.90 with twelve slots. With sixteen slots it is hardly higher, so we choose twelve. FG-ARI does not
+# fall, so the spare slots do not divide objects. Now the second scene has five of its six objects, and each has a slot of its
+# own. Only the blue object behind the red cube is missing. On the test scenes, the gain is as large.
 #
 # So the network knew how to describe these objects. With seven slots, they had to share a slot.
 #
@@ -1763,7 +1764,7 @@ Markdown(set_prediction.showcase_table())
 # run for each weight, so chance plays a part.) More slots help both. The rows with 128 px come from short runs on a GPU, with
 # up to ten objects. (Four images of "CLEVR as released" say almost nothing. We keep these lines only as a check.)
 #
-# Two rows have 8,000 steps at 64 px. These runs began with random parameters: one of SMM, one of Slot Attention. Their APs
+# Two runs have 8,000 steps at 64 px. They began with random parameters: one of SMM, one of Slot Attention. Their APs
 # are nearly equal without a threshold, at 1 and at 0.5. At 0.25, SMM is ahead. But Slot Attention needed half the time, and
 # it binds far better: its FG-ARI is 92 %, against 50 %. One seed of each cannot decide. But it warns us: a better AP at
 # strict thresholds is possible with worse binding.
@@ -1819,8 +1820,10 @@ for title, seeds in on_test.items():
     print(f"{title:36} {distance:.2f} off (median); right: {list_shares(shares)}")
 
 # %% [markdown]
-# In these short runs, SMM is not ahead. Slot Attention is ahead of SMM, beyond the spread, at all three thresholds of the
-# sentences: without a threshold, at 0.5 and at 0.25. Does the width of the slots explain this? No: the wide Slot Attention is
+# In these short runs, SMM is not ahead. Slot Attention is ahead of SMM without a threshold, at 0.5 and at 0.25. All three
+# differences are beyond the spread.
+#
+# Does the width of the slots explain this? No: the wide Slot Attention is
 # ahead of SMM at all three, too. Do the mixture weights explain it? No: SMM with equal weights is no better and no worse than
 # SMM, within the spread. So for these networks and this length of training, the paper's claim does not hold. The paper's
 # networks saw more than a thousand times as many pictures.

@@ -255,6 +255,7 @@ def test_processes_with_other_numbers_of_objects_have_the_loss_of_the_joint_batc
     targets = set_targets(scenes(count=4).records, 4)
     targets[2:, 1:] = 0  # fewer objects in the second half
     logits = torch.randn(1, *targets.shape, generator=torch.Generator().manual_seed(0))
+    logits = logits.to(targets.device)
     joint = matched_likelihood_loss(logits, targets)["loss"]
     mean = targets[..., 18].sum() / 2
     monkeypatch.setattr(loss_module, "mean_over_processes", lambda number: mean)

@@ -43,6 +43,7 @@ def assert_equal(one, other):
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
+@pytest.mark.needs_cpu("the pretended device swaps parameters, which a traceback still holds")
 def test_an_interrupted_step_leaves_no_trace(tmp_path):
     whole, parts = Standardised(), Standardised()
     train(whole)
