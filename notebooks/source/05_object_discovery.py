@@ -92,7 +92,7 @@ install_missing()  # leaves torch and numpy as they are
 import numpy as np
 import torch
 
-from smm_tutorial import checkpoints, datasets, discovery, figures, results
+from smm_tutorial import checkpoints, datasets, discovery, figures, results, training
 from smm_tutorial.exercises import exercise, hint, solution
 from smm_tutorial.figures import show
 from smm_tutorial.profiles import current_profile
@@ -439,10 +439,8 @@ def update_average(average, model, step, decay):
 # grows along a straight line, for `plan.warmup_steps` steps. Then it falls to 0 along half a period of a cosine. The
 # noise is for six slots, although the model has seven. The section "Train it, live" says why.
 
+
 # %%
-from smm_tutorial import training
-
-
 def train_by_hand(model, images, plan, scale, price=0.001, num_slots=6):
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     average = copy.deepcopy(model).requires_grad_(False)

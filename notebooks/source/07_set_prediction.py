@@ -576,9 +576,8 @@ def set_likelihood(logits, targets, weight=3.0):
         slots, objects = linear_sum_assignment(to_match.detach().numpy())
         holds = torch.zeros(len(given))
         holds[slots] = 1
-        loss = loss + costs[slots, objects].sum()
         doubt = binary_cross_entropy_with_logits(given[:, 18], holds, reduction="sum")
-        loss = loss + doubt
+        loss = loss + costs[slots, objects].sum() + doubt
     return loss / targets[..., 18].sum()
 
 
@@ -729,7 +728,7 @@ print(
 # Then we fit *linear* heads by least squares. This needs no training.
 
 # %%
-from smm_tutorial.metrics import count_table
+from torch.nn.functional import one_hot
 
 DISCOVERED = "discovery-mixture-clevr6-laptop-48px-seed0"
 from_pixels = set_prediction.build_model(trained.config, seed=0).eval()
@@ -744,7 +743,8 @@ def slots_of_objects(scenes):
     stride = from_pixels.config.encoder_stride
     shows = scenes.masks[:, ::stride, ::stride].long()  # (B, cells, cells)
     owners = found.responsibilities.argmax(dim=2).view_as(shows)
-    both = count_table(shows, owners).float()  # (B, objects, K) cells
+    object_cells, slot_cells = (one_hot(a.flatten(1)).float() for a in (shows, owners))
+    both = object_cells.mT @ slot_cells  # (B, objects, K), how many cells
     union = both.sum(dim=2, keepdim=True) + both.sum(dim=1, keepdim=True) - both
     overlap, holder = (both / union)[:, 1:].max(dim=2)  # without the ground
     scene, number = (overlap > 0.2).nonzero(as_tuple=True)
@@ -1162,8 +1162,8 @@ validation = datasets.load("rendered", **options, count=len(test))
 for number in (7, 8, 10, 12, 16):
     found = set_prediction.evaluate(trained, validation, num_slots=number)
     print(
-        f"{number:2} slots: AP {found['ap']['inf']:.3f}, at 0.5 {found['ap']['0.5']:.3f}, "
-        f"FG-ARI {found['binding']['fg_ari']:.3f}"
+        f"{number:2} slots: AP {found['ap']['inf']:.3f}, "
+        f"at 0.5 {found['ap']['0.5']:.3f}, FG-ARI {found['binding']['fg_ari']:.3f}"
     )
 
 # %%
