@@ -184,18 +184,20 @@ for name, size in zip(titles, sizes, strict=True):
 # %% [markdown]
 # Most objects have their own slot. What do the other slots paint? There are three answers:
 #
-# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes, because slots start
-#   at random.
-# - Some slots paint almost nothing. The list above calls these slots nearly empty: three slots in six scenes.
-# - Some objects are divided between two slots, and each slot paints a part. For example, slots 1 and 6 share the green
-#   cylinder in scene 4. Slots 0 and 1 share the grey cube in scene 2.
+# - One slot paints the ground. This slot has the largest mask. Its number is not the same in all scenes: no slot is made for
+#   the ground, and the start of each slot depends on the picture.
+# - Some slots paint almost nothing. The list above calls these slots nearly empty: five slots in six scenes.
+# - Some objects are divided between two slots, and each slot paints a part. For example, slots 3 and 4 share the green
+#   cylinder in scene 4. Slots 1 and 2 share the yellow cylinder in scene 5.
 #
-# The model also makes another mistake: one slot paints two objects. Examples are slot 6 of scene 2, slot 0 of scene 3 and
-# slot 6 of scene 5.
+# The model also makes another mistake: one slot paints two objects. Examples are slot 1 of scene 3, which paints a golden
+# ball and a green object, and slot 6 of scene 5, which owns the pixels of both purple objects.
 #
 # ## How the slots find their objects
 #
-# Slots start at random. Then the module repeats two steps. One repetition is called an *iteration*.
+# At the start, the module chooses seven cells whose features differ much from each other. The Gaussian of each slot begins
+# near the features of one of these cells: small random numbers are added to its means. Then the module repeats two steps. One
+# repetition is called an *iteration*.
 #
 # 1. Assign each cell to the slots whose Gaussians fit its features best. A cell can belong to several slots in part.
 # 2. Move the Gaussian of each slot towards the features of its cells. [Notebook 03](03_slot_mixture_module.ipynb) gives the
@@ -223,9 +225,10 @@ changed = (before != last).sum(dim=1).tolist()
 print("cells that change their slot in the last iteration, by scene:", changed)
 
 # %% [markdown]
-# In iteration 1 all slots are still at their random start. For many cells, no slot fits much better than the others. So most
-# cells belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
-# iteration. For example, the cyan cylinder of scene 1 gets another slot. [Notebook 05](05_object_discovery.ipynb) explains why a slot learns to hold one object.
+# In iteration 1 all slots are still at their start. For many cells, no slot fits much better than the others. So most cells
+# belong to several slots. In iteration 4 most cells belong to one slot. But some cells still change their slot in the last
+# iteration. For example, the green cylinder of scene 4 gets another slot. [Notebook 05](05_object_discovery.ipynb) explains
+# why a slot learns to hold one object.
 
 # %% [markdown]
 # ## How good is it?
@@ -236,8 +239,9 @@ print("cells that change their slot in the last iteration, by scene:", changed)
 # - **FG-ARI** (*adjusted Rand index* of the *foreground*) looks at pairs of pixels that show objects. Two pixels of one object
 #   should have the same owner. Two pixels of different objects should have different owners. The score is near 0 for random
 #   owners, and it can be a little below 0.
-# - **mBO** (*mean best overlap*): for each object, find the slot whose pixels overlap best with the object. The score is the
-#   mean of these overlaps. Other pixels of the slot lower its overlap.
+# - **mBO** (*mean best overlap*): for each object, find the slot whose pixels overlap best with the object. The overlap is
+#   the number of pixels in both, divided by the number of pixels in at least one of them. The score is the mean of these
+#   overlaps.
 #
 # The next cell scores the model now, on as many test scenes as the profile says. Then it prints three stored results from
 # `data/results`. The stored results use all test scenes. The first row of the table is a clustering that learns nothing from
@@ -335,7 +339,7 @@ for count in range(2, 7):
 # | --- | --- |
 # | [01 · EM for Gaussian mixtures](01_em_gaussian_mixtures.ipynb) | write k-means, soft k-means and EM (expectation-maximisation), which fits Gaussian mixtures |
 # | [02 · From k-means to Slot Attention](02_kmeans_to_slot_attention.ipynb) | turn soft k-means into Slot Attention |
-# | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | derive slots as Gaussian clusters, write them, compare them |
+# | [03 · The Slot Mixture Module](03_slot_mixture_module.ipynb) | derive slots as Gaussian clusters, write them, compare them with EM and Slot Attention |
 # | [04 · CLEVR scenes](04_clevr_scenes.ipynb) | make the data: records, camera, ray tracer, masks |
 # | [05 · Object discovery](05_object_discovery.ipynb) | write and train the model above, and change pictures through its slots |
 # | [06 · Judging slots](06_judging_slots.ipynb) | measure masks, find failures, compare SMM with Slot Attention |

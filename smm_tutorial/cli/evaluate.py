@@ -19,6 +19,7 @@ DEFAULTS = {
     "starts": 1,
     "selection": "all",
     "iterations": None,
+    "num_slots": None,
 }
 
 
@@ -51,6 +52,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--iterations", type=int, help="of the slot module, instead of those of the training"
     )
+    parser.add_argument(
+        "--num-slots", type=int, help="of a set predictor, instead of those of the training"
+    )
     parser.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
 
@@ -64,10 +68,21 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
                 "and a SetPredictor does not: leave them out"
             )
         record, scores = set_prediction.score_by_name(
-            options.what, options.data, options.root, options.seed, command, options.iterations
+            options.what,
+            options.data,
+            options.root,
+            options.seed,
+            command,
+            options.iterations,
+            options.num_slots,
         )
         table = set_prediction.score_table
     else:
+        if options.num_slots is not None:
+            raise ValueError(
+                "--num-slots is for set predictors: object discovery takes as many slots as the "
+                "data set needs"
+            )
         record, scores = discovery.score_by_name(
             options.what,
             options.data or "clevr6",
@@ -95,5 +110,6 @@ def describe_command(options: argparse.Namespace) -> str:
     words = ["smm-tutorial", "evaluate", Path(options.what).name]
     for name, usual in DEFAULTS.items():
         if (value := getattr(options, name)) != usual:
-            words += [f"--{name}", "PATH" if name == "root" else str(value)]
+            option = f"--{name.replace('_', '-')}"
+            words += [option, "PATH" if name == "root" else str(value)]
     return shlex.join(words + ["--keep"] * options.keep)

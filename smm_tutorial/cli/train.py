@@ -5,6 +5,7 @@ To use several GPUs, start the same command under `torchrun`, for example `torch
 """
 
 import argparse
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, get_args
 
@@ -12,7 +13,6 @@ from smm_tutorial import discovery, set_prediction
 from smm_tutorial.cli.missing import fetch_missing
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, SETS_WITH_RECORDS
 from smm_tutorial.datasets.named_sets import SET_DATA, TRAINING_DATA
-from smm_tutorial.discovery.ablations import ABLATIONS
 from smm_tutorial.experiments.run import Run, check_kept, save_run
 from smm_tutorial.profiles import PROFILES, current_profile
 from smm_tutorial.slots.contestants import CONTESTANTS
@@ -32,18 +32,18 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
     task = tasks.add_parser("discovery", help="object discovery by reconstruction")
     task.set_defaults(run=train_discovery)
-    _add_choices(task, kinds=("discovery", "comparison"))
+    _add_choices(task, kinds=("discovery", "comparison"), variants=discovery.ABLATIONS)
     task.add_argument("--data", choices=[*TRAINING_DATA, *FOREIGN_SETS], default="clevr6")
     _add_foreign(task)
     task.add_argument(
         "--begin-with", help="weights of a trained model to go on with, by name or file"
     )
     task.add_argument("--size", type=int, help="pixels a side, instead of the profile's")
-    task.add_argument("--variant", choices=list(ABLATIONS), help="leave something out, to compare")
 
     task = tasks.add_parser("set-prediction", help="what is where, learned from scene records")
     task.set_defaults(run=train_set_prediction)
-    _add_choices(task, kinds=("set-prediction", "set-comparison"))
+    kinds = ("set-prediction", "set-comparison")
+    _add_choices(task, kinds, variants=set_prediction.ABLATIONS)
     task.add_argument(
         "--data", choices=[*SET_DATA, *SETS_WITH_RECORDS], help="default: the profile's"
     )
@@ -52,8 +52,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     task.add_argument(
         "--coordinate-weight",
         type=float,
-        default=1.0,
-        help="how often each coordinate counts in the loss",
+        help="how often each coordinate counts in the loss, instead of the profile's number",
     )
     task.add_argument(
         "--begin-with",
@@ -73,7 +72,9 @@ def _add_foreign(task: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
+def _add_choices(
+    task: argparse.ArgumentParser, kinds: tuple[str, str], variants: Iterable[str]
+) -> None:
     """Adds the options of both tasks: which run it is, what is kept, how it is computed."""
     task.add_argument("--slots", choices=list(CONTESTANTS), default="mixture")
     task.add_argument("--profile", choices=list(PROFILES), help="default: by the hardware")
@@ -87,6 +88,7 @@ def _add_choices(task: argparse.ArgumentParser, kinds: tuple[str, str]) -> None:
     task.add_argument(
         "--kind", choices=kinds, default=kinds[0], help="a run of its own, or one of a comparison"
     )
+    task.add_argument("--variant", choices=list(variants), help="change the recipe, to compare")
     task.add_argument(
         "--keep",
         nargs="?",
@@ -130,11 +132,6 @@ def train_discovery(options: argparse.Namespace, command: str) -> None:
 
 def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
     """The run of object discovery for the options."""
-    choices = _choices(options)
-    if options.variant:
-        if choices["purpose"] != "showcase":
-            raise ValueError("--variant and --kind comparison exclude each other: leave out one")
-        choices |= {"purpose": "ablation", "ablation": options.variant}
     return discovery.DiscoveryRun(
         data=options.data,
         size=options.size,
@@ -142,7 +139,7 @@ def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
         limit=options.limit,
         max_objects=options.max_objects,
         begin_with=options.begin_with,
-        **choices,
+        **_choices(options),
     )
 
 
@@ -175,6 +172,12 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     purpose = "comparison" if options.kind.endswith("comparison") else "showcase"
     if purpose == "comparison" and options.learning_rate is not None:
         purpose = "search"
+    if options.variant:
+        if purpose != "showcase":
+            raise ValueError(
+                f"--variant and --kind {options.kind} exclude each other: leave out one"
+            )
+        purpose = "ablation"
     return {
         "module": options.slots,
         "profile": options.profile or current_profile().name,
@@ -182,6 +185,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
         "steps": options.steps,
         "rate": options.learning_rate,
         "purpose": purpose,
+        "ablation": options.variant,
         "precision": options.precision,
         "compile": options.compile,
     }

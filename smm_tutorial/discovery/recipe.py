@@ -8,17 +8,19 @@ from smm_tutorial.discovery.loss import Objective, price_of_step, reconstruction
 from smm_tutorial.discovery.model import DiscoveryConfig
 from smm_tutorial.networks.encoders import Convolutions
 from smm_tutorial.slots.contestants import CONTESTANTS
+from smm_tutorial.slots.starts import Start
 from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import Schedule, TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
 
 #: In a comparison, a contestant's learning rate is the profile's rate times this factor. A short
 #: search on the validation scenes found each factor (`search-*` in `data/results`). The wide Slot
-#: Attention takes the factor of Slot Attention.
+#: Attention takes the factor of Slot Attention, and SMM with equal weights that of SMM.
 LEARNING_RATE_FACTORS = {
     "attention": 2.0,
     "attention-wide": 2.0,
     "mixture-reduced": 2.0,
+    "mixture-fixed": 1.0,
     "mixture": 1.0,
 }
 #: The network has 7 slots, but training uses 6. So training has no spare slot that could cut an
@@ -45,6 +47,8 @@ class DiscoverySizes:
     warmup_steps: int = 300
     half_life: int | None = None  # steps
     clip_norm: float = 0.15
+    start: Start = "farthest_points"  # of the slots
+    ema_decay: float | None = 0.999  # of the average of the weights
 
 
 _GPU = DiscoverySizes(
@@ -73,12 +77,14 @@ SIZES = {
         warmup_steps=5_000,
         half_life=50_000,
         clip_norm=1.0,
+        start="shared",
+        ema_decay=None,
     ),
 }
 #: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's
 #: steps. The names of these runs do not contain the steps; see `DiscoveryRun.name`.
 KEPT_STEPS = {
-    ("laptop", "showcase"): 24_000,
+    ("laptop", "showcase"): 20_000,
     ("laptop", "comparison"): 6_000,
     ("laptop", "search"): 1_000,
     ("laptop", "ablation"): 1_000,
@@ -125,7 +131,12 @@ def network_config(
         decoder="paper" if of_paper else "broadcast",
         decoder_channels=sizes.decoder_channels,
         decoder_grid=8 if of_paper else size // 4,
-        slot_options={"initialisation": "clustering", "normalisation": "inputs", "gradient": "last"}
+        slot_options={
+            "initialisation": "clustering",
+            "normalisation": "inputs",
+            "gradient": "last",
+            "start": sizes.start,
+        }
         | contestant.options,
     )
 
@@ -145,6 +156,7 @@ def training_config(
         "precision": fast_precision(),
         "schedule": sizes.schedule,
         "half_life": sizes.half_life,
+        "ema_decay": sizes.ema_decay,
     }
     return TrainingConfig(steps, sizes.batch_size, seed=seed, **chosen | options)
 

@@ -28,12 +28,14 @@ from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
     check_own_images,
+    check_purpose,
     choices_of_state,
     describe_choices,
     describe_images,
     describe_run,
     name_engine,
     name_images,
+    name_of_model,
     run_folder,
 )
 from smm_tutorial.profiles import current_profile
@@ -92,21 +94,7 @@ class DiscoveryRun:
         check_choice("data", self.data, (*TRAINING_DATA, *FOREIGN_SETS))
         check_own_images(self)
         check_choice("profile", self.profile, SIZES)
-        check_choice("purpose", self.purpose, Purpose)
-        if (self.ablation is not None) != (self.purpose == "ablation"):
-            raise ValueError(
-                f"ablation and purpose='ablation' go together, got {self.ablation!r} and "
-                f"{self.purpose!r}"
-            )
-        if self.ablation is not None:
-            check_choice("ablation", self.ablation, ABLATIONS)
-        if self.purpose in ("comparison", "search") and (self.rate is None) == (
-            self.purpose == "search"
-        ):
-            raise ValueError(
-                "a comparison takes the learning rate of its search, and a search needs one: "
-                f"got rate={self.rate} for purpose={self.purpose!r}"
-            )
+        check_purpose(self, ABLATIONS)
         if self.size is not None and self.size < LEAST_SIZE:
             raise ValueError(f"size must be at least {LEAST_SIZE} pixels, got {self.size}")
         _ = self.training  # checks the other fields
@@ -150,7 +138,9 @@ class DiscoveryRun:
     def config(self) -> DiscoveryConfig:
         """The config of the network."""
         config = network_config(self.module, SIZES[self.profile], self.size)
-        return replace(config, **ABLATIONS[self.ablation or "complete"].network)
+        changes = ABLATIONS[self.ablation or "complete"]
+        config = replace(config, slot_options=config.slot_options | changes.slots)
+        return replace(config, **changes.network)
 
     @property
     def loss(self) -> LossChoices:
@@ -166,6 +156,7 @@ class DiscoveryRun:
         }
         if self.precision is not None:
             chosen["precision"] = self.precision
+        chosen |= ABLATIONS[self.ablation or "complete"].training
         return training_config(sizes, self.seed, self.steps, **chosen)
 
     @property
@@ -174,7 +165,7 @@ class DiscoveryRun:
         described = describe_choices(self, loss=asdict(self.loss)) | {"ablation": self.ablation}
         described |= describe_images(self)
         if self.begin_with is not None:
-            described["begun_with"] = Path(self.begin_with).name
+            described["begun_with"] = name_of_model(self.begin_with)
         return described
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from smm_tutorial import checkpoints, files, paths
+from smm_tutorial.arguments import check_choice
 from smm_tutorial.datasets.foreign_sets import ForeignSet
 from smm_tutorial.results.records import VERSION, keep_record, read_record, write_record
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
@@ -62,6 +63,7 @@ class Run(Protocol):
     steps: int | None
     rate: float | None
     purpose: Purpose
+    ablation: str | None
     precision: Precision | None
     compile: Compile
 
@@ -92,6 +94,32 @@ class TrainsOnImages(Protocol):
 
     @property
     def foreign(self) -> ForeignSet | None: ...
+
+
+def check_purpose(run: Run, ablations: Container[str]) -> None:
+    """Checks that the purpose of a run fits its ablation and its learning rate.
+
+    ablations: the names of the task's ablations.
+
+    Raises `ValueError` if the purpose or the ablation is unknown, if one of them lacks the other,
+    if a comparison or an ablation has a learning rate of its own, or if a search has none.
+    """
+    check_choice("purpose", run.purpose, Purpose)
+    if (run.ablation is not None) != (run.purpose == "ablation"):
+        raise ValueError(
+            f"ablation and purpose='ablation' go together, got {run.ablation!r} and {run.purpose!r}"
+        )
+    if run.ablation is not None:
+        check_choice("ablation", run.ablation, ablations)
+    if run.purpose in ("comparison", "search") and (run.rate is None) == (run.purpose == "search"):
+        raise ValueError(
+            "a comparison takes the recipe's learning rate, and a search needs one: "
+            f"got rate={run.rate} for purpose={run.purpose!r}"
+        )
+    if run.purpose == "ablation" and run.rate is not None:
+        raise ValueError(
+            f"an ablation takes the recipe's learning rate, got rate={run.rate}: leave it out"
+        )
 
 
 def build_seeded(make: Callable[[], Model], seed: int) -> Model:
@@ -151,6 +179,11 @@ def describe_images(run: TrainsOnImages) -> dict:
         return {}
     folder = None if run.root is None else Path(run.root).resolve().name
     return {"root": folder, "limit": run.limit, "max_objects": run.max_objects}
+
+
+def name_of_model(what: str) -> str:
+    """The name of a trained model that is given by its name or its file."""
+    return Path(what).name.removesuffix(".safetensors")
 
 
 def short_number(value: float) -> str:

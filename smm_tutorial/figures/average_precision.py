@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.figures.palette import BLUE, LINE_STYLES, ORANGE, SKY_BLUE, VERMILION
+from smm_tutorial.figures.palette import BLUE, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from smm_tutorial.figures.set_prediction import draw_objects
 from smm_tutorial.set_prediction.average_precision import NO_LIMIT, right_predictions
 from smm_tutorial.set_prediction.targets import REAL, set_targets
@@ -104,8 +104,15 @@ def judged_scene_figure(
     return figure
 
 
-#: By contestant, in order: the first two contestants are related and have related colours.
-CONTESTANT_COLORS = (BLUE, SKY_BLUE, ORANGE, VERMILION)
+#: Colour, line and mark of the contestants, in their order: the first two contestants are related
+#: and have related colours, and so are the others.
+CONTESTANT_LOOKS = (
+    (BLUE, "-", "o"),
+    (SKY_BLUE, "--", "s"),
+    (ORANGE, "-.", "D"),
+    (PURPLE, (0, (1, 1)), "v"),
+    (VERMILION, (0, (5, 1, 1, 1)), "^"),
+)
 
 
 def thresholds_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
@@ -120,10 +127,10 @@ def thresholds_figure(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> Fi
     for number, (contestant, seeds) in enumerate(scores.items()):
         values = np.array([[seed[name] for name in names] for seed in seeds])  # (seeds, thresholds)
         places = np.arange(len(names)) + 0.09 * (number - (len(scores) - 1) / 2)  # side by side
-        color = CONTESTANT_COLORS[number % len(CONTESTANT_COLORS)]
+        color, style, mark = CONTESTANT_LOOKS[number % len(CONTESTANT_LOOKS)]
         label = f"{contestant} ({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
-        style, mark = LINE_STYLES[number % len(LINE_STYLES)], "osD^"[number % 4]
-        axis.plot(places, values.mean(axis=0), style, color=color, lw=1.8, label=label)
+        line = {"linestyle": style, "color": color, "lw": 1.8, "label": label}
+        axis.plot(places, values.mean(axis=0), **line)
         axis.plot(places, values.T, mark, color=color, ms=5, alpha=0.8)
     axis.set(xlabel="threshold in world units", ylabel="AP", ylim=(-0.02, None))
     labels = ["no threshold" if name == "inf" else name for name in names]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from smm_tutorial.figures.layout import PANEL, panel_grid
 from smm_tutorial.figures.palette import (
@@ -64,6 +65,8 @@ def log_figure(log: Sequence[dict], titles: Mapping[str, str]) -> Figure:
         points = [(entry["step"], entry[name]) for entry in log if name in entry]
         axis.plot(*zip(*points, strict=True), color=BLUE)
         axis.set(xlabel="training step", title=title)
+        axis.xaxis.set_major_locator(MaxNLocator(4))  # more labels would touch
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axis.grid(alpha=0.3)
     return figure
 

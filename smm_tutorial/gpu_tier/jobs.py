@@ -137,7 +137,7 @@ def command_of(run: Any) -> str:
     parts = ["smm-tutorial train", task, f"--slots {run.module}", f"--profile {run.profile}"]
     if task == "set-prediction":
         parts += [f"--scenes {run.scenes}"] if run.scenes else []
-        parts.append(f"--begin-with {Path(run.begin_with).name}")
+        parts.append(f"--begin-with {Path(run.begin_with).stem}")
     return " ".join([*parts, f"--steps {run.steps}", f"--seed {run.seed}"])
 
 

@@ -1,4 +1,4 @@
-"""Training scenes for set prediction: rendered on a GPU if possible, stored uncompressed."""
+"""Training scenes for set prediction: rendered by several processes, stored uncompressed."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from smm_tutorial.datasets.own.rendered import (
     Chunk,
     render_chunk,
 )
-from smm_tutorial.datasets.own.rendering import available_processes, map_in_processes
+from smm_tutorial.datasets.own.rendering import map_in_processes
 from smm_tutorial.datasets.scene_images import DatasetError, join_scenes
 from smm_tutorial.files import write_atomically
 
@@ -27,12 +27,12 @@ IMAGES, RECORDS = "images.npy", "records.json"
 
 
 def render_scenes(
-    work: Path, variant: str, size: int, count: int, seconds: float, device: str
+    work: Path, variant: str, size: int, count: int, seconds: float, device: str, workers: int
 ) -> int:
     """Renders training scenes of a variant into `work` and returns how many scenes are there.
 
     Scenes that `work` already holds are used as they are. Else rendering stops after `count` scenes
-    or after so many `seconds`. size: of the images, in pixels.
+    or after so many `seconds`. size: of the images, in pixels. workers: number of processes.
     """
     if not (work / RECORDS).is_file():
         chunks = [
@@ -40,7 +40,7 @@ def render_scenes(
         ]
         parts, until = [], time.monotonic() + seconds
         render = partial(render_resized, size=size, device=device)
-        with closing(map_in_processes(render, chunks, available_processes())) as rendered:
+        with closing(map_in_processes(render, chunks, workers)) as rendered:
             for part in rendered:
                 parts.append(part)
                 if time.monotonic() > until:

@@ -86,7 +86,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         check_images(images, self.image_size, self.embed_positions.weight)
-        features = self.convolutions(self.contrast * (images - 0.5))  # (B, C, S/stride, S/stride)
+        pixels = (self.contrast * (images - 0.5)).contiguous(memory_format=torch.channels_last)
+        features = self.convolutions(pixels)  # (B, C, S/stride, S/stride)
         features = features + self.embed_positions(self.positions[None])
         return self.head(features.flatten(2).mT)  # (B, N, C)
 

@@ -20,7 +20,8 @@ from smm_tutorial.results.titles import CONTESTANT_TITLES
 HELD_AGAINST = {
     "attention-wide": ("attention",),
     "mixture-reduced": ("attention",),
-    "mixture": ("attention", "attention-wide"),
+    "mixture-fixed": ("attention",),
+    "mixture": ("attention", "attention-wide", "mixture-fixed"),
 }
 OWN_CHOICES = {"slots", "slot_options", "slot_dim"}  # fields of a network's config per contestant
 LEAST_SEEDS = 3  # of each contestant: two values say almost nothing about their spread
@@ -186,6 +187,37 @@ def find_number(scores: dict, place: Place) -> float | None:
     return scores
 
 
+class Difference(NamedTuple):
+    """The difference of two contestants' means over seeds.
+
+    spread: the root of the sum of both variances over seeds; None if one of them has fewer than
+    `LEAST_SEEDS` seeds. seeds: how many seeds each has.
+    """
+
+    mean: float
+    spread: float | None
+    seeds: tuple[int, int]
+
+    @classmethod
+    def between(cls, ours: Group, other: Group, place: Place) -> Difference | None:
+        """Computes the difference of a score on the test split of the setting's data.
+
+        place: the place of the score. Returns None if one of both has no such score.
+        """
+        spreads = [group.spread(ours.setting.test_protocol, place) for group in (ours, other)]
+        if None in spreads:
+            return None
+        mean, seeds = spreads[0].mean - spreads[1].mean, tuple(one.seeds for one in spreads)
+        if min(seeds) < LEAST_SEEDS:
+            return cls(mean, None, seeds)
+        return cls(mean, sum(one.deviation**2 for one in spreads) ** 0.5, seeds)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the means differ by more than the spread."""
+        return self.spread is not None and abs(self.mean) > self.spread
+
+
 def describe_difference(ours: Group, other: Group, place: Place) -> str:
     """Says in a sentence whether two contestants differ by more than the spread over seeds.
 
@@ -200,20 +232,20 @@ def describe_difference(ours: Group, other: Group, place: Place) -> str:
         f"{ours.title} minus {other.title}, {CRITERIA[task].decisive[place]} "
         f"on {protocol.title(task)} ({ours.setting})"
     )
-    ours_spread, other_spread = ours.spread(protocol, place), other.spread(protocol, place)
-    if ours_spread is None or other_spread is None:
+    difference = Difference.between(ours, other, place)
+    if difference is None:
         return f"{what}: not scored yet."
-    difference = ours_spread.mean - other_spread.mean
-    what += f": {difference:+.3f}"
-    seeds = f"({ours_spread.seeds} and {other_spread.seeds} seeds)"
-    if min(ours_spread.seeds, other_spread.seeds) < LEAST_SEEDS:
+    what += f": {difference.mean:+.3f}"
+    seeds = "({} and {} seeds)".format(*difference.seeds)
+    if difference.spread is None:
         return f"{what} {seeds}: nothing is shown before both have {LEAST_SEEDS} seeds."
-    spread = (ours_spread.deviation**2 + other_spread.deviation**2) ** 0.5
-    if abs(difference) <= spread:
+    if not difference.is_shown:
         verdict = "within the spread, neither is shown to be better"
     else:
-        verdict = f"beyond the spread, in favour of {(ours if difference > 0 else other).title}"
-    return f"{what} ± {spread:.3f} {seeds}: {verdict}."
+        verdict = (
+            f"beyond the spread, in favour of {(ours if difference.mean > 0 else other).title}"
+        )
+    return f"{what} ± {difference.spread:.3f} {seeds}: {verdict}."
 
 
 def describe_differences(groups: list[Group]) -> list[str]:
@@ -229,3 +261,38 @@ def describe_differences(groups: list[Group]) -> list[str]:
         if (group.setting, other) in found
         for place in CRITERIA[group.setting.task].decisive
     ]
+
+
+def describe_finding(groups: list[Group]) -> list[str]:
+    """Says in one sentence per setting how SMM compares with Slot Attention.
+
+    The sentence names the decisive scores in which a module is ahead by more than the spread, and
+    those in which neither is shown to be better. A setting has no sentence if a score is missing,
+    or if a module has fewer than `LEAST_SEEDS` seeds.
+    """
+    found = {(group.setting, group.contestant): group for group in groups}
+    return [
+        sentence
+        for (setting, contestant), group in found.items()
+        if contestant == "mixture" and (setting, "attention") in found
+        if (sentence := _find_in_short(group, found[setting, "attention"]))
+    ]
+
+
+def _find_in_short(ours: Group, other: Group) -> str | None:
+    ahead: dict[str, list[str]] = {}
+    for place, title in CRITERIA[ours.setting.task].decisive.items():
+        difference = Difference.between(ours, other, place)
+        if difference is None or difference.spread is None:
+            return None
+        first, second = (ours, other) if difference.mean > 0 else (other, ours)
+        verdict = f"neither {ours.title} nor {other.title} is shown to be better"
+        if difference.is_shown:
+            verdict = f"{first.title} is ahead of {second.title}"
+        ahead.setdefault(verdict, []).append(title)
+    parts = [f"{verdict} in {_list_words(titles)}" for verdict, titles in ahead.items()]
+    return f"The finding ({ours.setting}): {'; '.join(parts)}."
+
+
+def _list_words(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -12,7 +12,7 @@ A record of version 2 has these fields:
     command      the command that repeats the run
     model        the class of the network; `config`: the options of the network
     training     steps, learning rate, seed and so on; its field `loss`: the options of the loss
-    ablation     object discovery: the name of the ablation, or null
+    ablation     the name of the ablation; null or missing for other purposes
     scenes       set prediction: the number of scenes in the training split
     begun_with   set prediction: the trained model that gave encoder and slots, or null
     profile      the profile that decides the sizes
@@ -20,6 +20,8 @@ A record of version 2 has these fields:
     step         steps done; `minutes`, `images_per_s`, `peak_memory_mib`: time, speed and memory
     scores       a list: one entry per evaluation
     validation   a list: scores on the validation split during the training, oldest first
+    by_iterations  set prediction: a list of scores on the validation split after the training, one
+                 entry per number of `iterations`
     provenance   revision of the code, hardware, versions
 
 After `purpose`, a baseline has only the fields `config`, `scores` and `provenance`. An entry of
@@ -65,6 +67,7 @@ KINDS = {
     "set-prediction": ("set-prediction", "showcase"),
     "set-comparison": ("set-prediction", "comparison"),
     "set-search": ("set-prediction", "search"),
+    "set-variant": ("set-prediction", "ablation"),
 }
 #: The name of an entry of scores in version 1: the title of the data, then the number of starts and
 #: the selection of slots, unless these are one start and all slots.
@@ -89,6 +92,7 @@ class Protocol(NamedTuple):
     starts: int = 1
     selection: str = "all"
     iterations: int | None = None  # None: as many as in training
+    slots: int | None = None  # None: as many as the model has
 
     @classmethod
     def of(cls, scores: dict) -> Protocol:
@@ -100,6 +104,7 @@ class Protocol(NamedTuple):
         title = SET_TITLES[task].get(self.set, self.set).format(images=self.images)
         title += f", best of {self.starts} starts" if self.starts > 1 else ""
         title += f", {self.iterations} iterations" if self.iterations else ""
+        title += f", {self.slots} slots" if self.slots else ""
         return title + (", slots by BIC" if self.selection == "bic" else "")
 
 
@@ -110,15 +115,17 @@ def find_scores(
     starts: int = 1,
     selection: str = "all",
     iterations: int | None = None,
+    slots: int | None = None,
 ) -> dict | None:
     """Finds the entry of a record's `scores` with this `Protocol`; None if there is no such entry.
 
     set_name: a key of `SET_TITLES[task]`. images: the number of images; None for any number.
-    starts, selection, iterations: see `Protocol`.
+    starts, selection, iterations, slots: see `Protocol`.
     """
     for scores in record["scores"]:
         found = Protocol.of(scores)
-        if found == Protocol(set_name, images or found.images, starts, selection, iterations):
+        wanted = set_name, images or found.images, starts, selection, iterations, slots
+        if found == Protocol(*wanted):
             return scores
     return None
 

@@ -91,6 +91,7 @@ PROTOCOL = {
     "starts?": whole(1),
     "selection?": one_of(("all", "bic")),
     "iterations?": whole(1),
+    "slots?": whole(1),
     "command?": TEXT,
 }
 DISCOVERY_SCORES = PROTOCOL | {
@@ -150,6 +151,8 @@ SET_RUN = RUN | {
     "data": one_of(SET_TITLES["set-prediction"]),
     "scores": ListOf(SET_SCORES),
     "validation": ListOf({"ap_inf": SHARE, "ap_0.5": SHARE}, least=1),
+    "begun_with?": OrNull(TEXT),
+    "by_iterations?": ListOf({"iterations": whole(1), "ap_inf": SHARE, "ap_0.5": SHARE}),
 }
 #: The schemas of runs by task and purpose.
 RUNS = {
@@ -160,7 +163,18 @@ RUNS = {
         "ablation": DISCOVERY_RUN | {"ablation": TEXT},
         "baseline": {"scores": ListOf(DISCOVERY_ENTRY), "provenance": PROVENANCE},
     },
-    "set-prediction": {"showcase": SET_RUN, "comparison": SET_RUN, "search": SET_RUN},
+    "set-prediction": {
+        "showcase": SET_RUN,
+        "comparison": SET_RUN,
+        "search": SET_RUN,
+        "ablation": SET_RUN
+        | {
+            "ablation": TEXT,
+            "validation": ListOf(
+                {"ap_inf": SHARE, "ap_0.5": SHARE, "ap_0.25?": SHARE, "fg_ari?": INDEX}, least=1
+            ),
+        },
+    },
 }
 
 PIXELS = dict.fromkeys(("image", "ground", "rubber", "metal"), NUMBER)  # in dB

@@ -8,6 +8,7 @@ from smm_tutorial.results.comparisons import (
     Place,
     Setting,
     describe_differences,
+    describe_finding,
     find_number,
     read_groups,
 )
@@ -39,7 +40,8 @@ def score_table(
     for record in records:
         for scores in record["scores"]:
             scored_on = Protocol.of(scores).title(record["task"])
-            cells = [format(find_number(scores, place), number_format) for place in columns]
+            numbers = [find_number(scores, place) for place in columns]
+            cells = ["–" if one is None else format(one, number_format) for one in numbers]
             model = [name_model(record), scored_on, str(scores["images"])]
             rows.append([*model, *cells, training_cell(record)])
     return markdown_table(rows)
@@ -62,12 +64,13 @@ def comparison_table(groups: list[Group], columns: Mapping[Place, str]) -> str:
 
 
 def comparison_section(task: str, table: str) -> str:
-    """Joins a table of the compared runs, sentences about differences, and tables for other data.
+    """Joins a table of the compared runs, the finding, all differences, and tables for other data.
 
     task: the task of the runs. table: the table of the compared runs.
     """
     groups = read_groups(task)
-    parts = [table, "\n".join(f"- {sentence}" for sentence in describe_differences(groups))]
+    differences = "\n".join(f"- {sentence}" for sentence in describe_differences(groups))
+    parts = [table, "\n".join(describe_finding(groups)), differences]
     if any(len(record["scores"]) > 1 for group in groups for record in group.records):
         parts += [
             f"{title} on data of other kinds:\n\n{shift_table(groups, place)}"

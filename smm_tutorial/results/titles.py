@@ -5,6 +5,7 @@ CONTESTANT_TITLES = {
     "attention": "Slot Attention",
     "attention-wide": "Slot Attention, slots twice as wide",
     "mixture-reduced": "SMM, slots reduced",
+    "mixture-fixed": "SMM, equal weights",
     "mixture": "SMM",
 }
 #: The sets of scenes that score models, by task, then by name. `{images}` stands for the number of

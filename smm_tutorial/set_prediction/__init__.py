@@ -1,15 +1,16 @@
 """Set prediction: a network learns from scene records to predict the objects of an image.
 
 `targets` turns scenes into sets of vectors, and `model` is the network. `matching`, `loss` and
-`recipe` define the training. `runs` trains: its `train` takes a `SetPredictionRun`, the choices of
-a run. `average_precision` scores predicted sets as the papers do, and `scores` computes further
-scores. `evaluation` puts the scores into records, and `tables` prints the records. `released` reads
-the authors' weights.
+`recipe` define the training; `ablations` change the recipe. `runs` trains: its `train` takes a
+`SetPredictionRun`, the choices of a run. `average_precision` scores predicted sets as the papers
+do, and `scores` computes further scores. `evaluation` puts the scores into records, and `tables`
+prints the records. `released` reads the authors' weights.
 """
 
+from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.average_precision import average_precision_clevr, right_predictions
 from smm_tutorial.set_prediction.evaluation import score_by_name
-from smm_tutorial.set_prediction.loss import matched_set_loss
+from smm_tutorial.set_prediction.loss import matched_likelihood_loss, matched_set_loss
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
 from smm_tutorial.set_prediction.model import (
     SetHeads,
@@ -33,6 +34,7 @@ from smm_tutorial.set_prediction.scores import (
     score,
 )
 from smm_tutorial.set_prediction.tables import (
+    ablation_table,
     comparison_report,
     comparison_table,
     score_table,
@@ -52,6 +54,7 @@ from smm_tutorial.set_prediction.targets import (
 from smm_tutorial.set_prediction.vectors import describe_vector, move_vector
 
 __all__ = [
+    "ABLATIONS",
     "COORDINATES",
     "COORDINATE_SCALE",
     "OBJECT_DIM",
@@ -67,6 +70,7 @@ __all__ = [
     "SetPredictionRun",
     "SetPredictor",
     "THRESHOLDS",
+    "ablation_table",
     "average_precision_clevr",
     "average_precisions",
     "begin_with_discovery",
@@ -78,6 +82,7 @@ __all__ = [
     "load_released",
     "make_loss",
     "match_slots",
+    "matched_likelihood_loss",
     "matched_set_loss",
     "move_vector",
     "object_vector",

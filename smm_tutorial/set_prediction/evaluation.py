@@ -18,6 +18,7 @@ def score_by_name(
     seed: int,
     command: str,
     num_iterations: int | None = None,
+    num_slots: int | None = None,
 ) -> tuple[dict, dict]:
     """Scores a checkpoint on a data set.
 
@@ -28,7 +29,7 @@ def score_by_name(
         root: the folder of the data, where the data set needs one.
         seed: of the slots' starts.
         command: the command that repeats this evaluation.
-        num_iterations: of the slot module; None for the model's own.
+        num_iterations, num_slots: of the slot module; None for the model's own.
 
     Returns:
         The checkpoint's record, with the scores that `data/results` already holds, and the new
@@ -55,5 +56,5 @@ def score_by_name(
     else:
         known = ", ".join([*SET_EVALUATION_SETS, *SETS_WITH_RECORDS])
         raise ValueError(f"no sets are scored on {data!r}: known are {known}")
-    scores = evaluate(model, test, seed, num_iterations)
+    scores = evaluate(model, test, seed, num_iterations, num_slots)
     return record, {"set": data} | scores | {"command": command}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from smm_tutorial.set_prediction.matching import match_slots, pair_costs
 from smm_tutorial.set_prediction.model import activate_places
 from smm_tutorial.set_prediction.targets import COORDINATES, OBJECT_DIM, PROPERTY_SLICES, REAL
+from smm_tutorial.training.processes import mean_over_processes
 
 SetObjective = Literal["huber", "likelihood"]
 GROUPS = slice(COORDINATES.stop, REAL)  # all properties
@@ -59,8 +60,8 @@ def matched_likelihood_loss(
 
     The matching uses the same costs as the loss, like an E-step with hard assignments. The cheapest
     matching after the last iteration is used for all iterations. The sum is divided by the number
-    of objects and averaged over iterations. The form is that of DETR (Carion et al. 2020, arXiv
-    2005.12872).
+    of objects and averaged over iterations. Processes that train together divide by the mean of
+    their numbers. The form is that of DETR (Carion et al. 2020, arXiv 2005.12872).
 
     Args:
         logits: `(I, B, K, 19)`, those of `SetPrediction`, after each of I iterations.
@@ -81,19 +82,22 @@ def matched_likelihood_loss(
     matched = match_slots(costs * targets[:, None, :, REAL])  # (B, K); the other slots get padding
     wanted = targets.gather(1, matched[..., None].expand_as(targets))  # (B, K, 19)
     real = wanted[..., REAL]  # (B, K)
-    per_object = 1 / (len(logits) * real.sum().clamp_min(1))
-    surprise = -(_log_shares(logits) * wanted[..., GROUPS]).sum(dim=3)  # (I, B, K); 0 for padding
-    apart = _place_errors(logits, wanted) * real  # (I, B, K)
-    doubt = nn.functional.binary_cross_entropy_with_logits(
-        logits[..., REAL], real.expand(logits.shape[:3]), reduction="sum"
+    num_objects = mean_over_processes(real.sum()).clamp_min(1)
+    # (I, B, K) each; 0 for padding
+    property_errors = -(_log_shares(logits) * wanted[..., GROUPS]).sum(dim=3)
+    place_errors = coordinate_weight * _place_errors(logits, wanted) * real
+    real_errors = nn.functional.binary_cross_entropy_with_logits(
+        logits[..., REAL], real.expand(logits.shape[:3]), reduction="none"
     )
-    coordinates = coordinate_weight * apart.sum() * per_object
-    properties, doubt = surprise.sum() * per_object, doubt * per_object
+    coordinates, properties, doubts = (
+        errors.sum() / (len(logits) * num_objects)
+        for errors in (place_errors, property_errors, real_errors)
+    )
     return {
-        "loss": coordinates + properties + doubt,
+        "loss": coordinates + properties + doubts,
         "coordinates": coordinates.detach(),
         "properties": properties.detach(),
-        "real": doubt.detach(),
+        "real": doubts.detach(),
     }
 
 
@@ -102,9 +106,9 @@ def _pair_likelihoods(logits: Tensor, targets: Tensor, coordinate_weight: float)
 
     The cost is relative to matching the slot with padding.
     """
-    surprise = -_log_shares(logits) @ targets[..., GROUPS].mT  # (B, K, T)
-    apart = _place_errors(logits[:, :, None], targets[:, None])  # (B, K, T)
-    return surprise + coordinate_weight * apart - logits[..., REAL:]
+    property_errors = -_log_shares(logits) @ targets[..., GROUPS].mT  # (B, K, T)
+    place_errors = _place_errors(logits[:, :, None], targets[:, None])  # (B, K, T)
+    return property_errors + coordinate_weight * place_errors - logits[..., REAL:]
 
 
 def _log_shares(logits: Tensor) -> Tensor:

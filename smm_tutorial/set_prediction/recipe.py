@@ -1,6 +1,6 @@
 """How set prediction is built and trained: sizes per profile, network, loss and schedule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smm_tutorial import checkpoints
@@ -10,12 +10,26 @@ from smm_tutorial.set_prediction.loss import SetObjective, matched_likelihood_lo
 from smm_tutorial.set_prediction.model import Reading, SetPredictionConfig, SetPredictor
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.slots.mixture import Content
+from smm_tutorial.slots.starts import Start
 from smm_tutorial.training.batches import Batch
 from smm_tutorial.training.config import TrainingConfig, fast_precision
 from smm_tutorial.training.loop import Loss
 
+#: In a comparison, a contestant's learning rate is the profile's rate times this factor. A short
+#: search on the validation scenes found each factor (`set-search-*` in `data/results`). The wide
+#: Slot Attention takes the factor of Slot Attention, and the other forms of SMM that of SMM.
+LEARNING_RATE_FACTORS = {
+    "attention": 4.0,
+    "attention-wide": 4.0,
+    "mixture-reduced": 1.0,
+    "mixture-fixed": 1.0,
+    "mixture": 1.0,
+}
 WARMUP = 0.05  # share of the steps, in the papers' one-cycle schedule
 VALIDATION_SCENES = 320
+#: Options of slots that may change when a run begins with a trained model. Clusters that learned
+#: their weights can go on with equal weights.
+FREE_OPTIONS = {"content", "gradient", "weights"}
 
 
 @dataclass(frozen=True)
@@ -27,71 +41,76 @@ class SetPredictionSizes:
     """
 
     data: str = "clevr6-whole"  # of `named_sets.SET_DATA`
-    scenes: int = 4_608  # of the training split
+    scenes: int = 16_000  # of the training split
     image_size: int = 64  # pixels
     num_slots: int = 7  # at least as many as a scene has objects
     channels: int = 32  # of the encoder
     stride: int = 2  # of the encoder, pixels
     slot_dim: int = 48
-    num_iterations: int = 4
-    batch_size: int = 16
+    num_iterations: int = 8
+    head_dim: int = 128  # hidden width of the heads
+    batch_size: int = 32
     learning_rate: float = 1e-3
-    steps: int = 20_000  # of a full run
-    live_steps: int = 1_000  # of the run that a learner watches in the notebook
+    steps: int = 32_000  # of a full run
+    live_steps: int = 600  # of the run that a learner watches in the notebook
+    live_scenes: int = 2_048  # of that run
     parts: Convolutions = "light"  # of the encoder: "light" for a CPU or a small GPU | "paper"
-    clip_norm: float = 0.3
-    objective: SetObjective = "huber"  # "huber": the papers' loss | "likelihood": of the objects
+    clip_norm: float = 1.0
+    start: Start = "farthest_points"  # of the slots
+    objective: SetObjective = "likelihood"  # "likelihood": of the objects | "huber": the papers'
+    coordinate_weight: float = 3.0  # how often each coordinate counts in the loss
     supervised: Literal["last", "each"] = "last"  # iterations that the loss sees
-    content: Content = "mean_and_variance"  # of a slot of `mixture`
-    reading: Reading = "plain"  # how the heads read the slots
-    ema_decay: float | None = None
+    content: Content = "mean_and_log_variance"  # of a slot of `mixture`
+    reading: Reading = "standardised"  # how the heads read the slots
+    ema_decay: float | None = 0.999  # of the average of the weights
     # Of a run that begins with a trained model: the share of the steps in which only the heads
     # train, and the factor on the learning rate of encoder and slots after that.
-    frozen_share: float = 0.0
+    frozen_share: float = 0.1
     shared_rate: float = 1.0
 
 
-def _paper_sizes(**options: Any) -> SetPredictionSizes:
-    """SMM's set prediction (arXiv 2311.04640): 128 pixels, ten slots, seven iterations."""
-    sizes = {
-        "data": "clevr-whole",
-        "image_size": 128,
-        "num_slots": 10,
-        "channels": 64,
-        "stride": 4,
-        "slot_dim": 64,
-        "num_iterations": 7,
-        "live_steps": 3_000,
-        "parts": "paper",
-        "clip_norm": 1.0,
-    }
-    return SetPredictionSizes(**sizes | options)
-
-
-#: Sizes by profile. `paper` trains as SMM does: batch 512, 150,000 steps.
+_GPU = SetPredictionSizes(
+    data="clevr-whole",
+    scenes=20_000,
+    image_size=128,
+    num_slots=10,
+    channels=64,
+    stride=4,
+    slot_dim=64,
+    batch_size=128,
+    live_steps=3_000,
+    live_scenes=20_000,
+)
+#: Sizes by profile. `paper` is the set prediction of SMM (arXiv 2311.04640): 128 pixels, ten slots,
+#: seven iterations, batch 512, 150,000 steps.
 SIZES = {
-    "ci": SetPredictionSizes(scenes=64, batch_size=8, steps=20, live_steps=20),
+    "ci": SetPredictionSizes(scenes=64, live_scenes=64, batch_size=8, steps=20, live_steps=20),
     "laptop": SetPredictionSizes(),
-    "gpu": _paper_sizes(
-        scenes=20_000,
-        batch_size=256,
-        learning_rate=4e-4,
-        steps=20_000,
-        parts="light",
-        num_iterations=8,
-        objective="likelihood",
-        content="mean_and_log_variance",
-        reading="standardised",
-        ema_decay=0.999,
+    "gpu": _GPU,
+    "paper": replace(
+        _GPU,
+        scenes=70_000,
+        num_iterations=7,
+        head_dim=64,
+        batch_size=512,
+        learning_rate=3.5e-4,
+        steps=150_000,
+        parts="paper",
+        start="shared",
+        objective="huber",
+        coordinate_weight=1.0,
+        content="mean_and_variance",
+        reading="plain",
+        ema_decay=None,
+        frozen_share=0.0,
     ),
-    "paper": _paper_sizes(scenes=70_000, batch_size=512, learning_rate=3.5e-4, steps=150_000),
 }
 #: Steps of the runs in `data/results`, by profile and purpose, if they differ from the profile's.
 #: The names of these runs leave the steps out, see `SetPredictionRun.name`.
 KEPT_STEPS = {
-    ("laptop", "showcase"): 12_000,
-    ("laptop", "comparison"): 8_000,
-    ("laptop", "search"): 8_000,
+    ("laptop", "comparison"): 2_000,
+    ("laptop", "ablation"): 2_000,
+    ("laptop", "search"): 2_000,
 }
 
 
@@ -102,6 +121,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
         "initialisation": "clustering",
         "normalisation": "inputs",
         "gradient": sizes.supervised,
+        "start": sizes.start,
     }
     if contestant.module == "mixture" and sizes.content != "mean_and_variance":
         options["content"] = sizes.content
@@ -114,6 +134,7 @@ def network_config(module: str, sizes: SetPredictionSizes) -> SetPredictionConfi
         convolutions=sizes.parts,
         encoder_channels=sizes.channels,
         encoder_stride=sizes.stride,
+        head_dim=sizes.head_dim,
         reading=sizes.reading,
         slot_options=options | contestant.options,
     )
@@ -147,7 +168,7 @@ def training_config(
     return TrainingConfig(steps, sizes.batch_size, seed=seed, **chosen | options)
 
 
-def make_loss(coordinate_weight: float, objective: SetObjective = "huber") -> Loss:
+def make_loss(coordinate_weight: float, objective: SetObjective = "likelihood") -> Loss:
     """The loss of a run: `matched_set_loss` for `huber`, `matched_likelihood_loss` for
     `likelihood`.
     """
@@ -169,7 +190,7 @@ def begin_with_discovery(model: SetPredictor, what: str) -> None:
 
     The heads of `model` stay untrained. what: name or file of the trained model.
 
-    Raises `CheckpointError` if there is no such model, or if its parts have other sizes.
+    Raises `CheckpointError` if there is no such model, or if its parts are built otherwise.
     """
     discovered, record = checkpoints.load(what)
     if record["model"] != "ObjectDiscovery":
@@ -185,9 +206,16 @@ def begin_with_discovery(model: SetPredictor, what: str) -> None:
         for network in (discovered, model)
     )
     shapes = [{name: tensor.shape for name, tensor in part.items()} for part in (given, wanted)]
-    if shapes[0] != shapes[1]:
+    there, here = (network.config.slot_options for network in (discovered, model))
+    differ = [
+        f"{name} {there.get(name)!r} and not {here.get(name)!r}"
+        for name in sorted((there.keys() | here.keys()) - FREE_OPTIONS)
+        if there.get(name) != here.get(name)
+    ]
+    if shapes[0] != shapes[1] or differ:
+        differ = f"; its slots have {', '.join(differ)}" if differ else ""
         raise CheckpointError(
-            f"{what} has an encoder or slots of other sizes than this model: begin with one of the "
-            "same slot module, channels, stride and slot_dim"
+            f"{what} has another encoder or other slots than this model{differ}: begin with one of "
+            "the same slot module, channels, stride, slot_dim and start"
         )
     model.load_state_dict(given, strict=False)

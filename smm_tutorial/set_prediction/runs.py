@@ -1,7 +1,7 @@
 """Runs of set prediction: the choices that define a run, its training and its record."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,27 @@ from smm_tutorial.experiments.run import (
     Purpose,
     build_seeded,
     check_own_images,
+    check_purpose,
     choices_of_state,
     describe_choices,
     describe_images,
     describe_run,
     name_engine,
     name_images,
+    name_of_model,
     run_folder,
     short_number,
 )
 from smm_tutorial.profiles import current_profile
 from smm_tutorial.results.provenance import provenance
+from smm_tutorial.set_prediction.ablations import ABLATIONS
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 from smm_tutorial.set_prediction.recipe import (
     KEPT_STEPS,
+    LEARNING_RATE_FACTORS,
     SIZES,
     VALIDATION_SCENES,
+    SetPredictionSizes,
     begin_with_discovery,
     make_loss,
     network_config,
@@ -42,7 +47,15 @@ from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
 
-PREFIXES = {"showcase": "set-prediction", "comparison": "set-comparison", "search": "set-search"}
+#: Numbers of iterations that are tried on the validation split after training, as multiples of the
+#: number in training.
+TRIED_ITERATIONS = (0.5, 1.0, 1.5, 2.0)
+PREFIXES = {
+    "showcase": "set-prediction",
+    "comparison": "set-comparison",
+    "search": "set-search",
+    "ablation": "set-variant",
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +63,10 @@ class SetPredictionRun:
     """The choices that define a run of set prediction. None takes the recipe's choice.
 
     module: a key of `slots.CONTESTANTS`. scenes: how many scenes the run trains on. rate: the
-    learning rate. purpose: runs of a `comparison` use the recipe's rate; a `search` tries another
-    rate. coordinate_weight: of the loss. begin_with: name or file of a trained model of object
-    discovery, from which the run takes encoder and slots. data: a name in `named_sets.SET_DATA` or
+    learning rate. purpose: runs of a `comparison` use the module's rate in `LEARNING_RATE_FACTORS`;
+    a `search` tries another rate; an `ablation` changes the recipe by its name in `ABLATIONS`.
+    coordinate_weight: of the loss. begin_with: name or file of a trained model of object discovery,
+    from which the run takes encoder and slots. data: a name in `named_sets.SET_DATA` or
     `foreign_sets.SETS_WITH_RECORDS`, by default the profile's. root, limit, max_objects: which
     images of a set of others; see `ForeignSet`. A set of K slots can hold K objects, so max_objects
     is K by default.
@@ -67,7 +81,8 @@ class SetPredictionRun:
     scenes: int | None = None
     rate: float | None = None
     purpose: Purpose = "showcase"
-    coordinate_weight: float = 1.0
+    ablation: str | None = None
+    coordinate_weight: float | None = None
     begin_with: str | None = None
     precision: Precision | None = None
     compile: Compile = "none"
@@ -79,6 +94,7 @@ class SetPredictionRun:
     def __post_init__(self):
         check_choice("module", self.module, CONTESTANTS)
         check_choice("profile", self.profile, SIZES)
+        check_purpose(self, ABLATIONS)
         if self.data is None:
             object.__setattr__(self, "data", SIZES[self.profile].data)
         check_choice("data", self.data, (*SET_DATA, *SETS_WITH_RECORDS))
@@ -90,17 +106,32 @@ class SetPredictionRun:
                 f"max_objects is {self.max_objects}, and a set of this profile holds at most "
                 f"{self.config.num_slots}"
             )
-        check_choice("purpose", self.purpose, PREFIXES)
-        if not 0 < self.coordinate_weight < math.inf:
+        if not 0 < self.sizes.coordinate_weight < math.inf:
             raise ValueError(f"coordinate_weight must be above 0, got {self.coordinate_weight}")
         if self.scenes is not None:
             check_whole("scenes", self.scenes)
-        if self.purpose != "showcase" and (self.rate is None) == (self.purpose == "search"):
-            raise ValueError(
-                "a comparison uses the recipe's learning rate, and a search needs a rate: "
-                f"got rate={self.rate} for purpose={self.purpose!r}"
-            )
         _ = self.training  # building the configuration checks the other choices
+        self._check_ablation()
+
+    def _check_ablation(self) -> None:
+        """Raises `ValueError` for an ablation that changes nothing in this run."""
+        if self.ablation in (None, "complete"):
+            return
+        complete = replace(self, ablation="complete")
+        parts = ("config", "training", "num_scenes", "loss")
+        if all(getattr(self, part) == getattr(complete, part) for part in parts):
+            raise ValueError(
+                f"ablation={self.ablation!r} changes nothing in this run of {self.module}: take "
+                "another one, or 'complete'"
+            )
+
+    @property
+    def loss(self) -> dict[str, Any]:
+        """The choices of the loss, as in a record."""
+        loss: dict[str, Any] = {"coordinate_weight": self.sizes.coordinate_weight}
+        if self.sizes.objective != "huber":
+            loss["objective"] = self.sizes.objective
+        return loss
 
     @property
     def foreign(self) -> ForeignSet | None:
@@ -125,13 +156,14 @@ class SetPredictionRun:
     @property
     def name(self) -> str:
         """Name of the run, its files and its record."""
-        parts = [PREFIXES[self.purpose], self.module, self.data, self.profile]
+        prefix = "-".join(filter(None, [PREFIXES[self.purpose], self.ablation]))
+        parts = [prefix, self.module, self.data, self.profile]
         if self.scenes is not None:
             parts.append(f"{self.scenes}scenes")
         parts += name_images(self)
-        if self.coordinate_weight != 1:
+        if self.coordinate_weight is not None:
             parts.append(f"weight{short_number(self.coordinate_weight)}")
-        usual = SIZES[self.profile].steps, KEPT_STEPS.get((self.profile, self.purpose))
+        usual = self.sizes.steps, KEPT_STEPS.get((self.profile, self.purpose))
         parts += name_engine(self, *usual)
         if self.begin_with is not None:
             parts.append("pretrained")
@@ -143,26 +175,39 @@ class SetPredictionRun:
         return run_folder(self.name)
 
     @property
+    def sizes(self) -> SetPredictionSizes:
+        """The sizes of the profile, with the changes of the ablation and the chosen weight."""
+        changes = ABLATIONS[self.ablation or "complete"]
+        if self.coordinate_weight is not None:
+            changes = changes | {"coordinate_weight": self.coordinate_weight}
+        return replace(SIZES[self.profile], **changes)
+
+    @property
     def config(self) -> SetPredictionConfig:
         """Configuration of the network."""
-        return network_config(self.module, SIZES[self.profile])
+        return network_config(self.module, self.sizes)
 
     @property
     def training(self) -> TrainingConfig:
-        chosen = {"learning_rate": self.rate, "precision": self.precision}
-        chosen = {name: value for name, value in chosen.items() if value is not None}
-        chosen |= {"begun": self.begin_with is not None, "compile": self.compile}
-        return training_config(SIZES[self.profile], self.seed, self.steps, **chosen)
+        sizes = self.sizes
+        factor = LEARNING_RATE_FACTORS[self.module] if self.purpose == "comparison" else 1.0
+        chosen = {
+            "learning_rate": factor * sizes.learning_rate if self.rate is None else self.rate,
+            "begun": self.begin_with is not None,
+            "compile": self.compile,
+        }
+        if self.precision is not None:
+            chosen["precision"] = self.precision
+        return training_config(sizes, self.seed, self.steps, **chosen)
 
     @property
     def choices(self) -> dict:
         """The run's choices in the form of its record."""
-        loss = {"coordinate_weight": self.coordinate_weight}
-        if (objective := SIZES[self.profile].objective) != "huber":
-            loss["objective"] = objective
-        begun_with = None if self.begin_with is None else Path(self.begin_with).name
-        described = describe_choices(self, loss=loss, pretrained=begun_with is not None)
+        begun_with = None if self.begin_with is None else name_of_model(self.begin_with)
+        described = describe_choices(self, loss=self.loss, pretrained=begun_with is not None)
         described |= {"scenes": self.num_scenes, "begun_with": begun_with}
+        if self.ablation is not None:
+            described["ablation"] = self.ablation
         return described | describe_images(self)
 
     @property
@@ -170,7 +215,7 @@ class SetPredictionRun:
         """How many rendered scenes the run trains on. None for images from others."""
         if self.foreign is not None:
             return None
-        return SIZES[self.profile].scenes if self.scenes is None else self.scenes
+        return self.sizes.scenes if self.scenes is None else self.scenes
 
 
 def build_model(config: SetPredictionConfig, seed: int) -> SetPredictor:
@@ -206,7 +251,7 @@ def train(
         raise ValueError(f"the run trains on {run.num_scenes} scenes, got {len(data)}")
     targets = set_targets(data.records, run.config.num_slots)
     batches = Batches(data, run.training.batch_size, model.start_noise, targets=targets)
-    loss = make_loss(run.coordinate_weight, SIZES[run.profile].objective)
+    loss = make_loss(run.sizes.coordinate_weight, run.sizes.objective)
     told = choices_of_state(run)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result
@@ -217,6 +262,9 @@ def train_and_record(
 ) -> tuple[SetPredictor, dict | None]:
     """Trains a run in its folder and scores it on the test split. Returns the model and its record.
 
+    The record also holds scores on the validation split with fewer and with more iterations than
+    in training. By these scores one can choose the iterations for a test.
+
     Under `torchrun` only the first process computes scores; the other processes return None as
     record.
 
@@ -226,15 +274,15 @@ def train_and_record(
     made_by = provenance()  # of the code that is loaded now
     validation = run.load("val", VALIDATION_SCENES)
 
-    def validate(model: SetPredictor) -> dict[str, float]:
-        scores = evaluate(model, validation)
+    def validate(model: SetPredictor, num_iterations: int | None = None) -> dict[str, float]:
+        scores = evaluate(model, validation, num_iterations=num_iterations)
         precisions = {f"ap_{name}": precision for name, precision in scores["ap"].items()}
         return precisions | scores.get("binding", {})
 
     model, result = train(run, run.folder, data, evaluate=validate, **engine)
     if not is_first_process():
         return model, None
-    scores = evaluate(model, run.load("test"))
+    scores, trained_with = evaluate(model, run.load("test")), run.config.num_iterations
     record = describe_run(
         run,
         model,
@@ -245,4 +293,8 @@ def train_and_record(
         made_by=made_by,
     )
     record["scores"] = [{"set": run.data} | scores]
+    record["by_iterations"] = [
+        {"iterations": number} | validate(model, number)
+        for number in sorted({max(1, round(part * trained_with)) for part in TRIED_ITERATIONS})
+    ]
     return model, record

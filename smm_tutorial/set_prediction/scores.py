@@ -26,48 +26,65 @@ DECIMALS = 4
 
 
 def evaluate(
-    model: SetPredictor, data: SceneImages, seed: int = 0, num_iterations: int | None = None
+    model: SetPredictor,
+    data: SceneImages,
+    seed: int = 0,
+    num_iterations: int | None = None,
+    num_slots: int | None = None,
 ) -> dict:
     """All scores of a model on a data set, ready for JSON.
 
     The scores are those of `score` and, for data with masks, those of `score_binding`.
-    `iterations` is the argument `num_iterations`, unless it is None.
+    `iterations` and `slots` are the arguments `num_iterations` and `num_slots`, unless these are
+    None.
 
-    Raises `ValueError` if the data have no records, or for a number of iterations below 1.
+    Raises `ValueError` if the data have no records, and for a number of iterations or slots below
+    1.
     """
-    predictions, shares = _answer(model, data, seed, num_iterations)
+    predictions, shares = _answer(model, data, seed, num_iterations, num_slots)
     scores = score(data, predictions)
-    if num_iterations is not None:
-        scores["iterations"] = num_iterations
+    chosen = {"iterations": num_iterations, "slots": num_slots}
+    scores |= {name: number for name, number in chosen.items() if number is not None}
     return scores if data.masks is None else scores | {"binding": score_binding(data, shares)}
 
 
 def predict_sets(
-    model: SetPredictor, data: SceneImages, seed: int = 0, num_iterations: int | None = None
+    model: SetPredictor,
+    data: SceneImages,
+    seed: int = 0,
+    num_iterations: int | None = None,
+    num_slots: int | None = None,
 ) -> Tensor:
     """Predictions of a model for all M images: `(M, K, 19)`, on the CPU. seed: of the slots'
-    starts. num_iterations: of the slot module; by default the model's.
+    starts. num_iterations, num_slots: of the slot module; by default the model's.
 
-    Autocast is switched off during the computation.
+    The model computes in eval mode and without autocast. Afterwards it is in its mode from before.
     """
-    return _answer(model, data, seed, num_iterations)[0]
+    return _answer(model, data, seed, num_iterations, num_slots)[0]
 
 
 @torch.no_grad()
 def _answer(
-    model: SetPredictor, data: SceneImages, seed: int, num_iterations: int | None
+    model: SetPredictor,
+    data: SceneImages,
+    seed: int,
+    num_iterations: int | None,
+    num_slots: int | None,
 ) -> tuple[Tensor, Tensor]:
     """Predictions `(M, K, 19)` for all images, and the last responsibilities `(M, N, K)`."""
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     predictions, shares = [], []
+    was_training = model.training
+    model.eval()  # else the statistics of each batch would count, and change the model's
     with without_autocast(device):
         for first in range(0, len(data), EVALUATION_BATCH):
             images = data.batch(slice(first, first + EVALUATION_BATCH)).images.to(device)
-            noise = model.start_noise(len(images), generator)
-            output = model(images, num_iterations, noise=noise)
+            noise = model.start_noise(len(images), generator, num_slots)
+            output = model(images, num_iterations, num_slots, noise)
             predictions.append(output.predictions.cpu())
             shares.append(output.slot_output.responsibilities.cpu())
+    model.train(was_training)
     return torch.cat(predictions), torch.cat(shares)
 
 

@@ -8,7 +8,7 @@ mean, the options, the checks and the output. The output is a `SlotOutput`; on r
 
 `slots.slot_model` puts an encoder before a slot module. Every task's model begins so. `CONTESTANTS`
 lists the modules that are compared. `as_mixture_step` converts a state to a step of a mixture in
-`clustering`.
+`clustering`. `choose_farthest_points` chooses where slots start.
 
 Shapes: batch B, inputs N, slots K, D = `slot_dim`. Inside a module, responsibilities are logarithms
 of shape `(B, K, N)`, because the matrix products need this shape. A `SlotOutput` holds them as
@@ -20,6 +20,7 @@ from smm_tutorial.slots.attention import SlotAttention
 from smm_tutorial.slots.base import SlotOutput, SlotState
 from smm_tutorial.slots.contestants import CONTESTANTS
 from smm_tutorial.slots.mixture import SlotMixture
+from smm_tutorial.slots.starts import choose_farthest_points
 
 __all__ = [
     "CONTESTANTS",
@@ -28,4 +29,5 @@ __all__ = [
     "SlotOutput",
     "SlotState",
     "as_mixture_step",
+    "choose_farthest_points",
 ]

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from smm_tutorial.tensors import without_autocast
+
 Start = Literal["shared", "per_slot", "background", "farthest_points"]
 
 START_MEAN_SPREAD = 0.5  # standard deviation of the start means before training
@@ -95,14 +97,22 @@ def choose_farthest_points(points: Tensor, number: int) -> Tensor:
             f"num_slots is {number}, but start='farthest_points' needs an input per slot, and "
             f"there are {points.shape[1]}: ask for fewer slots, or use start='shared'"
         )
+    # The expanded square |x|^2 - 2 x y + |y|^2 needs no tensor of differences. It keeps its digits,
+    # because the points are centred.
     rows = torch.arange(len(points), device=points.device)
-    centre = points.mean(dim=1, keepdim=True)  # (B, 1, D)
-    chosen = [points[rows, (points - centre).square().sum(dim=2).argmin(dim=1)]]  # (B, D)
-    to_nearest = torch.full_like(points[..., 0], torch.inf)  # (B, N), squared distances
+    centred = points - points.mean(dim=1, keepdim=True)  # (B, N, D)
+    squares = centred.square().sum(dim=2)  # (B, N)
+    last = squares.argmin(dim=1)  # (B,)
+    chosen = [points[rows, last]]  # (B, D)
+    to_nearest = torch.full_like(squares, torch.inf)  # (B, N), squared distances
     while len(chosen) < number:
-        to_last = (points - chosen[-1][:, None]).square().sum(dim=2)  # (B, N)
+        from_last = squares + squares[rows, last][:, None]  # (B, N)
+        products = centred[rows, last][:, None]  # (B, 1, D)
+        with without_autocast(points.device):
+            to_last = torch.baddbmm(from_last[:, None], products, centred.mT, alpha=-2)[:, 0]
         to_nearest = torch.minimum(to_nearest, to_last)
-        chosen.append(points[rows, to_nearest.argmax(dim=1)])
+        last = to_nearest.argmax(dim=1)
+        chosen.append(points[rows, last])
     return torch.stack(chosen, dim=1)
 
 

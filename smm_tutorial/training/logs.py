@@ -70,12 +70,21 @@ class Meter:
     """Measures the time, the throughput and the memory of a call of `training.fit`.
 
     device: the device that computes. batch_size: images per step. done: number of steps before the
-    call. seconds_before: the time of these steps, in seconds.
+    call. seconds_before, memory_before: the time of these steps, in seconds, and their largest
+    memory, in MiB.
     """
 
-    def __init__(self, device: torch.device, batch_size: int, done: int, seconds_before: float):
+    def __init__(
+        self,
+        device: torch.device,
+        batch_size: int,
+        done: int,
+        seconds_before: float,
+        memory_before: float = 0.0,
+    ):
         self.device, self.batch_size, self.first = device, batch_size, done
         self.began, self.seconds_before, self.away = time.perf_counter(), seconds_before, 0.0
+        self.memory_before = memory_before
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
@@ -86,10 +95,11 @@ class Meter:
 
     @property
     def peak_memory_mib(self) -> float | None:
-        """The largest GPU memory of tensors since the call began, in MiB; None on a CPU."""
+        """The largest GPU memory of tensors in all calls on this run, in MiB; None on a CPU."""
         if self.device.type != "cuda":
             return None
-        return round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+        of_call = round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+        return max(of_call, self.memory_before)
 
     def images_per_s(self, done: int) -> float:
         """Computes the training images per second of this call, up to step `done`.

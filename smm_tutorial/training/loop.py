@@ -28,11 +28,17 @@ from smm_tutorial.training.batches import Share
 from smm_tutorial.training.config import TrainingConfig
 from smm_tutorial.training.interrupts import hold_interrupts, save_before_the_end
 from smm_tutorial.training.logs import Meter, TensorBoard
-from smm_tutorial.training.parameters import group_parameters, set_learning_rates, unfreeze_all
+from smm_tutorial.training.parameters import (
+    drop_frozen_gradients,
+    group_parameters,
+    set_learning_rates,
+    unfreeze_all,
+)
 from smm_tutorial.training.processes import start_fabric
 from smm_tutorial.training.state import (
     CannotWriteError,
     Progress,
+    RunningStatistics,
     RunState,
     Trained,
     WeightAverage,
@@ -98,7 +104,7 @@ def fit(
     tensorboard: str | Path | None = None,
     choices: dict | None = None,
 ) -> TrainingResult:
-    """Trains `model` in place with AdamW.
+    """Trains `model` in place with AdamW, in training mode.
 
     Args:
         run_dir: the folder of the run. If it holds a state, the training continues from there.
@@ -111,8 +117,9 @@ def fit(
             with other choices.
 
     Under `torchrun` each process computes its share of the same joint batch. The losses equal those
-    of one process, up to rounding. Only the first process evaluates and writes. If there are
-    several machines, all must see the same `run_dir`.
+    of one process, up to rounding, but for models with `BatchNorm`: each process then normalises by
+    its own share. Only the first process evaluates and writes. If there are several machines, all
+    must see the same `run_dir`.
 
     An interrupt, `kill` or a closed terminal first saves the last finished step. If an evaluation
     or a log entry was due at that step, the next call makes it.
@@ -141,10 +148,11 @@ def fit(
     with _own_together(fabric, run_dir):
         state = RunState(Path(run_dir), config, choices) if run_dir is not None else None
         begun = state.restore(trained) if state else Progress()
+        memory = begun.readings.get("peak_memory_mib", 0.0)
         run = _Run(
             trained,
             begun,
-            Meter(fabric.device, config.batch_size, begun.step, begun.seconds),
+            Meter(fabric.device, config.batch_size, begun.step, begun.seconds, memory),
             last=config.steps if stop_at is None else min(stop_at, config.steps),
             state=state if writes else None,
             board=board,
@@ -152,6 +160,7 @@ def fit(
             log_every=log_every,
             evaluate_every=evaluate_every,
         )
+        model.train()
         bar = tqdm(
             range(begun.step, run.last),
             initial=begun.step,
@@ -167,6 +176,7 @@ def fit(
                     scalars = loss(wrapped, batches.draw(step_generator(config.seed, step)), step)
                     trained.optimizer.zero_grad(set_to_none=True)
                     fabric.backward(scalars["loss"])
+                    drop_frozen_gradients(trained.optimizer, step, config)
                     scalars = _average_over_processes(fabric, scalars)
                     _refuse_non_finite(fabric, trained, scalars, step, state)
                     nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -174,6 +184,7 @@ def fit(
                         trained.optimizer.step()
                         if trained.average:
                             trained.average.update(model, step)
+                        run.statistics.remember()
                         run.done, run.scalars = step + 1, scalars
                     if run.is_due(log_every):
                         bar.set_postfix_str(run.describe())
@@ -185,6 +196,7 @@ def fit(
                     run.save_and_say("Interrupted")
                 raise
             finally:
+                run.statistics.rewind()
                 unfreeze_all(trained.optimizer)
                 if trained.average:
                     model.load_state_dict(trained.average.model.state_dict())
@@ -232,6 +244,7 @@ class _Run:
 
     def __post_init__(self):
         self.done, self.scalars = self.begun.step, self.begun.readings
+        self.statistics = RunningStatistics(self.trained.model)
         self.log: list[dict] = []
 
     def is_due(self, every: int) -> bool:
@@ -281,6 +294,7 @@ class _Run:
                 journal.log(self.log[-1])
 
     def save(self) -> None:
+        self.statistics.rewind()  # a signal may end the run inside a step
         if self.state:
             self.state.save(self.trained, self.measure())
 

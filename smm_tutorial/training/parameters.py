@@ -45,8 +45,21 @@ def set_learning_rates(
                 parameter.requires_grad_(not frozen)
 
 
+def drop_frozen_gradients(optimizer: Optimizer, step: int, config: TrainingConfig) -> None:
+    """Removes the gradients of parts that are frozen in a step.
+
+    Otherwise they would shorten the other gradients when these are clipped, and would enter the
+    optimiser's moments. Only several processes compute them; see `set_learning_rates`.
+    """
+    if step < config.frozen_steps:
+        for group in optimizer.param_groups:
+            if group["shared"]:
+                for parameter in group["params"]:
+                    parameter.grad = None
+
+
 def unfreeze_all(optimizer: Optimizer) -> None:
-    """Lets every parameter have gradients again, as before the training."""
+    """Lets every parameter have gradients."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.requires_grad_(True)

@@ -16,6 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 from lightning_utilities.core import rank_zero
+from torch import Tensor
 
 from smm_tutorial.training.config import Precision
 
@@ -150,6 +151,19 @@ def start_fabric(precision: Precision) -> Fabric:
         fabric = Fabric(accelerator="auto", precision=precision, **options)
         fabric.launch()
     return fabric
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Averages a tensor without gradients over the processes that train together.
+
+    All processes must call this function in the same step. A single process gets `value` back.
+    """
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    total = value.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
 
 
 @contextlib.contextmanager

@@ -65,6 +65,8 @@ class WeightAverage:
 
     After step t the average becomes d x average + (1 - d) x weights, where d = min(`decay`, (1 + t)
     / (10 + t)). The small d of the first steps makes the average forget the random start soon.
+    Buffers are averaged in the same way: running means and variances of the weights of the last
+    steps would not fit averaged weights. Buffers of whole numbers are copied.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -73,10 +75,38 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
-        for average, value in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(value)
+        averages, now = (
+            [*network.parameters(), *network.buffers()] for network in (self.model, model)
+        )
+        for average, value in zip(averages, now, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
+
+
+class RunningStatistics:
+    """The running means and variances of a model, which a forward pass changes before a step ends.
+
+    A step may not end: an interrupt comes, or its loss is not finite. `rewind` then gives the model
+    the statistics of the last finished step again.
+    """
+
+    def __init__(self, model: nn.Module):
+        normalisations = (
+            m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)
+        )
+        self.buffers = [buffer for layer in normalisations for buffer in layer.buffers()]
+        self.remember()
+
+    def remember(self) -> None:
+        """Keeps a copy of the present statistics, those of a finished step."""
+        self.kept = [buffer.clone() for buffer in self.buffers]
+
+    @torch.no_grad()
+    def rewind(self) -> None:
+        for buffer, kept in zip(self.buffers, self.kept, strict=True):
+            buffer.copy_(kept)
 
 
 @dataclass

@@ -17,7 +17,7 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     model, record = checkpoints.load(NAME)
     assert record["command"] == "smm-tutorial train set-prediction --profile ci --steps 3 --keep"
     assert record["config"] == asdict(model.config) and record["step"] == 3
-    assert record["training"]["loss"] == {"coordinate_weight": 1.0}
+    assert record["training"]["loss"] == {"coordinate_weight": 3.0, "objective": "likelihood"}
     assert record["scenes"] == SIZES["ci"].scenes
     assert "ap_inf" in record["validation"][-1] and "revision" in record["provenance"]
     (scores,) = record["scores"]
@@ -38,6 +38,14 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     assert len(rows) == 2
     assert rows[0].startswith("| SMM, 64 px, seed 0 | clevr6-whole, test | 8 |")
 
+    assert cli.main(["evaluate", NAME, "--num-slots", "9", "--keep"]) == 0
+    assert "clevr6-whole, test, 9 slots" in capsys.readouterr().out
+    *_, more = results.read_record(NAME)["scores"]
+    assert more["slots"] == 9 and more["command"].endswith(f"{NAME} --num-slots 9 --keep")
+    wanted = set_prediction.evaluate(model, made_up_sets(), num_slots=9)
+    assert (more["ap"], more["right"]) == (wanted["ap"], wanted["right"])
+    assert len(set_prediction.predict_sets(model, made_up_sets(), num_slots=9)[0]) == 9
+
     assert cli.main([*TRAIN, "--coordinate-weight", "8", "--keep", "record"]) == 0
     assert "SMM, 64 px, coordinates x8, seed 0" in capsys.readouterr().out
 
@@ -55,6 +63,11 @@ def test_what_makes_no_sense_for_sets_is_refused(toy_sets, capsys, arguments, me
     assert cli.main(TRAIN) == 0
     assert cli.main(["evaluate", NAME, *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_object_discovery_has_no_option_for_the_number_of_slots(capsys):
+    assert cli.main(["evaluate", "untrained", "--num-slots", "9"]) == 1
+    assert "--num-slots is for set predictors" in capsys.readouterr().err
 
 
 def test_a_model_of_masks_predicts_no_sets(toy_sets):

@@ -88,8 +88,16 @@ def test_ablations_differ_from_the_complete_run_in_what_they_name():
     assert (plain.config, plain.loss) == (complete.config, complete.loss)
     for name, run in runs.items():
         differ = [run.config != complete.config, run.loss != complete.loss]
-        assert all(differ) if name.startswith("bare") else sum(differ) == 1
-    assert "initialisation" not in runs["random-start"].config.slot_options
+        differ.append(run.training != complete.training)
+        assert sum(differ) == (2 if name.startswith("bare") else 1)
+    assert complete.config.slot_options["start"] == "farthest_points"
+    assert runs["shared-start"].config.slot_options["start"] == "shared"
+    assert complete.training.ema_decay and not runs["no-average"].training.ema_decay
+    options = {name: run.config.slot_options for name, run in runs.items()}
+    changed = {"initialisation": "random", "normalisation": "layer", "start": "shared"}
+    assert options["random-start"] == complete.config.slot_options | changed
+    reduced = DiscoveryRun("mixture-reduced", purpose="ablation", ablation="random-start")
+    assert reduced.config.slot_options["content"] == "reduced"  # still that contestant
     assert runs["bare"].config.decoder == "broadcast"
     assert runs["bare-one-pixel"].config.decoder == "pixel"
     assert runs["no-share"].config.mask_prior == "none"
@@ -109,7 +117,7 @@ def test_ablations_differ_from_the_complete_run_in_what_they_name():
         ({"purpose": "ablation"}, "ablation and purpose='ablation' go together, got None"),
         ({"ablation": "no-price"}, "ablation and purpose='ablation' go together"),
         ({"purpose": "ablation", "ablation": "all"}, "ablation must be one of 'complete', .*"),
-        ({"purpose": "comparison", "rate": 1.0}, "takes the learning rate of its search.*rate=1.0"),
+        ({"purpose": "comparison", "rate": 1.0}, "a comparison takes the recipe's .*rate=1.0"),
         ({"purpose": "search"}, "a search needs one: got rate=None"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"steps": 0}, "steps must be at least 1, got 0"),

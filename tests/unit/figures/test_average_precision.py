@@ -73,3 +73,11 @@ def test_compared_seeds_are_dots_around_the_line_of_their_mean():
         "other (1 seed)",
     ]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["no threshold", "1"]
+
+
+def test_each_of_five_contestants_has_a_line_of_its_own():
+    figure = thresholds_figure({name: [{"inf": 0.5, "1": 0.3}] for name in "abcde"})
+    lines = figure.axes[0].lines[::2]  # each is followed by its dots
+    looks = {line.get_color() for line in lines}
+    assert len(lines) == len(looks) == 5
+    figure.draw_without_rendering()

@@ -36,3 +36,17 @@ def test_metrics_have_a_panel_each_and_every_model_a_line():
     lines = figure.axes[0].get_lines()
     assert [line.get_label() for line in lines[:2]] == ["SMM", "Slot Attention"]
     assert lines[0].get_ydata().tolist() == [0.1, 0.9]
+
+
+def test_the_steps_of_a_long_run_do_not_touch():
+    log = [{"step": step, "a": 0.5, "b": 0.5, "c": 0.5} for step in range(1_000, 32_001, 1_000)]
+    figure = log_figure(log, {"a": "A", "b": "B", "c": "C"})
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
+        ordered = sorted(boxes, key=lambda box: box.x0)
+        assert len(ordered) >= 3
+        assert all(
+            left.x1 + 4 < right.x0 for left, right in zip(ordered, ordered[1:], strict=False)
+        )
+    assert "10,000" in [label.get_text() for label in figure.axes[0].get_xticklabels()]

@@ -8,7 +8,7 @@ from filelock import FileLock
 from smm_tutorial import cli, discovery, paths, report, results
 from smm_tutorial.discovery.tables import NO_COMPARISON
 from smm_tutorial.files import LOCK_NAME
-from smm_tutorial.results import records
+from smm_tutorial.results import comparisons, records
 from smm_tutorial.results.comparisons import Spread
 from smm_tutorial.results.tables import shift_table, training_cell
 
@@ -145,6 +145,45 @@ def test_every_contestant_is_held_against_slot_attention_and_smm_against_its_wid
     ]
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
     assert sentences(mixture=[0.9, 0.8]) == []
+
+
+@pytest.mark.parametrize(
+    ("fg_ari", "mbo", "finding"),
+    [
+        (0.0, 0.0, "neither SMM nor Slot Attention is shown to be better in FG-ARI and mBO"),
+        (0.2, 0.2, "SMM is ahead of Slot Attention in FG-ARI and mBO"),
+        (-0.2, -0.2, "Slot Attention is ahead of SMM in FG-ARI and mBO"),
+        (
+            0.2,
+            0.0,
+            "SMM is ahead of Slot Attention in FG-ARI; "
+            "neither SMM nor Slot Attention is shown to be better in mBO",
+        ),
+        (
+            -0.2,
+            0.2,
+            "Slot Attention is ahead of SMM in FG-ARI; SMM is ahead of Slot Attention in mBO",
+        ),
+    ],
+)
+def test_the_finding_is_one_sentence_for_each_setting(fg_ari, mbo, finding):
+    found = records_of(attention=(0.5, 0.6, 0.55), mixture=(0.5, 0.6, 0.55))
+    for record in found[3:]:
+        record["scores"][0]["fg_ari"] += fg_ari
+        record["scores"][0]["mbo"] += mbo
+    told = comparisons.describe_finding(comparisons.group_records(found))
+    assert told == [f"The finding (clevr6, ci, 32 px): {finding}."]
+
+
+def test_without_three_seeds_of_both_or_without_a_score_there_is_no_finding():
+    two = records_of(attention=(0.5, 0.6, 0.55), mixture=(0.5, 0.6))
+    assert comparisons.describe_finding(comparisons.group_records(two)) == []
+    alone = records_of(attention_wide=(0.5, 0.6, 0.55), mixture=(0.5, 0.6, 0.55))
+    assert comparisons.describe_finding(comparisons.group_records(alone)) == []
+    unscored = records_of(attention=(0.5, 0.6, 0.55), mixture=(0.5, 0.6, 0.55))
+    for record in unscored[3:]:
+        del record["scores"][0]["mbo"]
+    assert comparisons.describe_finding(comparisons.group_records(unscored)) == []
 
 
 def test_settings_are_not_mixed():

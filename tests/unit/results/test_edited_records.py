@@ -25,7 +25,7 @@ NAMES = [
     "comparison-attention-clevr6-laptop-48px-seed0",
     "search-mixture-clevr6-laptop-48px-rate0.0016-seed0",
     "variant-bare-mixture-clevr6-laptop-seed0",
-    "set-prediction-mixture-clevr6-whole-laptop-weight8-pretrained-seed0",
+    "set-prediction-mixture-clevr6-whole-laptop-weight1-pretrained-seed0",
     "set-comparison-mixture-clevr6-whole-laptop-pretrained-seed0",
     "set-comparison-attention-clevr6-whole-laptop-pretrained-seed0",
     "set-search-mixture-clevr6-whole-laptop-rate0.0005-pretrained-seed0",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+import smm_tutorial.set_prediction.loss as loss_module
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.scenes import random_scene
 from smm_tutorial.set_prediction.loss import matched_likelihood_loss, matched_set_loss
@@ -124,7 +125,7 @@ def test_a_match_is_one_to_one_and_a_cost_that_is_no_number_stops_nothing():
 @pytest.mark.needs_cpu("it compares with tensors of its own")
 def test_the_loss_of_a_step_follows_from_the_generator_and_targets_go_with_their_images():
     model, data = network(), scenes()
-    loss, drawn = make_loss(2.0), batches(model, data)
+    loss, drawn = make_loss(2.0, "huber"), batches(model, data)
     with torch.no_grad():
         got, same, other = (
             loss(model, drawn.draw(step_generator(0, step)), step)["loss"] for step in (3, 3, 4)
@@ -209,6 +210,60 @@ def test_padding_is_asked_for_nothing_but_that_it_is_none():
     assert padding.any()
     other[0][padding] = torch.cat([torch.randn(18), torch.tensor([-20.0])])
     assert_close(*(matched_likelihood_loss(one, targets)["loss"] for one in (logits, other)))
+
+
+def log_softmax(values):
+    return values - np.log(np.exp(values).sum(axis=-1, keepdims=True))
+
+
+def likelihood_by_hand(logits, target, weight, matched):
+    """The errors of an image with this matching: slot k has the object `matched[k]`, or none."""
+    error = 0.0
+    for slot, number in zip(logits, matched, strict=True):
+        error += np.logaddexp(0, -slot[18] if number is not None else slot[18])
+        if number is None:
+            continue
+        apart = abs(np.tanh(slot[:3] / 2) - target[number, :3])
+        error += weight * np.where(apart < 0.1, apart**2 / 0.2, apart - 0.05).sum()
+        for group in (slice(3, 5), slice(5, 7), slice(7, 10), slice(10, 18)):
+            error -= (log_softmax(slot[group]) * target[number, group]).sum()
+    return error
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000), weight=st.sampled_from([0.5, 1.0, 8.0]))
+def test_the_likelihood_loss_is_the_least_over_all_matchings_after_the_last_iteration(seed, weight):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(2, 3, 4, 19)) * 2
+    targets = set_targets(scenes(count=3).records, 4).double().numpy()
+    expected = 0.0
+    for image, target in enumerate(targets):
+        real = int(target[:, 18].sum())
+        objects = [number if number < real else None for number in range(4)]
+        orders = set(permutations(objects))
+        last = min(
+            orders, key=lambda order: likelihood_by_hand(logits[1, image], target, weight, order)
+        )
+        expected += sum(likelihood_by_hand(part[image], target, weight, last) for part in logits)
+    expected /= 2 * targets[..., 18].sum()
+    got = matched_likelihood_loss(torch.tensor(logits), torch.tensor(targets), weight)
+    assert_close(got["loss"].item(), expected, rtol=1e-6, atol=1e-6)
+    assert_close(got["coordinates"] + got["properties"] + got["real"], got["loss"])
+
+
+def test_processes_with_other_numbers_of_objects_have_the_loss_of_the_joint_batch(monkeypatch):
+    targets = set_targets(scenes(count=4).records, 4)
+    targets[2:, 1:] = 0  # fewer objects in the second half
+    logits = torch.randn(1, *targets.shape, generator=torch.Generator().manual_seed(0))
+    logits = logits.to(targets.device)
+    joint = matched_likelihood_loss(logits, targets)["loss"]
+    mean = targets[..., 18].sum() / 2
+    monkeypatch.setattr(loss_module, "mean_over_processes", lambda number: mean)
+    halves = [
+        matched_likelihood_loss(logits[:, half], targets[half])["loss"]
+        for half in (slice(0, 2), slice(2, 4))
+    ]
+    assert_close(sum(halves) / 2, joint)
 
 
 def test_the_likelihood_loss_counts_every_iteration_and_objects_alike():

@@ -24,6 +24,14 @@ def test_farthest_points_are_those_of_the_definition(number):
     assert_close(choose_farthest_points(points, number), wanted, rtol=0, atol=0)
 
 
+def test_farthest_points_far_from_zero_and_under_autocast():
+    """Expanded squares would lose their digits far from zero, or in bfloat16."""
+    points = torch.randn(4, 300, 16, generator=torch.Generator().manual_seed(0)) + 1000
+    wanted = torch.stack([far_apart(each, 9) for each in points])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_close(choose_farthest_points(points, 9), wanted, rtol=0, atol=0)
+
+
 def test_farthest_points_find_one_point_of_each_distant_group():
     centres = 100 * torch.eye(5)
     points = (centres[:, None] + random(5, 20, 5).float()).flatten(0, 1)[None]

@@ -346,6 +346,20 @@ def test_the_average_follows_its_formula():
         assert_close(weights(average.model), expected)
 
 
+def test_running_means_are_averaged_too_and_counts_are_copied():
+    """The running means of the last steps do not fit averaged weights."""
+    layer = torch.nn.BatchNorm1d(1, affine=False)
+    average, expected = WeightAverage(layer, decay=0.5), 0.0
+    for step in range(20):
+        layer(torch.full((2, 1), float(step)))
+        average.update(layer, step)
+        keep = min(0.5, (1 + step) / (10 + step))
+        expected = keep * expected + (1 - keep) * layer.running_mean.item()
+    assert average.model.running_mean.item() == pytest.approx(expected, rel=1e-5)
+    assert average.model.running_mean < layer.running_mean - 0.5
+    assert average.model.num_batches_tracked == 20
+
+
 def test_the_average_is_evaluated_and_kept_and_does_not_change_the_training(tmp_path):
     plain, averaged = tiny_model(), tiny_model()
     train(plain)
@@ -440,6 +454,7 @@ def test_peak_memory_is_read_where_there_is_a_gpu(monkeypatch):
     meter = Meter(device, 4, 0, 0.0)
     assert calls == [device] and meter.peak_memory_mib == 3.0
     assert meter.readings(2)["peak_memory_mib"] == 3.0
+    assert Meter(device, 4, 0, 0.0, memory_before=5.5).peak_memory_mib == 5.5  # of an earlier call
 
 
 def test_throughput_leaves_out_what_was_done_while_paused(monkeypatch):
