@@ -187,6 +187,11 @@ def find_number(scores: dict, place: Place) -> float | None:
     return scores
 
 
+def index_groups(groups: Iterable[Group]) -> dict[tuple[Setting, str], Group]:
+    """Makes a dictionary of groups by setting and contestant."""
+    return {(group.setting, group.contestant): group for group in groups}
+
+
 class Difference(NamedTuple):
     """The difference of two contestants' means over seeds.
 
@@ -253,7 +258,7 @@ def describe_differences(groups: list[Group]) -> list[str]:
 
     `HELD_AGAINST` lists the pairs.
     """
-    found = {(group.setting, group.contestant): group for group in groups}
+    found = index_groups(groups)
     return [
         describe_difference(group, found[group.setting, other], place)
         for group in groups
@@ -270,7 +275,7 @@ def describe_finding(groups: list[Group]) -> list[str]:
     those in which neither is shown to be better. A setting has no sentence if a score is missing,
     or if a module has fewer than `LEAST_SEEDS` seeds.
     """
-    found = {(group.setting, group.contestant): group for group in groups}
+    found = index_groups(groups)
     return [
         sentence
         for (setting, contestant), group in found.items()

@@ -10,6 +10,7 @@ from smm_tutorial.results.comparisons import (
     describe_differences,
     describe_finding,
     find_number,
+    index_groups,
     read_groups,
 )
 from smm_tutorial.results.records import Protocol
@@ -103,7 +104,7 @@ def contestant_table(
     """
     present = {group.contestant for group in groups}
     contestants = [name for name in CONTESTANT_TITLES if name in present]
-    found = {(group.setting, group.contestant): group for group in groups}
+    found = index_groups(groups)
     rows = [["trained on", title, *(CONTESTANT_TITLES[name] for name in contestants)]]
     for setting, protocol, place, name in lines:
         of_setting = [found.get((setting, contestant)) for contestant in contestants]
