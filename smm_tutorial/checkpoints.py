@@ -24,6 +24,8 @@ from smm_tutorial import files, paths
 MODELS = {
     "ObjectDiscovery": ("smm_tutorial.discovery.model", "DiscoveryConfig"),
     "SetPredictor": ("smm_tutorial.set_prediction.model", "SetPredictionConfig"),
+    "SlotReconstruction": ("smm_tutorial.reconstruction.model", "ReconstructionConfig"),
+    "Tokenizer": ("smm_tutorial.reconstruction.model", "TokenizerConfig"),
 }
 MOST_HEADER_BYTES = 8 * 2**20  # names, shapes and record; the longest committed header has 11 KB
 #: The largest count or size in a config. With larger sizes, the grids of an image would fill the

@@ -9,6 +9,7 @@ import torch
 from smm_tutorial import checkpoints, datasets, figures, paths
 from smm_tutorial.discovery import tables as discovery_tables
 from smm_tutorial.files import write_atomically
+from smm_tutorial.reconstruction import tables as reconstruction_tables
 from smm_tutorial.results.records import lock_results
 from smm_tutorial.set_prediction import tables as set_prediction_tables
 
@@ -18,9 +19,18 @@ EXPERIMENTS = {
     "comparison": discovery_tables.full_comparison_report,
     "set-prediction": set_prediction_tables.showcase_table,
     "set-comparison": set_prediction_tables.comparison_report,
+    "tokenizer": reconstruction_tables.tokenizer_table,
+    "reconstruction": reconstruction_tables.showcase_table,
+    "reconstruction-comparison": reconstruction_tables.comparison_report,
+    "reconstruction-ablations": reconstruction_tables.ablation_table,
 }
 #: The tables in the README. Two comments with the table's name mark its place.
-README_PARTS = EXPERIMENTS | {"comparison": discovery_tables.comparison_report}
+README_PARTS = {
+    "discovery": discovery_tables.showcase_table,
+    "comparison": discovery_tables.comparison_report,
+    "set-prediction": set_prediction_tables.showcase_table,
+    "set-comparison": set_prediction_tables.comparison_report,
+}
 SHOWN_CHECKPOINT = "discovery-mixture-clevr6-laptop-48px-seed0"
 SHOWN_SCENES = 4
 

@@ -70,6 +70,7 @@ install_missing()  # leaves torch and numpy as they are
 # | seed | a number that fixes all random choices of a run | `seed` |
 # | responsibility | the share of an input that a slot holds ([notebook 03](03_slot_mixture_module.ipynb)) | `responsibilities` |
 # | world unit | the unit of length in CLEVR's scenes: a small object has a radius of 0.35 | |
+# | IoU | of two regions of a picture: the pixels in both, divided by the pixels in at least one (1: equal, 0: apart) | |
 # | test scenes | we report scores on them; no network was trained on them | `test` |
 # | validation scenes | we use them to choose between runs; no network was trained on them | |
 # | `clevr6-whole` | our set of scenes: whole pictures of 3 to 6 objects | `variant` |
@@ -238,6 +239,10 @@ show(figures.permutations_figure(costs), alt=alt)
 # %% [markdown]
 # It is not. Suppose that a slot does not get object 1. Then its cost rises: by at least 0.049 for slot c, and by at least
 # 0.035 for slot a. So slot c should get object 1. A method that always takes the cheapest pair first is called *greedy*.
+#
+# ### Your turn: the best matching
+#
+# Write a function that tries all matchings. (Do not use `scipy` here. Below, we compare your function with it.)
 
 
 # %%
@@ -346,7 +351,7 @@ print(", ".join(pairs), "- sum", sum(paper[k, t].item() for k, t in enumerate(ma
 # $1 + 0 + 2 + 1 + 1 + 1 - 1 = 5$, the smallest sum.
 #
 # `scipy` has this method. In theory, its time grows with the third power of the number of slots. The number of all matchings grows with the factorial. The first call may take longer than the next calls. (The next cell calls your `best_matching`. Loops
-# over tensors are slower than loops over lists. With loops over tensors, the next cell may take some seconds. Later, the three training steps may take half a minute.)
+# over tensors are slower than loops over lists. With loops over tensors, the next cell may take some seconds.)
 
 # %%
 import math
@@ -696,7 +701,7 @@ images = test.batch(range(4)).images
 noise = trained.start_noise(4, torch.Generator().manual_seed(0))
 with torch.no_grad():
     output = trained(images, noise=noise, return_history=True)
-slots = output.slot_output.slots  # (B, K, D)
+slots = output.slot_output.slots  # (B, K, 2 D): means and log variances
 
 # %% [markdown]
 # All shapes, and how many parameters each part has:
@@ -724,7 +729,7 @@ print(
 # A slot of Slot Attention is a mean alone. SMM gives the heads a variance, too. What does the variance say about an object?
 #
 # We ask slots that have never seen a label: the encoder and the slots of [notebook 05](05_object_discovery.ipynb). They learned
-# from pixels alone. For each object we take the slot that overlaps it best. (We leave out an object if the IoU is at most 0.2.)
+# from pixels alone. For each object we take the slot that overlaps it best, by the IoU. (We leave out an object if this IoU is at most 0.2.)
 # Then we fit *linear* heads by least squares. This needs no training.
 
 # %%
@@ -863,11 +868,12 @@ scenes = datasets.load(
 true = set_targets(scenes.records, small.config.num_slots)
 ours_images = scenes.to(device).batch(slice(None)).images
 averaged, last = train_by_hand(ours, ours_images, true, small.training)
-after = averaged.state_dict()
-for name, value in of_library.state_dict().items():
-    if value.is_floating_point():
-        torch.testing.assert_close(after[name], value, atol=1e-5, rtol=1e-3)
-print(f"{len(after)} tensors agree after {small.steps} steps; last loss {last:.3f}")
+after, library_has = averaged.state_dict(), of_library.state_dict()
+compared = [name for name, value in library_has.items() if value.is_floating_point()]
+for name in compared:
+    expected = library_has[name]
+    torch.testing.assert_close(after[name], expected, atol=1e-5, rtol=1e-3)
+print(f"{len(compared)} tensors agree after {small.steps} steps; last loss {last:.3f}")
 
 # %% [markdown]
 # (We average the statistics of `BatchNorm1d`, too. The library once took the statistics of the last steps instead. Then the
@@ -905,13 +911,13 @@ answers = {
 for name, logits in answers.items():
     loss = set_likelihood(logits, few_targets)
     print(f"{name + ':':26} {loss:.2f} for each object")
-paper = set_prediction.SIZES["paper"]
-print(
-    f"the papers train {paper.steps:,} steps, {paper.batch_size} pictures in each step"
-)
+for who, kind in {"papers": "paper", "laptop's live runs": "laptop"}.items():
+    sizes = set_prediction.SIZES[kind]
+    steps = sizes.steps if kind == "paper" else sizes.live_steps
+    print(f"the {who}: {steps:,} steps, {sizes.batch_size} pictures in each")
 
 # %% [markdown]
-# The trained network has by far the smallest loss. The untrained network is a little worse than the average answer.
+# The trained network has by far the smallest loss. The untrained network is a little worse than the average answer. The last two lines show how short our live runs are.
 #
 # Do we have to begin with random parameters? The encoder and the slots of [notebook 05](05_object_discovery.ipynb) already divide pictures into objects. They learned this from pixels
 # alone. We can begin with their parameters, so that only the heads are new. (Notebook 05 used cropped pictures. Here we use whole pictures, so the network must learn sizes again.)
@@ -1013,8 +1019,9 @@ for axis, part in zip(figure.axes, curves, strict=True):
     if part in most_frequent:
         axis.axhline(most_frequent[part], ls="--", color="0.5", label="guess")
     axis.set_ylabel("FG-ARI" if part == "binding" else "share that is right")
-figure.axes[0].legend(fontsize=10)
+entries = figure.axes[0].get_legend_handles_labels()
 figure.axes[-1].get_legend().remove()
+figure.legend(*entries, loc="outside upper center", ncols=3, fontsize=10)
 alt = "Shares of shapes and colours that are right, and FG-ARI of responsibilities, "
 alt += "over the training steps of two runs, from random parameters and from those of "
 show(figure, alt=alt + "notebook 05; a dashed line is a guess.")
@@ -1832,9 +1839,17 @@ for title, seeds in on_test.items():
 # precise. The largest difference is in the shape.
 #
 # FG-ARI is far below the 0.80 of the long run for all four modules, and it differs much between seeds. These short runs have
-# lost a part of the binding.
-#
-# Yet SMM began with masks that were no worse than those of Slot Attention. So there are two tasks: to divide a picture into
+# lost a part of the binding. How well did the modules divide pictures before they saw any record? (These are the networks of
+# notebook 06, and its cropped pictures.)
+
+# %%
+for group in results.read_groups("discovery"):
+    if group.setting.data == "clevr6" and group.contestant != "mixture-reduced":
+        before = group.spread(group.setting.test_protocol, ("fg_ari",))
+        print(f"{group.title + ':':37} FG-ARI {before}")
+
+# %% [markdown]
+# SMM began with masks that were no worse than those of Slot Attention. So there are two tasks: to divide a picture into
 # objects, and to describe the objects. A module that is good at one task need not be good at the other.
 #
 # Let us look at pictures. For each module we take the seed with the best AP on the validation scenes. We show its predictions for the same two test scenes. (A prediction counts as right within one world unit. Two scenes show kinds of
@@ -1845,9 +1860,10 @@ for group in groups:
     best_seed, _ = checkpoints.load(group.best["name"])
     predicted = predict_sets(best_seed, two)
     verdicts = right_predictions(predicted, targets[:2], 1)  # (2, K)
+    drawn = verdicts & (predicted[..., 18] >= 0.5).numpy()  # no box for the others
     titles = [
         f"{group.title}: {good.sum()} of {len(scene['objects'])} objects right"
-        for good, scene in zip(verdicts, two.records, strict=True)
+        for good, scene in zip(drawn, two.records, strict=True)
     ]
     figure = figures.sets_figure(two, predicted, verdicts, titles=titles)
     alt = f"Two test scenes with what the best seed of {group.title} predicts, "
@@ -1893,7 +1909,7 @@ Markdown(set_prediction.search_table())
 # - Greedy matching may miss this matching. The Hungarian method finds it. The amounts that it subtracts prove that no matching is cheaper.
 # - The set loss is the lowest of many smooth curves. It bends where the matching changes, and it never jumps.
 # - AP ranks all predictions of all images by their probability. AP asks for right properties, and at strict thresholds for precise coordinates.
-# - The loss hardly sees small errors of place. The weight of the coordinates changes what a network learns. Compare only runs with equal weights.
+# - The loss hardly sees small errors of place. The weight of the coordinates changes what a network learns. Compare only runs with the same weight of the coordinates.
 # - A good AP does not prove that slots divide the picture. Measure the binding, too.
 # - In our short runs, Slot Attention predicts sets better than SMM. Yet SMM began with masks that were no worse.
 # - Check on which images a metric is computed. The first image of each batch gives an AP that is far more random, and too high.

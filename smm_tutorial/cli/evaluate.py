@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from smm_tutorial import checkpoints, discovery, set_prediction
+from smm_tutorial import checkpoints, discovery, reconstruction, set_prediction
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS
 from smm_tutorial.discovery.evaluation import BASELINES
@@ -21,6 +21,8 @@ DEFAULTS = {
     "iterations": None,
     "num_slots": None,
 }
+#: The models of image reconstruction, as records name them.
+REBUILDERS = ("Tokenizer", "SlotReconstruction")
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -77,6 +79,17 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
             options.num_slots,
         )
         table = set_prediction.score_table
+    elif trained and trained.record["model"] in REBUILDERS:
+        own = ("starts", "selection", "iterations", "num_slots")
+        if given := [name for name in own if getattr(options, name) != DEFAULTS[name]]:
+            raise ValueError(
+                f"--{given[0].replace('_', '-')} is for other tasks, and {options.what} rebuilds "
+                "images from tokens: leave it out"
+            )
+        record, scores = reconstruction.score_by_name(
+            options.what, options.data, options.root, options.seed, command
+        )
+        table = reconstruction.score_table
     else:
         if options.num_slots is not None:
             raise ValueError(

@@ -1,15 +1,17 @@
-"""`smm-tutorial train`: train a model of object discovery or of set prediction.
+"""`smm-tutorial train`: train a model of any task, or a tokenizer.
 
 To use several GPUs, start the same command under `torchrun`, for example `torchrun --nproc-per-node
 2 -m smm_tutorial.cli train discovery --profile gpu`.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any, get_args
 
-from smm_tutorial import discovery, set_prediction
+from torch import nn
+
+from smm_tutorial import discovery, reconstruction, set_prediction
 from smm_tutorial.cli.missing import fetch_missing
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS, SETS_WITH_RECORDS
 from smm_tutorial.datasets.named_sets import SET_DATA, TRAINING_DATA
@@ -59,6 +61,27 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         help="encoder and slots of a trained model of object discovery, by name or file",
     )
 
+    task = tasks.add_parser("tokenizer", help="a dVAE, which turns images into tokens and back")
+    task.set_defaults(run=train_tokenizer, slots=None)
+    _add_choices(task, ("tokenizer",), variants=reconstruction.TOKENIZER_ABLATIONS, has_slots=False)
+    task.add_argument("--data", choices=TRAINING_DATA, help="default: the profile's")
+    task.add_argument("--size", type=int, help="pixels a side, instead of the profile's")
+
+    task = tasks.add_parser("reconstruction", help="SLATE: images rebuilt from slots, as tokens")
+    task.set_defaults(run=train_reconstruction)
+    kinds = ("reconstruction", "reconstruction-comparison")
+    _add_choices(task, kinds, variants=reconstruction.ABLATIONS)
+    task.add_argument("--data", choices=TRAINING_DATA, help="default: the profile's")
+    task.add_argument("--size", type=int, help="pixels a side, instead of the profile's")
+    task.add_argument(
+        "--tokenizer", help="a trained tokenizer, by name or file; default: by data and profile"
+    )
+    task.add_argument(
+        "--begin-with",
+        help="encoder and slots of a trained model of object discovery, by name or file; they stay "
+        "as they are",
+    )
+
 
 def _add_foreign(task: argparse.ArgumentParser) -> None:
     """Adds the options of data that does not come with the course."""
@@ -73,10 +96,17 @@ def _add_foreign(task: argparse.ArgumentParser) -> None:
 
 
 def _add_choices(
-    task: argparse.ArgumentParser, kinds: tuple[str, str], variants: Iterable[str]
+    task: argparse.ArgumentParser,
+    kinds: tuple[str, ...],
+    variants: Iterable[str],
+    has_slots: bool = True,
 ) -> None:
-    """Adds the options of both tasks: which run it is, what is kept, how it is computed."""
-    task.add_argument("--slots", choices=list(CONTESTANTS), default="mixture")
+    """Adds the options of all tasks: which run it is, what is kept, how it is computed.
+
+    has_slots: whether the task's networks have a slot module to choose.
+    """
+    if has_slots:
+        task.add_argument("--slots", choices=list(CONTESTANTS), default="mixture")
     task.add_argument("--profile", choices=list(PROFILES), help="default: by the hardware")
     task.add_argument("--seed", type=int, default=0)
     task.add_argument("--steps", type=int, help="instead of the profile's number")
@@ -120,7 +150,7 @@ def _add_choices(
 def train_discovery(options: argparse.Namespace, command: str) -> None:
     run = choose_discovery(options)
     fetch_missing(options.data, options.root, options.limit, agreed=options.yes)
-    record = _train(discovery, run, options, command)
+    record = _train(run, discovery.train_and_record, options, command)
     if record:
         last = record["validation"][-1]
         print(f"validation split, which is for choosing: {discovery.list_scores(last)}")
@@ -146,7 +176,7 @@ def choose_discovery(options: argparse.Namespace) -> discovery.DiscoveryRun:
 def train_set_prediction(options: argparse.Namespace, command: str) -> None:
     run = choose_set_prediction(options)
     fetch_missing(run.data, options.root, options.limit, agreed=options.yes)
-    record = _train(set_prediction, run, options, command)
+    record = _train(run, set_prediction.train_and_record, options, command)
     if record:
         precision = record["validation"][-1]["ap_inf"]
         print(f"validation split, which is for choosing: AP {precision:.1%}")
@@ -167,8 +197,44 @@ def choose_set_prediction(options: argparse.Namespace) -> set_prediction.SetPred
     )
 
 
+def train_tokenizer(options: argparse.Namespace, command: str) -> None:
+    run = choose_tokenizer(options)
+    record = _train(run, reconstruction.train_and_record_tokenizer, options, command)
+    if record:
+        print(reconstruction.score_table([record]))
+
+
+def choose_tokenizer(options: argparse.Namespace) -> reconstruction.TokenizerRun:
+    """The run of a tokenizer for the options."""
+    choices = {name: value for name, value in _choices(options).items() if name != "module"}
+    return reconstruction.TokenizerRun(data=options.data, size=options.size, **choices)
+
+
+def train_reconstruction(options: argparse.Namespace, command: str) -> None:
+    run = choose_reconstruction(options)
+    record = _train(run, reconstruction.train_and_record, options, command)
+    if record:
+        last = record["validation"][-1]
+        print(
+            f"validation split, which is for choosing: {last['nats']:.3f} nats per token, FG-ARI "
+            f"{last['fg_ari']:.3f}"
+        )
+        print(reconstruction.score_table([record]))
+
+
+def choose_reconstruction(options: argparse.Namespace) -> reconstruction.ReconstructionRun:
+    """The run of image reconstruction for the options."""
+    return reconstruction.ReconstructionRun(
+        data=options.data,
+        size=options.size,
+        tokenizer=options.tokenizer,
+        begin_with=options.begin_with,
+        **_choices(options),
+    )
+
+
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields that runs of both tasks share."""
+    """The fields that runs of all tasks share."""
     purpose = "comparison" if options.kind.endswith("comparison") else "showcase"
     if purpose == "comparison" and options.learning_rate is not None:
         purpose = "search"
@@ -191,8 +257,15 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> dict | None:
+def _train(
+    run: Run,
+    train_and_record: Callable[..., tuple[nn.Module, dict | None]],
+    options: argparse.Namespace,
+    command: str,
+) -> dict | None:
     """Trains a run, keeps its files and returns its record.
+
+    train_and_record: the task's function of this name.
 
     Under `torchrun` only the first process returns the record; the other processes return None.
     """
@@ -202,7 +275,7 @@ def _train(task: Any, run: Run, options: argparse.Namespace, command: str) -> di
     if is_first_process():
         print(f"{run.name}: {run.training.steps:,} steps, in {run.folder}")
     with own_folder(run.folder) if is_first_process() else nullcontext():
-        model, record = task.train_and_record(run, command, tensorboard=options.tensorboard)
+        model, record = train_and_record(run, command, tensorboard=options.tensorboard)
         if record is None:
             return None
         checkpoint, kept = save_run(model, record, keep, options.replace)

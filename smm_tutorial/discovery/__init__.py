@@ -30,7 +30,6 @@ from smm_tutorial.discovery.segmentation import (
     SELECTIONS,
     Masks,
     Selection,
-    enlarge_owners,
     segment,
     segment_by_all_masks,
     segment_pixels,
@@ -63,6 +62,7 @@ from smm_tutorial.discovery.tables import (
     search_table,
     showcase_table,
 )
+from smm_tutorial.metrics.segmentation import enlarge_owners
 
 __all__ = [
     "ABLATIONS",

@@ -10,13 +10,14 @@ from typing import Literal
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor, nn
+from torch import Tensor
 
 from smm_tutorial.arguments import check_choice, check_whole
 from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
 from smm_tutorial.discovery.slot_selection import select_all_slots, select_slots_by_bic
+from smm_tutorial.metrics.segmentation import enlarge_owners
 
 #: Which masks decide the owner of a pixel. `responsibilities`: the responsibilities of the slots
 #: for the pixel itself. `decoder`: the decoder's masks. `slots`: the slot module's responsibilities
@@ -105,16 +106,6 @@ def segment_by_all_masks(
         for name, owners in kept.items():
             maps[name].append(owners.cpu())
     return {name: torch.cat(owners) for name, owners in maps.items()}
-
-
-def enlarge_owners(owners: Tensor, size: tuple[int, int]) -> Tensor:
-    """Enlarges owners of grid cells to owners of pixels, with nearest neighbours -> `(B, H, W)`.
-
-    owners: integers `(B, N)`, the cells of a square grid, row by row. size: (H, W) in pixels.
-    """
-    side = round(owners.shape[1] ** 0.5)
-    cells = owners.unflatten(1, (1, side, side)).float()  # floats hold these numbers exactly
-    return nn.functional.interpolate(cells, size, mode="nearest-exact").squeeze(1).long()
 
 
 def segment_pixels(data: SceneImages, num_clusters: int, seed: int = 0) -> Tensor:

@@ -8,6 +8,7 @@ import math
 from itertools import permutations
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from smm_tutorial.exercises.core import Mistake, Task, mistake, register
@@ -264,6 +265,16 @@ def _loss_without_padding(predictions, targets):
     return torch.stack(losses).mean()
 
 
+@mistake("You match only objects. Match padding, too: then every slot has a target.")
+def _loss_of_matched_objects(predictions, targets):
+    losses = []
+    for costs, theirs in zip(_costs_of_images(predictions, targets), targets, strict=True):
+        costs = costs[:, theirs[:, REAL] == 1]  # (K, objects)
+        slots, objects = linear_sum_assignment(costs.detach().numpy())
+        losses.append(costs[slots, objects].sum())
+    return torch.stack(losses).mean()
+
+
 @mistake("You use one matching for all images. Each image needs its own matching.")
 def _loss_one_matching_for_all(predictions, targets):
     costs = torch.stack(_costs_of_images(predictions, targets)).mean(dim=0)
@@ -323,6 +334,7 @@ register(
             _loss_mean_over_slots,
             _loss_sum_over_images,
             _loss_without_padding,
+            _loss_of_matched_objects,
             _loss_one_matching_for_all,
             _loss_of_greedy_pairs,
             _loss_of_greedy_slots,

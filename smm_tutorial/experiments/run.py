@@ -40,6 +40,7 @@ CHOICES = {
     "limit",
     "max_objects",
     "begun_with",
+    "tokenizer",
 }
 #: Default values for training options that older records do not contain.
 DEFAULTS = {
@@ -53,10 +54,11 @@ PATIENCE = 60.0  # seconds that a run waits for another one that is being saved
 class Run(Protocol):
     """The choices that decide a run. Every task has its own frozen dataclass with these fields.
 
-    `config` is the config of the network, `training` that of the training.
+    `config` is the config of the network, `training` that of the training. `module` is None for
+    networks without slots.
     """
 
-    module: str
+    module: str | None
     data: str
     profile: str
     seed: int
@@ -200,7 +202,7 @@ def describe_choices(run: Run, **training: Any) -> dict:
     return {
         "name": run.name,
         "purpose": run.purpose,
-        "contestant": run.module,
+        **({} if run.module is None else {"contestant": run.module}),
         "config": asdict(run.config),
         "training": asdict(run.training) | training,
         "profile": run.profile,
@@ -245,7 +247,7 @@ def describe_run(
         run: the choices of the run.
         model: the trained network.
         result: the result of `training.fit`.
-        task: "discovery" or "set-prediction".
+        task: a key of `schema.RUNS`.
         command: the command that repeats the run.
         validated: a score. The log entries with this score are the validation of the record.
         made_by: the result of `provenance()` at the start of the run.

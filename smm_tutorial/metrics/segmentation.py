@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 
 from smm_tutorial.metrics.contingency import count_table
 
@@ -24,6 +24,16 @@ from smm_tutorial.metrics.contingency import count_table
 PART_OF_AN_OBJECT = 0.2  # of the object's pixels; a smaller piece is a ragged edge, not a part
 MOSTLY = 0.5  # of an object's or of a segment's pixels
 MISSED_BELOW = 0.2  # intersection over union
+
+
+def enlarge_owners(owners: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarges owners of grid cells to owners of pixels, with nearest neighbours -> `(B, H, W)`.
+
+    owners: integers `(B, N)`, the cells of a square grid, row by row. size: (H, W) in pixels.
+    """
+    side = round(owners.shape[1] ** 0.5)
+    cells = owners.unflatten(1, (1, side, side)).float()  # floats hold these numbers exactly
+    return nn.functional.interpolate(cells, size, mode="nearest-exact").squeeze(1).long()
 
 
 def adjusted_rand_index(true: Tensor, predicted: Tensor) -> Tensor:

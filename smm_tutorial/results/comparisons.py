@@ -52,6 +52,14 @@ CRITERIA = {
         },
         "ap_inf",
     ),
+    "reconstruction": Criteria(
+        {
+            ("generated", "psnr"): "PSNR of generated pictures",
+            ("teacher_forced", "psnr"): "PSNR, teacher forced",
+            ("fg_ari",): "FG-ARI",
+        },
+        "teacher_forced_psnr",
+    ),
 }
 
 

@@ -4,17 +4,18 @@ A record of version 2 has these fields:
 
     version      2
     name         the name of the file, without `.json`
-    task         "discovery" | "set-prediction"
+    task         "discovery" | "set-prediction" | "tokenizer" | "reconstruction"
     purpose      "showcase" (shows what the module can do) | "comparison" (contestants share
                  everything else) | "search" (for a learning rate) | "ablation" (leaves out a part
                  of the recipe) | "baseline" (has no training)
-    contestant   the slot module, a key of `CONTESTANT_TITLES`
+    contestant   the slot module, a key of `CONTESTANT_TITLES`; a tokenizer has none
     command      the command that repeats the run
     model        the class of the network; `config`: the options of the network
     training     steps, learning rate, seed and so on; its field `loss`: the options of the loss
     ablation     the name of the ablation; null or missing for other purposes
     scenes       set prediction: the number of scenes in the training split
-    begun_with   set prediction: the trained model that gave encoder and slots, or null
+    begun_with   the trained model that gave encoder and slots, or null
+    tokenizer    reconstruction: the trained tokenizer
     profile      the profile that decides the sizes
     data         the training data, a key of `SET_TITLES[task]`
     step         steps done; `minutes`, `images_per_s`, `peak_memory_mib`: time, speed and memory

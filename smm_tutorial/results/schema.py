@@ -154,6 +154,32 @@ SET_RUN = RUN | {
     "begun_with?": OrNull(TEXT),
     "by_iterations?": ListOf({"iterations": whole(1), "ap_inf": SHARE, "ap_0.5": SHARE}),
 }
+PICTURES = {"squared_error": number(0, MOST), "psnr": NUMBER}  # psnr in dB
+RECONSTRUCTION_SCORES = PROTOCOL | {
+    "set": one_of(SET_TITLES["reconstruction"]),
+    "nats": number(0, MOST),
+    "right": SHARE,
+    "teacher_forced": PICTURES,
+    "generated?": PICTURES,
+    "tokenizer": PICTURES,
+    "fg_ari?": INDEX,
+    "mbo?": SHARE,
+}
+RECONSTRUCTION_RUN = RUN | {
+    "data": one_of(SET_TITLES["reconstruction"]),
+    "tokenizer": TEXT,
+    "ablation?": OrNull(TEXT),
+    "begun_with?": OrNull(TEXT),
+    "scores": ListOf(RECONSTRUCTION_SCORES),
+    "validation": ListOf({"nats": number(0, MOST), "fg_ari?": INDEX}, least=1),
+}
+TOKENIZER_SCORES = PICTURES | {"perplexity": number(0, MOST), "dead_codes": COUNT}
+TOKENIZER_RUN = {key: schema for key, schema in RUN.items() if key != "contestant"} | {
+    "data": one_of(SET_TITLES["reconstruction"]),
+    "ablation?": OrNull(TEXT),
+    "scores": ListOf(PROTOCOL | {"set": one_of(SET_TITLES["reconstruction"])} | TOKENIZER_SCORES),
+    "validation": ListOf({"psnr": NUMBER, "perplexity": number(0, MOST)}, least=1),
+}
 #: The schemas of runs by task and purpose.
 RUNS = {
     "discovery": {
@@ -174,6 +200,17 @@ RUNS = {
                 {"ap_inf": SHARE, "ap_0.5": SHARE, "ap_0.25?": SHARE, "fg_ari?": INDEX}, least=1
             ),
         },
+    },
+    "tokenizer": {
+        "showcase": TOKENIZER_RUN,
+        "search": TOKENIZER_RUN,
+        "ablation": TOKENIZER_RUN | {"ablation": TEXT},
+    },
+    "reconstruction": {
+        "showcase": RECONSTRUCTION_RUN,
+        "comparison": RECONSTRUCTION_RUN,
+        "search": RECONSTRUCTION_RUN,
+        "ablation": RECONSTRUCTION_RUN | {"ablation": TEXT},
     },
 }
 

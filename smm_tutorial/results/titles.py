@@ -38,4 +38,19 @@ SET_TITLES = {
         "clevr-official": "CLEVR as released ({images} images, at most 6 objects)",
         "clevr": "CLEVR as released, held out of training ({images} images)",
     },
+    "reconstruction": {
+        "clevr-mirror": "clevr-mirror, test",
+        "clevr6": "clevr6, test",
+        "clevr-tex": "clevr-tex, test",
+        "stacks": "stacks, test",
+        "cogent-a": "cogent-a, test",
+        "clevr6-whole": "clevr6-whole, test",
+        "clevr7-10": "7 to 10 objects",
+        "clevr-renders": "CLEVR in Blender, at most 6 objects",
+        "clevr-renders-7-10": "CLEVR in Blender, 7 to 10 objects",
+        "clevr-official": "CLEVR as released ({images} images)",
+        "out-of-distribution-crowd": "out-of-distribution-crowd",
+        "out-of-distribution-pairs": "out-of-distribution-pairs",
+    },
 }
+SET_TITLES["tokenizer"] = SET_TITLES["reconstruction"]

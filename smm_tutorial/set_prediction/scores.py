@@ -3,10 +3,10 @@ score.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.metrics import count_table, foreground_ari
+from smm_tutorial.metrics import count_table, enlarge_owners, foreground_ari
 from smm_tutorial.set_prediction.average_precision import NO_LIMIT, average_precision_clevr
 from smm_tutorial.set_prediction.model import SetPredictor
 from smm_tutorial.set_prediction.targets import (
@@ -100,9 +100,7 @@ def score_binding(data: SceneImages, responsibilities: Tensor) -> dict[str, floa
     A network can predict well without binding, and can bind without predicting well.
     """
     responsibilities, masks = responsibilities.cpu(), data.masks.cpu().long()  # (M, H, W)
-    side = round(responsibilities.shape[1] ** 0.5)
-    owners = responsibilities.argmax(dim=2).unflatten(1, (side, side))[:, None].float()
-    owners = nn.functional.interpolate(owners, size=data.size)[:, 0].long()
+    owners = enlarge_owners(responsibilities.argmax(dim=2), data.size)
     counts = count_table(masks, owners)[:, 1:]  # (M, objects, K) pixels
     visible = counts.sum(dim=2) > 0
     parts = {

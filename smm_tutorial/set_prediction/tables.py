@@ -120,4 +120,6 @@ def _name_model(record: dict) -> str:
     weight, sizes = record["training"]["loss"]["coordinate_weight"], SIZES.get(record["profile"])
     if sizes is None or weight != sizes.coordinate_weight:
         title += f", coordinates x{weight:g}"
+    if record.get("begun_with") is None:
+        title += ", from random weights"
     return f"{title}, seed {record['training']['seed']}"

@@ -9,13 +9,18 @@ from smm_tutorial.training.config import TrainingConfig, learning_rate_factor
 def group_parameters(model: nn.Module, config: TrainingConfig) -> list[dict]:
     """Makes the optimiser's groups of parameters: all, or those of shared parts and the others.
 
+    Parameters that need no gradient are in no group: they stay as they are for the whole training.
+
     Raises `ValueError` if the shared parts shall be treated otherwise, and the model names none.
     """
     if config.shared_rate == 1 and not config.frozen_steps:
-        return [{"params": list(model.parameters()), "shared": False}]
+        learning = [one for one in model.parameters() if one.requires_grad]
+        return [{"params": learning, "shared": False}]
     parts = getattr(model, "shared_parts", ())
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         groups[name.partition(".")[0] in parts].append(parameter)
     if not all(groups.values()):
         raise ValueError(

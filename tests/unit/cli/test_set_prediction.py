@@ -36,7 +36,9 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     head, _, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("| model | scored on | images | AP | AP at 1 | AP at 0.5 |")
     assert len(rows) == 2
-    assert rows[0].startswith("| SMM, 64 px, seed 0 | clevr6-whole, test | 8 |")
+    assert rows[0].startswith(
+        "| SMM, 64 px, from random weights, seed 0 | clevr6-whole, test | 8 |"
+    )
 
     assert cli.main(["evaluate", NAME, "--num-slots", "9", "--keep"]) == 0
     assert "clevr6-whole, test, 9 slots" in capsys.readouterr().out
@@ -47,7 +49,7 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     assert len(set_prediction.predict_sets(model, made_up_sets(), num_slots=9)[0]) == 9
 
     assert cli.main([*TRAIN, "--coordinate-weight", "8", "--keep", "record"]) == 0
-    assert "SMM, 64 px, coordinates x8, seed 0" in capsys.readouterr().out
+    assert "SMM, 64 px, coordinates x8, from random weights, seed 0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
