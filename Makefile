@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; d
 	"$$name" -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && echo "$$name" && break; done)
 
 # What computes on a GPU: these tests run once more on one of Apple, pretended (tests/pretended_device.py).
-ON_A_GPU := $(addprefix tests/unit/,slots networks metrics discovery set_prediction training)
+ON_A_GPU := $(addprefix tests/unit/,slots networks metrics discovery set_prediction reconstruction training)
 
 # Two processes share the tests, file by file. Each may take 2 GB of memory: make test WORKERS=1 needs less.
 WORKERS ?= 2

@@ -241,7 +241,7 @@ def start_from_patches(tokenizer: Tokenizer, data: SceneImages, seed: int) -> No
     patches = cluster_patches(data, tokenizer.num_codes, tokenizer.patch, seed)
     tokenizer.set_codes(patches, 1.0)  # any spread chooses the nearest code
     with torch.no_grad():
-        images = data.batch(slice(0, 64)).images.to(patches)
+        images = data.batch(slice(0, 64)).images.to(tokenizer.to_logits.weight)
         spread = mse_loss(tokenizer.paint(tokenizer.tokenize(images)), images).sqrt().item()
     tokenizer.set_codes(patches, max(spread, LEAST_SPREAD))
 

@@ -102,8 +102,10 @@ def test_training_data_are_as_many_as_the_packs_hold(calls):
         name, asked_split, _, options = calls.pop()
         assert (name, asked_split) == ("rendered", split)
         assert (options["variant"], options["count"]) == ("cogent-a", count)
-    with pytest.raises(ValueError, match="no run trains on 'stacks': known are clevr6, clevr-tex"):
-        training_split("stacks", "train", 32)
+    with pytest.raises(
+        ValueError, match="no run trains on 'clevr7-10': known are clevr6, clevr-tex"
+    ):
+        training_split("clevr7-10", "train", 32)
     assert set(TRAINING_DATA) <= set(EVALUATION_SETS)
 
 

@@ -111,7 +111,7 @@ def test_ablations_differ_from_the_complete_run_in_what_they_name():
     ("choices", "message"),
     [
         ({"module": "lstm"}, "module must be one of 'attention', .*, got 'lstm'"),
-        ({"data": "stacks"}, "data must be one of 'clevr6', .*, got 'stacks'"),
+        ({"data": "clevr7-10"}, "data must be one of 'clevr6', .*, got 'clevr7-10'"),
         ({"profile": "huge"}, "profile must be one of 'ci', .*, got 'huge'"),
         ({"purpose": "fun"}, "purpose must be one of 'showcase', .*, got 'fun'"),
         ({"purpose": "ablation"}, "ablation and purpose='ablation' go together, got None"),

@@ -38,7 +38,7 @@ def test_the_first_logits_are_those_of_a_gaussian_mixture():
 
 def test_samples_have_the_probabilities_of_the_logits():
     logits = torch.tensor([0.0, 1.0, 2.0]).expand(20_000, 3)
-    noise = draw_gumbel((20_000, 3), torch.Generator().manual_seed(0))
+    noise = draw_gumbel((20_000, 3), torch.Generator().manual_seed(0)).to(logits)
     drawn = (logits + noise).argmax(dim=1)
     shares = one_hot(drawn, 3).float().mean(dim=0)
     assert_close(shares, logits[0].softmax(dim=0), atol=0.01, rtol=0)
@@ -47,7 +47,7 @@ def test_samples_have_the_probabilities_of_the_logits():
 @pytest.mark.parametrize("temperature", [0.01, 1.0, 100.0])
 def test_the_temperature_decides_how_soft_a_sample_is(temperature):
     logits = torch.randn(4, 5, 3, 3)
-    noise = draw_gumbel((4, 5, 3, 3), torch.Generator().manual_seed(0))
+    noise = draw_gumbel((4, 5, 3, 3), torch.Generator().manual_seed(0)).to(logits)
     soft = gumbel_softmax(logits, noise, temperature)
     assert_close(soft.sum(dim=1), torch.ones(4, 3, 3))
     hard = one_hot((logits + noise).argmax(dim=1), 5).movedim(3, 1).float()
@@ -60,7 +60,7 @@ def test_the_temperature_decides_how_soft_a_sample_is(temperature):
 def test_forward_paints_relaxed_codes_and_every_weight_learns():
     network = DiscreteVAE(6, 8)
     images = torch.rand(2, 3, 8, 8)
-    noise = draw_gumbel((2, 6, 2, 2), torch.Generator().manual_seed(0))
+    noise = draw_gumbel((2, 6, 2, 2), torch.Generator().manual_seed(0)).to(images)
     painted, codes = network(images, noise, 0.5)
     assert_close(codes, gumbel_softmax(network.encode(images), noise, 0.5))
     assert_close(painted, network.decode(codes))

@@ -172,13 +172,13 @@ def test_batches_hold_the_tokens_of_their_pictures_and_processes_share_them(toke
 
     def drawn(share):
         batches = TokenBatches(data, tokens, 8, lambda batch, g: torch.randn(batch, 2, generator=g))
-        batches.place(torch.device("cpu"), share)
+        batches.place(next(network.parameters()).device, share)
         return batches.draw(step_generator(0, 3))
 
     whole = drawn(Share())
     assert torch.equal(network.tokenize(whole.images), whole.targets)
-    plain = {image.tobytes() for image in data.batch(slice(None)).images.numpy()}
-    mirrored = [image.tobytes() not in plain for image in whole.images.numpy()]
+    plain = {image.tobytes() for image in data.batch(slice(None)).images.cpu().numpy()}
+    mirrored = [image.tobytes() not in plain for image in whole.images.cpu().numpy()]
     assert 0 < sum(mirrored) < 8
     parts = [drawn(Share(rank, 2)) for rank in range(2)]
     for field in whole._fields:
