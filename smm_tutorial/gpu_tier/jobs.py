@@ -1,7 +1,8 @@
 """The jobs of the tier: one process per module and seed, `python -m smm_tutorial.gpu_tier.jobs`.
 
-A job trains object discovery. Some jobs then train set prediction, which starts from the encoder
-and slots that object discovery has learned.
+Half of the jobs train object discovery, and then set prediction, which starts from the encoder and
+slots that object discovery has learned. The others train object discovery, and then image
+reconstruction with slots of its own. One of them also trains the tokenizer for both.
 """
 
 import argparse
@@ -10,11 +11,13 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from smm_tutorial import discovery, set_prediction
+from smm_tutorial import discovery, reconstruction, set_prediction
 from smm_tutorial.experiments.run import save_run
+from smm_tutorial.files import write_atomically
 from smm_tutorial.gpu_tier.scenes import wait_for_scenes
+from smm_tutorial.reconstruction import tokenizers
 
 WARM_STEPS = 12  # before the speed is measured: compilers and caches
 MEASURED_SECONDS = 7.0
@@ -24,16 +27,19 @@ RESERVED = 25.0  # seconds for the last evaluation
 SAFETY = 0.92  # share of the steps that would fit: other runs may slow a run down later
 ROUND_TO = 50  # steps
 EVALUATIONS = 10  # number of evaluations in a run, on the validation scenes
-DISCOVERY_SHARE = 0.4  # share of the time, if set prediction follows
+DISCOVERY_SHARE = 0.4  # share of the time
+TOKENIZER_SHARE = 0.5  # share of the time after which the tokenizer is trained
+REBUILT = "clevr6"  # the data of image reconstruction; nothing has to be rendered for it
+TOKENIZER_FILE = "tokenizer"  # in the work folder: where the trained tokenizer lies
 
 
 @dataclass(frozen=True)
 class Job:
-    """The work of one process: slot module, seed, and whether set prediction follows."""
+    """The work of one process: slot module, seed, and the task after object discovery."""
 
     module: str
     seed: int
-    predicts_sets: bool
+    then: Literal["set-prediction", "reconstruction"]
 
     @property
     def name(self) -> str:
@@ -42,11 +48,20 @@ class Job:
 
 #: All jobs, the most important first.
 JOBS = (
-    Job("mixture", 0, True),
-    Job("attention", 0, True),
-    Job("mixture", 1, False),
-    Job("attention", 1, False),
+    Job("mixture", 0, "set-prediction"),
+    Job("attention", 0, "set-prediction"),
+    Job("mixture", 1, "reconstruction"),
+    Job("attention", 1, "reconstruction"),
 )
+
+
+#: The tasks of `smm-tutorial train`, by the class of their runs.
+TASKS = {
+    discovery.DiscoveryRun: "discovery",
+    set_prediction.SetPredictionRun: "set-prediction",
+    reconstruction.TokenizerRun: "tokenizer",
+    reconstruction.ReconstructionRun: "reconstruction",
+}
 
 
 @dataclass(frozen=True)
@@ -64,20 +79,49 @@ def do_job(job: Job, profile: str, place: Place) -> None:
     until = began + DISCOVERY_SHARE * (place.until - began)
     run = discovery.DiscoveryRun(module=job.module, profile=profile, seed=job.seed)
     trained = do_run(discovery, run, replace(place, until=until))
-    if job.predicts_sets:
-        data = wait_for_scenes(place.work, place.until)
-        usual = set_prediction.SIZES[profile].scenes
-        run = set_prediction.SetPredictionRun(
-            module=job.module,
-            profile=profile,
-            seed=job.seed,
-            scenes=None if len(data) == usual else len(data),
-            begin_with=str(trained),
-        )
-        together = sum(other.predicts_sets for other in JOBS)
-        do_run(set_prediction, run, replace(place, jobs=min(place.jobs, together)), data=data)
+    together = sum(other.then == job.then for other in JOBS)
+    beside = replace(place, jobs=min(place.jobs, together))
+    if job.then == "set-prediction":
+        predict_sets(job, profile, beside, trained)
+    else:
+        rebuild_pictures(job, profile, beside, began)
     (place.work / "done").mkdir(exist_ok=True)
     (place.work / "done" / job.name).touch()
+
+
+def predict_sets(job: Job, profile: str, place: Place, trained: Path) -> None:
+    """Trains set prediction, which begins with a checkpoint of object discovery."""
+    data = wait_for_scenes(place.work, place.until)
+    usual = set_prediction.SIZES[profile].scenes
+    run = set_prediction.SetPredictionRun(
+        module=job.module,
+        profile=profile,
+        seed=job.seed,
+        scenes=None if len(data) == usual else len(data),
+        begin_with=str(trained),
+    )
+    do_run(set_prediction, run, place, data=data)
+
+
+def rebuild_pictures(job: Job, profile: str, place: Place, began: float) -> None:
+    """Trains image reconstruction; the first job of this kind also trains the tokenizer.
+
+    began: when the job began, as `time.time()` counts.
+    """
+    told = place.work / TOKENIZER_FILE
+    if job == next(other for other in JOBS if other.then == job.then):
+        until = began + TOKENIZER_SHARE * (place.until - began)
+        run = reconstruction.TokenizerRun(data=REBUILT, profile=profile)
+        checkpoint = do_run(tokenizers, run, replace(place, until=until, jobs=1))
+        write_atomically(told, str(checkpoint).encode())
+    while not told.is_file():
+        if time.time() > place.until:
+            raise TimeoutError("no tokenizer was trained in time, so no picture can be rebuilt")
+        time.sleep(0.2)
+    run = reconstruction.ReconstructionRun(
+        job.module, REBUILT, profile, job.seed, tokenizer=told.read_text()
+    )
+    do_run(reconstruction, run, place)
 
 
 def do_run(task: Any, run: Any, place: Place, **given: Any) -> Path:
@@ -86,8 +130,8 @@ def do_run(task: Any, run: Any, place: Place, **given: Any) -> Path:
     A trial run beside the other runs decides the number of steps. A restarted run keeps this
     number.
 
-    task: the package, `discovery` or `set_prediction`. given: arguments of `task.train` besides the
-    run.
+    task: what has the functions `train` and `train_and_record`, such as the package `discovery`.
+    given: arguments of `task.train` besides the run.
     """
     plan = place.work / "plans" / f"{run.name}.json"
     if not plan.is_file():
@@ -133,11 +177,17 @@ def _meet(folder: Path, name: str, place: Place) -> None:
 
 def command_of(run: Any) -> str:
     """The command that repeats a run. It renders the scenes on the CPU instead of a GPU."""
-    task = "discovery" if isinstance(run, discovery.DiscoveryRun) else "set-prediction"
-    parts = ["smm-tutorial train", task, f"--slots {run.module}", f"--profile {run.profile}"]
+    task = TASKS[type(run)]
+    parts = ["smm-tutorial train", task]
+    parts += [f"--slots {run.module}"] if run.module else []
+    parts.append(f"--profile {run.profile}")
     if task == "set-prediction":
         parts += [f"--scenes {run.scenes}"] if run.scenes else []
         parts.append(f"--begin-with {Path(run.begin_with).stem}")
+    if task in ("tokenizer", "reconstruction"):
+        parts.append(f"--data {run.data}")
+    if task == "reconstruction":
+        parts.append(f"--tokenizer {Path(run.tokenizer).stem}")
     return " ".join([*parts, f"--steps {run.steps}", f"--seed {run.seed}"])
 
 

@@ -58,6 +58,11 @@ def _scores(record: dict) -> str:
         scores = [f"AP@{name} {value:.3f}" for name, value in first["ap"].items()]
         scores += [f"{name} {value:.3f}" for name, value in first.get("binding", {}).items()]
         return ", ".join(scores)
+    if record["task"] == "tokenizer":
+        return f"PSNR {first['psnr']:.1f} dB, perplexity {first['perplexity']:.0f}"
+    if record["task"] == "reconstruction":
+        pictures = f"PSNR generated {first['generated']['psnr']:.1f} dB"
+        return f"{first['nats']:.3f} nats per token, {pictures}, FG-ARI {first['fg_ari']:.3f}"
     reached = [e["seconds"] for e in record["validation"] if e["fg_ari"] >= GOOD_FG_ARI]
     when = f"; {GOOD_FG_ARI} after {reached[0] / 60:.1f} min" if reached else ""
     return f"FG-ARI {first['fg_ari']:.3f}, mBO {first['mbo']:.3f}{when}"

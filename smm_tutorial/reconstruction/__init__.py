@@ -46,12 +46,9 @@ from smm_tutorial.reconstruction.tables import (
     showcase_table,
     tokenizer_table,
 )
-from smm_tutorial.reconstruction.tokenizers import (
-    TokenizerRun,
-    build_tokenizer,
-    train_and_record_tokenizer,
-    train_tokenizer,
-)
+from smm_tutorial.reconstruction.tokenizers import TokenizerRun, build_tokenizer
+from smm_tutorial.reconstruction.tokenizers import train as train_tokenizer
+from smm_tutorial.reconstruction.tokenizers import train_and_record as train_and_record_tokenizer
 
 __all__ = [
     "ABLATIONS",

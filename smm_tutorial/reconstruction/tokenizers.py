@@ -115,7 +115,7 @@ def build_tokenizer(config: TokenizerConfig, seed: int) -> Tokenizer:
     return build_seeded(lambda: Tokenizer(config), seed)
 
 
-def train_tokenizer(
+def train(
     run: TokenizerRun, folder: str | Path | None = None, **engine: Any
 ) -> tuple[Tokenizer, TrainingResult]:
     """Trains the tokenizer of a run. Arguments and result are those of `discovery.train`."""
@@ -136,7 +136,7 @@ def train_tokenizer(
     return model.eval(), result
 
 
-def train_and_record_tokenizer(
+def train_and_record(
     run: TokenizerRun, command: str = "", **engine: Any
 ) -> tuple[Tokenizer, dict | None]:
     """Trains a tokenizer in its folder, and scores it -> tokenizer and record.
@@ -150,7 +150,7 @@ def train_and_record_tokenizer(
         scores = evaluate_tokenizer(model, validation)
         return {name: scores[name] for name in ("psnr", "perplexity", "dead_codes")}
 
-    model, result = train_tokenizer(run, run.folder, evaluate=validate, **engine)
+    model, result = train(run, run.folder, evaluate=validate, **engine)
     if not is_first_process():
         return model, None
     record = describe_run(

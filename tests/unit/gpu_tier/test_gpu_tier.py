@@ -2,11 +2,12 @@
 
 import json
 import tarfile
+import time
 
 import pytest
 import torch
 
-from smm_tutorial import discovery, set_prediction
+from smm_tutorial import discovery, reconstruction, set_prediction
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.gpu_tier import __main__ as tier
 from smm_tutorial.gpu_tier import jobs, report, scenes
@@ -48,6 +49,38 @@ def test_the_command_makes_the_run_again():
         "smm-tutorial train set-prediction --slots mixture --profile gpu --scenes 50 "
         "--begin-with start --steps 900 --seed 0"
     )
+    run = reconstruction.ReconstructionRun(
+        "attention", "clevr6", "gpu", 1, steps=50, tokenizer="/far/away/codes.safetensors"
+    )
+    assert jobs.command_of(run) == (
+        "smm-tutorial train reconstruction --slots attention --profile gpu --data clevr6 "
+        "--tokenizer codes --steps 50 --seed 1"
+    )
+    run = reconstruction.TokenizerRun("clevr6", "gpu", steps=50)
+    assert jobs.command_of(run) == (
+        "smm-tutorial train tokenizer --profile gpu --data clevr6 --steps 50 --seed 0"
+    )
+
+
+def test_the_jobs_that_rebuild_pictures_share_one_tokenizer(tmp_path, toy_data, monkeypatch):
+    monkeypatch.setattr(jobs, "count_steps", lambda *_: 2)
+    monkeypatch.setattr(jobs, "MEASURED_SECONDS", 0.0)
+    first, second = (job for job in jobs.JOBS if job.then == "reconstruction")
+    place = jobs.Place(tmp_path, time.time() + 60, jobs=1)
+    for job in (first, second):
+        jobs.rebuild_pictures(job, "ci", place, time.time())
+    runs = toy_data / "runs"
+    assert sorted(folder.name for folder in runs.iterdir()) == [
+        "reconstruction-attention-clevr6-ci-steps2-seed1",
+        "reconstruction-mixture-clevr6-ci-steps2-seed1",
+        "tokenizer-clevr6-ci-steps2-seed0",
+    ]
+    for folder in runs.iterdir():
+        assert "PSNR" in report._describe(folder)
+    (tmp_path / jobs.TOKENIZER_FILE).unlink()
+    late = jobs.Place(tmp_path, time.time() - 1, jobs=1)
+    with pytest.raises(TimeoutError, match="no tokenizer was trained in time"):
+        jobs.rebuild_pictures(second, "ci", late, time.time())
 
 
 def test_scenes_are_rendered_until_the_time_is_over_and_read_back(tmp_path):
