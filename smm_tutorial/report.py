@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "reconstruction": reconstruction_tables.showcase_table,
     "reconstruction-comparison": reconstruction_tables.comparison_report,
     "reconstruction-ablations": reconstruction_tables.ablation_table,
+    "reconstruction-distances": reconstruction_tables.distance_table,
 }
 #: The tables in the README. Two comments with the table's name mark its place.
 README_PARTS = {

@@ -20,6 +20,7 @@ DEFAULTS = {
     "selection": "all",
     "iterations": None,
     "num_slots": None,
+    "distances": False,
 }
 #: The models of image reconstruction, as records name them.
 REBUILDERS = ("Tokenizer", "SlotReconstruction")
@@ -57,12 +58,23 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--num-slots", type=int, help="of a set predictor, instead of those of the training"
     )
+    parser.add_argument(
+        "--distances",
+        action="store_true",
+        help="also how far generated pictures are from real ones, as a set",
+    )
     parser.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
 
 def evaluate_model(options: argparse.Namespace, _: str) -> None:
     trained = None if options.what in BASELINES else checkpoints.load(options.what)
     command = describe_command(options)
+    rebuilds = trained is not None and trained.record["model"] in REBUILDERS
+    if options.distances and not rebuilds:
+        raise ValueError(
+            f"--distances is for models that rebuild images from tokens, and {options.what} is "
+            "none: leave it out"
+        )
     if trained and trained.record["model"] == "SetPredictor":
         if options.starts != 1 or options.selection != "all":
             raise ValueError(
@@ -79,7 +91,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
             options.num_slots,
         )
         table = set_prediction.score_table
-    elif trained and trained.record["model"] in REBUILDERS:
+    elif rebuilds:
         own = ("starts", "selection", "iterations", "num_slots")
         if given := [name for name in own if getattr(options, name) != DEFAULTS[name]]:
             raise ValueError(
@@ -87,7 +99,7 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
                 "images from tokens: leave it out"
             )
         record, scores = reconstruction.score_by_name(
-            options.what, options.data, options.root, options.seed, command
+            options.what, options.data, options.root, options.seed, command, options.distances
         )
         table = reconstruction.score_table
     else:
@@ -123,6 +135,7 @@ def describe_command(options: argparse.Namespace) -> str:
     words = ["smm-tutorial", "evaluate", Path(options.what).name]
     for name, usual in DEFAULTS.items():
         if (value := getattr(options, name)) != usual:
-            option = f"--{name.replace('_', '-')}"
-            words += [option, "PATH" if name == "root" else str(value)]
+            words.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                words.append("PATH" if name == "root" else str(value))
     return shlex.join(words + ["--keep"] * options.keep)

@@ -37,11 +37,18 @@ from smm_tutorial.reconstruction.runs import (
     train,
     train_and_record,
 )
-from smm_tutorial.reconstruction.scores import count_codes, evaluate, evaluate_tokenizer, psnr
+from smm_tutorial.reconstruction.scores import (
+    count_codes,
+    evaluate,
+    evaluate_tokenizer,
+    psnr,
+    score_distances,
+)
 from smm_tutorial.reconstruction.tables import (
     ablation_table,
     comparison_report,
     comparison_table,
+    distance_table,
     score_table,
     showcase_table,
     tokenizer_table,
@@ -71,12 +78,14 @@ __all__ = [
     "comparison_report",
     "comparison_table",
     "count_codes",
+    "distance_table",
     "evaluate",
     "evaluate_tokenizer",
     "load_tokenizer",
     "psnr",
     "reconstruction_loss",
     "score_by_name",
+    "score_distances",
     "score_table",
     "showcase_table",
     "start_from_patches",

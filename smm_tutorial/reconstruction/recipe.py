@@ -55,7 +55,7 @@ class ReconstructionSizes:
     heads: int = 4
     batch_size: int = 32
     learning_rate: float = 6e-4
-    steps: int = 12_000
+    steps: int = 8_000
     live_steps: int = 300  # of the run that a learner watches in the notebook
     schedule: Schedule = "cosine"
     half_life: int | None = None  # steps

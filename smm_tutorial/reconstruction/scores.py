@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.metrics import SEGMENTATION_METRICS, count_table, enlarge_owners
+from smm_tutorial.metrics.image_distances import compare_image_sets
 from smm_tutorial.networks.dvae import DiscreteVAE
 from smm_tutorial.reconstruction.model import ReconstructionOutput, SlotReconstruction
 from smm_tutorial.reconstruction.recipe import reconstruction_loss
@@ -110,6 +111,45 @@ def evaluate(
             "images": len(data),
         }
     )
+
+
+@torch.no_grad()
+def score_distances(
+    model: SlotReconstruction, data: SceneImages, network: nn.Module, seed: int = 0
+) -> dict:
+    """Computes how far generated pictures are from real ones, as a set.
+
+    Args:
+        model, seed: as in `evaluate`.
+        data: images. Half of them give the slots of the generated pictures, which are compared with
+            the other half, so that no picture is compared with its own reconstruction.
+        network: computes the features; see `compare_image_sets`.
+
+    Returns:
+        `features`: the network's class. `generated`, `tokenizer`, `real`: `compare_image_sets` of
+        the other half against generated pictures, pictures of true tokens, and real pictures.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    images = data.batch(slice(None)).images
+    half = len(images) // 2
+    made: dict[str, list[Tensor]] = {"generated": [], "tokenizer": []}
+    with without_autocast(device):
+        for part in images[:half].split(BATCH):
+            noise = model.start_noise(len(part), generator)
+            output = model(part.to(device), noise=noise)
+            for name, painted in _paint(model, output, generates=True).items():
+                if name in made:
+                    made[name].append(painted.cpu())
+    sets = {name: torch.cat(parts) for name, parts in made.items()} | {"real": images[:half]}
+    return {"features": type(network).__name__} | {
+        name: _rounded(compare_image_sets(images[half:], pictures, network))
+        for name, pictures in sets.items()
+    }
+
+
+def _rounded(distances: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, DECIMALS) for name, value in distances.items()}
 
 
 def score_owners(data: SceneImages, owners: Tensor) -> dict[str, float]:

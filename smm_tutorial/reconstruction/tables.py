@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from smm_tutorial.reconstruction.ablations import ABLATIONS
 from smm_tutorial.results import tables
 from smm_tutorial.results.comparisons import find_number, read_groups
-from smm_tutorial.results.records import find_scores, read_records
+from smm_tutorial.results.records import Protocol, find_scores, read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES
 
 NO_TOKENIZERS = "No tokenizer has been trained yet: `smm-tutorial train tokenizer --keep`."
@@ -19,6 +19,15 @@ NO_ABLATIONS = (
     "No ablation has been trained yet: `smm-tutorial train reconstruction --variant complete "
     "--keep`."
 )
+NO_DISTANCES = (
+    "No distances have been measured yet: `smm-tutorial evaluate NAME --distances --keep`."
+)
+#: The titles of the compared pictures. Each is compared with other real pictures.
+DISTANCE_TITLES = {
+    "real": "real",
+    "tokenizer": "painted from their own tokens",
+    "generated": "generated from slots",
+}
 TOKENIZER_COLUMNS = {
     ("psnr",): "PSNR in dB",
     ("squared_error",): "squared error",
@@ -55,6 +64,40 @@ def showcase_table() -> str:
     """Scores of all networks with the purpose `showcase`, or a sentence if there are none."""
     records = read_records(task="reconstruction", purpose="showcase")
     return score_table(records) if records else NO_RUNS
+
+
+def distance_table() -> str:
+    """Distances of generated pictures from real ones: one row per network and kind of pictures.
+
+    All rows come from one feature network, which the head of the table names. The kernel distance
+    is multiplied by 1,000.
+    """
+    records = read_records(task="reconstruction", purpose="showcase")
+    found = [
+        (record, scores)
+        for record in records
+        for scores in record["scores"]
+        if "distances" in scores
+    ]
+    if not found:
+        return NO_DISTANCES
+    networks = sorted({scores["distances"]["features"] for _, scores in found})
+    parts = []
+    for network in networks:
+        rows = [["model", "scored on", "pictures", f"kernel x 1000 ({network})", "Fréchet"]]
+        for record, scores in found:
+            distances = scores["distances"]
+            if distances["features"] != network:
+                continue
+            scored_on = Protocol.of(scores).title(record["task"])
+            for kind, title in DISTANCE_TITLES.items():
+                cells = [
+                    f"{1000 * distances[kind]['kernel']:.1f}",
+                    f"{distances[kind]['frechet']:.0f}",
+                ]
+                rows.append([_name_model(record), scored_on, title, *cells])
+        parts.append(tables.markdown_table(rows))
+    return "\n\n".join(parts)
 
 
 def ablation_table() -> str:

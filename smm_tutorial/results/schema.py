@@ -155,6 +155,7 @@ SET_RUN = RUN | {
     "by_iterations?": ListOf({"iterations": whole(1), "ap_inf": SHARE, "ap_0.5": SHARE}),
 }
 PICTURES = {"squared_error": number(0, MOST), "psnr": NUMBER}  # psnr in dB
+DISTANCES = {"kernel": NUMBER, "frechet": NUMBER}
 RECONSTRUCTION_SCORES = PROTOCOL | {
     "set": one_of(SET_TITLES["reconstruction"]),
     "nats": number(0, MOST),
@@ -164,6 +165,7 @@ RECONSTRUCTION_SCORES = PROTOCOL | {
     "tokenizer": PICTURES,
     "fg_ari?": INDEX,
     "mbo?": SHARE,
+    "distances?": dict.fromkeys(("generated", "tokenizer", "real"), DISTANCES) | {"features": TEXT},
 }
 RECONSTRUCTION_RUN = RUN | {
     "data": one_of(SET_TITLES["reconstruction"]),

@@ -71,6 +71,22 @@ def test_without_runs_the_tables_say_how_to_train(data_folder, capsys):
         assert "has been trained yet: `smm-tutorial train" in capsys.readouterr().out
     assert cli.main(["report", "reconstruction-ablations"]) == 0
     assert "No ablation has been trained yet" in capsys.readouterr().out
+    assert cli.main(["report", "reconstruction-distances"]) == 0
+    assert "No distances have been measured yet" in capsys.readouterr().out
+
+
+def test_distances_to_real_pictures_are_kept_and_told(trained, capsys):
+    assert cli.main([*TRAIN, "--keep"]) == 0
+    assert cli.main(["evaluate", NAME, "--distances", "--keep"]) == 0
+    (scores,) = results.read_record(NAME)["scores"]
+    assert scores["command"] == f"smm-tutorial evaluate {NAME} --distances --keep"
+    distances = scores["distances"]
+    assert distances["features"] == "EfficientNetLite0"
+    assert distances["generated"]["frechet"] > 0
+    capsys.readouterr()
+    assert cli.main(["report", "reconstruction-distances"]) == 0
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert "kernel x 1000 (EfficientNetLite0)" in head and len(rows) == 3
 
 
 def test_what_makes_no_sense_is_refused_in_a_sentence(trained, capsys):
@@ -80,6 +96,10 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(trained, capsys):
 
     assert "--starts is for other tasks" in refusal(f"evaluate {TOKENIZER} --starts 3")
     assert "--num-slots is for other tasks" in refusal(f"evaluate {TOKENIZER} --num-slots 3")
+    told = refusal(f"evaluate {TOKENIZER} --distances")
+    assert "distances are of generated pictures, and a tokenizer generates none" in told
+    told = refusal("evaluate untrained --distances")
+    assert "--distances is for models that rebuild images from tokens" in told
     told = refusal("train reconstruction --profile ci --size 40 --steps 2")
     assert "there is no checkpoint 'tokenizer-clevr6-ci-40px-seed0'" in told
     told = refusal(f"evaluate {TOKENIZER} --data coco --root somewhere")
