@@ -8,6 +8,7 @@ widget to display it below a cell. Code can set a control too, e.g. `stepper.sli
 from smm_tutorial.widgets.clustering import em_stepper, temperature_slider
 from smm_tutorial.widgets.controls import Controls, FigureSlider
 from smm_tutorial.widgets.discovery import operating_table
+from smm_tutorial.widgets.reconstruction import picture_grower, sample_cooler
 from smm_tutorial.widgets.scenes import SceneEditor
 from smm_tutorial.widgets.set_prediction import matching_explorer, threshold_explorer
 from smm_tutorial.widgets.slot_mixture import density_explorer, mixture_slot_stepper
@@ -23,6 +24,8 @@ __all__ = [
     "matching_explorer",
     "mixture_slot_stepper",
     "operating_table",
+    "picture_grower",
+    "sample_cooler",
     "slot_stepper",
     "temperature_slider",
     "threshold_explorer",
