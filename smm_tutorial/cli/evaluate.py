@@ -6,10 +6,11 @@ from pathlib import Path
 
 from smm_tutorial import checkpoints, discovery, reconstruction, set_prediction
 from smm_tutorial.datasets.foreign_sets import FOREIGN_SETS
-from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS
+from smm_tutorial.datasets.named_sets import EVALUATION_SETS, SET_EVALUATION_SETS, training_split
 from smm_tutorial.discovery.evaluation import BASELINES
 from smm_tutorial.discovery.segmentation import SELECTIONS
 from smm_tutorial.results.records import add_scores, keep_scores
+from smm_tutorial.slots.slot_model import SlotModel
 
 #: Defaults of the options that have a value, in the order of the command in a record.
 DEFAULTS = {
@@ -21,7 +22,9 @@ DEFAULTS = {
     "iterations": None,
     "num_slots": None,
     "distances": False,
+    "probe": False,
 }
+PROBED_SCENES = 1024  # training scenes to which a probe fits its heads
 #: The models of image reconstruction, as records name them.
 REBUILDERS = ("Tokenizer", "SlotReconstruction")
 
@@ -62,6 +65,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "--distances",
         action="store_true",
         help="also how far generated pictures are from real ones, as a set",
+    )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="also what frozen slots know: the AP of linear heads on them",
     )
     parser.add_argument("--keep", action="store_true", help="put the scores into data/results")
 
@@ -119,6 +127,8 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
             options.iterations,
         )
         table = discovery.score_table
+    if options.probe:
+        scores["probe"] = probe_model(options, trained)
     if options.keep:
         record, path = keep_scores(record, scores)
         print(f"record {path}")
@@ -128,6 +138,21 @@ def evaluate_model(options: argparse.Namespace, _: str) -> None:
         print(discovery.describe_images_without_masks(scores))
     else:
         print(table([record]))
+
+
+def probe_model(options: argparse.Namespace, trained: checkpoints.Checkpoint | None) -> dict:
+    """The scores of linear heads on the frozen slots of a model.
+
+    The heads are fitted to training scenes of the model, and scored on the test scenes.
+    """
+    if trained is None or not isinstance(trained.model, SlotModel):
+        raise ValueError(f"--probe is for trained models with slots, and {options.what} is none")
+    size, own = trained.model.config.image_size, trained.record["data"]
+    scenes = EVALUATION_SETS[options.data or own]
+    train = training_split(own, "train", size)
+    train = train.subset(range(min(PROBED_SCENES, len(train))))
+    test = scenes.load(size, options.root)
+    return set_prediction.probe_slots(trained.model, train, test, options.seed, scenes.num_slots)
 
 
 def describe_command(options: argparse.Namespace) -> str:

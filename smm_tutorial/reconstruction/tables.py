@@ -41,6 +41,7 @@ COLUMNS = {
     ("generated", "squared_error"): "squared error, generated",
     ("fg_ari",): "FG-ARI",
     ("mbo",): "mBO",
+    ("probe", "ap", "inf"): "AP of linear heads",
 }
 
 

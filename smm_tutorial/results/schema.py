@@ -94,6 +94,8 @@ PROTOCOL = {
     "slots?": whole(1),
     "command?": TEXT,
 }
+APS = dict.fromkeys(("inf", "1", "0.5", "0.25", "0.125", "0.0625"), SHARE)
+PROBE = {"ap": APS, "held": SHARE, "images": whole(1)}  # of linear heads on frozen slots
 DISCOVERY_SCORES = PROTOCOL | {
     "set": one_of(SET_TITLES["discovery"]),
     "starts": whole(1),
@@ -108,6 +110,7 @@ DISCOVERY_SCORES = PROTOCOL | {
     "by_objects?": NamesOf({"fg_ari?": INDEX, "mbo?": SHARE}),
     "by_size?": NamesOf({"overlap?": SHARE}),
     "decoder_masks?": {"mbo?": SHARE},
+    "probe?": PROBE,
 }
 #: The scores of images without masks.
 LIKELIHOOD = {"nats_per_pixel": NUMBER, "squared_error": number(0, MOST)}
@@ -116,10 +119,7 @@ DISCOVERY_ENTRY = Depending(
     PROTOCOL | {"set": one_of(SET_TITLES["discovery"])} | LIKELIHOOD,
     DISCOVERY_SCORES,
 )
-SET_SCORES = PROTOCOL | {
-    "set": one_of(SET_TITLES["set-prediction"]),
-    "ap": dict.fromkeys(("inf", "1", "0.5", "0.25", "0.125", "0.0625"), SHARE),
-}
+SET_SCORES = PROTOCOL | {"set": one_of(SET_TITLES["set-prediction"]), "ap": APS}
 PROVENANCE = {
     "hardware": {
         "cpus": OrNull(COUNT),
@@ -165,6 +165,7 @@ RECONSTRUCTION_SCORES = PROTOCOL | {
     "tokenizer": PICTURES,
     "fg_ari?": INDEX,
     "mbo?": SHARE,
+    "probe?": PROBE,
     "distances?": dict.fromkeys(("generated", "tokenizer", "real"), DISTANCES) | {"features": TEXT},
 }
 RECONSTRUCTION_RUN = RUN | {

@@ -4,7 +4,8 @@
 `recipe` define the training; `ablations` change the recipe. `runs` trains: its `train` takes a
 `SetPredictionRun`, the choices of a run. `average_precision` scores predicted sets as the papers
 do, and `scores` computes further scores. `evaluation` puts the scores into records, and `tables`
-prints the records. `released` reads the authors' weights.
+prints the records. `probes` fits linear heads on frozen slots of any model. `released` reads the
+authors' weights.
 """
 
 from smm_tutorial.set_prediction.ablations import ABLATIONS
@@ -18,6 +19,7 @@ from smm_tutorial.set_prediction.model import (
     SetPredictionConfig,
     SetPredictor,
 )
+from smm_tutorial.set_prediction.probes import probe_slots
 from smm_tutorial.set_prediction.recipe import SIZES, begin_with_discovery, make_loss
 from smm_tutorial.set_prediction.released import (
     ReleasedSetPredictor,
@@ -88,6 +90,7 @@ __all__ = [
     "object_vector",
     "pair_costs",
     "predict_sets",
+    "probe_slots",
     "released_path",
     "right_predictions",
     "score",

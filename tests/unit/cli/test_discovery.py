@@ -3,16 +3,19 @@
 import argparse
 import json
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
-from smm_tutorial import checkpoints, cli, discovery, files, paths, results
+from smm_tutorial import checkpoints, cli, datasets, discovery, files, paths, results
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS
 from smm_tutorial.discovery import runs
 from smm_tutorial.files import FolderBusyError
+from smm_tutorial.scenes import random_scene
 from smm_tutorial.set_prediction.model import SetPredictionConfig, SetPredictor
 from smm_tutorial.training.state import own_folder
+from tests.toys import toy_scenes
 
 TRAIN = ["train", "discovery", "--profile", "ci"]
 NAME = "discovery-mixture-clevr6-ci-steps2-seed0"
@@ -324,3 +327,21 @@ def test_a_model_is_scored_after_another_number_of_iterations(toy_data, capsys):
     assert usual["mbo"] == discovery.score(test, again)["mbo"]
     assert cli.main(["evaluate", NAME, "--iterations", "0"]) == 1
     assert "num_iterations must be a whole number of at least 1" in capsys.readouterr().err
+
+
+def test_a_probe_of_frozen_slots_is_kept(toy_data, monkeypatch, capsys):
+    assert cli.main([*TRAIN, "--steps", "2", "--keep"]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", NAME, "--probe"]) == 1
+    assert "a probe needs both, to know which slot holds which object" in capsys.readouterr().err
+
+    def with_records(name, split, size, **options):
+        scenes = toy_scenes(size=size)
+        records = [random_scene(np.random.default_rng(i), 3, 3).to_record() for i in range(12)]
+        return replace(scenes, records=records)
+
+    monkeypatch.setattr(datasets, "load", with_records)
+    assert cli.main(["evaluate", NAME, "--probe", "--keep"]) == 0
+    (scores,) = results.read_record(NAME)["scores"]
+    assert scores["command"] == f"smm-tutorial evaluate {NAME} --probe --keep"
+    assert set(scores["probe"]) == {"ap", "held", "images"} and scores["probe"]["images"] == 12

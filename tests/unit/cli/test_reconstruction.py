@@ -98,6 +98,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(trained, capsys):
     assert "--num-slots is for other tasks" in refusal(f"evaluate {TOKENIZER} --num-slots 3")
     told = refusal(f"evaluate {TOKENIZER} --distances")
     assert "distances are of generated pictures, and a tokenizer generates none" in told
+    assert "and tokenizer-clevr6-ci-seed0 is none" in refusal(f"evaluate {TOKENIZER} --probe")
     told = refusal("evaluate untrained --distances")
     assert "--distances is for models that rebuild images from tokens" in told
     told = refusal("train reconstruction --profile ci --size 40 --steps 2")
