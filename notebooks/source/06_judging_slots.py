@@ -957,8 +957,8 @@ print(f"towers: split {usual_scores['split']:.2f} -> {towers['split']:.2f}")
 # A fair comparison needs several seeds. Only the slot module may differ. On `clevr6` each module has three seeds. On
 # `clevr-tex` there is one run of Slot Attention and one run of SMM. Data, loss and number of steps are equal. The learning
 # rates are not equal. A small search chose them by the scores on the *validation scenes*, which are neither training nor test
-# scenes. The last table shows this search. The wide Slot Attention had no search of its own. It uses the learning rate of Slot
-# Attention.
+# scenes. The last table shows this search. If a rate has several seeds, its mean decides. The wide Slot Attention had no search
+# of its own. It uses the learning rate of Slot Attention.
 
 # %% [markdown]
 # In the tables, "±" is the standard deviation over the seeds. Below the first table there is a list of differences. Their ±

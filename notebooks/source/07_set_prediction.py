@@ -1736,6 +1736,9 @@ for kind, key in kinds_of_pictures.items():
 # | `equal-coordinates` | coordinates have the weight 1, not 3 |
 # | `shared-start` | all slots start near one learned place, as in notebook 02 |
 # | `raw-variance` | the heads read variances, not their logarithms |
+# | `unscaled` | the heads read the slots as they are, not standardised |
+# | `four-iterations` | the slot module makes 4 iterations, not 8 |
+# | `no-average` | the result has the parameters of the last step, not their average |
 # | `papers` | the papers' choices: loss, weight 1, start, variances; also 4 iterations, numbers that are not standardised, no average of the parameters, and smaller heads |
 #
 # Runs whose name ends with "begun with slots" begin with the encoder and the slots of notebook 05. All other runs begin with
