@@ -70,7 +70,6 @@ install_missing()  # leaves torch and numpy as they are
 # | seed | a number that fixes all random choices of a run | `seed` |
 # | responsibility | the share of an input that a slot holds ([notebook 03](03_slot_mixture_module.ipynb)) | `responsibilities` |
 # | world unit | the unit of length in CLEVR's scenes: a small object has a radius of 0.35 | |
-# | IoU | of two regions of a picture: the pixels in both, divided by the pixels in at least one (1: equal, 0: apart) | |
 # | test scenes | we report scores on them; no network was trained on them | `test` |
 # | validation scenes | we use them to choose between runs; no network was trained on them | |
 # | `clevr6-whole` | our set of scenes: whole pictures of 3 to 6 objects | `variant` |
