@@ -122,5 +122,5 @@ def _name_model(record: dict) -> str:
     if sizes is None or weight != sizes.coordinate_weight:
         title += f", coordinates x{weight:g}"
     if record.get("begun_with") is None:
-        title += ", from random weights"
+        title += ", from random parameters"
     return f"{title}, seed {record['training']['seed']}"

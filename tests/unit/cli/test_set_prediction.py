@@ -37,7 +37,7 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     assert head.startswith("| model | scored on | images | AP | AP at 1 | AP at 0.5 |")
     assert len(rows) == 2
     assert rows[0].startswith(
-        "| SMM, 64 px, from random weights, seed 0 | clevr6-whole, test | 8 |"
+        "| SMM, 64 px, from random parameters, seed 0 | clevr6-whole, test | 8 |"
     )
 
     assert cli.main(["evaluate", NAME, "--num-slots", "9", "--keep"]) == 0
@@ -49,7 +49,7 @@ def test_train_evaluate_and_report(toy_sets, capsys):
     assert len(set_prediction.predict_sets(model, made_up_sets(), num_slots=9)[0]) == 9
 
     assert cli.main([*TRAIN, "--coordinate-weight", "8", "--keep", "record"]) == 0
-    assert "SMM, 64 px, coordinates x8, from random weights, seed 0" in capsys.readouterr().out
+    assert "SMM, 64 px, coordinates x8, from random parameters, seed 0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
