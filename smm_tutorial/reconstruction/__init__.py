@@ -29,7 +29,6 @@ from smm_tutorial.reconstruction.recipe import (
 )
 from smm_tutorial.reconstruction.runs import (
     ReconstructionRun,
-    TokenBatches,
     begin_with_discovery,
     build_model,
     load_tokenizer,
@@ -65,7 +64,6 @@ __all__ = [
     "SIZES",
     "SlotReconstruction",
     "TOKENIZER_ABLATIONS",
-    "TokenBatches",
     "TokenEncoder",
     "Tokenizer",
     "TokenizerConfig",

@@ -27,6 +27,7 @@ from smm_tutorial.training.loop import Loss
 
 NUM_SLOTS, NUM_ITERATIONS = 7, 4
 CHANNELS_OF_DISCOVERY = 32  # of the encoder of a laptop's object discovery
+MIRRORED = 0.5  # share of mirrored images
 WARMUP = 0.05  # share of the steps
 COOLED = 1 / 3  # share of the steps in which the tokenizer's temperature falls
 HOT, COLD = 1.0, 0.1  # the temperature at the start, and after the fall
@@ -277,5 +278,5 @@ def reconstruction_loss(logits: Tensor, tokens: Tensor) -> dict[str, Tensor]:
 
 def sequence_loss(model, batch: Batch, step: int) -> dict[str, Tensor]:
     """The loss of a network's run: `reconstruction_loss` with the batch's tokens as targets."""
-    output = model(batch.images, noise=batch.noise, tokens=batch.targets)
+    output = model(batch.images, noise=batch.noise, tokens=batch.targets.long())
     return reconstruction_loss(output.logits, output.tokens)

@@ -1,7 +1,6 @@
 """Runs of image reconstruction: the choices that decide a run, its training and its record."""
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from smm_tutorial.reconstruction.model import ReconstructionConfig, SlotReconstr
 from smm_tutorial.reconstruction.recipe import (
     KEPT_STEPS,
     LEARNING_RATE_FACTORS,
+    MIRRORED,
     SIZES,
     network_config,
     sequence_loss,
@@ -38,12 +38,11 @@ from smm_tutorial.reconstruction.scores import evaluate
 from smm_tutorial.reconstruction.tokenizers import TokenizerRun
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.slots.contestants import CONTESTANTS
-from smm_tutorial.training.batches import Batch, Share
+from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
 
-MIRRORED = 0.5  # share of mirrored images
 TOKENIZED_AT_ONCE = 256  # images
 
 
@@ -163,40 +162,6 @@ class ReconstructionRun:
         return training_split(self.data, split, self.config.image_size)
 
 
-class TokenBatches:
-    """Draws one batch per step: random images, their tokens, and noise for the slots' start.
-
-    The tokens of all images and of their mirror images are computed once. Every process draws the
-    whole batch, and keeps its share.
-
-    Args:
-        data: M training images.
-        tokens: `(M, 2, N)`, the tokens of each image and of its mirror image.
-        size: images per batch, of all processes together.
-        draw_noise: as in `Batches`.
-    """
-
-    def __init__(self, data: SceneImages, tokens: Tensor, size: int, draw_noise):
-        self.data, self.tokens, self.size, self.draw_noise = data, tokens, size, draw_noise
-        self.share = Share()
-
-    def place(self, device: torch.device, share: Share) -> None:
-        """Moves the data to the device, and sets which share of each batch `draw` returns."""
-        self.data, self.tokens = self.data.to(device), self.tokens.to(device)
-        self.share = share
-
-    def draw(self, generator: torch.Generator) -> Batch:
-        """Draws a batch with the generator -> this process's share of the batch."""
-        chosen = torch.randint(len(self.data), (self.size,), generator=generator)
-        mirrored = torch.rand(self.size, generator=generator) < MIRRORED
-        noise = self.share.of(self.draw_noise(self.size, generator))
-        chosen, mirrored = self.share.of(chosen), self.share.of(mirrored)
-        images = self.data.batch(chosen).images
-        flips = mirrored.to(images.device)[:, None, None, None]
-        images = torch.where(flips, images.flip(3), images)
-        return Batch(images, noise, self.tokens[chosen, mirrored.long()].long())
-
-
 @torch.no_grad()
 def tokenize_all(tokenizer: Tokenizer, data: SceneImages) -> Tensor:
     """Computes the tokens of all images and of their mirror images -> int16 `(M, 2, N)`."""
@@ -223,8 +188,10 @@ def load_tokenizer(what: str) -> Tokenizer:
     return tokenizer
 
 
-def build_model(config: ReconstructionConfig, tokenizer: Tokenizer, seed: int):
-    """Builds the untrained network of a seed around a trained tokenizer -> `SlotReconstruction`.
+def build_model(
+    config: ReconstructionConfig, tokenizer: Tokenizer, seed: int
+) -> SlotReconstruction:
+    """Builds the untrained network of a seed around a trained tokenizer.
 
     The global random state does not change. Raises `ValueError` if the tokenizer has other sizes.
     """
@@ -267,9 +234,15 @@ def train(
         for part in model.shared_parts:
             getattr(model, part).requires_grad_(False)
     data = run.load("train")
-    draw_noise = partial(model.start_noise, num_slots=None)
-    tokens = tokenize_all(tokenizer, data)
-    batches = TokenBatches(data, tokens, run.training.batch_size, draw_noise)
+    tokens, of_mirrored = tokenize_all(tokenizer, data).unbind(dim=1)
+    batches = Batches(
+        data,
+        run.training.batch_size,
+        model.start_noise,
+        mirrored=MIRRORED,
+        targets=tokens,
+        mirrored_targets=of_mirrored,
+    )
     told = choices_of_state(run)
     result = fit(model, batches, sequence_loss, run.training, folder, choices=told, **engine)
     return model.eval(), result

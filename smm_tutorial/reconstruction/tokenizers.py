@@ -25,6 +25,7 @@ from smm_tutorial.profiles import current_profile
 from smm_tutorial.reconstruction.ablations import TOKENIZER_ABLATIONS
 from smm_tutorial.reconstruction.model import Tokenizer, TokenizerConfig
 from smm_tutorial.reconstruction.recipe import (
+    MIRRORED,
     SIZES,
     make_tokenizer_loss,
     start_from_patches,
@@ -37,8 +38,6 @@ from smm_tutorial.training.batches import Batches
 from smm_tutorial.training.config import Compile, Precision, TrainingConfig
 from smm_tutorial.training.loop import TrainingResult, fit
 from smm_tutorial.training.processes import is_first_process
-
-MIRRORED = 0.5  # share of mirrored images
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,11 @@ class FoundSlots(NamedTuple):
 
 
 def probe_slots(
-    model: SlotModel, train: SceneImages, test: SceneImages, seed: int = 0, num_slots=None
+    model: SlotModel,
+    train: SceneImages,
+    test: SceneImages,
+    seed: int = 0,
+    num_slots: int | None = None,
 ) -> dict:
     """Fits linear heads on slots of training scenes, and scores their sets on test scenes.
 
@@ -66,11 +70,11 @@ def probe_slots(
     """
     heads = fit_heads(find_all_slots(model, train, seed, num_slots), train)
     found = find_all_slots(model, test, seed, num_slots)
-    most = found.holders.shape[1]
-    visible = set_targets(test.records, most)[..., REAL] == 1
+    targets = set_targets(test.records, found.holders.shape[1])  # (M, T, 19)
+    held = found.is_held[targets[..., REAL] == 1]
     return {
-        "ap": average_precisions(heads.predict(found.slots), set_targets(test.records, most)),
-        "held": round((found.is_held & visible)[visible].double().mean().item(), DECIMALS),
+        "ap": average_precisions(heads.predict(found.slots), targets),
+        "held": round(held.double().mean().item(), DECIMALS),
         "images": len(test),
     }
 
@@ -129,5 +133,4 @@ def fit_heads(found: FoundSlots, data: SceneImages) -> LinearHeads:
     holds = torch.zeros(found.slots.shape[:2], dtype=torch.double)
     holds[image, holders] = 1
     weights[:, REAL] = solve(every, holds.flatten()[:, None])[:, 0]
-    assert weights.shape[1] == OBJECT_DIM
     return LinearHeads(centre.float(), spread.float(), weights.float())

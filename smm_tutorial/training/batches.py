@@ -42,6 +42,7 @@ class Batches:
         draw_noise: `draw_noise(batch, generator)` -> `(B, K, D)`, such as a model's `start_noise`.
         mirrored: the probability that an image is mirrored left to right.
         targets: `(M, ...)`, one label per image.
+        mirrored_targets: `(M, ...)`, the label of each mirror image, if it differs.
     """
 
     def __init__(
@@ -52,14 +53,18 @@ class Batches:
         *,
         mirrored: float = 0.0,
         targets: Tensor | None = None,
+        mirrored_targets: Tensor | None = None,
     ):
-        self.data, self.targets, self.share = data, targets, Share()
+        self.data, self.share = data, Share()
+        self.targets, self.mirrored_targets = targets, mirrored_targets
         self.size, self.draw_noise, self.mirrored = size, draw_noise, mirrored
 
     def place(self, device: torch.device, share: Share) -> None:
         """Moves the data to the device, and sets which share of each batch `draw` returns."""
         self.data, self.share = self.data.to(device), share
         self.targets = None if self.targets is None else self.targets.to(device)
+        if self.mirrored_targets is not None:
+            self.mirrored_targets = self.mirrored_targets.to(device)
 
     def draw(self, generator: torch.Generator) -> Batch:
         """Draws a batch with the generator -> this process's share of the batch."""
@@ -70,6 +75,12 @@ class Batches:
         noise = self.share.of(self.draw_noise(self.size, generator))
         chosen = self.share.of(chosen)
         images = self.data.batch(chosen).images
+        targets = None if self.targets is None else self.targets[chosen]
         if mirrored is not None:
-            images = torch.where(self.share.of(mirrored).to(images.device), images.flip(3), images)
-        return Batch(images, noise, None if self.targets is None else self.targets[chosen])
+            mirrored = self.share.of(mirrored).to(images.device)
+            images = torch.where(mirrored, images.flip(3), images)
+            if self.mirrored_targets is not None:
+                of_mirrored = self.mirrored_targets[chosen]
+                mirrored = mirrored.view(-1, *[1] * (of_mirrored.ndim - 1))
+                targets = torch.where(mirrored, of_mirrored, targets)
+        return Batch(images, noise, targets)

@@ -11,7 +11,6 @@ from smm_tutorial.reconstruction import (
     ABLATIONS,
     SIZES,
     ReconstructionRun,
-    TokenBatches,
     TokenizerRun,
     cluster_patches,
     load_tokenizer,
@@ -20,7 +19,7 @@ from smm_tutorial.reconstruction import (
 )
 from smm_tutorial.reconstruction.recipe import network_config
 from smm_tutorial.slots.contestants import CONTESTANTS
-from smm_tutorial.training.batches import Share
+from smm_tutorial.training.batches import Batches, Share
 from smm_tutorial.training.loop import step_generator
 from tests.toys import toy_scenes
 
@@ -58,6 +57,13 @@ def test_the_tokenizer_stays_and_slots_stay_where_a_run_says_so(tokenizer):
     for name, changes in ABLATIONS.items():
         run = ReconstructionRun(**choices, purpose="ablation", ablation=name)
         model, _ = reconstruction.train(run, progress=False)
+        learning = {
+            key.partition(".")[0]
+            for key, weight in model.named_parameters()
+            if weight.requires_grad
+        }
+        frozen = {"tokenizer"} if changes.trains_slots else {"tokenizer", "encoder", "slots"}
+        assert not learning & frozen, name
         begun = reconstruction.build_model(run.config, load_tokenizer(tokenizer), run.seed)
         for key, weight in begun.state_dict().items():
             part = key.partition(".")[0]
@@ -171,12 +177,19 @@ def test_batches_hold_the_tokens_of_their_pictures_and_processes_share_them(toke
     assert tokens.shape == (20, 2, 64) and tokens.dtype == torch.int16
 
     def drawn(share):
-        batches = TokenBatches(data, tokens, 8, lambda batch, g: torch.randn(batch, 2, generator=g))
+        batches = Batches(
+            data,
+            8,
+            lambda batch, generator: torch.randn(batch, 2, generator=generator),
+            mirrored=0.5,
+            targets=tokens[:, 0],
+            mirrored_targets=tokens[:, 1],
+        )
         batches.place(next(network.parameters()).device, share)
         return batches.draw(step_generator(0, 3))
 
     whole = drawn(Share())
-    assert torch.equal(network.tokenize(whole.images), whole.targets)
+    assert torch.equal(network.tokenize(whole.images), whole.targets.long())
     plain = {image.tobytes() for image in data.batch(slice(None)).images.cpu().numpy()}
     mirrored = [image.tobytes() not in plain for image in whole.images.cpu().numpy()]
     assert 0 < sum(mirrored) < 8
