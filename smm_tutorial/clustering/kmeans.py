@@ -61,8 +61,9 @@ def k_means_plus_plus(
     2.2.
     """
     seeds = [points[generator.integers(len(points))]]
+    nearest = np.full(len(points), np.inf)  # (N,)
     while len(seeds) < num_means:
-        nearest = squared_distances(points, seeds).min(axis=1)  # (N,)
+        nearest = np.minimum(nearest, squared_distances(points, seeds[-1:])[:, 0])
         total = nearest.sum()
         # If every point already lies on a seed, draw uniformly.
         probabilities = nearest / total if total > 0 else None
