@@ -31,8 +31,8 @@ MIRRORED = 0.5  # share of mirrored images
 WARMUP = 0.05  # share of the steps
 COOLED = 1 / 3  # share of the steps in which the tokenizer's temperature falls
 HOT, COLD = 1.0, 0.1  # the temperature at the start, and after the fall
-PATCHES = 10_000  # that k-means clusters, for the first code book
-KMEANS_ITERATIONS = 20
+PATCHES = 20_000  # that k-means clusters, for the first code book
+KMEANS_ITERATIONS = 10
 LEAST_SPREAD = 1e-3  # standard deviation of a pixel around its code
 #: In a comparison, a contestant's learning rate is the profile's rate times this factor.
 LEARNING_RATE_FACTORS = dict.fromkeys(CONTESTANTS, 1.0)
@@ -44,11 +44,11 @@ class ReconstructionSizes:
 
     data: str = "clevr-mirror"
     image_size: int = 48  # pixels per side
-    num_codes: int = 128
-    tokenizer_channels: int = 64
-    tokenizer_batch: int = 64
-    tokenizer_rate: float = 1e-3
-    tokenizer_steps: int = 3_000
+    num_codes: int = 1024
+    tokenizer_channels: int = 96
+    tokenizer_batch: int = 32
+    tokenizer_rate: float = 2e-3
+    tokenizer_steps: int = 1_500
     slot_dim: int = 48
     channels: int = 48  # of the slots' inputs
     dim: int = 96  # of the transformer
@@ -67,7 +67,7 @@ class ReconstructionSizes:
 
 _GPU = ReconstructionSizes(
     image_size=64,
-    num_codes=512,
+    tokenizer_batch=64,
     tokenizer_steps=4_000,
     slot_dim=64,
     channels=64,
@@ -100,7 +100,6 @@ SIZES = {
     "gpu": _GPU,
     "paper": replace(
         _GPU,
-        num_codes=1024,
         tokenizer_steps=30_000,
         tokenizer_batch=50,
         tokenizer_rate=3e-4,
