@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.distance import cdist
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -45,7 +46,7 @@ class KMeansStep:
 
 def squared_distances(points: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Computes the squared distance of each point (N, D) to each mean (K, D) -> (N, K)."""
-    return np.stack([np.sum((points - mean) ** 2, axis=1) for mean in means], axis=1)
+    return cdist(points, means, "sqeuclidean")
 
 
 def k_means_plus_plus(
