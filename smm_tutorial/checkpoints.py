@@ -32,6 +32,9 @@ MOST_HEADER_BYTES = 8 * 2**20  # names, shapes and record; the longest committed
 #: memory.
 MOST_SIZE = 2048
 LEAST_SCALE, MOST_SCALE = 1e-9, 1e9  # the range of any real number in a config that is not 0
+#: Tensors with larger numbers than this keep their type in `to_half`. Their rounding errors would
+#: be large beside the differences of small numbers.
+MOST_HALVED = 16.0
 #: A file in the committed folder, with the SHA-256 of old checkpoints that hold no checksum.
 SUMS_NAME = "SHA256SUMS"
 REMEDY = "fetch it anew (git checkout, for a committed one), or delete it and train again"
@@ -65,6 +68,19 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
             f"{len(text):,} characters. Move the long parts of the record to other files"
         )
     files.write_atomically(path, content)
+
+
+def to_half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rounds float32 tensors to float16, so that their file is half as long.
+
+    Tensors with a number above `MOST_HALVED` stay as they are. A loaded network computes with the
+    rounded numbers in float32.
+    """
+
+    def is_small(tensor: Tensor) -> bool:
+        return tensor.dtype == torch.float32 and bool((tensor.abs() <= MOST_HALVED).all())
+
+    return {name: t.half() if is_small(t) else t for name, t in tensors.items()}
 
 
 def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ EXPERIMENTS = {
     "set-comparison": set_prediction_tables.comparison_report,
     "tokenizer": reconstruction_tables.tokenizer_table,
     "reconstruction": reconstruction_tables.showcase_table,
-    "reconstruction-comparison": reconstruction_tables.comparison_report,
+    "reconstruction-comparison": reconstruction_tables.full_comparison_report,
     "reconstruction-ablations": reconstruction_tables.ablation_table,
     "reconstruction-distances": reconstruction_tables.distance_table,
 }

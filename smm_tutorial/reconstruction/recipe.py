@@ -34,7 +34,8 @@ HOT, COLD = 1.0, 0.1  # the temperature at the start, and after the fall
 PATCHES = 20_000  # that k-means clusters, for the first code book
 KMEANS_ITERATIONS = 10
 LEAST_SPREAD = 1e-3  # standard deviation of a pixel around its code
-#: In a comparison, a contestant's learning rate is the profile's rate times this factor.
+#: In a comparison, a contestant's learning rate is the profile's rate times this factor. A search
+#: on the validation scenes found each factor (`reconstruction-search-*` in `data/results`).
 LEARNING_RATE_FACTORS = dict.fromkeys(CONTESTANTS, 1.0)
 
 
@@ -117,7 +118,11 @@ SIZES = {
 }
 #: Steps of the runs in `data/results` that differ from the profile's, by profile and purpose. The
 #: names of these runs do not contain the steps.
-KEPT_STEPS = {("laptop", "comparison"): 6_000, ("laptop", "ablation"): 3_000}
+KEPT_STEPS = {
+    ("laptop", "comparison"): 4_000,
+    ("laptop", "search"): 600,
+    ("laptop", "ablation"): 2_000,
+}
 
 
 def tokenizer_config(sizes: ReconstructionSizes, image_size: int | None = None) -> TokenizerConfig:

@@ -123,9 +123,23 @@ def comparison_table() -> str:
     return tables.comparison_table(groups, COLUMNS) if groups else NO_COMPARISON
 
 
+def search_table() -> str:
+    """Makes the table of the search for the learning rates."""
+    records = read_records(task="reconstruction", purpose="search")
+    return tables.search_table(records, {"nats": "nats per token", "fg_ari": "FG-ARI"})
+
+
 def comparison_report() -> str:
     """`comparison_table`, its differences in words, and the scores on other data."""
     return tables.comparison_section("reconstruction", comparison_table())
+
+
+def full_comparison_report() -> str:
+    """Joins `comparison_report` and `search_table`."""
+    if not read_groups("reconstruction"):
+        return NO_COMPARISON
+    searched = f"The search for the learning rates:\n\n{search_table()}"
+    return f"{comparison_report()}\n\n{searched}"
 
 
 def _name_tokenizer(record: dict) -> str:

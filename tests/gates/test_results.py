@@ -6,6 +6,7 @@ from statistics import fmean
 
 from smm_tutorial import paths, report
 from smm_tutorial.discovery import recipe as discovery
+from smm_tutorial.reconstruction import recipe as reconstruction
 from smm_tutorial.results.records import VERSION, read_records
 from smm_tutorial.set_prediction import recipe as set_prediction
 from smm_tutorial.set_prediction.tables import search_key
@@ -30,10 +31,10 @@ def test_every_record_says_what_made_it():
             assert any(program in command for program in PROGRAMS)
 
 
-def check_searches(tried, factors, rate, score):
+def check_searches(tried, factors, rate, score, sign=1):
     """Each contestant's factor is its best tried one, and worse ones lie on both sides.
 
-    A rate that was tried with several seeds counts by its mean.
+    A rate that was tried with several seeds counts by its mean. sign: -1 if lower is better.
     """
     found = sorted(tried, key=lambda record: record["contestant"])
     assert found
@@ -41,7 +42,7 @@ def check_searches(tried, factors, rate, score):
         by_rate = {}
         for record in records:
             tried_rate = record["training"]["learning_rate"]
-            by_rate.setdefault(tried_rate, []).append(record["validation"][-1][score])
+            by_rate.setdefault(tried_rate, []).append(sign * record["validation"][-1][score])
         means = {tried_rate: fmean(scores) for tried_rate, scores in by_rate.items()}
         best = max(means, key=means.__getitem__)
         assert best == factors[slots] * rate
@@ -65,3 +66,9 @@ def test_compared_runs_of_set_prediction_take_the_best_rate_of_a_search_too():
     assert {search_key(record) for record in beside} == sought.keys()
     rate = set_prediction.SIZES["laptop"].learning_rate
     check_searches(searched + beside, set_prediction.LEARNING_RATE_FACTORS, rate, "ap_inf")
+
+
+def test_compared_runs_of_reconstruction_take_the_rate_with_the_fewest_nats_of_a_search():
+    searched = read_records(task="reconstruction", purpose="search")
+    rate = reconstruction.SIZES["laptop"].learning_rate
+    check_searches(searched, reconstruction.LEARNING_RATE_FACTORS, rate, "nats", sign=-1)

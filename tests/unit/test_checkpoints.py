@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from smm_tutorial import checkpoints
 from smm_tutorial.checkpoints import CheckpointError
@@ -353,3 +354,25 @@ def test_every_committed_checkpoint_loads_and_has_its_record(name):
         json.loads((checkpoints.paths.results_dir() / f"{name}.json").read_text())["config"]
         == record["config"]
     )
+
+
+def test_half_precision_keeps_large_numbers_and_scores(model, tmp_path):
+    weights = model.state_dict() | {
+        "large": torch.tensor([0.1, -300.0]),
+        "exact": torch.tensor([0.1], dtype=torch.float64),
+        "count": torch.tensor([3]),
+    }
+    rounded = checkpoints.to_half(weights)
+    for name in ("large", "exact", "count"):
+        assert torch.equal(rounded[name], weights[name])
+        assert rounded[name].dtype == weights[name].dtype
+    small = [name for name in model.state_dict() if weights[name].abs().max() <= 16]
+    assert small and all(rounded[name].dtype == torch.float16 for name in small)
+    path = tmp_path / "rounded.safetensors"
+    rounded = checkpoints.to_half(model.state_dict())
+    checkpoints.write(path, rounded, {"model": "ObjectDiscovery", "config": SMALL})
+    loaded = checkpoints.load(path).model
+    assert all(weight.dtype == torch.float32 for weight in loaded.parameters())
+    images, noise = torch.rand(2, 3, 16, 16), torch.randn(2, 3, 8)
+    expected = model(images, noise=noise).reconstruction
+    assert_close(loaded(images, noise=noise).reconstruction, expected, atol=2e-3, rtol=0)
