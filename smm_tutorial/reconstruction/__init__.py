@@ -41,6 +41,7 @@ from smm_tutorial.reconstruction.scores import (
     evaluate,
     evaluate_tokenizer,
     psnr,
+    read_tokens,
     score_distances,
 )
 from smm_tutorial.reconstruction.tables import (
@@ -81,6 +82,7 @@ __all__ = [
     "evaluate_tokenizer",
     "load_tokenizer",
     "psnr",
+    "read_tokens",
     "reconstruction_loss",
     "score_by_name",
     "score_distances",

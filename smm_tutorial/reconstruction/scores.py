@@ -1,6 +1,7 @@
 """Scores of image reconstruction: errors of pictures, of tokens, and the segmentation by slots."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from smm_tutorial.reconstruction.recipe import reconstruction_loss
 from smm_tutorial.tensors import without_autocast
 
 BATCH = 64  # images
+EXAMPLES = 6  # images whose generated tokens stand among the scores
 DECIMALS = 4
 ERROR_DECIMALS = 6  # of squared errors
 #: The metrics of the slots' segmentation, by their names in `SEGMENTATION_METRICS`.
@@ -79,6 +81,8 @@ def evaluate(
         `teacher_forced`, `generated`, `tokenizer`: `squared_error` and `psnr` in dB of three
         pictures: of the most probable tokens given the true tokens before them, of the tokens that
         the network generates from the slots alone, and of the true tokens.
+        `generated_tokens`: one text per image for the first `EXAMPLES` images. `read_tokens` reads
+        them.
         `fg_ari`, `mbo`: of the slots' responsibilities; missing if the data have no masks.
         `num_slots`: K. `images`: the number of images.
     """
@@ -86,6 +90,7 @@ def evaluate(
     device = next(model.parameters()).device
     nats, right, owners = [], [], []
     errors: dict[str, list[Tensor]] = {"teacher_forced": [], "generated": [], "tokenizer": []}
+    examples = []
     with without_autocast(device):
         for first in range(0, len(data), BATCH):
             images = data.batch(slice(first, first + BATCH)).images.to(device)
@@ -94,8 +99,12 @@ def evaluate(
             told = reconstruction_loss(output.logits, output.tokens)
             nats.append(told["loss"].item() * len(images))
             right.append(told["right"].item() * len(images))
-            for name, painted in _paint(model, output, generates).items():
+            rebuilt = _find_tokens(model, output, generates)
+            for name, found_tokens in rebuilt.items():
+                painted = model.tokenizer.paint(found_tokens)
                 errors[name].append(_squared_errors(painted, images))
+            for generated in rebuilt.get("generated", [])[: EXAMPLES - len(examples)]:
+                examples.append(" ".join(map(str, generated.tolist())))
             found = output.slot_output.responsibilities.argmax(dim=2)
             owners.append(enlarge_owners(found, data.size).cpu())
     scores = {
@@ -103,6 +112,8 @@ def evaluate(
         "right": round(sum(right) / len(data), DECIMALS),
     }
     scores |= {name: _picture_scores(found) for name, found in errors.items() if found}
+    if examples:
+        scores["generated_tokens"] = examples
     return (
         scores
         | score_owners(data, torch.cat(owners))
@@ -111,6 +122,11 @@ def evaluate(
             "images": len(data),
         }
     )
+
+
+def read_tokens(texts: Sequence[str]) -> Tensor:
+    """Reads the `generated_tokens` of `evaluate` -> integers `(B, N)`."""
+    return torch.tensor([[int(token) for token in text.split()] for text in texts])
 
 
 @torch.no_grad()
@@ -138,9 +154,9 @@ def score_distances(
         for part in images[:half].split(BATCH):
             noise = model.start_noise(len(part), generator)
             output = model(part.to(device), noise=noise)
-            for name, painted in _paint(model, output, generates=True).items():
+            for name, tokens in _find_tokens(model, output, generates=True).items():
                 if name in made:
-                    made[name].append(painted.cpu())
+                    made[name].append(model.tokenizer.paint(tokens).cpu())
     sets = {name: torch.cat(parts) for name, parts in made.items()} | {"real": images[:half]}
     return {"features": type(network).__name__} | {
         name: _rounded(compare_image_sets(images[half:], pictures, network))
@@ -161,18 +177,14 @@ def score_owners(data: SceneImages, owners: Tensor) -> dict[str, float]:
     return {name: round(values.mean().item(), DECIMALS) for name, values in found.items()}
 
 
-def _paint(
+def _find_tokens(
     model: SlotReconstruction, output: ReconstructionOutput, generates: bool
 ) -> dict[str, Tensor]:
-    """Paints the pictures whose errors `evaluate` computes, by their names."""
-    paint = model.tokenizer.paint
-    pictures = {
-        "teacher_forced": paint(output.logits.argmax(dim=2)),
-        "tokenizer": paint(output.tokens),
-    }
+    """Finds the tokens `(B, N)` of the pictures with errors in `evaluate`, by their names."""
+    tokens = {"teacher_forced": output.logits.argmax(dim=2), "tokenizer": output.tokens}
     if generates:
-        pictures["generated"] = model.rebuild(model.read(output.slot_output))
-    return pictures
+        tokens["generated"] = model.decoder.generate(model.read(output.slot_output))
+    return tokens
 
 
 def _squared_errors(painted: Tensor, images: Tensor) -> Tensor:

@@ -162,6 +162,7 @@ RECONSTRUCTION_SCORES = PROTOCOL | {
     "right": SHARE,
     "teacher_forced": PICTURES,
     "generated?": PICTURES,
+    "generated_tokens?": ListOf(TEXT),  # of the first images
     "tokenizer": PICTURES,
     "fg_ari?": INDEX,
     "mbo?": SHARE,

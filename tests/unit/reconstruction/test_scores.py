@@ -7,7 +7,7 @@ import torch
 
 from smm_tutorial import reconstruction
 from smm_tutorial.metrics import SEGMENTATION_METRICS
-from smm_tutorial.reconstruction import count_codes, evaluate, evaluate_tokenizer, psnr
+from smm_tutorial.reconstruction import count_codes, evaluate, evaluate_tokenizer, psnr, read_tokens
 from tests.toys import toy_scenes
 from tests.unit.reconstruction.test_model import SMALL, make
 
@@ -62,6 +62,9 @@ def test_scores_of_a_network_are_those_of_its_pictures():
         expected = SEGMENTATION_METRICS[name]
         counts = reconstruction.scores.count_table(data.masks, owners)
         assert scores[name] == pytest.approx(expected(counts).mean().item(), abs=1e-4)
-    assert "generated" not in evaluate(model, data, generates=False)
+    generated = model.decoder.generate(output.slot_output.slots)
+    assert torch.equal(read_tokens(scores["generated_tokens"]), generated[:6])
+    teacher_forced_alone = evaluate(model, data, generates=False)
+    assert not {"generated", "generated_tokens"} & teacher_forced_alone.keys()
     assert evaluate(model, data, num_slots=5)["num_slots"] == 5
     assert scores["num_slots"] == SMALL.num_slots

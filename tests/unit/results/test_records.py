@@ -279,7 +279,7 @@ def test_records_of_committed_checkpoints_are_those_in_the_results():
         record = results.upgrade_record(record)
         kept = read_kept_record(record)  # refuses another run
         for field in ("version", "task", "purpose", "contestant", "data"):
-            assert record[field] == kept[field]
+            assert record.get(field) == kept.get(field)  # a tokenizer has no contestant
         for scores in record["scores"]:
             assert results.find_scores(kept, *Protocol.of(scores))
 
