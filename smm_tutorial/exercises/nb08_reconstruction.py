@@ -1,4 +1,4 @@
-"""Tasks of notebook 08: relaxed samples, what a token may see, slots as memory, kept keys."""
+"""Tasks of notebook 08: samples with a gradient, attention to tokens and to slots, kept keys."""
 
 import math
 
@@ -87,6 +87,90 @@ register(
             _sample_without_noise,
             _sample_over_patches,
             _sample_hard,
+        ),
+    )
+)
+
+
+# straight-through
+
+
+def straight_through(soft: Tensor, book: Tensor, patches: Tensor) -> Tensor:
+    painted = book[soft.argmax(dim=1)]
+    return 2 * (painted - patches) @ book.T
+
+
+def _painted(soft, book):
+    return book[soft.argmax(dim=1)]
+
+
+@mistake("You paint with the soft codes. Straight-through paints with the hard ones.")
+def _gradient_of_soft_codes(soft, book, patches):
+    return 2 * (soft @ book - patches) @ book.T
+
+
+@mistake("The factor 2 of the square's derivative is missing.")
+def _gradient_without_two(soft, book, patches):
+    return (_painted(soft, book) - patches) @ book.T
+
+
+@mistake("The sign is wrong: the error is painted minus patches, squared.")
+def _gradient_with_wrong_sign(soft, book, patches):
+    return 2 * (patches - _painted(soft, book)) @ book.T
+
+
+@mistake(
+    "That is the true gradient of a hard choice, and with it nothing learns. Pretend that the "
+    "codes are numbers that may change."
+)
+def _gradient_of_a_choice(soft, book, patches):
+    return torch.zeros_like(soft)
+
+
+@mistake(
+    "You return one number for each pixel: the gradient with respect to the painted patches. Go "
+    "one step further back, through `codes @ book`, to the codes."
+)
+def _gradient_of_pixels(soft, book, patches):
+    return 2 * (_painted(soft, book) - patches)
+
+
+register(
+    Task(
+        name="slate.straight_through",
+        title="A hard choice with a borrowed gradient",
+        text="""`soft` is (N, V): relaxed samples, one row per patch. `book` is (V, P): the patch of
+        each code. `patches` is (N, P): the true patches. Paint each patch with its *hard* code,
+        the largest entry of its row. The error is the sum of the squared differences between
+        painted and true patches. Now pretend that the patches were painted as `codes @ book`, and
+        that each entry of the one-hot `codes` may change. Return the gradient of the error with
+        respect to `codes`, (N, V).""",
+        minutes=6,
+        difficulty=2,
+        hints=(
+            "The derivative with respect to the painted patches is `2 * (painted - patches)`.",
+            """`book[soft.argmax(dim=1)]` paints. The chain rule through `codes @ book` multiplies
+            by `book.T` from the right.""",
+        ),
+        solution=straight_through,
+        cases=lambda: {
+            "three patches, four codes": (
+                normal(0, 3, 4).softmax(dim=1),
+                normal(1, 4, 5),
+                normal(2, 3, 5),
+            ),
+            "two patches, six codes": (
+                normal(3, 2, 6).softmax(dim=1),
+                normal(4, 6, 3),
+                normal(5, 2, 3),
+            ),
+        },
+        mistakes=(
+            _gradient_of_soft_codes,
+            _gradient_without_two,
+            _gradient_with_wrong_sign,
+            _gradient_of_a_choice,
+            _gradient_of_pixels,
         ),
     )
 )
