@@ -125,7 +125,7 @@ def test_names_say_what_is_special():
 
     assert name() == "reconstruction-mixture-clevr-mirror-laptop-seed0"
     assert name(data="stacks", size=64, seed=3) == "reconstruction-mixture-stacks-laptop-64px-seed3"
-    compared = name(module="attention", purpose="comparison", steps=4_000)
+    compared = name(module="attention", purpose="comparison", steps=2_000)
     assert compared == "reconstruction-comparison-attention-clevr-mirror-laptop-seed0"
     searched = name(purpose="search", rate=1e-3, steps=5)
     assert searched == "reconstruction-search-mixture-clevr-mirror-laptop-steps5-rate0.001-seed0"
