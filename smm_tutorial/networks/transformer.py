@@ -157,9 +157,13 @@ class TokenTransformer(nn.Module):
         for table in (self.embed.weight, self.positions):
             nn.init.normal_(table, std=0.5)
 
-    def forward(self, tokens: Tensor, slots: Tensor) -> Tensor:
-        """Predicts every token from the true tokens before it ("teacher forcing")."""
-        x = self._embed_before(tokens)
+    def forward(self, tokens: Tensor, slots: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Predicts every token from the true tokens before it ("teacher forcing").
+
+        hidden: `(B, N)`, True for tokens that no token sees. Hidden tokens force the transformer to
+        read the slots (Bowman et al. 2016, arXiv 1511.06349, "word dropout").
+        """
+        x = self._embed_before(tokens, hidden)
         memory = self.norm_memory(slots)
         for block in self.blocks:
             x = block(x, block.to_slots.remember(memory))
@@ -229,7 +233,7 @@ class TokenTransformer(nn.Module):
             caches.append(Cache((empty[0], empty[1]), of_slots))
         return caches
 
-    def _embed_before(self, tokens: Tensor) -> Tensor:
+    def _embed_before(self, tokens: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Embeds the token before each place, and the place -> `(B, N, D)`."""
         if tokens.ndim != 2 or tokens.shape[1] != self.length:
             raise ValueError(
@@ -237,5 +241,6 @@ class TokenTransformer(nn.Module):
             )
         before = torch.full_like(tokens, self.num_codes)
         if self.sees_tokens:
-            before[:, 1:] = tokens[:, :-1]
+            seen = tokens if hidden is None else tokens.masked_fill(hidden, self.num_codes)
+            before[:, 1:] = seen[:, :-1]
         return self.embed(before) + self.positions

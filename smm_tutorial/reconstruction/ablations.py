@@ -8,11 +8,13 @@ from typing import Any
 class Ablation:
     """The changes of an ablation: fields of `ReconstructionConfig`, and options of the slot module.
 
+    training: fields of `TrainingConfig`.
     trains_slots: whether encoder and slots are trained. Otherwise they stay as they began.
     """
 
     network: dict[str, Any] = field(default_factory=dict)
     slots: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
     trains_slots: bool = True
 
 
@@ -28,8 +30,12 @@ ABLATIONS = {
         slots={"initialisation": "random", "normalisation": "layer", "start": "shared"},
         trains_slots=False,
     ),
+    # In training, too, every token sees all earlier tokens.
+    "none-hidden": Ablation({"hidden_tokens": 0.0}),
     # All tokens are predicted at once, each on its own.
     "all-at-once": Ablation({"decoding": "all_at_once"}),
+    # Encoder and slots learn as fast as the transformer.
+    "one-rate": Ablation(training={"shared_rate": 1.0}),
     "shared-start": Ablation(slots={"start": "shared"}),
     # The gradient flows through all iterations.
     "all-iterations": Ablation(slots={"gradient": "all"}),

@@ -58,6 +58,8 @@ class ReconstructionConfig:
     another token.
     memory: what the transformer reads: the `slots`, or `nothing`. With `nothing` it learns only how
     images look in general.
+    hidden_tokens: the share of tokens that training hides from later tokens, at random. So the
+    transformer must read the slots (Bowman et al. 2016, arXiv 1511.06349: "word dropout").
 
     Raises `ValueError` for an unknown choice, and for sizes that do not fit.
     """
@@ -78,6 +80,7 @@ class ReconstructionConfig:
     heads: int = 4
     decoding: Decoding = "one_by_one"
     memory: Memory = "slots"
+    hidden_tokens: float = 0.0
     slot_options: dict = field(default_factory=dict)  # of the slot module, such as its start
 
     def __post_init__(self):
@@ -85,6 +88,10 @@ class ReconstructionConfig:
         check_choice("inputs", self.inputs, Inputs)
         check_choice("decoding", self.decoding, Decoding)
         check_choice("memory", self.memory, Memory)
+        if not 0 <= self.hidden_tokens < 1:
+            raise ValueError(
+                f"hidden_tokens must be a share from 0 to below 1, got {self.hidden_tokens!r}"
+            )
         _check_patches(self.image_size, self.patch)
 
     @property
@@ -173,15 +180,18 @@ class SlotReconstruction(SlotModel):
         num_slots: int | None = None,
         noise: Tensor | None = None,
         tokens: Tensor | None = None,
+        hidden: Tensor | None = None,
     ) -> ReconstructionOutput:
         """Finds the slots, and predicts every token from the slots and the tokens before it.
 
-        tokens: `(B, N)`, the images' tokens, if they are known; else the tokenizer finds them. The
-        other arguments are those of `find_slots`.
+        tokens: `(B, N)`, the images' tokens, if they are known; else the tokenizer finds them.
+        hidden: `(B, N)`, True for tokens that the transformer does not see. The other arguments are
+        those of `find_slots`.
         """
         tokens = self.tokenizer.tokenize(images) if tokens is None else tokens
         found = self.find_slots(images, num_iterations, num_slots, noise, tokens=tokens)
-        return ReconstructionOutput(self.decoder(tokens, self.read(found)), tokens, found)
+        logits = self.decoder(tokens, self.read(found), hidden)
+        return ReconstructionOutput(logits, tokens, found)
 
     def find_slots(
         self,

@@ -30,8 +30,9 @@ from smm_tutorial.reconstruction.recipe import (
     LEARNING_RATE_FACTORS,
     MIRRORED,
     SIZES,
+    make_draw,
+    make_sequence_loss,
     network_config,
-    sequence_loss,
     training_config,
 )
 from smm_tutorial.reconstruction.scores import evaluate
@@ -140,6 +141,9 @@ class ReconstructionRun:
         }
         if self.precision is not None:
             chosen["precision"] = self.precision
+        if not self.trains_slots:
+            chosen["shared_rate"] = 1.0  # encoder and slots do not learn at all
+        chosen |= ABLATIONS[self.ablation or "complete"].training
         return training_config(sizes, self.seed, self.steps, **chosen)
 
     @property
@@ -238,13 +242,14 @@ def train(
     batches = Batches(
         data,
         run.training.batch_size,
-        model.start_noise,
+        make_draw(model),
         mirrored=MIRRORED,
         targets=tokens,
         mirrored_targets=of_mirrored,
     )
     told = choices_of_state(run)
-    result = fit(model, batches, sequence_loss, run.training, folder, choices=told, **engine)
+    loss = make_sequence_loss(run.config)
+    result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
     return model.eval(), result
 
 

@@ -132,3 +132,14 @@ def test_what_does_not_fit_is_refused(network):
         network.generate(slots, temperature=1.0)
     with pytest.raises(ValueError, match="temperature must be 0"):
         network.generate(slots, -1.0, torch.Generator())
+
+
+def test_no_token_sees_a_hidden_token():
+    network = TokenTransformer(6, 9, 5, dim=8, blocks=2, heads=2).eval()
+    tokens, slots = torch.randint(6, (2, 9)), torch.randn(2, 3, 5)
+    hidden = torch.rand(2, 9) < 0.5
+    others = torch.where(hidden, (tokens + 1) % 6, tokens)
+    assert hidden.any() and not torch.equal(network(tokens, slots), network(others, slots))
+    assert torch.equal(network(tokens, slots, hidden), network(others, slots, hidden))
+    none = torch.zeros(2, 9, dtype=torch.bool)
+    assert torch.equal(network(tokens, slots, none), network(tokens, slots))

@@ -17,11 +17,13 @@ from smm_tutorial.reconstruction import (
     temperature_of_step,
     tokenize_all,
 )
-from smm_tutorial.reconstruction.recipe import network_config
+from smm_tutorial.reconstruction.model import ReconstructionConfig, ReconstructionOutput
+from smm_tutorial.reconstruction.recipe import make_draw, make_sequence_loss, network_config
 from smm_tutorial.slots.contestants import CONTESTANTS
-from smm_tutorial.training.batches import Batches, Share
+from smm_tutorial.training.batches import Batch, Batches, Share
 from smm_tutorial.training.loop import step_generator
 from tests.toys import toy_scenes
+from tests.unit.reconstruction.test_model import SMALL, make
 
 TOKENIZER = "tokenizer-clevr6-ci-steps2-seed0"
 
@@ -125,7 +127,7 @@ def test_names_say_what_is_special():
 
     assert name() == "reconstruction-mixture-clevr-mirror-laptop-seed0"
     assert name(data="stacks", size=64, seed=3) == "reconstruction-mixture-stacks-laptop-64px-seed3"
-    compared = name(module="attention", purpose="comparison", steps=2_000)
+    compared = name(module="attention", purpose="comparison", steps=3_000)
     assert compared == "reconstruction-comparison-attention-clevr-mirror-laptop-seed0"
     searched = name(purpose="search", rate=1e-3, steps=5)
     assert searched == "reconstruction-search-mixture-clevr-mirror-laptop-steps5-rate0.001-seed0"
@@ -210,3 +212,28 @@ def test_slots_of_discovery_fit_the_laptops_network():
     with torch.no_grad():
         found = model.eval().find_slots(images, noise=noise)
         assert_close(found.means, trained.find_slots(images, noise=noise).means)
+
+
+def test_a_training_step_hides_tokens_and_keeps_the_noise_of_the_slots():
+    seen = []
+
+    def network(images, noise, tokens, hidden):
+        seen.append((noise, hidden))
+        return ReconstructionOutput(torch.zeros(*tokens.shape, 6), tokens, None)
+
+    config = replace(SMALL, hidden_tokens=0.3)
+    model, _ = make(config)
+    drawn = make_draw(model)(40, torch.Generator().manual_seed(1))
+    batch = Batch(torch.rand(40, 3, 16, 16), drawn, torch.zeros(40, 16, dtype=torch.int16))
+    make_sequence_loss(config)(network, batch, 0)
+    make_sequence_loss(SMALL)(network, batch, 0)
+    (noise, hidden), (_, none_hidden) = seen
+    assert torch.equal(noise, model.start_noise(40, torch.Generator().manual_seed(1)))
+    assert hidden.shape == (40, 16) and 0.2 < hidden.float().mean() < 0.4
+    assert not none_hidden.any()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_share_of_hidden_tokens_that_is_no_share_is_refused(share):
+    with pytest.raises(ValueError, match="hidden_tokens must be a share from 0 to below 1"):
+        ReconstructionConfig(hidden_tokens=share)

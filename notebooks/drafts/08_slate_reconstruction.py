@@ -495,9 +495,8 @@ curves = {
 }
 figure = figures.curves_figure(steps, curves, "training step", "nats per token")
 show(figure, alt="Nats per token on validation scenes fall with the training steps.")
-print(
-    "FG-ARI:", [f"step {e['step']:,}: {e['fg_ari']:.2f}" for e in log[:: len(log) // 4]]
-)
+for entry in log[::2]:
+    print(f"step {entry['step']:,}: FG-ARI {entry['fg_ari']:.2f}")
 
 # %% [markdown]
 # CURVETEXT
@@ -781,7 +780,7 @@ with torch.no_grad():
         found = trained.find_slots(part, noise=starts).responsibilities.argmax(dim=2)
         every_owner.append(metrics.enlarge_owners(found, size))
 owners_of_pixels = torch.cat(every_owner)  # (M, S, S)
-indices = metrics.fg_ari(metrics.count_table(test.masks, owners_of_pixels))
+indices = metrics.foreground_ari(metrics.count_table(test.masks, owners_of_pixels))
 worst = indices.argsort()[:3].tolist()
 worst_pictures = trained.rebuild(find_slots(images[worst]))
 rows = [
