@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from smm_tutorial import checkpoints, datasets, figures, paths
+from smm_tutorial.concepts import tables as concept_tables
 from smm_tutorial.discovery import tables as discovery_tables
 from smm_tutorial.files import write_atomically
 from smm_tutorial.reconstruction import tables as reconstruction_tables
@@ -24,6 +25,7 @@ EXPERIMENTS = {
     "reconstruction-comparison": reconstruction_tables.full_comparison_report,
     "reconstruction-ablations": reconstruction_tables.ablation_table,
     "reconstruction-distances": reconstruction_tables.distance_table,
+    "concepts": concept_tables.report,
 }
 #: The tables in the README. Two comments with the table's name mark its place.
 README_PARTS = {

@@ -79,7 +79,7 @@ install_missing()  # leaves torch and numpy as they are
 # mirror. SLATE (Singh et al. 2022) has one strong decoder instead: a *transformer* that sees all slots. A transformer writes sequences of
 # words. So first we need words for pictures.
 #
-# Our scenes have a mirror. (The first time, the next cell renders 640 scenes. That takes about a minute.)
+# Our scenes have a mirror. (The first time, this notebook renders 512 scenes. That takes about a minute.)
 
 # %%
 import torch
@@ -138,7 +138,7 @@ points = cut(train_images).flatten(0, 1)
 points = points[torch.randint(len(points), (10_000,), generator=generator)]
 books = {}
 for codes in (8, 32, 128, tokenizer.num_codes):
-    fitted = KMeans(codes, max_iter=10, tol=1e-2, random_state=0).fit(points.numpy())
+    fitted = KMeans(codes, max_iter=50, tol=0.05, random_state=0).fit(points.numpy())
     books[codes] = torch.from_numpy(fitted.cluster_centers_).float()  # (V, 48)
     nearest = torch.cdist(cut(images), books[codes]).argmin(dim=2)  # (M, N)
     painted = join(books[codes][nearest])
@@ -156,7 +156,11 @@ show(
 )
 
 # %% [markdown]
-# KMEANSTEXT
+# In the middle figure you see the number of each token, over a pale copy of the painting. The shadows and the floor need few codes. Objects and
+# their edges need many codes, and there the painting is rough.
+#
+# Four times as many codes raise the PSNR by about 1.5 to 2 dB. More codes alone are an expensive way to a good picture. A network can do
+# better with the same number of codes, because it can look at the neighbours of a patch.
 #
 # ## From k-means to a network
 #
@@ -174,7 +178,8 @@ from smm_tutorial.networks import DiscreteVAE
 
 fresh = DiscreteVAE(num_codes=128, channels=64, patch=patch)
 fresh.set_codes(patches, spread=0.05)
-assert torch.equal(fresh.tokenize(images), nearest)
+same = (fresh.tokenize(images) == nearest).float().mean()
+assert same > 0.999  # ties may fall either way
 torch.testing.assert_close(fresh.paint(nearest), painted.clamp(0, 1))
 print("an untrained tokenizer with the codes of k-means = k-means")
 
@@ -216,7 +221,9 @@ for temperature in (10.0, 1.0, 0.1, 0.01):
     print(f"temperature {temperature:5}: sample {soft}; gradient {gradient.norm():.4f}")
 
 # %% [markdown]
-# GRADIENTTEXT
+# The shares are near the probabilities. So the largest sum is a fair sample, at every temperature: division by a temperature does not change
+# which sum is largest. The soft samples have a gradient. When the temperature falls, the sample gets harder. At 0.01, this sample is
+# practically one-hot, and its gradient is practically 0.
 #
 # ### Explore it
 #
@@ -286,7 +293,9 @@ torch.testing.assert_close(by_hand, gradients["straight-through"])
 print("your function = torch's gradient")
 
 # %% [markdown]
-# STRAIGHTTEXT
+# The straight-through gradient is not the derivative of any error. But it looks at hard codes, as the finished tokenizer will use them. The
+# gradient of soft painting is a true derivative, of an error that the finished tokenizer does not have. Both are compromises. The library
+# uses soft samples that cool down, as SLATE does.
 
 # %% [markdown]
 # ## The trained tokenizer
@@ -328,7 +337,12 @@ alt = "A picture, its tokens by the trained tokenizer, and the picture they pain
 show(figures.tokens_figure(images[0], tokens[0], repainted[0]), alt=alt)
 
 # %% [markdown]
-# TOKENIZERTEXT
+# With the same number of codes, training gains about 2 dB over k-means. The perplexity is far below 1,024: a few codes of the floor are very
+# frequent, and most codes are rare. Some codes are dead. Each dead code is a wasted patch, but it does no harm. (On fewer scenes, more codes are
+# unused by chance. So compare dead codes only for the same scenes.)
+#
+# The comparison is not quite fair: k-means here saw 10,000 patches of 256 scenes. The tokenizer began with k-means on 20,000 patches of 3,520
+# scenes, and then saw 48,000 pictures.
 #
 # From here on the tokenizer stays as it is. All pictures and their mirror images become tokens once. No reconstruction from tokens can be
 # better than the tokenizer's own.
@@ -553,7 +567,8 @@ print(
 )
 
 # %% [markdown]
-# SPEEDTEXT
+# The result is the same, and it is there much sooner. To generate all tokens anew costs a number of operations that grows with $N^3$, and
+# with kept keys and values with $N^2$. (Each new token looks at all earlier tokens, so $N^2$ is the least here.)
 #
 # ### How good are the pictures?
 #

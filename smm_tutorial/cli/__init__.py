@@ -14,7 +14,7 @@ import torch
 
 from smm_tutorial import __version__
 from smm_tutorial.checkpoints import CheckpointError
-from smm_tutorial.cli import data, evaluate, report, train
+from smm_tutorial.cli import concepts, data, evaluate, report, train
 from smm_tutorial.datasets.scene_images import DatasetError
 from smm_tutorial.files import FolderBusyError
 from smm_tutorial.training.loop import NonFiniteError
@@ -56,7 +56,7 @@ def _run(arguments: list[str]) -> int:
     version = f"%(prog)s {__version__}, torch {torch.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (data, train, evaluate, report):
+    for command in (data, train, evaluate, concepts, report):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:

@@ -8,7 +8,6 @@
 - `scores`: compares a segmentation with the true masks.
 - `evaluation`: scores a model by its name, for the model's record.
 - `tables`: makes tables from records.
-- `slot_selection`: removes slots that an image does not need.
 - `surgery`: changes slots by hand.
 """
 
@@ -34,12 +33,6 @@ from smm_tutorial.discovery.segmentation import (
     segment_by_all_masks,
     segment_pixels,
 )
-from smm_tutorial.discovery.slot_selection import (
-    SelectedSlots,
-    select_all_slots,
-    select_slots_by_bic,
-    slot_penalty,
-)
 from smm_tutorial.discovery.surgery import (
     drop_slot,
     find_object_slots,
@@ -63,6 +56,12 @@ from smm_tutorial.discovery.tables import (
     showcase_table,
 )
 from smm_tutorial.metrics.segmentation import enlarge_owners
+from smm_tutorial.slots.slot_selection import (
+    SelectedSlots,
+    select_all_slots,
+    select_slots_by_bic,
+    slot_penalty,
+)
 
 __all__ = [
     "ABLATIONS",

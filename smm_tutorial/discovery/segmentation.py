@@ -16,8 +16,8 @@ from smm_tutorial.arguments import check_choice, check_whole
 from smm_tutorial.clustering import GaussianMixtureEM
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import ObjectDiscovery
-from smm_tutorial.discovery.slot_selection import select_all_slots, select_slots_by_bic
 from smm_tutorial.metrics.segmentation import enlarge_owners
+from smm_tutorial.slots.slot_selection import select_all_slots, select_slots_by_bic
 
 #: Which masks decide the owner of a pixel. `responsibilities`: the responsibilities of the slots
 #: for the pixel itself. `decoder`: the decoder's masks. `slots`: the slot module's responsibilities

@@ -222,8 +222,27 @@ PIXELS = dict.fromkeys(("image", "ground", "rubber", "metal"), NUMBER)  # in dB
 EFFECT = {"held out": PIXELS, "costs": PIXELS, "mask_overlap": SHARE, "changed": NamesOf(ANYTHING)}
 COMPLETE = PIXELS | {"colour_shift": NUMBER, "images": COUNT}
 RECOGNITION = dict.fromkeys(("0.5", "0.25", "0.125"), SHARE) | {"images": COUNT}
+EMPTY_SLOTS = dict.fromkeys(("precision", "recall", "f1", "accuracy"), SHARE)
+WEIGHT_SCORES = {
+    "set": one_of(SET_TITLES["discovery"]),
+    "images": whole(1),
+    "num_slots": whole(1),
+    "empty": SHARE,
+    "correlation": {"pooled": INDEX, "in_scenes": INDEX, "slots": COUNT, "scenes": COUNT},
+    "methods": NamesOf(EMPTY_SLOTS | {"error": number(0, MOST)}),
+}
 #: The schemas of records without a task, by the beginning of their names.
 OTHERS = {
+    "concepts-weights-": {
+        "command": TEXT,
+        "measured_model": TEXT,
+        "contestant": one_of(CONTESTANT_TITLES),
+        "data": one_of(SET_TITLES["discovery"]),
+        "training": {"seed": whole(-MOST)},
+        "trained_slots": whole(1),
+        "provenance": PROVENANCE,
+        "scores": NamesOf(WEIGHT_SCORES),
+    },
     "benchmark-": {
         "scores": NamesOf(
             {

@@ -9,6 +9,7 @@ mean, the options, the checks and the output. The output is a `SlotOutput`; on r
 `slots.slot_model` puts an encoder before a slot module. Every task's model begins so. `CONTESTANTS`
 lists the modules that are compared. `as_mixture_step` converts a state to a step of a mixture in
 `clustering`. `choose_farthest_points` chooses where slots start.
+`slots.slot_selection` removes slots that an image does not need.
 
 Shapes: batch B, inputs N, slots K, D = `slot_dim`. Inside a module, responsibilities are logarithms
 of shape `(B, K, N)`, because the matrix products need this shape. A `SlotOutput` holds them as

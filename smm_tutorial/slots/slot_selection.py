@@ -8,14 +8,22 @@ slots explain the image nearly as well.
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from smm_tutorial.discovery.model import DiscoveryOutput
-
 #: About five numbers describe what a slot paints: two numbers its place, three numbers its colour.
 NUMBERS_OF_A_SLOT = 5
+
+
+class PixelMixture(Protocol):
+    """A mixture of what K slots paint at every pixel, such as `discovery.DiscoveryOutput`."""
+
+    log_masks: Tensor  # (B, K, H, W), the logarithms of the weights
+
+    def log_joint(self, images: Tensor) -> Tensor:
+        """Computes log(mask x density of the pixel) -> `(B, K, H, W)`, up to a constant."""
 
 
 @dataclass
@@ -45,14 +53,14 @@ def slot_penalty(height: int, width: int) -> float:
     return NUMBERS_OF_A_SLOT / 2 * math.log(height * width)
 
 
-def select_all_slots(output: DiscoveryOutput, images: Tensor) -> SelectedSlots:
+def select_all_slots(output: PixelMixture, images: Tensor) -> SelectedSlots:
     """Keeps all slots, without a penalty. images: `(B, 3, H, W)`."""
     kept = torch.ones(output.log_masks.shape[:2], dtype=torch.bool, device=output.log_masks.device)
     log_joint = output.log_joint(images)
     return SelectedSlots(kept, log_joint, output.log_masks, _log_likelihood(log_joint))
 
 
-def select_slots_by_bic(output: DiscoveryOutput, images: Tensor) -> SelectedSlots:
+def select_slots_by_bic(output: PixelMixture, images: Tensor) -> SelectedSlots:
     """Removes surplus slots of each image, one after another.
 
     Each round removes the slot that lowers the log-likelihood least. The removal ends when this

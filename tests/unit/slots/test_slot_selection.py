@@ -7,12 +7,8 @@ import torch
 
 from smm_tutorial import discovery
 from smm_tutorial.discovery.model import DiscoveryOutput
-from smm_tutorial.discovery.slot_selection import (
-    select_all_slots,
-    select_slots_by_bic,
-    slot_penalty,
-)
 from smm_tutorial.slots.base import SlotOutput
+from smm_tutorial.slots.slot_selection import select_all_slots, select_slots_by_bic, slot_penalty
 from tests.toys import toy_scenes
 
 SIDE, GREY, RED = 8, 0.5, torch.tensor([0.9, 0.1, 0.1])

@@ -1,0 +1,26 @@
+"""`smm-tutorial concepts`: measure what the weights of a trained model tell."""
+
+import argparse
+
+from smm_tutorial import concepts
+from smm_tutorial.results.records import lock_results, write_record
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Adds the command `concepts`."""
+    parser = commands.add_parser(
+        "concepts", help="measure weights against areas, empty slots and counts of a model's slots"
+    )
+    parser.set_defaults(run=measure)
+    parser.add_argument("what", metavar="MODEL", help="name or file of a model of object discovery")
+    parser.add_argument("--renders", metavar="PATH", help="also score Blender's renders here")
+    parser.add_argument("--seed", type=int, default=0, help="of the slots' starts")
+    parser.add_argument("--keep", action="store_true", help="put the record into data/results")
+
+
+def measure(options: argparse.Namespace, command: str) -> None:
+    record = concepts.measure_weights(options.what, command, options.renders, options.seed)
+    if options.keep:
+        with lock_results():
+            print("record", write_record(record))
+    print(concepts.score_table(record))

@@ -1,0 +1,119 @@
+"""Tables of weights and concepts, made from the records in `data/results`. All are Markdown."""
+
+from collections.abc import Mapping
+
+from smm_tutorial.results import tables
+from smm_tutorial.results.comparisons import Spread, find_number
+from smm_tutorial.results.records import read_records
+from smm_tutorial.results.titles import CONTESTANT_TITLES, SET_TITLES
+
+NO_WEIGHTS = "No weights have been measured yet: `smm-tutorial concepts MODEL --keep`."
+METHOD_TITLES = {"weights": "small weight", "masks": "small mask", "bic": "no price paid (BIC)"}
+COUNT_COLUMNS = {"accuracy": "right counts", "error": "mean error"}
+EMPTY_COLUMNS = {"precision": "precision", "recall": "recall", "f1": "F1"}
+
+#: Records of measurements by slot module and data of the training.
+Groups = dict[tuple[str, str], list[dict]]
+
+
+def read_measurements() -> Groups:
+    """Reads the measured weights of compared models, by slot module and data of the training."""
+    groups: Groups = {}
+    for record in read_records(measured="weights"):
+        groups.setdefault((record["contestant"], record["data"]), []).append(record)
+    order = list(CONTESTANT_TITLES)
+    return dict(sorted(groups.items(), key=lambda item: (item[0][1], order.index(item[0][0]))))
+
+
+def _spread(records: list[dict], title: str, place: tuple[str, ...]) -> str:
+    entries = [record["scores"].get(title, {}) for record in records]
+    values = [find_number(entry, place) for entry in entries]
+    values = [value for value in values if value is not None]
+    return str(Spread.of(values)) if values else "–"
+
+
+def _title_of(scores: Mapping) -> str:
+    title = SET_TITLES["discovery"][scores["set"]].format(images=scores["images"])
+    return f"{title}, {scores['num_slots']} slots"
+
+
+def _list_sets(groups: Groups) -> dict[str, str]:
+    """The titles of all scored sets, by their keys in the records."""
+    return {
+        key: _title_of(scores)
+        for records in groups.values()
+        for record in records
+        for key, scores in record["scores"].items()
+    }
+
+
+def score_table(record: dict) -> str:
+    """The scores of one measurement: one row per set of scenes and method."""
+    rows = [["scored on", "in a scene", "over all scenes", "a slot is empty if it has"]]
+    rows[0] += [*EMPTY_COLUMNS.values(), *COUNT_COLUMNS.values()]
+    for scores in record["scores"].values():
+        correlations = [f"{scores['correlation'][one]:.3f}" for one in ("in_scenes", "pooled")]
+        for method, name in METHOD_TITLES.items():
+            found = scores["methods"][method]
+            cells = [f"{found[one]:.3f}" for one in (*EMPTY_COLUMNS, *COUNT_COLUMNS)]
+            rows.append([_title_of(scores), *correlations, name, *cells])
+    return tables.markdown_table(rows)
+
+
+def correlation_table() -> str:
+    """How well weights tell areas: one row per slot module and set of scenes."""
+    groups = read_measurements()
+    if not groups:
+        return NO_WEIGHTS
+    rows = [["slot module", "scored on", "in a scene", "over all scenes", "empty slots", "seeds"]]
+    for (contestant, _), records in groups.items():
+        for key, title in _list_sets(groups).items():
+            if not any(key in record["scores"] for record in records):
+                continue
+            cells = [
+                _spread(records, key, ("correlation", "in_scenes")),
+                _spread(records, key, ("correlation", "pooled")),
+                _spread(records, key, ("empty",)),
+            ]
+            rows.append([CONTESTANT_TITLES[contestant], title, *cells, str(len(records))])
+    return tables.markdown_table(rows)
+
+
+def empty_table() -> str:
+    """How well each method finds empty slots: one row per slot module, set and method."""
+    return _method_table(EMPTY_COLUMNS)
+
+
+def count_table() -> str:
+    """How well each method counts objects: one row per slot module, set and method."""
+    return _method_table(COUNT_COLUMNS)
+
+
+def _method_table(columns: Mapping[str, str]) -> str:
+    groups = read_measurements()
+    if not groups:
+        return NO_WEIGHTS
+    rows = [["slot module", "scored on", "a slot is empty if it has", *columns.values(), "seeds"]]
+    for (contestant, _), records in groups.items():
+        for key, title in _list_sets(groups).items():
+            if not any(key in record["scores"] for record in records):
+                continue
+            for method, name in METHOD_TITLES.items():
+                cells = [_spread(records, key, ("methods", method, score)) for score in columns]
+                row = [CONTESTANT_TITLES[contestant], title, name]
+                rows.append([*row, *cells, str(len(records))])
+    return tables.markdown_table(rows)
+
+
+def report() -> str:
+    """Joins all tables of this room."""
+    if not read_measurements():
+        return NO_WEIGHTS
+    parts = {
+        "Correlation of the weights of slots with the visible areas of their objects": (
+            correlation_table()
+        ),
+        "Empty slots": empty_table(),
+        "Counts of objects": count_table(),
+    }
+    return "\n\n".join(f"{title}:\n\n{table}" for title, table in parts.items())

@@ -1,0 +1,64 @@
+"""Measured weights: from a model's name to a record and its tables."""
+
+import json
+
+import pytest
+
+from smm_tutorial import cli, concepts, results
+from smm_tutorial.concepts import measurements
+from smm_tutorial.results.records import RecordError, write_record
+
+NAME = "discovery-mixture-clevr6-ci-steps2-seed0"
+
+
+@pytest.fixture
+def model(toy_data, monkeypatch):
+    """The name of a model that was trained for two steps. Only its own scenes are scored."""
+    monkeypatch.setattr(measurements, "OTHER_SETS", ())
+    command = "train discovery --profile ci --steps 2 --keep checkpoint"
+    assert cli.main(command.split()) == 0
+    return NAME
+
+
+def test_a_measurement_is_a_record_and_can_be_repeated(model, data_folder, capsys):
+    for _ in range(2):
+        assert cli.main(["concepts", model, "--keep"]) == 0
+    record = results.read_record(concepts.name_measurement(model))
+    assert record["command"] == f"smm-tutorial concepts {model} --keep"
+    assert record["measured_model"] == model and record["contestant"] == "mixture"
+    expected = [f"clevr6, {count} slots" for count in concepts.SLOT_COUNTS]
+    assert list(record["scores"]) == expected
+    for scores, count in zip(record["scores"].values(), concepts.SLOT_COUNTS, strict=True):
+        assert scores["num_slots"] == count and scores["methods"].keys() == concepts.METHODS.keys()
+    printed = capsys.readouterr().out
+    assert concepts.score_table(record) in printed
+
+
+def test_tables_hold_the_spread_over_seeds(model, data_folder):
+    assert concepts.report() == concepts.correlation_table()
+    assert "No weights have been measured yet" in concepts.report()
+    record = concepts.measure_weights(model, "smm-tutorial", slot_counts=(7,))
+    for seed, f1 in ((0, 0.5), (1, 0.7)):
+        changed = json.loads(json.dumps(record))
+        changed["name"] += f"-{seed}"
+        changed["scores"]["clevr6, 7 slots"]["methods"]["weights"]["f1"] = f1
+        changed["scores"]["clevr6, 7 slots"]["methods"]["weights"]["accuracy"] = 0.25
+        write_record(changed)
+    assert "| SMM | clevr6, test, 7 slots | small weight |" in concepts.empty_table()
+    assert "0.600 ± 0.141 | 2 |" in concepts.empty_table()
+    assert "0.250 ± 0.000" in concepts.count_table()
+    for table in (concepts.correlation_table(), concepts.empty_table(), concepts.count_table()):
+        assert table in concepts.report()
+
+
+def test_a_damaged_measurement_is_refused(model, data_folder):
+    record = concepts.measure_weights(model, "smm-tutorial", slot_counts=(7,))
+    record["scores"]["clevr6, 7 slots"]["methods"]["weights"]["f1"] = 2
+    with pytest.raises(RecordError, match="f1 must be a number from 0 to 1"):
+        write_record(record)
+
+
+def test_other_models_are_refused(toy_data, capsys):
+    assert cli.main("train tokenizer --profile ci --steps 2 --keep checkpoint".split()) == 0
+    assert cli.main(["concepts", "tokenizer-clevr6-ci-steps2-seed0"]) == 1
+    assert "is a Tokenizer: weights are measured on a model of object" in capsys.readouterr().err
