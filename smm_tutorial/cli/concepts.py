@@ -1,4 +1,4 @@
-"""`smm-tutorial concepts`: measure what the weights of a trained model tell."""
+"""`smm-tutorial concepts`: measure what the weights and the concepts of a trained model tell."""
 
 import argparse
 
@@ -13,13 +13,25 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     parser.set_defaults(run=measure)
     parser.add_argument("what", metavar="MODEL", help="name or file of a model of object discovery")
+    parser.add_argument(
+        "--library",
+        action="store_true",
+        help="instead, cluster the slots of thousands of scenes to concepts, and score these",
+    )
     parser.add_argument("--renders", metavar="PATH", help="also score Blender's renders here")
     parser.add_argument("--seed", type=int, default=0, help="of the slots' starts")
     parser.add_argument("--keep", action="store_true", help="put the record into data/results")
 
 
 def measure(options: argparse.Namespace, command: str) -> None:
-    record = concepts.measure_weights(options.what, command, options.renders, options.seed)
+    if options.library:
+        if options.renders is not None:
+            raise ValueError(
+                "a library is scored on the model's own test scenes: leave out --renders"
+            )
+        record = concepts.measure_library(options.what, command, options.seed)
+    else:
+        record = concepts.measure_weights(options.what, command, options.renders, options.seed)
     if options.keep:
         with lock_results():
             print("record", write_record(record))

@@ -1,9 +1,16 @@
-"""Measures what the weights of a trained model tell, and writes it to a record."""
+"""Measures what the weights and the concepts of a trained model tell, for records."""
 
 from pathlib import Path
 
 from smm_tutorial import checkpoints
 from smm_tutorial.concepts.empty_slots import score_weights
+from smm_tutorial.concepts.library import (
+    CONCEPT_COUNTS,
+    fit_library,
+    fit_place,
+    gather_objects,
+    score_concepts,
+)
 from smm_tutorial.concepts.slot_readings import read_slots
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
@@ -19,8 +26,52 @@ OTHER_SETS = ("clevr7-10",)
 RENDERS = ("clevr-renders", "clevr-renders-7-10")
 
 
-def name_measurement(model_name: str) -> str:
-    return f"concepts-weights-{model_name}"
+#: Training scenes whose slots make a library.
+LIBRARY_SCENES = 2_000
+
+
+def name_measurement(model_name: str, measured: str = "weights") -> str:
+    """The name of a record. measured: `weights` or `library`."""
+    return f"concepts-{measured}-{model_name}"
+
+
+def load_measured_model(what: str) -> tuple[SlotModel, dict]:
+    """Loads a model of object discovery whose training scenes have masks -> model and record.
+
+    Raises:
+        CheckpointError: there is no such model, or it paints no masks.
+        ValueError: the model was trained on data without masks.
+    """
+    model, record = checkpoints.load(what)
+    record = upgrade_record(record)
+    if not isinstance(model, SlotModel) or record["task"] != "discovery":
+        raise checkpoints.CheckpointError(
+            f"{what} is a {type(model).__name__}: weights are measured on a model of object "
+            "discovery, whose masks say what a slot holds"
+        )
+    if record["data"] not in TRAINING_DATA:
+        raise ValueError(
+            f"{what} was trained on {record['data']}, which has no validation scenes with masks: "
+            f"choose a model that was trained on one of {', '.join(TRAINING_DATA)}"
+        )
+    return model, record
+
+
+def _describe(record: dict, measured: str, command: str, scores: dict) -> dict:
+    """Makes the record of a measurement from the record of the measured model."""
+    return {
+        "version": VERSION,
+        "name": name_measurement(record["name"], measured),
+        "measured": measured,
+        "command": command,
+        "measured_model": record["name"],
+        "contestant": record["contestant"],
+        "data": record["data"],
+        "training": {"seed": record["training"]["seed"]},
+        "trained_slots": record["config"]["num_slots"],
+        "provenance": provenance(),
+        "scores": scores,
+    }
 
 
 def measure_weights(
@@ -42,23 +93,10 @@ def measure_weights(
         seed: of the slots' starts.
         slot_counts: numbers of slots on the model's own test scenes.
 
-    Raises:
-        CheckpointError: there is no such model, or it paints no masks.
-        ValueError: the model was trained on data without masks.
+    Raises the errors of `load_measured_model`.
     """
-    model, record = checkpoints.load(what)
-    record = upgrade_record(record)
-    if not isinstance(model, SlotModel) or record["task"] != "discovery":
-        raise checkpoints.CheckpointError(
-            f"{what} is a {type(model).__name__}: weights are measured on a model of object "
-            "discovery, whose masks say what a slot holds"
-        )
+    model, record = load_measured_model(what)
     data, size = record["data"], model.config.image_size
-    if data not in TRAINING_DATA:
-        raise ValueError(
-            f"{what} was trained on {data}, which has no validation scenes with masks: choose a "
-            f"model that was trained on one of {', '.join(TRAINING_DATA)}"
-        )
     validation = training_split(data, "val", size)
 
     def score(name: str, scenes: SceneImages, num_slots: int) -> dict:
@@ -73,16 +111,58 @@ def measure_weights(
         count = scenes.num_slots or model.config.num_slots
         root = renders if scenes.root else None
         scores[f"{name}, {count} slots"] = score(name, scenes.load(size, root), count)
-    return {
-        "version": VERSION,
-        "name": name_measurement(record["name"]),
-        "measured": "weights",
-        "command": command,
-        "measured_model": record["name"],
-        "contestant": record["contestant"],
-        "data": data,
-        "training": {"seed": record["training"]["seed"]},
-        "trained_slots": model.config.num_slots,
-        "provenance": provenance(),
-        "scores": scores,
-    }
+    return _describe(record, "weights", command, scores)
+
+
+def measure_library(
+    what: str,
+    command: str = "",
+    seed: int = 0,
+    count: int = LIBRARY_SCENES,
+    concept_counts: tuple[int, ...] = CONCEPT_COUNTS,
+) -> dict:
+    """Makes concept libraries of a trained model's slots, and scores them -> a record.
+
+    The libraries are fitted to training scenes. The concepts of test scenes are compared with the
+    true properties of their objects. SMM has four libraries: of means with variances, and of means
+    alone; each from slots as they are, and with the place removed. Slots without variances have
+    two libraries.
+
+    Args:
+        what: name or file of the model.
+        command: the command that repeats the measurement.
+        seed: of the slots' starts and of the mixtures' starts.
+        count: number of training scenes.
+        concept_counts: numbers of concepts that BIC chooses from.
+
+    Raises the errors of `load_measured_model`, and `ValueError` for data without records.
+    """
+    model, record = load_measured_model(what)
+    data, size, dim = record["data"], model.config.image_size, model.config.slot_dim
+    train = training_split(data, "train", size)
+    train = train.subset(range(min(count, len(train))))
+    test = training_split(data, "test", size)
+    fitted = gather_objects(read_slots(model, train, seed), train)
+    scored = gather_objects(read_slots(model, test, seed), test)
+    contents = {"mean": slice(0, dim)}
+    if fitted.slots.shape[1] == 2 * dim:
+        contents["mean and variance"] = slice(0, 2 * dim)
+    scores = {}
+    for content, numbers in contents.items():
+        own, others = fitted.slots[:, numbers], scored.slots[:, numbers]
+        place = fit_place(own, fitted.centres)
+        for title, (slots, test_slots) in {
+            "as they are": (own, others),
+            "place removed": (
+                place.remove(own, fitted.centres),
+                place.remove(others, scored.centres),
+            ),
+        }.items():
+            library = fit_library(slots, concept_counts, seed)
+            scores[f"{content}, {title}"] = {
+                "concepts": library.num_concepts,
+                "fitted_slots": len(slots),
+                "scored_slots": len(test_slots),
+                "properties": score_concepts(library.assign(test_slots), scored.properties),
+            }
+    return _describe(record, "library", command, scores)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.metrics import count_table
+from smm_tutorial.metrics import count_table, mask_centres
 from smm_tutorial.slots.base import SlotOutput
 from smm_tutorial.slots.slot_model import SlotModel
 from smm_tutorial.slots.slot_selection import select_slots_by_bic
@@ -27,6 +27,7 @@ class SlotReadings(NamedTuple):
     slots: Tensor  # (M, K, F)
     weights: Tensor  # (M, K), the share of the inputs that a slot holds; the sum over K is 1
     areas: Tensor  # (M, K), pixels where the decoder's mask of the slot is the largest
+    centres: Tensor  # (M, K, 2), of the decoder's masks: down and right, in [0, 1]
     kept: Tensor  # (M, K), whether BIC keeps the slot
     regions: Tensor  # (M, K), the region that the slot holds, or NOTHING
     visible: Tensor  # (M, 1 + T), the pixels of each true region
@@ -90,7 +91,8 @@ def read_slots(
         )
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("slots", "weights", "owners", "kept")}
+    names = ("slots", "weights", "owners", "centres", "kept")
+    parts: dict[str, list[Tensor]] = {name: [] for name in names}
     with without_autocast(device):
         for first in range(0, len(data), BATCH):
             images = data.batch(slice(first, first + BATCH)).images.to(device)
@@ -99,6 +101,7 @@ def read_slots(
             parts["slots"].append(output.slot_output.slots.float().cpu())
             parts["weights"].append(weigh_slots(output.slot_output).float().cpu())
             parts["owners"].append(output.segmentation.cpu())
+            parts["centres"].append(mask_centres(output.masks).float().cpu())
             parts["kept"].append(select_slots_by_bic(output, images).kept.cpu())
     found = {name: torch.cat(tensors) for name, tensors in parts.items()}
     shape = found["weights"].shape
@@ -109,6 +112,7 @@ def read_slots(
         found["slots"],
         found["weights"],
         table.sum(dim=1),
+        found["centres"],
         found["kept"],
         assign_regions(table),
         table.sum(dim=2),

@@ -8,6 +8,14 @@ from smm_tutorial.results.records import read_records
 from smm_tutorial.results.titles import CONTESTANT_TITLES, SET_TITLES
 
 NO_WEIGHTS = "No weights have been measured yet: `smm-tutorial concepts MODEL --keep`."
+NO_LIBRARY = "No library has been made yet: `smm-tutorial concepts MODEL --library --keep`."
+PROPERTY_TITLES = {
+    "color": "colour",
+    "shape": "shape",
+    "material": "material",
+    "size": "size",
+    "all": "all four",
+}
 METHOD_TITLES = {"weights": "small weight", "masks": "small mask", "bic": "no price paid (BIC)"}
 COUNT_COLUMNS = {"accuracy": "right counts", "error": "mean error"}
 EMPTY_COLUMNS = {"precision": "precision", "recall": "recall", "f1": "F1"}
@@ -16,10 +24,13 @@ EMPTY_COLUMNS = {"precision": "precision", "recall": "recall", "f1": "F1"}
 Groups = dict[tuple[str, str], list[dict]]
 
 
-def read_measurements() -> Groups:
-    """Reads the measured weights of compared models, by slot module and data of the training."""
+def read_measurements(measured: str = "weights") -> Groups:
+    """Reads measurements by slot module and data of the training.
+
+    measured: `weights` or `library`.
+    """
     groups: Groups = {}
-    for record in read_records(measured="weights"):
+    for record in read_records(measured=measured):
         groups.setdefault((record["contestant"], record["data"]), []).append(record)
     order = list(CONTESTANT_TITLES)
     return dict(sorted(groups.items(), key=lambda item: (item[0][1], order.index(item[0][0]))))
@@ -48,7 +59,14 @@ def _list_sets(groups: Groups) -> dict[str, str]:
 
 
 def score_table(record: dict) -> str:
-    """The scores of one measurement: one row per set of scenes and method."""
+    """The scores of one measurement: one row per set of scenes and method, or per library."""
+    if record["measured"] == "library":
+        rows = [["library of", "concepts", *(f"NMI, {name}" for name in PROPERTY_TITLES.values())]]
+        for title, scores in record["scores"].items():
+            found = scores["properties"]
+            cells = [f"{found[name]['nmi']:.3f}" for name in PROPERTY_TITLES]
+            rows.append([title, str(scores["concepts"]), *cells])
+        return tables.markdown_table(rows)
     rows = [["scored on", "in a scene", "over all scenes", "a slot is empty if it has"]]
     rows[0] += [*EMPTY_COLUMNS.values(), *COUNT_COLUMNS.values()]
     for scores in record["scores"].values():
@@ -89,6 +107,28 @@ def count_table() -> str:
     return _method_table(COUNT_COLUMNS)
 
 
+def library_table(score: str = "nmi") -> str:
+    """How well concepts agree with properties: one row per slot module and kind of library.
+
+    score: `nmi` or `purity`. The last row of each module is chance: the same concepts in random
+    order.
+    """
+    groups = read_measurements("library")
+    if not groups:
+        return NO_LIBRARY
+    rows = [["slot module", "library of", "concepts", *PROPERTY_TITLES.values(), "seeds"]]
+    for (contestant, _), records in groups.items():
+        kinds = list(dict.fromkeys(kind for record in records for kind in record["scores"]))
+        places = [(kind, score) for kind in kinds] + [(kinds[-1], f"chance_{score}")]
+        for kind, name in places:
+            counts = [str(record["scores"][kind]["concepts"]) for record in records]
+            cells = [_spread(records, kind, ("properties", one, name)) for one in PROPERTY_TITLES]
+            title = kind if name == score else f"{kind}, in random order"
+            row = [CONTESTANT_TITLES[contestant], title, ", ".join(counts)]
+            rows.append([*row, *cells, str(len(records))])
+    return tables.markdown_table(rows)
+
+
 def _method_table(columns: Mapping[str, str]) -> str:
     groups = read_measurements()
     if not groups:
@@ -107,7 +147,7 @@ def _method_table(columns: Mapping[str, str]) -> str:
 
 def report() -> str:
     """Joins all tables of this room."""
-    if not read_measurements():
+    if not read_measurements() and not read_measurements("library"):
         return NO_WEIGHTS
     parts = {
         "Correlation of the weights of slots with the visible areas of their objects": (
@@ -115,5 +155,7 @@ def report() -> str:
         ),
         "Empty slots": empty_table(),
         "Counts of objects": count_table(),
+        "Normalised mutual information of concepts and properties": library_table(),
+        "Purity of concepts": library_table("purity"),
     }
     return "\n\n".join(f"{title}:\n\n{table}" for title, table in parts.items())

@@ -37,7 +37,6 @@ from smm_tutorial.discovery.surgery import (
     drop_slot,
     find_object_slots,
     fit_position_directions,
-    mask_centres,
     move_slot,
     swap_slots,
 )
@@ -55,6 +54,7 @@ from smm_tutorial.discovery.tables import (
     search_table,
     showcase_table,
 )
+from smm_tutorial.metrics import mask_centres
 from smm_tutorial.metrics.segmentation import enlarge_owners
 from smm_tutorial.slots.slot_selection import (
     SelectedSlots,

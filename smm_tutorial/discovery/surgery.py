@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.discovery.model import DiscoveryOutput, ObjectDiscovery
+from smm_tutorial.metrics import mask_centres
 from smm_tutorial.slots.base import SlotOutput
 
 #: A slot counts as an object if its share of the picture lies between these two numbers. An empty
@@ -64,18 +65,6 @@ def move_slot(
     vectors = slots.slots.clone()
     vectors[place] += torch.tensor([down, right]).to(vectors) @ directions.to(vectors)
     return SlotOutput(vectors, slots.responsibilities)
-
-
-def mask_centres(masks: Tensor) -> Tensor:
-    """Computes the centres of mass of masks `(..., H, W)` -> `(..., 2)`, down and right, in [0, 1].
-
-    The centre of an empty mask is NaN.
-    """
-    down, right = (
-        (torch.arange(side, device=masks.device) + 0.5) / side for side in masks.shape[-2:]
-    )
-    sums = ((masks.sum(dim=-1) * down).sum(-1), (masks.sum(dim=-2) * right).sum(-1))
-    return torch.stack(sums, dim=-1) / masks.sum(dim=(-2, -1))[..., None]
 
 
 def find_object_slots(output: DiscoveryOutput, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,18 @@ MOSTLY = 0.5  # of an object's or of a segment's pixels
 MISSED_BELOW = 0.2  # intersection over union
 
 
+def mask_centres(masks: Tensor) -> Tensor:
+    """Computes the centres of mass of masks `(..., H, W)` -> `(..., 2)`, down and right, in [0, 1].
+
+    The centre of an empty mask is NaN.
+    """
+    down, right = (
+        (torch.arange(side, device=masks.device) + 0.5) / side for side in masks.shape[-2:]
+    )
+    sums = ((masks.sum(dim=-1) * down).sum(-1), (masks.sum(dim=-2) * right).sum(-1))
+    return torch.stack(sums, dim=-1) / masks.sum(dim=(-2, -1))[..., None]
+
+
 def enlarge_owners(owners: Tensor, size: tuple[int, int]) -> Tensor:
     """Enlarges owners of grid cells to owners of pixels, with nearest neighbours -> `(B, H, W)`.
 

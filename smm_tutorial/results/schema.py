@@ -231,18 +231,27 @@ WEIGHT_SCORES = {
     "correlation": {"pooled": INDEX, "in_scenes": INDEX, "slots": COUNT, "scenes": COUNT},
     "methods": NamesOf(EMPTY_SLOTS | {"error": number(0, MOST)}),
 }
+CONCEPTS = dict.fromkeys(("purity", "nmi", "chance_purity", "chance_nmi"), SHARE)
+LIBRARY_SCORES = {
+    "concepts": whole(1),
+    "fitted_slots": whole(1),
+    "scored_slots": whole(1),
+    "properties": NamesOf(CONCEPTS),
+}
+MEASUREMENT = {
+    "measured": TEXT,
+    "command": TEXT,
+    "measured_model": TEXT,
+    "contestant": one_of(CONTESTANT_TITLES),
+    "data": one_of(SET_TITLES["discovery"]),
+    "training": {"seed": whole(-MOST)},
+    "trained_slots": whole(1),
+    "provenance": PROVENANCE,
+}
 #: The schemas of records without a task, by the beginning of their names.
 OTHERS = {
-    "concepts-weights-": {
-        "command": TEXT,
-        "measured_model": TEXT,
-        "contestant": one_of(CONTESTANT_TITLES),
-        "data": one_of(SET_TITLES["discovery"]),
-        "training": {"seed": whole(-MOST)},
-        "trained_slots": whole(1),
-        "provenance": PROVENANCE,
-        "scores": NamesOf(WEIGHT_SCORES),
-    },
+    "concepts-weights-": MEASUREMENT | {"scores": NamesOf(WEIGHT_SCORES)},
+    "concepts-library-": MEASUREMENT | {"scores": NamesOf(LIBRARY_SCORES)},
     "benchmark-": {
         "scores": NamesOf(
             {

@@ -30,6 +30,7 @@ def readings(weights, regions, visible, kept=None):
         slots=torch.zeros(*weights.shape, 2),
         weights=weights,
         areas=(1000 * weights).round().long(),
+        centres=torch.full((*weights.shape, 2), 0.5),
         kept=kept,
         regions=regions,
         visible=torch.tensor(visible),

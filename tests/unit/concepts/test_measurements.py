@@ -62,3 +62,26 @@ def test_other_models_are_refused(toy_data, capsys):
     assert cli.main("train tokenizer --profile ci --steps 2 --keep checkpoint".split()) == 0
     assert cli.main(["concepts", "tokenizer-clevr6-ci-steps2-seed0"]) == 1
     assert "is a Tokenizer: weights are measured on a model of object" in capsys.readouterr().err
+
+
+def test_libraries_are_made_of_means_and_of_means_with_variances(tmp_path, monkeypatch):
+    """On scenes of the course: made-up scenes have no records."""
+    monkeypatch.setenv("SMM_PROFILE", "ci")
+    record = concepts.measure_library(
+        "comparison-mixture-clevr6-laptop-48px-seed0",
+        "smm-tutorial",
+        count=40,
+        concept_counts=(2, 4),
+    )
+    kinds = ["mean, as they are", "mean, place removed"]
+    kinds += [kind.replace("mean,", "mean and variance,") for kind in kinds]
+    assert list(record["scores"]) == kinds
+    for scores in record["scores"].values():
+        assert scores["concepts"] in (2, 4) and scores["fitted_slots"] > 100
+        assert scores["properties"].keys() == {"color", "shape", "material", "size", "all"}
+    assert "| mean, place removed |" in concepts.score_table(record)
+
+
+def test_a_library_has_no_renders(capsys):
+    assert cli.main(["concepts", "some", "--library", "--renders", "folder"]) == 1
+    assert "leave out --renders" in capsys.readouterr().err

@@ -14,10 +14,10 @@ from smm_tutorial.discovery.surgery import (
     drop_slot,
     find_object_slots,
     fit_position_directions,
-    mask_centres,
     move_slot,
     swap_slots,
 )
+from smm_tutorial.metrics import mask_centres
 from smm_tutorial.slots.base import SlotOutput
 from tests.toys import toy_scenes
 
