@@ -32,9 +32,9 @@ MOST_HEADER_BYTES = 8 * 2**20  # names, shapes and record; the longest committed
 #: memory.
 MOST_SIZE = 2048
 LEAST_SCALE, MOST_SCALE = 1e-9, 1e9  # the range of any real number in a config that is not 0
-#: Tensors with larger numbers than this keep their type in `to_half`. Their rounding errors would
+#: `round_weights` does not change tensors with larger numbers: their rounding errors would
 #: be large beside the differences of small numbers.
-MOST_HALVED = 16.0
+MOST_ROUNDED = 16.0
 #: A file in the committed folder, with the SHA-256 of old checkpoints that hold no checksum.
 SUMS_NAME = "SHA256SUMS"
 REMEDY = "fetch it anew (git checkout, for a committed one), or delete it and train again"
@@ -70,17 +70,27 @@ def write(path: str | Path, tensors: dict[str, Tensor], record: dict) -> None:
     files.write_atomically(path, content)
 
 
-def to_half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rounds float32 tensors to float16, so that their file is half as long.
+@torch.no_grad()
+def round_weights(model: nn.Module) -> None:
+    """Rounds the trained float32 weights of a network to float16 numbers, in place.
 
-    Tensors with a number above `MOST_HALVED` stay as they are. A loaded network computes with the
-    rounded numbers in float32.
+    The weights stay float32, and the network computes in float32. But `shorten` then needs half as
+    many bytes for them. Weights that need no gradient do not change. Neither do tensors with a
+    number above `MOST_ROUNDED`.
     """
+    for weight in model.parameters():
+        is_float = weight.requires_grad and weight.dtype == torch.float32
+        if is_float and bool((weight.abs() <= MOST_ROUNDED).all()):
+            weight.copy_(weight.half())
 
-    def is_small(tensor: Tensor) -> bool:
-        return tensor.dtype == torch.float32 and bool((tensor.abs() <= MOST_HALVED).all())
 
-    return {name: t.half() if is_small(t) else t for name, t in tensors.items()}
+def shorten(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Converts float32 tensors to float16 if that changes no number. Others stay as they are."""
+
+    def is_exact(tensor: Tensor) -> bool:
+        return tensor.dtype == torch.float32 and torch.equal(tensor.half().float(), tensor)
+
+    return {name: one.half() if is_exact(one) else one for name, one in tensors.items()}
 
 
 def _part_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from smm_tutorial.concepts.slot_readings import SlotReadings
 from smm_tutorial.datasets import SceneImages
 
 #: Numbers of concepts that BIC chooses from.
-CONCEPT_COUNTS = (8, 16, 24, 32, 48, 64, 96)
+CONCEPT_COUNTS = (16, 32, 64, 96, 128, 192, 256)
 PROPERTIES = ("color", "shape", "material", "size")
 MAX_ITER = 60
 LEAST_VARIANCE = 1e-3  # added to every variance of standardised numbers

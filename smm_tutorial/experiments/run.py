@@ -332,8 +332,7 @@ def save_run(
     """Writes the checkpoint and the record of a run that has ended -> the paths of both files.
 
     keep: the files that are written under `data/`. The other files are written to the run's folder
-    on this machine. A checkpoint under `data/` is rounded by `checkpoints.to_half`. replace: see
-    `check_kept`.
+    on this machine. replace: see `check_kept`.
 
     Raises the errors of `check_kept`, and `CannotWriteError` if a file cannot be written.
     """
@@ -346,9 +345,7 @@ def save_run(
     kept = kept if keep else folder / kept.name
     safe = f"the trained run is whole in {folder}, and the same call saves it"
     with _saving(checkpoint.parent, safe):
-        weights = model.state_dict()
-        weights = checkpoints.to_half(weights) if keep == "checkpoint" else weights
-        checkpoints.write(checkpoint, weights, record)
+        checkpoints.write(checkpoint, checkpoints.shorten(model.state_dict()), record)
     with _saving(kept.parent, safe):
         if keep and not is_another:
             return checkpoint, keep_record(record)

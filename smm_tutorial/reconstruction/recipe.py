@@ -124,11 +124,7 @@ SIZES = {
 }
 #: Steps of the runs in `data/results` that differ from the profile's, by profile and purpose. The
 #: names of these runs do not contain the steps.
-KEPT_STEPS = {
-    ("laptop", "comparison"): 3_000,
-    ("laptop", "search"): 600,
-    ("laptop", "ablation"): 2_000,
-}
+KEPT_STEPS = {("laptop", "comparison"): 3_000, ("laptop", "search"): 600}
 
 
 def tokenizer_config(sizes: ReconstructionSizes, image_size: int | None = None) -> TokenizerConfig:

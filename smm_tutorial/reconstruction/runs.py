@@ -229,7 +229,10 @@ def begin_with_discovery(model: SlotReconstruction, what: str) -> None:
 def train(
     run: ReconstructionRun, folder: str | Path | None = None, **engine: Any
 ) -> tuple[SlotReconstruction, TrainingResult]:
-    """Trains the network of a run. The arguments and the result are those of `discovery.train`."""
+    """Trains the network of a run, and rounds its weights, so that checkpoints are small.
+
+    The arguments and the result are those of `discovery.train`.
+    """
     tokenizer = load_tokenizer(run.tokenizer_name)
     model = build_model(run.config, tokenizer, run.seed)
     if run.begin_with is not None:
@@ -250,6 +253,7 @@ def train(
     told = choices_of_state(run)
     loss = make_sequence_loss(run.config)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
+    checkpoints.round_weights(model)
     return model.eval(), result
 
 

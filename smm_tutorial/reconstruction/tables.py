@@ -102,12 +102,13 @@ def distance_table() -> str:
 
 
 def ablation_table() -> str:
-    """Scores of the ablations on the test split: one row per run, in the order of `ABLATIONS`."""
+    """Scores of the ablations on the test split: one row per run, long runs first."""
     records = read_records(task="reconstruction", purpose="ablation")
     if not records:
         return NO_ABLATIONS
     order = list(ABLATIONS)
-    records.sort(key=lambda r: order.index(r["ablation"]) if r["ablation"] in order else len(order))
+    records = [record for record in records if record["ablation"] in order]
+    records.sort(key=lambda record: (-record["step"], order.index(record["ablation"])))
     rows = [["ablation", *COLUMNS.values(), "training"]]
     for record in records:
         scores = find_scores(record, record["data"]) or {}

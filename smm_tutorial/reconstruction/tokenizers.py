@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smm_tutorial import checkpoints
 from smm_tutorial.arguments import check_choice
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import TRAINING_DATA, training_split
@@ -117,7 +118,10 @@ def build_tokenizer(config: TokenizerConfig, seed: int) -> Tokenizer:
 def train(
     run: TokenizerRun, folder: str | Path | None = None, **engine: Any
 ) -> tuple[Tokenizer, TrainingResult]:
-    """Trains the tokenizer of a run. Arguments and result are those of `discovery.train`."""
+    """Trains the tokenizer of a run, and rounds its weights, so that checkpoints are small.
+
+    Arguments and result are those of `discovery.train`.
+    """
     model = build_tokenizer(run.config, run.seed)
     data = run.load("train")
     if run.ablation != "random-codes":
@@ -132,6 +136,7 @@ def train(
     loss = make_tokenizer_loss(run.training.steps)
     told = choices_of_state(run)
     result = fit(model, batches, loss, run.training, folder, choices=told, **engine)
+    checkpoints.round_weights(model)
     return model.eval(), result
 
 

@@ -117,6 +117,8 @@ def test_a_committed_runs_command_makes_a_run_of_its_name(record):
     choose = {
         train.train_discovery: train.choose_discovery,
         train.train_set_prediction: train.choose_set_prediction,
+        train.train_tokenizer: train.choose_tokenizer,
+        train.train_reconstruction: train.choose_reconstruction,
     }
     run = choose[options.run](options)
     assert run.name == record["name"]
