@@ -5,6 +5,7 @@ A concept is a cluster of slots. Nothing here needs labels, but `score_concepts`
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,14 @@ class ConceptLibrary(NamedTuple):
         mean, variance = self.mixture.means_[concept], self.mixture.covariances_[concept]
         drawn = generator.normal(mean, np.sqrt(variance), (count, len(mean)))
         return torch.from_numpy(drawn * self.spread + self.centre).float()
+
+    def keep(self, concepts: np.ndarray) -> "ConceptLibrary":
+        """Leaves out all but some concepts. The kept ones are numbered anew, in this order."""
+        mixture = copy(self.mixture)
+        for name in ("weights_", "means_", "covariances_"):
+            setattr(mixture, name, getattr(self.mixture, name)[concepts])
+        mixture.weights_ = mixture.weights_ / mixture.weights_.sum()
+        return self._replace(mixture=mixture)
 
     def rank(self, slots: Tensor, concept: int) -> np.ndarray:
         """Orders slots `(N, F)` by their density under a concept, the most typical slot first."""
