@@ -48,6 +48,7 @@ from smm_tutorial.concepts.library import (
 )
 from smm_tutorial.concepts.measurements import (
     SLOT_COUNTS,
+    measure_compositions,
     measure_library,
     measure_weights,
     name_measurement,
@@ -60,6 +61,7 @@ from smm_tutorial.concepts.slot_readings import (
     weigh_slots,
 )
 from smm_tutorial.concepts.tables import (
+    composed_table,
     correlation_table,
     count_table,
     empty_table,
@@ -87,6 +89,7 @@ __all__ = [
     "compose_scene",
     "correlate",
     "correlate_weights",
+    "composed_table",
     "correlation_table",
     "count_table",
     "empty_table",
@@ -98,6 +101,7 @@ __all__ = [
     "judge_scenes",
     "library_table",
     "measure_diversity",
+    "measure_compositions",
     "measure_library",
     "measure_weights",
     "move_slots",

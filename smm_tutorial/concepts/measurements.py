@@ -1,8 +1,21 @@
 """Measures what the weights and the concepts of a trained model tell, for records."""
 
 from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
 
 from smm_tutorial import checkpoints
+from smm_tutorial.concepts.composing import (
+    Source,
+    fit_judge,
+    judge_scenes,
+    measure_diversity,
+    open_studio,
+    paint_scene,
+    score_judge,
+)
 from smm_tutorial.concepts.empty_slots import score_weights
 from smm_tutorial.concepts.library import (
     CONCEPT_COUNTS,
@@ -14,6 +27,8 @@ from smm_tutorial.concepts.library import (
 from smm_tutorial.concepts.slot_readings import read_slots
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
+from smm_tutorial.metrics.image_distances import compare_image_sets
+from smm_tutorial.networks.pretrained import load_efficientnet_lite0
 from smm_tutorial.results.provenance import provenance
 from smm_tutorial.results.records import VERSION, upgrade_record
 from smm_tutorial.slots.slot_model import SlotModel
@@ -28,10 +43,11 @@ RENDERS = ("clevr-renders", "clevr-renders-7-10")
 
 #: Training scenes whose slots make a library.
 LIBRARY_SCENES = 2_000
+LEAST_COMPOSED, MOST_COMPOSED = 2, 4  # objects of a composed scene
 
 
 def name_measurement(model_name: str, measured: str = "weights") -> str:
-    """The name of a record. measured: `weights` or `library`."""
+    """The name of a record. measured: `weights`, `library` or `composed`."""
     return f"concepts-{measured}-{model_name}"
 
 
@@ -166,3 +182,67 @@ def measure_library(
                 "properties": score_concepts(library.assign(test_slots), scored.properties),
             }
     return _describe(record, "library", command, scores)
+
+
+def measure_compositions(
+    what: str,
+    judge_name: str,
+    command: str = "",
+    seed: int = 0,
+    count: int = LIBRARY_SCENES,
+    concept_counts: tuple[int, ...] = CONCEPT_COUNTS,
+    pictures: int | None = None,
+) -> dict:
+    """Composes scenes of a model's slots, and scores their pictures -> a record.
+
+    Args:
+        what: name or file of the model that paints.
+        judge_name: name or file of another model, which judges; see `Judge`.
+        command: the command that repeats the measurement.
+        seed: of all that is drawn.
+        count: number of training scenes for the library and for the judge.
+        concept_counts: numbers of concepts that BIC chooses from.
+        pictures: number of pictures of each kind, real ones too; by default all test scenes.
+
+    Raises the errors of `load_measured_model`; `ValueError` if the model judges itself; and
+    `ImportError` without the extra `pretrained`, whose network computes the kernel distance.
+    """
+    model, record = load_measured_model(what)
+    judging, judge_record = load_measured_model(judge_name)
+    if judge_record["name"] == record["name"]:
+        raise ValueError(f"{what} would judge its own pictures: choose another model as the judge")
+    network = load_efficientnet_lite0()
+    data, size, dim = record["data"], model.config.image_size, model.config.slot_dim
+    train = training_split(data, "train", size)
+    train = train.subset(range(min(count, len(train))))
+    test = training_split(data, "test", size)
+    test = test.subset(range(pictures or len(test)))
+    judge = fit_judge(judging, gather_objects(read_slots(judging, train, seed), train))
+    studio = open_studio(read_slots(model, train, seed), train, dim, concept_counts, seed)
+    real = test.batch(slice(None)).images
+    half = len(real) // 2
+    scores: dict[str, dict] = {
+        "real": {
+            "judged": score_judge(judge, gather_objects(read_slots(judging, test, seed), test)),
+            "diversity": measure_diversity(real),
+            "kernel": _kernel_distance(real[half:], real[:half], network),
+            "pictures": len(real),
+        }
+    }
+    for source in get_args(Source):
+        generator = np.random.default_rng(seed)
+        numbers = generator.integers(LEAST_COMPOSED, MOST_COMPOSED + 1, len(test))
+        scenes = [studio.compose(int(number), generator, source) for number in numbers]
+        painted = torch.stack([paint_scene(model, scene) for scene in scenes])
+        scores[source] = {
+            "judged": judge_scenes(judge, painted, scenes, seed),
+            "diversity": measure_diversity(painted),
+            "kernel": _kernel_distance(real, painted, network),
+            "pictures": len(painted),
+        }
+    described = _describe(record, "composed", command, scores)
+    return described | {"judge": judge_record["name"], "features": type(network).__name__}
+
+
+def _kernel_distance(real: torch.Tensor, made: torch.Tensor, network: torch.nn.Module) -> float:
+    return round(compare_image_sets(real, made, network)["kernel"], 4)

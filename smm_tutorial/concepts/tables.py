@@ -9,6 +9,14 @@ from smm_tutorial.results.titles import CONTESTANT_TITLES, SET_TITLES
 
 NO_WEIGHTS = "No weights have been measured yet: `smm-tutorial concepts MODEL --keep`."
 NO_LIBRARY = "No library has been made yet: `smm-tutorial concepts MODEL --library --keep`."
+NO_COMPOSED = (
+    "No scenes have been composed yet: `smm-tutorial concepts MODEL --compose JUDGE --keep`."
+)
+SOURCE_TITLES = {
+    "real": "real",
+    "copied": "composed of real slots",
+    "drawn": "composed of drawn slots",
+}
 PROPERTY_TITLES = {
     "color": "colour",
     "shape": "shape",
@@ -27,7 +35,7 @@ Groups = dict[tuple[str, str], list[dict]]
 def read_measurements(measured: str = "weights") -> Groups:
     """Reads measurements by slot module and data of the training.
 
-    measured: `weights` or `library`.
+    measured: `weights`, `library` or `composed`.
     """
     groups: Groups = {}
     for record in read_records(measured=measured):
@@ -60,6 +68,8 @@ def _list_sets(groups: Groups) -> dict[str, str]:
 
 def score_table(record: dict) -> str:
     """The scores of one measurement: one row per set of scenes and method, or per library."""
+    if record["measured"] == "composed":
+        return composed_table([record])
     if record["measured"] == "library":
         rows = [["library of", "concepts", *(f"NMI, {name}" for name in PROPERTY_TITLES.values())]]
         for title, scores in record["scores"].items():
@@ -129,6 +139,35 @@ def library_table(score: str = "nmi") -> str:
     return tables.markdown_table(rows)
 
 
+def composed_table(records: list[dict] | None = None) -> str:
+    """What the judge finds in composed scenes: one row per slot module and kind of pictures.
+
+    records: of composed scenes; by default all. In rows of real pictures, the judge's own slots
+    hold the objects, so nothing must be found. The kernel distance is multiplied by 1,000.
+    """
+    groups = read_measurements("composed")
+    if records is not None:
+        groups = {(records[0]["contestant"], records[0]["data"]): records}
+    if not groups:
+        return NO_COMPOSED
+    networks = {one["features"] for records in groups.values() for one in records}
+    titles = [title for name, title in PROPERTY_TITLES.items() if name != "all"]
+    rows = [["slot module", "pictures", "found", *titles, "diversity"]]
+    rows[0] += [f"kernel x 1000 ({', '.join(sorted(networks))})", "seeds"]
+    for (contestant, _), found in groups.items():
+        for source, title in SOURCE_TITLES.items():
+            cells = [
+                _spread(found, source, ("judged", name))
+                for name in ("found", *PROPERTY_TITLES)
+                if name != "all"
+            ]
+            cells.append(_spread(found, source, ("diversity",)))
+            kernels = [1000 * one["scores"][source]["kernel"] for one in found]
+            row = [CONTESTANT_TITLES[contestant], title, *cells]
+            rows.append([*row, str(Spread.of(kernels)), str(len(found))])
+    return tables.markdown_table(rows)
+
+
 def _method_table(columns: Mapping[str, str]) -> str:
     groups = read_measurements()
     if not groups:
@@ -147,7 +186,7 @@ def _method_table(columns: Mapping[str, str]) -> str:
 
 def report() -> str:
     """Joins all tables of this room."""
-    if not read_measurements() and not read_measurements("library"):
+    if not any(read_measurements(kind) for kind in ("weights", "library", "composed")):
         return NO_WEIGHTS
     parts = {
         "Correlation of the weights of slots with the visible areas of their objects": (
@@ -157,5 +196,6 @@ def report() -> str:
         "Counts of objects": count_table(),
         "Normalised mutual information of concepts and properties": library_table(),
         "Purity of concepts": library_table("purity"),
+        "Composed scenes, and what another model finds in them": composed_table(),
     }
     return "\n\n".join(f"{title}:\n\n{table}" for title, table in parts.items())

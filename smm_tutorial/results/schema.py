@@ -238,6 +238,12 @@ LIBRARY_SCORES = {
     "scored_slots": whole(1),
     "properties": NamesOf(CONCEPTS),
 }
+COMPOSED_SCORES = {
+    "judged": NamesOf(SHARE),
+    "diversity": number(0, MOST),
+    "kernel": NUMBER,
+    "pictures": whole(1),
+}
 MEASUREMENT = {
     "measured": TEXT,
     "command": TEXT,
@@ -252,6 +258,8 @@ MEASUREMENT = {
 OTHERS = {
     "concepts-weights-": MEASUREMENT | {"scores": NamesOf(WEIGHT_SCORES)},
     "concepts-library-": MEASUREMENT | {"scores": NamesOf(LIBRARY_SCORES)},
+    "concepts-composed-": MEASUREMENT
+    | {"judge": TEXT, "features": TEXT, "scores": NamesOf(COMPOSED_SCORES)},
     "benchmark-": {
         "scores": NamesOf(
             {

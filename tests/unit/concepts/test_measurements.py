@@ -82,6 +82,28 @@ def test_libraries_are_made_of_means_and_of_means_with_variances(tmp_path, monke
     assert "| mean, place removed |" in concepts.score_table(record)
 
 
-def test_a_library_has_no_renders(capsys):
-    assert cli.main(["concepts", "some", "--library", "--renders", "folder"]) == 1
-    assert "leave out --renders" in capsys.readouterr().err
+def test_composed_scenes_are_judged_by_another_model():
+    names = [f"comparison-mixture-clevr6-laptop-48px-seed{seed}" for seed in (0, 1)]
+    record = concepts.measure_compositions(
+        *names, "smm-tutorial", count=40, concept_counts=(4,), pictures=12
+    )
+    assert record["judge"] == names[1] and record["measured_model"] == names[0]
+    assert record["name"] == f"concepts-composed-{names[0]}"
+    assert {scores["pictures"] for scores in record["scores"].values()} == {12}
+    for source in ("copied", "drawn"):
+        assert 0 < record["scores"][source]["judged"]["found"] <= 1
+    assert "| SMM | composed of drawn slots |" in concepts.score_table(record)
+    with pytest.raises(ValueError, match="would judge its own pictures"):
+        concepts.measure_compositions(names[0], names[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--library", "--renders", "folder"], "leave out --renders"),
+        (["--library", "--compose", "other"], "leave out one"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, message, capsys):
+    assert cli.main(["concepts", "some", *options]) == 1
+    assert message in capsys.readouterr().err
