@@ -254,6 +254,28 @@ class Studio(NamedTuple):
         shares = torch.stack([self.shares[self.concepts == one].mean() for one in concepts])
         return slots, shares, [self.names[one] for one in concepts]
 
+    def arrange(self, objects: Sequence[tuple[int, float, float]], image: int = 0) -> ComposedScene:
+        """Makes a scene of the mean slots of concepts, on the ground of an image of the library.
+
+        objects: concept, down and right of each object; places lie between 0 and 1.
+
+        Raises `ValueError` for an unknown concept, and as `compose_scene`.
+        """
+        ground = find_ground(self.readings, image)
+        slots = [self.library.mean_slot(concept) for concept, _, _ in objects]
+        shares = [self.shares[self.concepts == concept].mean() for concept, _, _ in objects]
+        targets = torch.tensor([place for _, *place in objects]).reshape(-1, 2)
+        moved = torch.stack(slots) if slots else ground.new_zeros(0, len(ground))
+        moved = move_slots(moved, torch.full_like(targets, 0.5), targets, self.place)
+        return compose_scene(
+            ground,
+            moved,
+            torch.stack(shares) if shares else torch.zeros(0),
+            targets,
+            [self.names[concept] for concept, _, _ in objects],
+            self.slot_dim,
+        )
+
     def compose(self, count: int, generator: np.random.Generator, source: Source) -> ComposedScene:
         """Composes a scene of `count` objects at random places, on the ground of a random scene."""
         targets = choose_places(count, generator)

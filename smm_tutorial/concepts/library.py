@@ -68,16 +68,17 @@ class ConceptLibrary(NamedTuple):
         """Finds the most probable concept of each slot `(N, F)` -> integers `(N,)`."""
         return self.mixture.predict(self._standardise(slots))
 
+    def mean_slot(self, concept: int) -> Tensor:
+        """Returns the mean of a concept's Gaussian -> `(F,)`. Raises as `sample`."""
+        self._check(concept)
+        return torch.from_numpy(self.mixture.means_[concept] * self.spread + self.centre).float()
+
     def sample(self, concept: int, count: int, generator: np.random.Generator) -> Tensor:
         """Draws slots from the Gaussian of a concept -> `(count, F)`.
 
         Raises `ValueError` for a concept that the library does not have.
         """
-        if not 0 <= concept < self.num_concepts:
-            raise ValueError(
-                f"concept must be from 0 to {self.num_concepts - 1}, got {concept}: the library "
-                f"has {self.num_concepts} concepts"
-            )
+        self._check(concept)
         mean, variance = self.mixture.means_[concept], self.mixture.covariances_[concept]
         drawn = generator.normal(mean, np.sqrt(variance), (count, len(mean)))
         return torch.from_numpy(drawn * self.spread + self.centre).float()
@@ -95,6 +96,13 @@ class ConceptLibrary(NamedTuple):
         points = self._standardise(slots)
         mean, variance = self.mixture.means_[concept], self.mixture.covariances_[concept]
         return np.argsort(((points - mean) ** 2 / variance).sum(axis=1), kind="stable")
+
+    def _check(self, concept: int) -> None:
+        if not 0 <= concept < self.num_concepts:
+            raise ValueError(
+                f"concept must be from 0 to {self.num_concepts - 1}, got {concept}: the library "
+                f"has {self.num_concepts} concepts"
+            )
 
     def _standardise(self, slots: Tensor) -> np.ndarray:
         return (slots.double().numpy() - self.centre) / self.spread

@@ -18,6 +18,7 @@ from smm_tutorial.figures.clustering import (
     steps_figure,
     temperature_figure,
 )
+from smm_tutorial.figures.concepts import composed_figure, library_page_figure, weights_figure
 from smm_tutorial.figures.diagrams import slot_attention_diagram, slot_mixture_diagram
 from smm_tutorial.figures.discovery import (
     architecture_figure,
@@ -85,6 +86,9 @@ from smm_tutorial.figures.slots import (
 )
 
 __all__ = [
+    "composed_figure",
+    "library_page_figure",
+    "weights_figure",
     "FRAME_ASPECT",
     "Reduction",
     "SLOT_COLORS",

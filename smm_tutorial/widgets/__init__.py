@@ -6,6 +6,7 @@ widget to display it below a cell. Code can set a control too, e.g. `stepper.sli
 """
 
 from smm_tutorial.widgets.clustering import em_stepper, temperature_slider
+from smm_tutorial.widgets.concepts import SceneBuilder
 from smm_tutorial.widgets.controls import Controls, FigureSlider
 from smm_tutorial.widgets.discovery import operating_table
 from smm_tutorial.widgets.reconstruction import picture_grower, sample_cooler
@@ -17,6 +18,7 @@ from smm_tutorial.widgets.slots import length_slider, slot_stepper
 __all__ = [
     "Controls",
     "FigureSlider",
+    "SceneBuilder",
     "SceneEditor",
     "density_explorer",
     "em_stepper",

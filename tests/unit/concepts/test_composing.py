@@ -105,6 +105,20 @@ def test_a_judge_finds_the_objects_where_they_were_put(model, studio, judge, sou
     assert all(score <= scores["found"] for score in scores.values())
 
 
+def test_a_scene_is_arranged_by_hand(model, studio):
+    placed = [(0, 0.3, 0.3), (3, 0.7, 0.6)]
+    scene = studio.arrange(placed)
+    assert scene.asked == [studio.names[0], studio.names[3]] and len(scene.slots) == 3
+    assert_close(scene.centres, torch.tensor([[0.3, 0.3], [0.7, 0.6]]))
+    empty, full = paint_scene(model, studio.arrange([])), paint_scene(model, scene)
+    changed = (full - empty).abs().amax(dim=0)  # (48, 48)
+    for row, column in ((14, 14), (33, 29)):
+        assert changed[row, column] > 0.1
+    assert changed[42:, :6].max() < 0.1
+    with pytest.raises(ValueError, match="concept must be from 0 to"):
+        studio.arrange([(99, 0.5, 0.5)])
+
+
 def test_the_judge_itself_is_judged(judge, scenes):
     other = concepts.gather_objects(read_slots(judge.model, scenes, seed=1), scenes)
     scores = score_judge(judge, other)
