@@ -122,6 +122,8 @@ def test_the_other_profiles_share_a_schedule_and_short_runs_warm_up_in_a_quarter
 def test_committed_checkpoints_from_before_the_papers_parts_are_light():
     for name in checkpoints.available():
         model, record = checkpoints.load(name)
+        if not hasattr(model.config, "convolutions"):
+            continue  # a model of tokens has none
         assert model.config.convolutions == record["config"].get("convolutions", "light")
 
 
