@@ -86,9 +86,6 @@ from smm_tutorial.figures.slots import (
 )
 
 __all__ = [
-    "composed_figure",
-    "library_page_figure",
-    "weights_figure",
     "FRAME_ASPECT",
     "Reduction",
     "SLOT_COLORS",
@@ -98,6 +95,7 @@ __all__ = [
     "codes_figure",
     "comparison_figure",
     "component_colors",
+    "composed_figure",
     "contact_sheet_figure",
     "crop_figure",
     "curves_figure",
@@ -115,6 +113,7 @@ __all__ = [
     "label_map",
     "lamp_figure",
     "length_figure",
+    "library_page_figure",
     "log_figure",
     "looks_figure",
     "matching_figure",
@@ -154,4 +153,5 @@ __all__ = [
     "training_frames",
     "two_variances_figure",
     "vectors_figure",
+    "weights_figure",
 ]
