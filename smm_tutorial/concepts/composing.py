@@ -52,11 +52,6 @@ class ComposedScene(NamedTuple):
     asked: list[dict[str, str]]  # K - 1 objects: property -> value
 
 
-def move_slots(slots: Tensor, centres: Tensor, targets: Tensor, place: PlaceRemoval) -> Tensor:
-    """Moves slots `(N, F)` from their places to targets `(N, 2)`, by the place's fitted part."""
-    return slots - place.predict(centres) + place.predict(targets)
-
-
 def choose_places(count: int, generator: np.random.Generator) -> Tensor:
     """Draws places for objects, not too near each other -> `(count, 2)`, in [0, 1].
 
@@ -167,8 +162,8 @@ def judge_scenes(
 ) -> dict[str, float]:
     """Lets the judge look for what was asked in painted scenes.
 
-    The judge finds its own slots of each picture. An object is *found* if a slot beside the ground,
-    one that BIC keeps or not, has its centre within `NEAR` of the asked place. The nearest slot
+    The judge finds its own slots of each picture. Its largest slot is the ground. An object is
+    *found* if the centre of another slot lies within `NEAR` of the asked place. The nearest slot
     counts.
 
     pictures: `(M, 3, S, S)`, one per scene. seed: of the starts of the judge's slots.
@@ -226,7 +221,7 @@ class Studio(NamedTuple):
     place: PlaceRemoval
     library: ConceptLibrary
     concepts: np.ndarray  # (N,), the concept of each object's slot
-    names: list[dict[str, str]]  # of the concepts that have members
+    names: list[dict[str, str]]  # one per concept
     slot_dim: int
 
     def draw_objects(
@@ -248,8 +243,8 @@ class Studio(NamedTuple):
                 for one in chosen.tolist()
             ]
             return slots, self.shares[chosen], asked
-        weights = self.library.mixture.weights_[: len(self.names)]
-        concepts = generator.choice(len(self.names), count, p=weights / weights.sum()).tolist()
+        weights = self.library.mixture.weights_
+        concepts = generator.choice(len(weights), count, p=weights).tolist()
         slots = torch.cat([self.library.sample(one, 1, generator) for one in concepts])
         shares = torch.stack([self.shares[self.concepts == one].mean() for one in concepts])
         return slots, shares, [self.names[one] for one in concepts]
@@ -266,7 +261,7 @@ class Studio(NamedTuple):
         shares = [self.shares[self.concepts == concept].mean() for concept, _, _ in objects]
         targets = torch.tensor([place for _, *place in objects]).reshape(-1, 2)
         moved = torch.stack(slots) if slots else ground.new_zeros(0, len(ground))
-        moved = move_slots(moved, torch.full_like(targets, 0.5), targets, self.place)
+        moved = self.place.move(moved, torch.full_like(targets, 0.5), targets)
         return compose_scene(
             ground,
             moved,
@@ -281,7 +276,7 @@ class Studio(NamedTuple):
         targets = choose_places(count, generator)
         slots, shares, asked = self.draw_objects(count, generator, source)
         middle = torch.full_like(targets, 0.5)
-        moved = move_slots(slots, middle, targets, self.place)
+        moved = self.place.move(slots, middle, targets)
         ground = find_ground(self.readings, int(generator.integers(len(self.readings.slots))))
         return compose_scene(ground, moved, shares, targets, asked, self.slot_dim)
 

@@ -46,10 +46,13 @@ class PlaceRemoval(NamedTuple):
         """Predicts slots from places `(N, 2)` -> `(N, F)`."""
         return _place_terms(centres) @ self.weights
 
+    def move(self, slots: Tensor, centres: Tensor, targets: Tensor) -> Tensor:
+        """Moves slots `(N, F)` from their places `(N, 2)` to targets, `(N, 2)` or `(1, 2)`."""
+        return slots - self.predict(centres) + self.predict(targets)
+
     def remove(self, slots: Tensor, centres: Tensor) -> Tensor:
-        """Subtracts the predicted part, and puts the part of the picture's centre in its place."""
-        middle = self.predict(torch.full((1, 2), 0.5).to(centres))
-        return slots - self.predict(centres) + middle
+        """Moves all slots to the middle of the picture."""
+        return self.move(slots, centres, torch.full((1, 2), 0.5).to(centres))
 
 
 class ConceptLibrary(NamedTuple):

@@ -1,5 +1,6 @@
 """Measures what the weights and the concepts of a trained model tell, for records."""
 
+import functools
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +25,7 @@ from smm_tutorial.concepts.library import (
     gather_objects,
     score_concepts,
 )
-from smm_tutorial.concepts.slot_readings import read_slots
+from smm_tutorial.concepts.slot_readings import SlotReadings, read_slots
 from smm_tutorial.datasets import SceneImages
 from smm_tutorial.datasets.named_sets import EVALUATION_SETS, TRAINING_DATA, training_split
 from smm_tutorial.metrics.image_distances import compare_image_sets
@@ -115,10 +116,13 @@ def measure_weights(
     data, size = record["data"], model.config.image_size
     validation = training_split(data, "val", size)
 
+    @functools.cache
+    def read_validation(num_slots: int) -> SlotReadings:
+        return read_slots(model, validation, seed, num_slots)
+
     def score(name: str, scenes: SceneImages, num_slots: int) -> dict:
-        thresholds = read_slots(model, validation, seed, num_slots)
         readings = read_slots(model, scenes, seed, num_slots)
-        return {"set": name} | score_weights(readings, thresholds)
+        return {"set": name} | score_weights(readings, read_validation(num_slots))
 
     test = training_split(data, "test", size)
     scores = {f"{data}, {count} slots": score(data, test, count) for count in slot_counts}

@@ -1,6 +1,6 @@
 """Tables of weights and concepts, made from the records in `data/results`. All are Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from smm_tutorial.results import tables
 from smm_tutorial.results.comparisons import Spread, find_number
@@ -56,14 +56,12 @@ def _title_of(scores: Mapping) -> str:
     return f"{title}, {scores['num_slots']} slots"
 
 
-def _list_sets(groups: Groups) -> dict[str, str]:
-    """The titles of all scored sets, by their keys in the records."""
-    return {
-        key: _title_of(scores)
-        for records in groups.values()
-        for record in records
-        for key, scores in record["scores"].items()
-    }
+def _list_sets(groups: Groups) -> Iterator[tuple[str, list[dict], str, str]]:
+    """Lists all scored sets: title of the slot module, its records, key and title of the set."""
+    for (contestant, _), records in groups.items():
+        sets = {key: scores for record in records for key, scores in record["scores"].items()}
+        for key, scores in sets.items():
+            yield CONTESTANT_TITLES[contestant], records, key, _title_of(scores)
 
 
 def score_table(record: dict) -> str:
@@ -94,16 +92,10 @@ def correlation_table() -> str:
     if not groups:
         return NO_WEIGHTS
     rows = [["slot module", "scored on", "in a scene", "over all scenes", "empty slots", "seeds"]]
-    for (contestant, _), records in groups.items():
-        for key, title in _list_sets(groups).items():
-            if not any(key in record["scores"] for record in records):
-                continue
-            cells = [
-                _spread(records, key, ("correlation", "in_scenes")),
-                _spread(records, key, ("correlation", "pooled")),
-                _spread(records, key, ("empty",)),
-            ]
-            rows.append([CONTESTANT_TITLES[contestant], title, *cells, str(len(records))])
+    places = [("correlation", "in_scenes"), ("correlation", "pooled"), ("empty",)]
+    for module, records, key, title in _list_sets(groups):
+        cells = [_spread(records, key, place) for place in places]
+        rows.append([module, title, *cells, str(len(records))])
     return tables.markdown_table(rows)
 
 
@@ -173,14 +165,10 @@ def _method_table(columns: Mapping[str, str]) -> str:
     if not groups:
         return NO_WEIGHTS
     rows = [["slot module", "scored on", "a slot is empty if it has", *columns.values(), "seeds"]]
-    for (contestant, _), records in groups.items():
-        for key, title in _list_sets(groups).items():
-            if not any(key in record["scores"] for record in records):
-                continue
-            for method, name in METHOD_TITLES.items():
-                cells = [_spread(records, key, ("methods", method, score)) for score in columns]
-                row = [CONTESTANT_TITLES[contestant], title, name]
-                rows.append([*row, *cells, str(len(records))])
+    for module, records, key, title in _list_sets(groups):
+        for method, name in METHOD_TITLES.items():
+            cells = [_spread(records, key, ("methods", method, score)) for score in columns]
+            rows.append([module, title, name, *cells, str(len(records))])
     return tables.markdown_table(rows)
 
 

@@ -107,8 +107,12 @@ def ablation_table() -> str:
     if not records:
         return NO_ABLATIONS
     order = list(ABLATIONS)
-    records = [record for record in records if record["ablation"] in order]
-    records.sort(key=lambda record: (-record["step"], order.index(record["ablation"])))
+
+    def place(record: dict) -> tuple[int, int]:
+        name = record["ablation"]
+        return -record["step"], order.index(name) if name in order else len(order)
+
+    records.sort(key=place)
     rows = [["ablation", *COLUMNS.values(), "training"]]
     for record in records:
         scores = find_scores(record, record["data"]) or {}

@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     """The data of one training step, for the loss."""
 
     images: Tensor  # (B, 3, S, S) in [0, 1]
-    noise: Tensor  # (B, K, D), fixes where the slots start
+    noise: Tensor  # (B, ...), the step's random numbers, such as where the slots start
     targets: Tensor | None = None  # (B, ...), the labels of these images
 
 
@@ -39,7 +39,7 @@ class Batches:
     Args:
         data: M training images.
         size: images per batch, of all processes together.
-        draw_noise: `draw_noise(batch, generator)` -> `(B, K, D)`, such as a model's `start_noise`.
+        draw_noise: `draw_noise(batch, generator)` -> `(B, ...)`, such as a model's `start_noise`.
         mirrored: the probability that an image is mirrored left to right.
         targets: `(M, ...)`, one label per image.
         mirrored_targets: `(M, ...)`, the label of each mirror image, if it differs.

@@ -13,7 +13,6 @@ from smm_tutorial.concepts import (
     fit_library,
     judge_scenes,
     measure_diversity,
-    move_slots,
     name_concepts,
     open_studio,
     paint_scene,
@@ -59,8 +58,8 @@ def test_places_keep_their_distance():
 def test_a_slot_that_moves_and_returns_is_the_same():
     slots, centres, targets = torch.randn(30, 6), torch.rand(30, 2), torch.rand(30, 2)
     place = fit_place(slots, centres)
-    there = move_slots(slots, centres, targets, place)
-    assert_close(move_slots(there, targets, centres, place), slots, atol=1e-4, rtol=1e-4)
+    there = place.move(slots, centres, targets)
+    assert_close(place.move(there, targets, centres), slots, atol=1e-4, rtol=1e-4)
 
 
 def test_the_ground_gets_the_rest_of_the_picture_and_variances_stay_positive():
