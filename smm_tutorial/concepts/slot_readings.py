@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.metrics import count_table, mask_centres
+from smm_tutorial.metrics import count_table, mask_centres, region_overlaps
 from smm_tutorial.slots.base import SlotOutput
 from smm_tutorial.slots.slot_model import SlotModel
 from smm_tutorial.slots.slot_selection import select_slots_by_bic
@@ -61,9 +61,7 @@ def assign_regions(counts: Tensor) -> Tensor:
 
     counts: `(M, 1 + T, K)`, the pixels that each region shares with each slot.
     """
-    counts = counts.double()
-    union = counts.sum(dim=2, keepdim=True) + counts.sum(dim=1, keepdim=True) - counts
-    overlaps = counts / union.clamp_min(1)  # (M, 1 + T, K)
+    overlaps = region_overlaps(counts.double())  # (M, 1 + T, K)
     is_best = overlaps == overlaps.amax(dim=2, keepdim=True)
     claims = overlaps.where(is_best & (overlaps > LEAST_OVERLAP), 0)
     best, regions = claims.max(dim=1)  # (M, K) each

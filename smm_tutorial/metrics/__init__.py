@@ -17,6 +17,7 @@ from smm_tutorial.metrics.segmentation import (
     mean_iou,
     merged_objects,
     missed_objects,
+    region_overlaps,
     split_objects,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "mean_iou",
     "merged_objects",
     "missed_objects",
+    "region_overlaps",
     "split_objects",
 ]

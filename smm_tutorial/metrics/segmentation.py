@@ -261,12 +261,19 @@ def _owned(counts: Tensor) -> Tensor:
     return counts[:, 1:] / counts[:, 1:].sum(dim=2, keepdim=True).clamp(min=1)
 
 
-def _overlaps(counts: Tensor) -> Tensor:
-    """Intersection over union of objects and segments (B, T - 1, P), 0 for absent ones."""
-    intersection = counts[:, 1:]  # (B, T - 1, P): without the true background
-    object_sizes = intersection.sum(dim=2, keepdim=True)  # (B, T - 1, 1)
+def region_overlaps(counts: Tensor) -> Tensor:
+    """Intersection over union of true regions and segments (B, T, P), 0 for absent ones.
+
+    counts: (B, T, P), from `count_table`. Region 0 is the background.
+    """
+    region_sizes = counts.sum(dim=2, keepdim=True)  # (B, T, 1)
     segment_sizes = counts.sum(dim=1, keepdim=True)  # (B, 1, P)
-    return intersection / (object_sizes + segment_sizes - intersection).clamp(min=1)
+    return counts / (region_sizes + segment_sizes - counts).clamp(min=1)
+
+
+def _overlaps(counts: Tensor) -> Tensor:
+    """`region_overlaps` of the objects alone (B, T - 1, P)."""
+    return region_overlaps(counts)[:, 1:]
 
 
 def _present(counts: Tensor) -> Tensor:

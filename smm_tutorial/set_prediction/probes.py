@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smm_tutorial.datasets import SceneImages
-from smm_tutorial.metrics import count_table, enlarge_owners
+from smm_tutorial.metrics import count_table, enlarge_owners, region_overlaps
 from smm_tutorial.set_prediction.scores import average_precisions
 from smm_tutorial.set_prediction.targets import OBJECT_DIM, REAL, set_targets
 from smm_tutorial.slots.slot_model import SlotModel
@@ -105,8 +105,7 @@ def find_all_slots(
     counts = count_table(data.masks.cpu().long(), torch.cat(owners)).double()
     table = counts.new_zeros(len(data), 1 + most, slots.shape[1])  # (M, 1 + T, K) pixels
     table[:, : counts.shape[1], : counts.shape[2]] = counts
-    union = table.sum(dim=2, keepdim=True) + table.sum(dim=1, keepdim=True) - table
-    overlaps, holders = (table / union.clamp_min(1))[:, 1:].max(dim=2)  # (M, T) each
+    overlaps, holders = region_overlaps(table)[:, 1:].max(dim=2)  # (M, T) each
     return FoundSlots(slots, holders, overlaps > LEAST_OVERLAP)
 
 
